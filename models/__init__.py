@@ -1,0 +1,4 @@
+"""What serving and training must agree on: ids, events, matrices, recommenders, the artifact format.
+
+Importable code only: trained files live under ``ENDCAP_HOME``, and neither HTTP nor SQL is known here.
+"""

@@ -1,0 +1,113 @@
+"""Events on the wire: one tagged union, told apart by ``event``, with a schema version.
+
+A shop's frontends send these to the service; the trainer's interactions are the same names in columns.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import IntEnum
+from typing import Annotated, Literal
+
+import msgspec
+
+SCHEMA_VERSION = 1
+
+Grade = Literal["assigned", "rendered", "viewable"]
+"""How far an exposure got: the server decided / it was drawn / half of it was visible for a second."""
+
+
+class InteractionKind(IntEnum):
+    """An interaction's name as the int8 code used in arrays; never renumber."""
+
+    VIEW = 0
+    CLICK = 1
+    ADD_TO_CART = 2
+    PURCHASE = 3
+    REFUND = 4
+
+    @property
+    def event(self) -> str:
+        """The name on the wire and in files."""
+        return self.name.lower()
+
+
+INTERACTION_KINDS = {kind.event: kind for kind in InteractionKind}
+
+ExternalId = Annotated[str, msgspec.Meta(min_length=1, max_length=256, pattern="^[^\\x00]*$")]
+"""1 to 256 characters without NUL; `models.ids.check_id` holds the exact rule in bytes."""
+
+ShortText = Annotated[str, msgspec.Meta(max_length=64)]
+
+
+class WireEvent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="event"):
+    """What every event has. `timestamp` is ISO 8601 with an offset or epoch ms; absent, arrival counts."""
+
+    event_id: ExternalId
+    timestamp: datetime | int | None = None
+    user_id: ExternalId | None = None
+    anonymous_id: ExternalId | None = None
+    session_id: ExternalId | None = None
+    consent: bool = True
+    country: ShortText | None = None
+    channel: ShortText | None = None
+    platform: ShortText | None = None
+    exposure_id: ExternalId | None = None
+    schema_version: Literal[1] = SCHEMA_VERSION
+
+
+class View(WireEvent, tag="view"):
+    """A shopper looked at the page of an item."""
+
+    item_id: ExternalId
+
+
+class Click(WireEvent, tag="click"):
+    """A shopper chose an item or a banner; exactly one of the two is named."""
+
+    item_id: ExternalId | None = None
+    banner_id: ExternalId | None = None
+
+    def __post_init__(self) -> None:
+        if (self.item_id is None) == (self.banner_id is None):
+            raise ValueError("a click names exactly one of item_id and banner_id")
+
+
+class AddToCart(WireEvent, tag="add_to_cart"):
+    """A shopper put an item into the basket."""
+
+    item_id: ExternalId
+    quantity: Annotated[float, msgspec.Meta(gt=0)] = 1.0
+    price: Annotated[float, msgspec.Meta(ge=0)] | None = None
+
+
+class Purchase(WireEvent, tag="purchase"):
+    """A line of a paid order; `price` is per unit, in the shop's one currency."""
+
+    item_id: ExternalId
+    quantity: Annotated[float, msgspec.Meta(gt=0)] = 1.0
+    price: Annotated[float, msgspec.Meta(ge=0)] | None = None
+    order_id: ExternalId | None = None
+
+
+class Refund(WireEvent, tag="refund"):
+    """A line of an order taken back; `quantity` is positive."""
+
+    item_id: ExternalId
+    quantity: Annotated[float, msgspec.Meta(gt=0)] = 1.0
+    price: Annotated[float, msgspec.Meta(ge=0)] | None = None
+    order_id: ExternalId | None = None
+
+
+class ExposureEvent(WireEvent, tag="exposure"):
+    """A client's report of how far a slate got; it names the exposure the service assigned."""
+
+    grade: Literal["rendered", "viewable"]
+
+    def __post_init__(self) -> None:
+        if self.exposure_id is None:
+            raise ValueError("an exposure event names the exposure_id it was served with")
+
+
+Event = View | Click | AddToCart | Purchase | Refund | ExposureEvent
+"""The union: decode with ``msgspec.json.Decoder(Event)``."""

@@ -1,0 +1,76 @@
+"""The manifest of a model version: what it was made from, how, and how good it is."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from models.errors import ArtifactError
+
+FORMAT_VERSION = 1
+
+GateVerdict = Literal["passed", "refused", "forced", "first"]
+
+
+class Interval(msgspec.Struct, frozen=True, kw_only=True):
+    """A figure with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+class Blend(msgspec.Struct, frozen=True, kw_only=True):
+    """The numbers that the score of an item is put together with; chosen by the trainer."""
+
+    half_life_days: float = 90.0
+    """Age at which an interaction counts half, ``> 0``."""
+    event_weights: tuple[float, float, float, float, float] = (1.0, 2.0, 3.0, 5.0, 0.0)
+    """Weight of a view, click, add_to_cart, purchase and refund, in the order of `InteractionKind`."""
+    max_recent: int = 50
+    """How many of the newest distinct items of a user speak."""
+    factor_weight: float = 1.0
+    """``a`` in the score: the weight of the implicit-feedback factors."""
+    popularity_weight: float = 0.05
+    """The weight of the popularity prior."""
+
+
+class Gate(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a version may or may not go live."""
+
+    verdict: GateVerdict
+    reason: str
+    against_popularity: Interval | None = None
+    against_live: Interval | None = None
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything about a version but its arrays."""
+
+    version: str
+    """First 16 hexadecimal digits of the hash over arrays, hyperparameters and data window."""
+    parent: str | None
+    """The version that was live when this one was trained."""
+    created_at_ms: int
+    data_from_ms: int
+    data_until_ms: int
+    counts: dict[str, int]
+    """Rows read, rejected and kept; users, items, interactions by event."""
+    blend: Blend
+    hyperparameters: dict[str, float]
+    metrics: dict[str, dict[str, float]]
+    """Recommender name, then metric name, e.g. ``metrics["hybrid"]["ndcg@20"]``."""
+    gate: Gate
+    checksums: dict[str, str]
+    """Array name, then the BLAKE2b hash of its bytes."""
+    seed: int
+    format_version: int = FORMAT_VERSION
+
+    def check_format(self) -> None:
+        """Raise `ArtifactError` if this program cannot read the version."""
+        if self.format_version != FORMAT_VERSION:
+            raise ArtifactError(
+                f"model version {self.version} has format {self.format_version}, this program reads "
+                f"{FORMAT_VERSION}; train again with 'endcap train'"
+            )

@@ -1,0 +1,99 @@
+"""Lists of different lengths in flat arrays, which can be stored and memory-mapped as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+
+
+def offsets_of(lengths: Iterable[int]) -> NDArray[np.int64]:
+    """Turn list lengths into offsets: list ``r`` is ``values[offsets[r]:offsets[r + 1]]``."""
+    counts = np.fromiter(lengths, dtype=np.int64)
+    offsets = np.zeros(len(counts) + 1, dtype=np.int64)
+    np.cumsum(counts, out=offsets[1:])
+    return offsets
+
+
+@dataclass(frozen=True, slots=True)
+class RowLists:
+    """One list of item rows per row: ``offsets`` int64 (n + 1,), ``rows`` int32 (n_values,)."""
+
+    offsets: NDArray[np.int64]
+    rows: NDArray[np.int32]
+
+    @classmethod
+    def of(cls, lists: Sequence[Sequence[int]]) -> Self:
+        """Flatten Python lists."""
+        flat = [row for rows in lists for row in rows]
+        return cls(offsets_of(len(rows) for rows in lists), np.asarray(flat, dtype=np.int32))
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __getitem__(self, row: int) -> NDArray[np.int32]:
+        return self.rows[self.offsets[row] : self.offsets[row + 1]]
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbours:
+    """Weighted lists of item rows, each list by falling weight.
+
+    ``offsets`` int64 (n + 1,), ``rows`` int32 (n_values,), ``weights`` float32 (n_values,).
+    """
+
+    offsets: NDArray[np.int64]
+    rows: NDArray[np.int32]
+    weights: NDArray[np.float32]
+
+    @classmethod
+    def from_csr(cls, matrix: csr_matrix, k: int) -> Self:
+        """Keep the `k` largest positive entries of every row of a matrix, shape (n, n_items).
+
+        Equal weights are ordered by column, so the result does not depend on the input's order.
+        """
+        matrix = csr_matrix(matrix)
+        row_of = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+        order = np.lexsort((matrix.indices, -matrix.data, row_of))
+        rank = np.arange(len(order)) - matrix.indptr[row_of[order]]
+        kept = order[(rank < k) & (matrix.data[order] > 0)]
+        offsets = offsets_of(np.bincount(row_of[kept], minlength=matrix.shape[0]))
+        return cls(
+            offsets, matrix.indices[kept].astype(np.int32), matrix.data[kept].astype(np.float32)
+        )
+
+    def to_csr(self, n_items: int) -> csr_matrix:
+        """Return the same lists as a float32 matrix, shape (n, `n_items`)."""
+        shape = (len(self), n_items)
+        return csr_matrix((self.weights, self.rows, self.offsets), shape=shape)
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __getitem__(self, row: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        begin, end = self.offsets[row], self.offsets[row + 1]
+        return self.rows[begin:end], self.weights[begin:end]
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """One UTF-8 text per row: ``offsets`` int64 (n + 1,), ``data`` uint8 (n_bytes,)."""
+
+    offsets: NDArray[np.int64]
+    data: NDArray[np.uint8]
+
+    @classmethod
+    def of(cls, texts: Iterable[bytes]) -> Self:
+        """Join encoded texts."""
+        parts = list(texts)
+        return cls(offsets_of(map(len, parts)), np.frombuffer(b"".join(parts), dtype=np.uint8))
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __getitem__(self, row: int) -> bytes:
+        return self.data[self.offsets[row] : self.offsets[row + 1]].tobytes()

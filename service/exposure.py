@@ -1,0 +1,55 @@
+"""An exposure: a slate shown to a unit, with everything a report or a policy estimate needs later.
+
+Serving makes one per placement, intake stores it; nobody recomputes what it says.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+Tier = Literal["personal", "segment", "popular", "static"]
+UnitKind = Literal["user_id", "anonymous_id"]
+
+
+class Shown(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One item or banner of a slate."""
+
+    id: str
+    position: int
+    """1-based rank."""
+    source: str
+    propensity: float
+    """Probability that this item stood at this position under the logging policy, (0, 1]."""
+    score: float | None = None
+    because: str | None = None
+
+
+class Exposure(msgspec.Struct, frozen=True, kw_only=True):
+    """One slate, graded ``assigned``. Keys are pseudonyms; without consent they are absent."""
+
+    exposure_id: str
+    request_id: str
+    at_ms: int
+    unit_kind: UnitKind | None
+    unit_key: str | None
+    """What a rollout hashed: the user's pseudonym, else the anonymous visitor's."""
+    user_key: str | None
+    anonymous_key: str | None
+    session_key: str | None
+    placement_id: str
+    kind: Literal["items", "banners"]
+    recipe: str
+    tier: Tier
+    degraded: str | None
+    rollout_key: str | None
+    variant: str | None
+    reason: str | None
+    epoch: int | None
+    model_version: str | None
+    country: str | None
+    channel: str | None
+    platform: str | None
+    page: str | None
+    shown: tuple[Shown, ...]
