@@ -1,0 +1,85 @@
+"""The command line: `endcap COMMAND`. A command is imported when it is called.
+
+The only module that knows both sides, service and training, and it holds no logic.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+import rich_click as click
+
+from models.errors import EndcapError
+
+COMMANDS = {
+    "train": ("training.cli:train", "Clean, fit, evaluate, gate and publish a model."),
+    "evaluate": (
+        "training.cli:evaluate",
+        "Measure every recommender on a given split.",
+    ),
+    "models": (
+        "training.cli:models",
+        "List, show, promote and roll back model versions.",
+    ),
+    "serve": ("service.cli:serve", "Answer requests over HTTP."),
+    "keys": (
+        "service.cli:keys",
+        "Create, list and revoke the keys of the HTTP interface.",
+    ),
+    "events": ("service.cli:events", "Import, export and reconcile events."),
+    "report": (
+        "service.cli:report",
+        "Print units, click-through and revenue of a rollout.",
+    ),
+    "demo": (
+        "training.simulation.cli:demo",
+        "Run a simulated shop with live shoppers.",
+    ),
+}
+"""Command name, ``module:attribute`` of its click command, the sentence that `--help` shows."""
+
+
+class LazyGroup(click.RichGroup):
+    """Imports a command when it is called, so that `serve` never loads the trainer."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Name every command, without importing one."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Stand in for a command with the sentence that the help prints."""
+        if cmd_name not in COMMANDS:
+            return None
+        return click.RichCommand(name=cmd_name, help=COMMANDS[cmd_name][1])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Import the command that is called."""
+        name, command, rest = super().resolve_command(ctx, args)
+        if name is None or command is None:
+            return name, command, rest
+        module, attribute = COMMANDS[name][0].split(":")
+        command = getattr(import_module(module), attribute)
+        assert isinstance(command, click.Command)
+        return name, command, rest
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="endcap")
+def endcap() -> None:
+    """Decide which banners and products stand in each placement of a shop's pages."""
+
+
+def main() -> None:
+    """Run the command line; a refusal is one line on standard error and exit code 2."""
+    try:
+        endcap.main(prog_name="endcap")
+    except EndcapError as error:
+        print(f"endcap: {error.message}", file=sys.stderr)  # noqa: T201  # the command line's own output
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

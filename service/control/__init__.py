@@ -1,0 +1,1 @@
+"""The control plane: documents that merchandisers change, compiled to a configuration."""

@@ -1,0 +1,60 @@
+"""The configuration: every document of the control plane, compiled, immutable, with its revision.
+
+A request reads it once and works on that state to the end, whatever changes meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from service.control.documents import Banner, Document, ItemStatus, Placement
+from service.rollouts.definition import Rollout
+from service.rollouts.evaluate import CompiledRollout, compile_rollout
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """One state of the control plane; nobody changes it, the next state replaces it."""
+
+    revision: int = 0
+    """Grows by one with each change to any document."""
+    placements: dict[str, Placement] = field(default_factory=dict)
+    banners: dict[str, Banner] = field(default_factory=dict)
+    rollouts: dict[str, CompiledRollout] = field(default_factory=dict)
+    hidden_items: frozenset[str] = frozenset()
+    unavailable_items: frozenset[str] = frozenset()
+    """Set to unavailable here, whatever the catalogue of the model says."""
+    available_items: frozenset[str] = frozenset()
+    """Set to available here, whatever the catalogue of the model says."""
+
+    @classmethod
+    def compile(cls, revision: int, documents: Iterable[Document]) -> Configuration:
+        """Sort documents by kind and work out what does not depend on a request."""
+        placements: dict[str, Placement] = {}
+        banners: dict[str, Banner] = {}
+        rollouts: dict[str, CompiledRollout] = {}
+        statuses: list[ItemStatus] = []
+        for document in documents:
+            match document:
+                case Placement():
+                    placements[document.id] = document
+                case Banner():
+                    banners[document.id] = document
+                case Rollout():
+                    rollouts[document.key] = compile_rollout(document)
+                case ItemStatus():
+                    statuses.append(document)
+        return cls(
+            revision=revision,
+            placements=placements,
+            banners=banners,
+            rollouts=rollouts,
+            hidden_items=frozenset(s.item_id for s in statuses if s.hidden),
+            unavailable_items=frozenset(s.item_id for s in statuses if s.available is False),
+            available_items=frozenset(s.item_id for s in statuses if s.available is True),
+        )
+
+    def rollout_of(self, placement: Placement) -> CompiledRollout | None:
+        """Find the rollout a placement names, else the one whose key is the placement's id."""
+        return self.rollouts.get(placement.id if placement.rollout is None else placement.rollout)

@@ -1,0 +1,170 @@
+"""What a merchandiser sets over HTTP, as stored: placements, banners, statuses of items, rollouts.
+
+Each document has an id from its path and a revision from the server. A rule between fields is
+checked where the struct is made, so a decoded document is a valid one.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, get_args
+
+import msgspec
+from msgspec import Meta
+
+from models.events import ExternalId
+from service.rollouts.definition import (
+    Label,
+    Recipe,
+    Revision,
+    Rollout,
+    UtcTime,
+    check_schedule,
+)
+
+DocumentKind = Literal["placement", "banner", "rollout", "item"]
+PlacementKind = Literal["items", "banners"]
+
+MAX_COUNT = 100
+DEFAULT_COUNT: dict[PlacementKind, int] = {"items": 12, "banners": 1}
+DEFAULT_RECIPE: dict[PlacementKind, Recipe] = {
+    "items": "for_you",
+    "banners": "banner_for_you",
+}
+BANNER_RECIPES: frozenset[Recipe] = frozenset({"banner_for_you", "static"})
+ITEM_RECIPES: frozenset[Recipe] = frozenset(get_args(Recipe)) - {"banner_for_you"}
+
+Id = Annotated[str, Meta(description="set from the path")]
+Url = Annotated[str, Meta(min_length=1, max_length=2048)]
+Cap = Annotated[int, Meta(ge=1, le=MAX_COUNT)]
+
+
+class Placement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A slot on a page: kind, size, how it is filled, and what stands there without a model."""
+
+    id: Id = ""
+    kind: PlacementKind
+    name: Label | None = None
+    count: Annotated[
+        Annotated[int, Meta(ge=1, le=MAX_COUNT)] | None,
+        Meta(description="how many stand there when a request does not say; 12 items or 1 banner"),
+    ] = None
+    recipe: Annotated[
+        Recipe | None,
+        Meta(description="how it is filled; `for_you` or `banner_for_you`"),
+    ] = None
+    static_ids: Annotated[
+        tuple[ExternalId, ...],
+        Meta(
+            max_length=1000,
+            description="the merchandiser's own list: what control sees, and the last tier for all",
+        ),
+    ] = ()
+    rollout: Annotated[
+        ExternalId | None,
+        Meta(description="key of its rollout; the one named like the placement if absent"),
+    ] = None
+    explore_share: Annotated[
+        float, Meta(ge=0, le=0.5, description="share of the positions given to chance")
+    ] = 0.0
+    max_per_brand: Annotated[Cap | None, Meta(description="at most so many of a brand")] = None
+    max_per_category: Annotated[Cap | None, Meta(description="at most so many of a category")] = (
+        None
+    )
+    only_available: Annotated[bool, Meta(description="leaves out what cannot be bought")] = True
+    exclude_purchased: Annotated[bool, Meta(description="leaves out what the user has bought")] = (
+        True
+    )
+    enabled: Annotated[bool, Meta(description="false answers as if it did not exist")] = True
+    revision: Revision = 0
+
+    def __post_init__(self) -> None:
+        allowed = ITEM_RECIPES if self.kind == "items" else BANNER_RECIPES
+        if self.recipe is not None and self.recipe not in allowed:
+            raise ValueError(
+                f"recipe {self.recipe!r} does not fill a placement of kind {self.kind!r}; "
+                f"use one of {', '.join(sorted(allowed))}"
+            )
+        check_distinct("static_ids", self.static_ids)
+
+    @property
+    def size(self) -> int:
+        """How many stand there when a request does not say."""
+        return DEFAULT_COUNT[self.kind] if self.count is None else self.count
+
+    @property
+    def main_recipe(self) -> Recipe:
+        """How it is filled when no variant says otherwise."""
+        return DEFAULT_RECIPE[self.kind] if self.recipe is None else self.recipe
+
+
+class Banner(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A picture with a link, and what it advertises."""
+
+    id: Id = ""
+    title: Annotated[str, Meta(min_length=1, max_length=300)]
+    image_url: Url
+    link_url: Url
+    categories: Annotated[
+        tuple[str, ...],
+        Meta(max_length=100, description="category paths that it advertises"),
+    ] = ()
+    attributes: Annotated[
+        tuple[str, ...],
+        Meta(max_length=100, description="item attributes that it advertises"),
+    ] = ()
+    item_ids: Annotated[
+        tuple[ExternalId, ...],
+        Meta(max_length=1000, description="items that it advertises"),
+    ] = ()
+    weight: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=1000,
+            description="multiplies its chance beside other banners; 0 hides it",
+        ),
+    ] = 1.0
+    starts_at: Annotated[UtcTime | None, Meta(description="not shown before")] = None
+    ends_at: Annotated[UtcTime | None, Meta(description="not shown from then on")] = None
+    enabled: Annotated[bool, Meta(description="false takes it off every page")] = True
+    revision: Revision = 0
+
+    def __post_init__(self) -> None:
+        for name in ("categories", "attributes", "item_ids"):
+            check_distinct(name, getattr(self, name))
+        check_schedule(self.starts_at, self.ends_at)
+
+
+class ItemStatus(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is set about an item between two trainings; else the catalogue's word counts."""
+
+    item_id: Id = ""
+    available: Annotated[
+        bool | None,
+        Meta(description="overrides the catalogue; null takes the catalogue's word"),
+    ] = None
+    hidden: Annotated[bool, Meta(description="never shown anywhere")] = False
+    revision: Revision = 0
+
+
+Document = Placement | Banner | ItemStatus | Rollout
+
+DOCUMENT_TYPES: dict[DocumentKind, type[Document]] = {
+    "placement": Placement,
+    "banner": Banner,
+    "rollout": Rollout,
+    "item": ItemStatus,
+}
+ID_FIELDS: dict[DocumentKind, str] = {
+    "placement": "id",
+    "banner": "id",
+    "rollout": "key",
+    "item": "item_id",
+}
+
+
+def check_distinct(name: str, ids: tuple[str, ...]) -> None:
+    """Raise `ValueError` if an id occurs twice."""
+    if len(set(ids)) != len(ids):
+        twice = next(one for place, one in enumerate(ids) if one in ids[:place])
+        raise ValueError(f"{name} holds {twice!r} twice; list each once")

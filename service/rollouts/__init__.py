@@ -1,0 +1,1 @@
+"""Rollouts: which share of the units gets which variant. Pure: no clock, no store."""
