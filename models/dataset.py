@@ -40,7 +40,7 @@ class Interactions:
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """One row per item, shape (n_items,) each; an item known only from interactions has no attributes."""
+    """One row per item, shape (n_items,) each; items without a catalogue row are blank."""
 
     titles: list[str | None]
     categories: list[str | None]

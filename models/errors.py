@@ -14,7 +14,8 @@
     │   └── GateError         a candidate is not good enough to go live
     └── StoreError            the SQL store cannot be read or written
 
-Every message names the value, the rule and the next step. ``code`` is stable: clients may branch on it.
+Every message names the value, the rule and the next step. ``code`` is stable:
+clients may branch on it.
 """
 
 from __future__ import annotations

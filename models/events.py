@@ -1,20 +1,21 @@
 """Events on the wire: one tagged union, told apart by ``event``, with a schema version.
 
-A shop's frontends send these to the service; the trainer's interactions are the same names in columns.
+A shop's frontends send these to the service; the trainer's interactions are the same names in
+columns.
 """
 
 from __future__ import annotations
 
 from datetime import datetime
 from enum import IntEnum
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION: Final = 1
 
 Grade = Literal["assigned", "rendered", "viewable"]
-"""How far an exposure got: the server decided / it was drawn / half of it was visible for a second."""
+"""How far it got: the server decided / it was drawn / half of it was visible for a second."""
 
 
 class InteractionKind(IntEnum):
@@ -40,8 +41,10 @@ ExternalId = Annotated[str, msgspec.Meta(min_length=1, max_length=256, pattern="
 ShortText = Annotated[str, msgspec.Meta(max_length=64)]
 
 
-class WireEvent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="event"):
-    """What every event has. `timestamp` is ISO 8601 with an offset or epoch ms; absent, arrival counts."""
+class WireEvent(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="event"
+):
+    """What every event has. `timestamp` is ISO 8601 with an offset, or epoch ms; else arrival."""
 
     event_id: ExternalId
     timestamp: datetime | int | None = None
@@ -56,13 +59,13 @@ class WireEvent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     schema_version: Literal[1] = SCHEMA_VERSION
 
 
-class View(WireEvent, tag="view"):
+class View(WireEvent, frozen=True, kw_only=True, tag="view"):
     """A shopper looked at the page of an item."""
 
     item_id: ExternalId
 
 
-class Click(WireEvent, tag="click"):
+class Click(WireEvent, frozen=True, kw_only=True, tag="click"):
     """A shopper chose an item or a banner; exactly one of the two is named."""
 
     item_id: ExternalId | None = None
@@ -73,7 +76,7 @@ class Click(WireEvent, tag="click"):
             raise ValueError("a click names exactly one of item_id and banner_id")
 
 
-class AddToCart(WireEvent, tag="add_to_cart"):
+class AddToCart(WireEvent, frozen=True, kw_only=True, tag="add_to_cart"):
     """A shopper put an item into the basket."""
 
     item_id: ExternalId
@@ -81,7 +84,7 @@ class AddToCart(WireEvent, tag="add_to_cart"):
     price: Annotated[float, msgspec.Meta(ge=0)] | None = None
 
 
-class Purchase(WireEvent, tag="purchase"):
+class Purchase(WireEvent, frozen=True, kw_only=True, tag="purchase"):
     """A line of a paid order; `price` is per unit, in the shop's one currency."""
 
     item_id: ExternalId
@@ -90,7 +93,7 @@ class Purchase(WireEvent, tag="purchase"):
     order_id: ExternalId | None = None
 
 
-class Refund(WireEvent, tag="refund"):
+class Refund(WireEvent, frozen=True, kw_only=True, tag="refund"):
     """A line of an order taken back; `quantity` is positive."""
 
     item_id: ExternalId
@@ -99,7 +102,7 @@ class Refund(WireEvent, tag="refund"):
     order_id: ExternalId | None = None
 
 
-class ExposureEvent(WireEvent, tag="exposure"):
+class ExposureEvent(WireEvent, frozen=True, kw_only=True, tag="exposure"):
     """A client's report of how far a slate got; it names the exposure the service assigned."""
 
     grade: Literal["rendered", "viewable"]

@@ -1,4 +1,4 @@
-"""External ids: the rule that every id from outside obeys, and how many ids are shown in an error."""
+"""External ids: the rule that every id from outside obeys, and how errors list known ones."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ MAX_ID_BYTES = 256
 
 
 def check_id(value: str, name: str = "id") -> str:
-    """Return `value` if it is 1 to 256 bytes of UTF-8 without NUL, else raise `IdError` naming `name`."""
+    """Return `value` if it is 1 to 256 bytes of UTF-8 without NUL, else raise `IdError`."""
     try:
         n_bytes = len(value.encode())
     except UnicodeEncodeError as error:

@@ -27,7 +27,7 @@ class Blend(msgspec.Struct, frozen=True, kw_only=True):
     half_life_days: float = 90.0
     """Age at which an interaction counts half, ``> 0``."""
     event_weights: tuple[float, float, float, float, float] = (1.0, 2.0, 3.0, 5.0, 0.0)
-    """Weight of a view, click, add_to_cart, purchase and refund, in the order of `InteractionKind`."""
+    """Weight of a view, click, add_to_cart, purchase and refund, as `InteractionKind` counts."""
     max_recent: int = 50
     """How many of the newest distinct items of a user speak."""
     factor_weight: float = 1.0
@@ -71,6 +71,6 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         """Raise `ArtifactError` if this program cannot read the version."""
         if self.format_version != FORMAT_VERSION:
             raise ArtifactError(
-                f"model version {self.version} has format {self.format_version}, this program reads "
-                f"{FORMAT_VERSION}; train again with 'endcap train'"
+                f"model version {self.version} has format {self.format_version}, "
+                f"this program reads {FORMAT_VERSION}; train again with 'endcap train'"
             )

@@ -1,9 +1,9 @@
-"""The score of items for one history: pure, no clock, no I/O; online, batch and evaluation share it.
+"""The score of items for one history: pure; online, batch and evaluation share it.
 
     score(u, i) = Σ_j w_j · N[j, i]  +  a · x_u · y_i  +  b · popularity_i
 
-over the newest items j of the history, with w_j from the event's weight and its age, and x_u folded in
-from the same w_j. Because the score is a sum, the item j that gave most is its explanation.
+over the newest items j of the history, with w_j from the event's weight and its age, and x_u folded
+in from the same w_j. Because the score is a sum, the item j that gave most is its explanation.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class ScoredItems:
 
 
 def history_weights(history: History, now_ms: int, blend: Blend) -> NDArray[np.float32]:
-    """Weigh each history item by event and age: ``event_weight · 2^(−age / half_life)``, shape (n,)."""
+    """Weigh each history item: ``event_weight · 2^(−age / half_life)``, shape (n,)."""
     age_days = np.maximum(now_ms - history.at_ms, 0) / MS_PER_DAY
     event = np.asarray(blend.event_weights, dtype=np.float64)[history.kinds]
     return (event * np.exp2(-age_days / blend.half_life_days)).astype(np.float32)
@@ -50,8 +50,8 @@ def score_history(
 ) -> ScoredItems:
     """Score whatever the history's neighbours and the popularity prior bring up.
 
-    Items of the history itself are candidates too if a neighbour speaks for them; the caller filters.
-    An empty history, or one whose weights are all zero, gives no candidates.
+    Items of the history itself are candidates too if a neighbour speaks for them; the caller
+    filters. An empty history, or one whose weights are all zero, gives no candidates.
     """
     blend = snapshot.manifest.blend
     newest = History(

@@ -1,14 +1,15 @@
 """The only crossing between external ids and the dense int32 rows used inside.
 
 A vocabulary is four arrays, so that a million ids can be memory-mapped and shared by every worker
-process: the UTF-8 text of all ids, where each begins, the ids' 64-bit hashes in ascending order, and
-the row of each hash. A look-up is one hash, one binary search and one comparison of text.
+process: the UTF-8 text of all ids, where each begins, the ids' 64-bit hashes in ascending order,
+and the row of each hash. A look-up is one hash, one binary search and one comparison of text.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from hashlib import blake2b
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,7 +77,7 @@ class Vocabulary:
     def __iter__(self) -> Iterator[str]:
         text = self._data.tobytes()
         bounds = self._offsets.tolist()
-        for begin, end in zip(bounds[:-1], bounds[1:], strict=True):
+        for begin, end in pairwise(bounds):
             yield text[begin:end].decode()
 
     def __contains__(self, external_id: str) -> bool:

@@ -1,0 +1,220 @@
+"""The store of model versions in ``ENDCAP_HOME``: what the trainer publishes and the service opens.
+
+models/<version>/   LanceDB tables items, users, neighbours, segments, and manifest.json; immutable
+models/live         the live version in the first line, below it those that were live before
+cache/<version>/    memory-mapped copy of the arrays, made once per machine
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Mapping
+from hashlib import blake2b
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from models.array_cache import open_cached
+from models.artifact_tables import TABLES, from_tables, to_tables
+from models.durable import remove_stagings, replace_file, staged_folder
+from models.errors import ArtifactError, ConflictError, NotFoundError
+from models.ids import list_known
+from models.locks import file_lock
+from models.manifest import Manifest
+from models.snapshot import Arrays, Snapshot
+
+MAX_POINTER_HISTORY = 50
+
+_MANIFEST = "manifest.json"
+_VERSION = re.compile(r"[0-9a-f]{16}")
+# LanceDB and Arrow raise these three for whatever goes wrong on a disk.
+_STORAGE_ERRORS = (OSError, RuntimeError, ValueError)
+
+
+class ArtifactStore:
+    """Publishes, lists, promotes and opens model versions under one home folder."""
+
+    def __init__(self, home: Path) -> None:
+        self._models = home / "models"
+        self._cache = home / "cache"
+        self._pointer = self._models / "live"
+
+    def publish(self, snapshot: Snapshot) -> str:
+        """Write a version and return its name, the hash of its content; `live` does not move.
+
+        The manifest's ``version`` and ``checksums`` are filled in here. A version that is there
+        already keeps its tables and gets the new manifest, which may hold another gate verdict.
+
+        Raises
+        ------
+        ArtifactError
+            If it cannot be written; then nothing of it is left.
+        """
+        manifest = _stamp(snapshot)
+        folder = self._models / manifest.version
+        content = msgspec.json.format(msgspec.json.encode(manifest), indent=2)
+        try:
+            with file_lock(self._models / ".publish.lock"):
+                remove_stagings(self._models)
+                if folder.exists():
+                    replace_file(folder / _MANIFEST, content)
+                    return manifest.version
+                with staged_folder(folder) as staging:
+                    _write_tables(staging, to_tables(snapshot))
+                    replace_file(staging / _MANIFEST, content)
+        except _STORAGE_ERRORS as error:
+            raise ArtifactError(
+                f"cannot write model version {manifest.version} to {self._models}: {error}; "
+                "the live version is untouched; make room or choose another --home and train again"
+            ) from error
+        return manifest.version
+
+    def promote(self, version: str) -> None:
+        """Make a version live in one atomic step."""
+        self.manifest(version).check_format()
+        with file_lock(self._models / ".pointer.lock"):
+            history = self._history()
+            if history[:1] != [version]:
+                self._point([version, *history])
+
+    def rollback(self) -> str:
+        """Make the version live that was live before, and return it."""
+        with file_lock(self._models / ".pointer.lock"):
+            history = self._history()
+            if len(history) < 2:
+                raise ConflictError(
+                    "no other version was live before; see 'endcap models list' "
+                    "and choose one with 'endcap models promote VERSION'"
+                )
+            self.manifest(history[1])
+            self._point(history[1:])
+            return history[1]
+
+    def live_version(self) -> str | None:
+        """Read which version is live; cheap enough to poll."""
+        history = self._history()
+        return history[0] if history else None
+
+    def versions(self) -> list[Manifest]:
+        """List the manifests of all versions, newest first."""
+        found = [self.manifest(version) for version in self._names()]
+        return sorted(found, key=lambda manifest: (manifest.created_at_ms, manifest.version))[::-1]
+
+    def manifest(self, version: str) -> Manifest:
+        """Read one manifest.
+
+        Raises
+        ------
+        NotFoundError
+            If there is no such version.
+        """
+        path = self._models / version / _MANIFEST
+        if not _VERSION.fullmatch(version) or not path.is_file():
+            raise NotFoundError(
+                f"model version {version[:40]!r} does not exist in {self._models}; "
+                f"{list_known(self._names())}; see 'endcap models list'"
+            )
+        try:
+            return msgspec.json.decode(path.read_bytes(), type=Manifest)
+        except (OSError, msgspec.DecodeError) as error:
+            raise ArtifactError(
+                f"cannot read {path}: {error}; promote another version or train again"
+            ) from error
+
+    def open(self, version: str) -> Snapshot:
+        """Open a version read-only; its arrays are memory-mapped and shared between processes.
+
+        Raises
+        ------
+        ArtifactError
+            If its files are damaged or of another format.
+        """
+        manifest = self.manifest(version)
+        manifest.check_format()
+        folder = self._models / version
+        try:
+            arrays = open_cached(
+                self._cache / version, manifest.checksums, lambda: _load(folder, manifest)
+            )
+            return Snapshot.from_arrays(manifest, arrays)
+        except (*_STORAGE_ERRORS, KeyError) as error:
+            raise ArtifactError(
+                f"cannot open model version {version} in {folder}: {error}; "
+                "go back with 'endcap models rollback' or train again"
+            ) from error
+
+    def forget_cache(self, version: str) -> None:
+        """Remove the memory-mapped copy of a version; who has it open keeps reading it."""
+        if _VERSION.fullmatch(version):
+            shutil.rmtree(self._cache / version, ignore_errors=True)
+
+    def _names(self) -> list[str]:
+        if not self._models.is_dir():
+            return []
+        return [path.name for path in self._models.iterdir() if _VERSION.fullmatch(path.name)]
+
+    def _history(self) -> list[str]:
+        try:
+            return self._pointer.read_text().split()
+        except FileNotFoundError:
+            return []
+
+    def _point(self, history: list[str]) -> None:
+        lines = "\n".join(history[:MAX_POINTER_HISTORY]) + "\n"
+        try:
+            replace_file(self._pointer, lines.encode())
+        except OSError as error:
+            raise ArtifactError(
+                f"cannot move {self._pointer} to {history[0]}: {error}; "
+                "the live version is untouched; make room and try again"
+            ) from error
+
+
+def checksum(array: NDArray[np.generic]) -> str:
+    """Hash an array's type, shape and bytes to 32 hexadecimal digits."""
+    digest = blake2b(f"{array.dtype.str}{array.shape}".encode(), digest_size=16)
+    digest.update(np.ascontiguousarray(array).view(np.uint8).reshape(-1).data)
+    return digest.hexdigest()
+
+
+def _stamp(snapshot: Snapshot) -> Manifest:
+    """Fill in the checksums and the version, which depends on what was learnt, not on when."""
+    manifest = snapshot.manifest
+    checksums = {name: checksum(array) for name, array in sorted(snapshot.to_arrays().items())}
+    identity = (
+        manifest.format_version,
+        checksums,
+        manifest.blend,
+        manifest.hyperparameters,
+        (manifest.data_from_ms, manifest.data_until_ms),
+    )
+    encoded = msgspec.json.encode(identity, order="deterministic")
+    version = blake2b(encoded, digest_size=8).hexdigest()
+    return msgspec.structs.replace(manifest, version=version, checksums=checksums)
+
+
+def _write_tables(folder: Path, tables: Mapping[str, pa.Table]) -> None:
+    import lancedb  # noqa: PLC0415  # seconds to import; whoever only maps a cached version needs none of it
+
+    database = lancedb.connect(folder)
+    for name, table in tables.items():
+        database.create_table(name, table)
+
+
+def _load(folder: Path, manifest: Manifest) -> Arrays:
+    """Read the tables and check every array against the manifest."""
+    import lancedb  # noqa: PLC0415  # as above
+
+    database = lancedb.connect(folder)
+    tables = {name: database.open_table(name).to_arrow() for name in TABLES}
+    arrays = from_tables(manifest, tables).to_arrays()
+    damaged = [
+        name for name, wanted in manifest.checksums.items() if checksum(arrays[name]) != wanted
+    ]
+    if damaged:
+        raise ValueError(f"the checksum of {', '.join(damaged)} is not the one in {_MANIFEST}")
+    return arrays
