@@ -13,6 +13,10 @@ from typing import NoReturn
 import pytest
 from hypothesis import settings
 
+from training.simulation.config import WorldConfig
+from training.simulation.files import WorldFiles
+from training.simulation.world import World, make_world
+
 IS_CI = bool(os.environ.get("ENDCAP_CI"))
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -48,3 +52,25 @@ def require_tool() -> Callable[[str, str], Path]:
         return Path(found)
 
     return require
+
+
+@pytest.fixture(scope="session")
+def small_world() -> World:
+    """Return a simulated shop of 60 items and 200 shoppers whose truth is known."""
+    return make_world(
+        WorldConfig(
+            now_ms=1_767_225_600_000,
+            n_items=60,
+            n_shoppers=200,
+            n_interactions=6_000,
+            cold_share=0.05,
+        )
+    )
+
+
+@pytest.fixture(scope="session")
+def small_world_files(small_world: World, tmp_path_factory: pytest.TempPathFactory) -> WorldFiles:
+    """Return the small world's log and catalogue as Parquet files."""
+    files = WorldFiles(tmp_path_factory.mktemp("small_world"))
+    files.write(small_world.config)
+    return files
