@@ -1,0 +1,74 @@
+"""Who may do what: one guard on every route, which reads the scope that the route declares.
+
+A route without ``opt=needs(...)`` is for admins only; what is open says so with ``opt=OPEN``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litestar.connection import ASGIConnection
+from litestar.handlers import BaseRouteHandler
+
+from models.errors import AccessError, KeyMissingError
+from service.control.keys import Principal, Scope, digest_of
+from service.services import services_of
+
+OPEN: dict[str, Any] = {"scope": None}
+"""For a route that answers without a key."""
+
+_OPT = "scope"
+
+
+def needs(scope: Scope) -> dict[str, Any]:
+    """Declare the scope of a route: ``@get(..., opt=needs("merchandiser"))``."""
+    return {_OPT: scope}
+
+
+def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+    """Refuse a request whose key is missing, unknown, revoked or lacks the route's scope."""
+    scope: Scope | None = handler.opt.get(_OPT, "admin")
+    if scope is None:
+        return
+    principal = authenticate(connection)
+    if not principal.may(scope):
+        raise AccessError(
+            f"key {principal.key_id} has the scope {principal.scope!r}; this route needs "
+            f"{scope!r}; make a key with 'endcap keys create --scope {scope}'"
+        )
+    connection.scope["user"] = principal
+
+
+def authenticate(connection: ASGIConnection[Any, Any, Any, Any]) -> Principal:
+    """Find whom the request's key belongs to."""
+    key = _key_of(connection)
+    if key is None:
+        raise KeyMissingError(
+            "the request carries no key; send 'Authorization: Bearer KEY' or 'X-API-Key: KEY'; "
+            "make one with 'endcap keys create'"
+        )
+    principal = services_of(connection).current.find_principal(digest_of(key))
+    if principal is None:
+        raise KeyMissingError(
+            "the key is unknown or revoked; make one with 'endcap keys create' "
+            "or look with 'endcap keys list'"
+        )
+    return principal
+
+
+def principal_of(connection: ASGIConnection[Any, Any, Any, Any]) -> Principal:
+    """Return whom the guard let in."""
+    principal = connection.scope["user"]
+    assert isinstance(principal, Principal)
+    return principal
+
+
+def _key_of(connection: ASGIConnection[Any, Any, Any, Any]) -> str | None:
+    for name, value in connection.scope["headers"]:
+        if name == b"x-api-key":
+            return value.decode("latin-1").strip()
+        if name == b"authorization":
+            scheme, _, key = value.decode("latin-1").partition(" ")
+            if scheme.lower() == "bearer" and key.strip():
+                return key.strip()
+    return None

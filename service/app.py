@@ -1,0 +1,173 @@
+"""The composition root: builds every adapter, wires them into `Services`, makes the app."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+
+import msgspec
+from litestar import Litestar
+from litestar.config.cors import CORSConfig
+from litestar.exceptions import HTTPException
+from litestar.types import ControllerRouterHandler
+
+from models.artifact import ArtifactStore
+from models.errors import EndcapError
+from models.pseudonym import load_pseudonymiser
+from service.access import guard
+from service.control.current import CurrentConfiguration
+from service.control.plane import ControlPlane
+from service.json_body import JsonBody
+from service.live_model import LiveModel
+from service.logs import configure_logs
+from service.measured import MeasuredApp
+from service.metrics import Metrics
+from service.openapi import describe_api
+from service.problems import (
+    answer_bad_value,
+    answer_endcap_error,
+    answer_http_exception,
+    answer_too_deep,
+    answer_unexpected,
+)
+from service.routes import health
+from service.routes.banners import BannerController
+from service.routes.items import ItemController
+from service.routes.keys import KeyController
+from service.routes.models import ModelController
+from service.routes.placements import PlacementController
+from service.routes.rollouts import RolloutController
+from service.services import STATE_KEY, Services
+from service.settings import Settings, settings_from_environment
+from service.stores.control import ControlStore
+from service.stores.control_reader import ControlReader
+
+SUPERVISOR_VARIABLE = "ENDCAP_SUPERVISOR_PID"
+
+ROUTES: list[ControllerRouterHandler] = [
+    PlacementController,
+    BannerController,
+    RolloutController,
+    ItemController,
+    KeyController,
+    ModelController,
+    health.live,
+    health.ready,
+    health.metrics,
+]
+
+
+def wall_clock_ms() -> int:
+    """Read the system's clock as epoch ms."""
+    return time.time_ns() // 1_000_000
+
+
+def app_from_environment() -> Litestar:
+    """Make the app of a worker process; `service.run` has put the settings into the environment."""
+    settings = settings_from_environment()
+    configure_logs(settings.log_level)
+    return create_app(settings)
+
+
+def create_app(settings: Settings, *, now_ms: Callable[[], int] = wall_clock_ms) -> Litestar:
+    """Make the ASGI app; what it holds open is opened and closed by its lifespan."""
+    metrics = Metrics()
+
+    @asynccontextmanager
+    async def lifespan(app: Litestar) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            app.state[STATE_KEY] = _open_services(settings, metrics, now_ms, stack)
+            yield
+
+    return MeasuredApp(
+        metrics=metrics,
+        route_handlers=ROUTES,
+        lifespan=[lifespan],
+        guards=[guard],
+        dto=JsonBody,
+        return_dto=None,
+        request_max_body_size=settings.body_limit_bytes,
+        cors_config=_cors(settings),
+        openapi_config=describe_api(),
+        exception_handlers={
+            EndcapError: answer_endcap_error,
+            HTTPException: answer_http_exception,
+            msgspec.MsgspecError: answer_bad_value,
+            RecursionError: answer_too_deep,
+            Exception: answer_unexpected,
+        },
+        logging_config=None,
+    )
+
+
+def _open_services(
+    settings: Settings, metrics: Metrics, now_ms: Callable[[], int], stack: AsyncExitStack
+) -> Services:
+    _follow_supervisor(stack)
+    pseudonymiser = load_pseudonymiser(settings.home)
+
+    store = ControlStore(settings.home / "control.sqlite")
+    stack.callback(store.close)
+    reader = ControlReader(store.path)
+    stack.callback(reader.close)
+    current = CurrentConfiguration(reader)
+    _keep_running(stack, current.watch(settings.control_poll_ms / 1000))
+
+    artifacts = ArtifactStore(settings.home)
+    live_model = LiveModel(artifacts, metrics.show_model)
+    live_model.refresh()
+    _keep_running(stack, live_model.watch(settings.model_poll_ms / 1000))
+
+    return Services(
+        settings=settings,
+        now_ms=now_ms,
+        metrics=metrics,
+        pseudonymiser=pseudonymiser,
+        control_store=store,
+        current=current,
+        control=ControlPlane(store, current, pseudonymiser, now_ms),
+        artifacts=artifacts,
+        live_model=live_model,
+    )
+
+
+def _keep_running(stack: AsyncExitStack, work: Coroutine[None, None, None]) -> None:
+    """Run a background task until the stack closes."""
+    task = asyncio.get_running_loop().create_task(work)
+
+    async def stop() -> None:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+    stack.push_async_callback(stop)
+
+
+def _follow_supervisor(stack: AsyncExitStack) -> None:
+    """Stop this worker when its supervisor is gone, so that no orphan keeps the port."""
+    expected = os.environ.get(SUPERVISOR_VARIABLE)
+    if expected is None or os.getpid() == int(expected):
+        return
+
+    async def watch() -> None:
+        while os.getppid() == int(expected):
+            await asyncio.sleep(0.5)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    _keep_running(stack, watch())
+
+
+def _cors(settings: Settings) -> CORSConfig | None:
+    if not settings.cors_origins:
+        return None
+    return CORSConfig(
+        allow_origins=list(settings.cors_origins),
+        allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"],
+        allow_headers=["Authorization", "X-API-Key", "Content-Type", "If-Match", "If-None-Match"],
+        expose_headers=["ETag", "Retry-After"],
+        max_age=600,
+    )

@@ -1,0 +1,159 @@
+"""The service's commands: serve, keys. Each reads its options, calls one function and prints."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar, get_args
+
+import msgspec
+import rich_click as click
+from rich.console import Console
+from rich.table import Table
+
+from service.control.keys import (
+    COMMAND_LINE,
+    KeyInfo,
+    NewKey,
+    Scope,
+    create_first_keys,
+    create_key,
+    list_keys,
+    revoke_key,
+)
+from service.settings import PREFIX, Settings, read_settings
+from service.stores.control import ControlStore
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+as_json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON object on standard output."
+)
+
+
+def setting_option(name: str) -> Callable[[Command], Command]:
+    """Make an option from a setting; its help is the setting's own description."""
+    field = next(field for field in msgspec.structs.fields(Settings) if field.name == name)
+    description = field.type.__metadata__[0].description
+    default = ",".join(field.default) if isinstance(field.default, tuple) else field.default
+    return click.option(
+        f"--{name.replace('_', '-')}",
+        name,
+        default=None,
+        metavar=name.rsplit("_", maxsplit=1)[-1].upper(),
+        help=f"{description} Else {PREFIX}{name.upper()}, else {default or 'none'}.",
+    )
+
+
+def all_settings(command: Command) -> Command:
+    """Give a command an option for every setting."""
+    for name in reversed(Settings.__struct_fields__):
+        command = setting_option(name)(command)
+    return command
+
+
+@click.command()
+@all_settings
+@as_json_option
+def serve(as_json: bool, **given: Any) -> None:
+    """Answer requests over HTTP until SIGTERM or Ctrl-C, then finish what is in flight and exit.
+
+    On the first start an admin and a publishable key are made and shown once.
+    """
+    from service.logs import configure_logs  # noqa: PLC0415  # seconds to import; not for --help
+    from service.run import run  # noqa: PLC0415  # as above
+
+    settings = read_settings(os.environ, given)
+    configure_logs(settings.log_level)
+    with _store(settings) as store:
+        keys = create_first_keys(store, _now_ms())
+
+    def announce(address: str) -> None:
+        if as_json:
+            _print_json({"address": address, "pid": os.getpid(), "keys": keys})
+            return
+        for made in keys:
+            click.echo(f"{made.info.scope} key, shown only now: {made.key}", err=True)
+        click.echo(f"Endcap is listening on {address}", err=True)
+
+    run(settings, announce)
+
+
+@click.group()
+def keys() -> None:
+    """Create, list and revoke the keys of the HTTP interface."""
+
+
+@keys.command()
+@click.option("--scope", required=True, type=click.Choice(get_args(Scope)), help="What it may do.")
+@click.option("--name", default="", help="For people; by default the scope.")
+@setting_option("home")
+@as_json_option
+def create(scope: Scope, name: str, home: str | None, as_json: bool) -> None:
+    """Make a key and show it once."""
+    with _store(read_settings(os.environ, {"home": home})) as store:
+        made = create_key(
+            store, scope=scope, name=name or scope, actor=COMMAND_LINE, now_ms=_now_ms()
+        )
+    if as_json:
+        _print_json(made)
+    else:
+        click.echo(made.key)
+        click.echo(f"{made.info.id}: shown only now, the server keeps its digest", err=True)
+
+
+@keys.command(name="list")
+@setting_option("home")
+@as_json_option
+def list_(home: str | None, as_json: bool) -> None:
+    """List keys, without their secrets."""
+    with _store(read_settings(os.environ, {"home": home})) as store:
+        found = list_keys(store)
+    if as_json:
+        _print_json({"keys": found})
+    else:
+        Console().print(_key_table(found))
+
+
+@keys.command()
+@click.argument("key_id")
+@setting_option("home")
+@as_json_option
+def revoke(key_id: str, home: str | None, as_json: bool) -> None:
+    """Revoke a key for good, by its id; running servers refuse it within a second."""
+    with _store(read_settings(os.environ, {"home": home})) as store:
+        revoked = revoke_key(store, key_id, actor=COMMAND_LINE, now_ms=_now_ms())
+    if as_json:
+        _print_json(revoked)
+    else:
+        click.echo(f"{revoked.id} is revoked", err=True)
+
+
+@contextmanager
+def _store(settings: Settings) -> Iterator[ControlStore]:
+    store = ControlStore(settings.home / "control.sqlite")
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+def _key_table(found: list[KeyInfo]) -> Table:
+    table = Table("id", "scope", "name", "made", "revoked")
+    for key in found:
+        table.add_row(key.id, key.scope, key.name, _day(key.created_at_ms), _day(key.revoked_at_ms))
+    return table
+
+
+def _day(at_ms: int | None) -> str:
+    return "" if at_ms is None else time.strftime("%Y-%m-%d %H:%M", time.gmtime(at_ms / 1000))
+
+
+def _print_json(value: dict[str, Any] | NewKey | KeyInfo) -> None:
+    click.echo(msgspec.json.encode(value).decode())
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,94 @@
+"""The configuration and the keys as of now, in this process: one attribute read for a request.
+
+A watcher in each worker polls the store, so that a change made anywhere is in effect everywhere
+within a second; the worker that made the change refreshes at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from threading import Lock
+
+import msgspec
+import structlog
+
+from models.errors import EndcapError
+from service.control.configuration import Configuration
+from service.control.documents import DOCUMENT_TYPES, ID_FIELDS, Document, DocumentKind
+from service.control.keys import Principal, principals_of
+from service.stores.control import StoredDocument
+from service.stores.control_reader import ControlReader
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    configuration: Configuration = field(default_factory=Configuration)
+    principals: dict[bytes, Principal] = field(default_factory=dict)
+
+
+class CurrentConfiguration:
+    """Holds the newest state and replaces it whole; never a mixture of two."""
+
+    def __init__(self, reader: ControlReader) -> None:
+        self._reader = reader
+        self._lock = Lock()
+        self._data_version = -1
+        self._documents: dict[tuple[str, str], Document] = {}
+        self._state = _State()
+        self.refresh()
+
+    def get(self) -> Configuration:
+        """Return the newest configuration."""
+        return self._state.configuration
+
+    def find_principal(self, digest: bytes) -> Principal | None:
+        """Return whom a key belongs to, by its digest, unless it is unknown or revoked."""
+        return self._state.principals.get(digest)
+
+    def refresh(self) -> bool:
+        """Read what has changed since the last refresh; say whether anything has."""
+        with self._lock:
+            data_version = self._reader.data_version()
+            if data_version == self._data_version:
+                return False
+            revision = self._state.configuration.revision
+            newest, written, deleted, keys = self._reader.changes_since(revision)
+            for stored in written:
+                self._keep(stored)
+            for kind, document_id in deleted:
+                self._documents.pop((kind, document_id), None)
+            self._state = _State(
+                Configuration.compile(newest, self._documents.values()), principals_of(keys)
+            )
+            self._data_version = data_version
+            return True
+
+    async def watch(self, poll_s: float) -> None:
+        """Refresh until cancelled; a failing store leaves the last good state in effect."""
+        while True:
+            try:
+                await asyncio.to_thread(self.refresh)
+            except EndcapError as error:
+                log.error("control_refresh_failed", code=error.code)
+            await asyncio.sleep(poll_s)
+
+    def _keep(self, stored: StoredDocument) -> None:
+        try:
+            document = decode_document(stored)
+        except msgspec.MsgspecError:
+            # Written by another version of this program; the last readable state stays in effect.
+            log.error("document_unreadable", kind=stored.kind, revision=stored.revision)
+            return
+        self._documents[stored.kind, stored.id] = document
+
+
+def decode_document(stored: StoredDocument) -> Document:
+    """Turn a stored body into its struct, with the id and the revision it is stored under."""
+    kind = msgspec.convert(stored.kind, DocumentKind)
+    document = msgspec.json.decode(stored.body, type=DOCUMENT_TYPES[kind])
+    return msgspec.structs.replace(
+        document, **{ID_FIELDS[kind]: stored.id, "revision": stored.revision}
+    )

@@ -1,0 +1,240 @@
+"""Changes of the control plane: read, check, write and audit in one transaction, then take effect.
+
+Blocking, for a thread. Whatever a change needs to know, it reads inside its transaction, so two
+workers that change the same document at the same time cannot lose one of the changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from models.errors import InputError, NotFoundError
+from models.ids import list_known
+from models.pseudonym import Pseudonymiser
+from service.control.current import CurrentConfiguration, decode_document
+from service.control.documents import DOCUMENT_TYPES, ID_FIELDS, Document, DocumentKind
+from service.control.forced import pseudonymise_forced
+from service.control.precondition import Precondition
+from service.rollouts.bucketing import UnitKind
+from service.rollouts.definition import Rollout, opens_epoch
+from service.stores.control import AuditEntry, ControlStore, ControlTransaction, StoredDocument
+
+PATHS: dict[DocumentKind, str] = {
+    "placement": "/v1/placements",
+    "banner": "/v1/banners",
+    "rollout": "/v1/rollouts",
+    "item": "/v1/items",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """The outcome of a change."""
+
+    document: Document
+    is_new: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Which document, by whom, expecting what."""
+
+    kind: DocumentKind
+    id: str
+    actor: str
+    precondition: Precondition
+
+
+class ControlPlane:
+    """Applies changes to documents."""
+
+    def __init__(
+        self,
+        store: ControlStore,
+        current: CurrentConfiguration,
+        pseudonymiser: Pseudonymiser,
+        now_ms: Callable[[], int],
+    ) -> None:
+        self._store = store
+        self._current = current
+        self._pseudonymiser = pseudonymiser
+        self._now_ms = now_ms
+
+    def find(self, kind: DocumentKind, document_id: str) -> Document:
+        """Read one document; raise `NotFoundError` that names the known ones."""
+        with self._store.transaction() as transaction:
+            current = _read(transaction, kind, document_id)
+            if current is None:
+                raise _not_found(transaction, kind, document_id)
+            return current
+
+    def list(self, kind: DocumentKind) -> list[Document]:
+        """Read all documents of a kind, by id."""
+        with self._store.transaction() as transaction:
+            return [decode_document(stored) for stored in transaction.list_documents(kind)]
+
+    def put(self, change: Change, document: Document) -> Changed:
+        """Create or replace a document.
+
+        Raises
+        ------
+        RevisionError
+            If the precondition, or the revision inside the document, is not the current one.
+        """
+        _check_body_id(change, document)
+        if isinstance(document, Rollout):
+            forced = pseudonymise_forced(document.forced, document.unit, self._pseudonymiser)
+            document = msgspec.structs.replace(document, forced=forced)
+        with self._store.transaction() as transaction:
+            current = _read(transaction, change.kind, change.id)
+            changed = self._write(transaction, change, current, document)
+        self._current.refresh()
+        return changed
+
+    def patch(self, change: Change, patch: dict[str, Any], *, create: bool = False) -> Changed:
+        """Merge a JSON Merge Patch (RFC 7396) into a document; `create` makes a missing one.
+
+        Raises
+        ------
+        NotFoundError
+            If it does not exist and is not to be created.
+        msgspec.ValidationError
+            If the result breaks a rule.
+        RevisionError
+            As `put`.
+        """
+        with self._store.transaction() as transaction:
+            current = _read(transaction, change.kind, change.id)
+            if current is None and not create:
+                raise _not_found(transaction, change.kind, change.id)
+            before = {} if current is None else msgspec.to_builtins(current)
+            merged = merge_patch(before, self._without_raw_ids(before, patch))
+            document = msgspec.convert(merged, DOCUMENT_TYPES[change.kind])
+            _check_body_id(change, document)
+            changed = self._write(transaction, change, current, document)
+        self._current.refresh()
+        return changed
+
+    def delete(self, change: Change) -> None:
+        """Delete a document; its audit trail and epochs stay."""
+        with self._store.transaction() as transaction:
+            current = _read(transaction, change.kind, change.id)
+            if current is None:
+                raise _not_found(transaction, change.kind, change.id)
+            change.precondition.check(_name(change), current)
+            self._audit(transaction, change, current, None)
+            transaction.delete_document(change.kind, change.id)
+        self._current.refresh()
+
+    def _write(
+        self,
+        transaction: ControlTransaction,
+        change: Change,
+        current: Document | None,
+        document: Document,
+    ) -> Changed:
+        change.precondition.check(_name(change), current)
+        if document.revision and current is not None:
+            Precondition(revisions=frozenset({document.revision})).check(_name(change), current)
+        document = _with(document, **{ID_FIELDS[change.kind]: change.id})
+        opens = False
+        if isinstance(document, Rollout):
+            document, opens = _in_epoch(transaction, current, document)
+        if current is not None and _with(document, revision=current.revision) == current:
+            return Changed(current, is_new=False)
+        revision = self._audit(transaction, change, current, document)
+        document = _with(document, revision=revision)
+        body = msgspec.json.encode(document).decode()
+        at_ms = self._now_ms()
+        transaction.write_document(StoredDocument(change.kind, change.id, body, revision), at_ms)
+        if opens and isinstance(document, Rollout):
+            transaction.append_epoch(change.id, document.epoch, revision, at_ms, body)
+        return Changed(document, is_new=current is None)
+
+    def _audit(
+        self,
+        transaction: ControlTransaction,
+        change: Change,
+        before: Document | None,
+        after: Document | None,
+    ) -> int:
+        return transaction.append_audit(
+            AuditEntry(
+                at_ms=self._now_ms(),
+                actor=change.actor,
+                kind=change.kind,
+                id=change.id,
+                before=None if before is None else msgspec.json.encode(before).decode(),
+                after=None if after is None else msgspec.json.encode(after).decode(),
+            )
+        )
+
+    def _without_raw_ids(self, before: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]:
+        """Pseudonymise the forced units of a patch; a unit can so be removed by its raw id too."""
+        forced = patch.get("forced")
+        if not isinstance(forced, dict):
+            return patch
+        unit: UnitKind = (
+            "anonymous_id" if patch.get("unit", before.get("unit")) == "anonymous_id" else "user_id"
+        )
+        return {**patch, "forced": pseudonymise_forced(forced, unit, self._pseudonymiser)}
+
+
+def merge_patch(target: Any, patch: Any) -> Any:
+    """Merge as RFC 7396 says: objects deeply, null removes, anything else replaces."""
+    if not isinstance(patch, dict):
+        return patch
+    merged = dict(target) if isinstance(target, dict) else {}
+    for name, value in patch.items():
+        if value is None:
+            merged.pop(name, None)
+        else:
+            merged[name] = merge_patch(merged.get(name), value)
+    return merged
+
+
+def _in_epoch(
+    transaction: ControlTransaction, current: Document | None, rollout: Rollout
+) -> tuple[Rollout, bool]:
+    """Stamp the epoch, and say whether it is a new one; numbers go on after a deletion."""
+    if isinstance(current, Rollout):
+        rollout = msgspec.structs.replace(rollout, epoch=current.epoch)
+        if not opens_epoch(current, rollout):
+            return rollout, False
+    epoch = transaction.last_epoch(rollout.key) + 1
+    return msgspec.structs.replace(rollout, epoch=epoch), True
+
+
+def _read(transaction: ControlTransaction, kind: DocumentKind, document_id: str) -> Document | None:
+    stored = transaction.find_document(kind, document_id)
+    return None if stored is None else decode_document(stored)
+
+
+def _with(document: Document, **values: Any) -> Document:
+    return msgspec.structs.replace(document, **values)
+
+
+def _name(change: Change) -> str:
+    return f"{change.kind} {change.id!r}"
+
+
+def _check_body_id(change: Change, document: Document) -> None:
+    field = ID_FIELDS[change.kind]
+    in_body = getattr(document, field)
+    if in_body not in ("", change.id):
+        raise InputError(
+            f"{field} {in_body!r} in the body is not {change.id!r} of the path; leave it out"
+        )
+
+
+def _not_found(
+    transaction: ControlTransaction, kind: DocumentKind, document_id: str
+) -> NotFoundError:
+    known = list_known(stored.id for stored in transaction.list_documents(kind))
+    return NotFoundError(
+        f"{kind} {document_id!r} is not configured; {known}; add it with PUT {PATHS[kind]}/…"
+    )

@@ -1,1 +1,0 @@
-"""Takes events and exposures in: decodes, identifies, commits in groups, shows the newest."""

@@ -1,0 +1,108 @@
+"""How a request's body becomes a struct: strict, in one pass, with the place of a mistake.
+
+A handler that takes ``data: SomeStruct`` gets it through this DTO, whatever the content type says.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, ClassVar, TypeVar
+
+import msgspec
+from litestar._openapi.schema_generation import SchemaCreator
+from litestar.dto import AbstractDTO, DTOConfig
+from litestar.openapi.spec import Reference, Schema
+from litestar.typing import FieldDefinition
+
+from service.problems import BodyError, FieldError
+
+Struct = TypeVar("Struct")
+
+_PLACE = re.compile(r" - at `(?P<path>[^`]*)`$")
+_STEP = re.compile(r"\.(?P<name>[^.\[\]]+)|\[(?P<index>\d+)\]")
+_MAX_SHOWN = 60
+
+
+def decode_json(body: bytes, decoder: msgspec.json.Decoder[Struct]) -> Struct:
+    """Decode a body.
+
+    Raises
+    ------
+    BodyError
+        If it is not JSON, nested too deeply, or breaks a rule; it says where and which.
+    """
+    try:
+        return decoder.decode(body)
+    except msgspec.ValidationError as error:
+        raise _broken_rule(body, str(error)) from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BodyError(f"the body is not JSON: {error}; send one JSON value in UTF-8") from error
+    except RecursionError as error:
+        raise BodyError("the body is nested too deeply; send fewer levels") from error
+
+
+def broken_rule(value: object, error: msgspec.ValidationError) -> BodyError:
+    """Say which rule a value broke that was built here, such as the result of a merge."""
+    return _at_place(value, str(error))
+
+
+class JsonBody(AbstractDTO[Any]):
+    """Litestar's hook between the bytes of a body and the handler's ``data``."""
+
+    config: ClassVar[DTOConfig] = DTOConfig()
+    _decoders: ClassVar[dict[str, msgspec.json.Decoder[Any]]] = {}
+
+    @classmethod
+    def create_for_field_definition(
+        cls, field_definition: FieldDefinition, handler_id: str, backend_cls: Any = None
+    ) -> None:
+        """Prepare a decoder for one handler."""
+        cls._decoders[handler_id] = msgspec.json.Decoder(field_definition.raw)
+
+    @classmethod
+    def create_openapi_schema(
+        cls, field_definition: FieldDefinition, handler_id: str, schema_creator: SchemaCreator
+    ) -> Reference | Schema:
+        """Describe the struct itself."""
+        return schema_creator.for_field_definition(field_definition)
+
+    def decode_bytes(self, value: bytes) -> Any:
+        """Decode a body that is not empty."""
+        return decode_json(value, self._decoders[self.asgi_connection.route_handler.handler_id])
+
+    @classmethod
+    def generate_field_definitions(cls, model_type: type[Any]) -> Any:
+        """Not used: the struct describes itself."""
+        raise NotImplementedError
+
+    @classmethod
+    def detect_nested_field(cls, field_definition: FieldDefinition) -> bool:
+        """Not used: the struct describes itself."""
+        raise NotImplementedError
+
+
+def _broken_rule(body: bytes, message: str) -> BodyError:
+    return _at_place(msgspec.json.decode(body), message)
+
+
+def _at_place(value: object, message: str) -> BodyError:
+    place = _PLACE.search(message)
+    path = place["path"] if place else "$"
+    rule = message[: place.start()] if place else message
+    shown = _shown(value, path)
+    named = f"{path} is {shown}: " if shown else f"{path}: "
+    return BodyError(f"{named}{rule}; see /schema", (FieldError(path=path, message=rule),))
+
+
+def _shown(value: Any, path: str) -> str:
+    """Write the value at a path, cut to a length; nothing for the whole body or a lost path."""
+    steps = list(_STEP.finditer(path))
+    if not steps or "$" + "".join(step[0] for step in steps) != path:
+        return ""
+    for step in steps:
+        try:
+            value = value[step["name"] if step["name"] is not None else int(step["index"])]
+        except (KeyError, IndexError, TypeError):
+            return ""
+    text = msgspec.json.encode(value).decode()
+    return text if len(text) <= _MAX_SHOWN else text[:_MAX_SHOWN] + "…"

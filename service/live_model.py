@@ -1,0 +1,61 @@
+"""The live model in this process: one attribute read for a request, one assignment to swap."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+
+from models.artifact import ArtifactStore
+from models.errors import EndcapError
+from models.snapshot import Snapshot
+
+log = structlog.get_logger(__name__)
+
+
+class LiveModel:
+    """Follows the live pointer of the artifact store."""
+
+    def __init__(self, store: ArtifactStore, on_swap: Callable[[str], None]) -> None:
+        self._store = store
+        self._on_swap = on_swap
+        self._snapshot: Snapshot | None = None
+        self._failed_version: str | None = None
+
+    def get(self) -> Snapshot | None:
+        """Return the live snapshot, or nothing before the first model is promoted."""
+        return self._snapshot
+
+    def refresh(self) -> bool:
+        """Open the live version if it is another one; say whether it was swapped in.
+
+        A version that cannot be opened is logged once; the one in memory goes on answering.
+        """
+        version = self._store.live_version()
+        if version is None or version in (self.version, self._failed_version):
+            return False
+        try:
+            snapshot = self._store.open(version)
+        except EndcapError as error:
+            self._failed_version = version
+            log.error("model_open_failed", version=version, reason=error.message)
+            return False
+        self._snapshot, self._failed_version = snapshot, None
+        self._on_swap(version)
+        log.info("model_swapped", version=version)
+        return True
+
+    @property
+    def version(self) -> str | None:
+        """The version in memory."""
+        return None if self._snapshot is None else self._snapshot.version
+
+    async def watch(self, poll_s: float) -> None:
+        """Refresh until cancelled; opening happens in a thread while requests go on."""
+        while True:
+            await asyncio.sleep(poll_s)
+            try:
+                await asyncio.to_thread(self.refresh)
+            except (EndcapError, OSError) as error:
+                log.error("model_refresh_failed", error=type(error).__name__)

@@ -1,0 +1,58 @@
+"""The app that times every request, those too that match no route."""
+
+from __future__ import annotations
+
+from time import perf_counter
+from typing import Any
+
+from litestar import Litestar
+from litestar.enums import ScopeType
+from litestar.types import Receive, Scope, Send
+from litestar.types.asgi_types import LifeSpanReceive, LifeSpanScope, LifeSpanSend
+from prometheus_client import Histogram
+
+from service.metrics import Metrics
+
+UNMATCHED = "unmatched"
+CLIENT_LEFT = 499
+
+
+class MeasuredApp(Litestar):
+    """A Litestar app with a histogram by method, route and status."""
+
+    def __init__(self, *, metrics: Metrics, **options: Any) -> None:
+        self._requests = metrics.requests
+        self._series: dict[tuple[str, str, int], Histogram] = {}
+        super().__init__(**options)
+
+    async def __call__(
+        self,
+        scope: Scope | LifeSpanScope,
+        receive: Receive | LifeSpanReceive,
+        send: Send | LifeSpanSend,
+    ) -> None:
+        """Answer one request and observe how long it took; a client that left counts as 499."""
+        if scope["type"] != ScopeType.HTTP:
+            await super().__call__(scope, receive, send)
+            return
+        begin = perf_counter()
+        status = CLIENT_LEFT
+
+        async def noting_status(message: Any) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await super().__call__(scope, receive, noting_status)
+        finally:
+            route = str(scope.get("path_template") or UNMATCHED)
+            method = str(scope.get("method"))
+            self._observe((method, route, status), perf_counter() - begin)
+
+    def _observe(self, labels: tuple[str, str, int], seconds: float) -> None:
+        series = self._series.get(labels)
+        if series is None:
+            series = self._series[labels] = self._requests.labels(*map(str, labels))
+        series.observe(seconds)

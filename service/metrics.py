@@ -1,0 +1,80 @@
+"""What is counted and timed, for Prometheus at /metrics.
+
+With several workers each writes its own files below ``home/run`` and any of them answers for all:
+``PROMETHEUS_MULTIPROC_DIR`` is set by `service.run` before a worker imports this module.
+"""
+
+from __future__ import annotations
+
+import os
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+
+MULTIPROCESS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+
+_SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+
+
+class Metrics:
+    """Every metric, in a registry of its own, so that two apps in a process do not mix."""
+
+    def __init__(self) -> None:
+        self._registry = registry = CollectorRegistry()
+        self._model_version: str | None = None
+        self.requests = Histogram(
+            "endcap_request_seconds",
+            "Time from a request's arrival to the end of its answer.",
+            ("method", "route", "status"),
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self.tiers = Counter(
+            "endcap_placements_served_total",
+            "Placements answered, by how personal the answer was and why it was not more so.",
+            ("tier", "degraded"),
+            registry=registry,
+        )
+        self.exposures_served = Counter(
+            "endcap_exposures_served_total", "Exposures handed to the queue.", registry=registry
+        )
+        self.exposures_stored = Counter(
+            "endcap_exposures_stored_total", "Exposures on disk.", registry=registry
+        )
+        self.exposures_dropped = Counter(
+            "endcap_exposures_dropped_total", "Exposures lost to a full queue.", registry=registry
+        )
+        self.events = Counter(
+            "endcap_events_total",
+            "Events received, by verdict: accepted, duplicate or rejected.",
+            ("verdict",),
+            registry=registry,
+        )
+        self.model = Gauge(
+            "endcap_model_info",
+            "1 for the model version that answers.",
+            ("version",),
+            registry=registry,
+            multiprocess_mode="livemax",
+        )
+        self.configuration_revision = Gauge(
+            "endcap_configuration_revision",
+            "The oldest revision of the control plane that a worker answers with.",
+            registry=registry,
+            multiprocess_mode="livemin",
+        )
+
+    def show_model(self, version: str) -> None:
+        """Make `version` the one that answers."""
+        if self._model_version is not None:
+            self.model.labels(self._model_version).set(0)
+        self.model.labels(version).set(1)
+        self._model_version = version
+
+    def render(self) -> bytes:
+        """Write all metrics of all workers in Prometheus' text format."""
+        if MULTIPROCESS_VARIABLE not in os.environ:
+            return generate_latest(self._registry)
+        everyone = CollectorRegistry()
+        MultiProcessCollector(everyone)  # type: ignore[no-untyped-call]  # the library has none there
+        return generate_latest(everyone)

@@ -1,0 +1,1 @@
+"""The HTTP interface: each module is one kind of thing under /v1, and only translates."""

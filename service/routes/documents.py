@@ -1,0 +1,145 @@
+"""What the routes of placements, banners, rollouts and items share: ids, ETags, preconditions."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+from litestar import Request, Response
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import Parameter
+
+from models.errors import IdError
+from models.ids import check_id
+from service.access import principal_of
+from service.control.documents import Document, DocumentKind
+from service.control.plane import Change
+from service.control.precondition import Precondition
+from service.json_body import broken_rule
+from service.problems import MEDIA_TYPE, Problem
+from service.services import services_of
+
+AnyRequest = Request[Any, Any, Any]
+Patch = dict[str, Any]
+D = TypeVar("D", bound=Document)
+
+IfMatch = Annotated[
+    str | None,
+    Parameter(
+        header="If-Match",
+        description="Changes only this revision, the ETag of an answer; else 412.",
+    ),
+]
+IfNoneMatch = Annotated[
+    str | None,
+    Parameter(header="If-None-Match", description="`*` creates, and never replaces. Else 412."),
+]
+
+_PROBLEMS = {
+    400: "The request breaks a rule; `errors` says where.",
+    401: "No key, or one that is unknown or revoked.",
+    403: "The key lacks the scope.",
+    404: "What was named does not exist.",
+    409: "The state does not allow it.",
+    412: "It has changed since; `current` is its state now.",
+    413: "The body is too large.",
+    429: "A buffer is full; try again after `Retry-After` seconds.",
+    503: "The store or a model version cannot be read or written.",
+}
+ALWAYS = (400, 401, 403)
+
+
+def problems(*statuses: int) -> dict[int, ResponseSpec]:
+    """Describe in OpenAPI the problems a route answers with, beside those of every route."""
+    return {
+        status: ResponseSpec(
+            data_container=Problem,
+            description=_PROBLEMS[status],
+            media_type=MEDIA_TYPE,
+            generate_examples=False,
+        )
+        for status in sorted({*ALWAYS, *statuses})
+    }
+
+
+def check_path_id(value: str, name: str) -> str:
+    """Check an id out of a path, where bytes that are no UTF-8 arrive as the replacement sign."""
+    if "\ufffd" in value:
+        raise IdError(f"{name} in the path is not valid UTF-8; percent-encode UTF-8 bytes")
+    return check_id(value, name)
+
+
+def put_document(
+    request: AnyRequest,
+    kind: DocumentKind,
+    document_id: str,
+    document: D,
+    *,
+    if_match: str | None,
+    if_none_match: str | None,
+) -> Response[D]:
+    """Create or replace; 201 or 200 with the stored document and its ETag."""
+    change = _change(request, kind, document_id, if_match, if_none_match)
+    changed = services_of(request).control.put(change, document)
+    return _answer(changed.document, type(document), 201 if changed.is_new else 200)
+
+
+def patch_document(
+    request: AnyRequest,
+    kind: DocumentKind,
+    document_id: str,
+    patch: Patch,
+    returned: type[D],
+    *,
+    if_match: str | None,
+    create: bool = False,
+) -> Response[D]:
+    """Merge; 200 with the stored document and its ETag."""
+    change = _change(request, kind, document_id, if_match, None)
+    try:
+        changed = services_of(request).control.patch(change, patch, create=create)
+    except msgspec.ValidationError as error:
+        raise broken_rule(patch, error) from error
+    return _answer(changed.document, returned, 200)
+
+
+def delete_document(
+    request: AnyRequest, kind: DocumentKind, document_id: str, *, if_match: str | None
+) -> None:
+    """Delete; 204."""
+    change = _change(request, kind, document_id, if_match, None)
+    services_of(request).control.delete(change)
+
+
+def get_document(
+    request: AnyRequest, kind: DocumentKind, document_id: str, returned: type[D]
+) -> Response[D]:
+    """Read one; 200 with its ETag."""
+    check_path_id(document_id, f"{kind} id")
+    return _answer(services_of(request).control.find(kind, document_id), returned, 200)
+
+
+def list_documents(request: AnyRequest, kind: DocumentKind, returned: type[D]) -> list[D]:
+    """Read all, by id."""
+    found = services_of(request).control.list(kind)
+    return [document for document in found if isinstance(document, returned)]
+
+
+def _change(
+    request: AnyRequest,
+    kind: DocumentKind,
+    document_id: str,
+    if_match: str | None,
+    if_none_match: str | None,
+) -> Change:
+    return Change(
+        kind,
+        check_path_id(document_id, f"{kind} id"),
+        principal_of(request).key_id,
+        Precondition.from_headers(if_match, if_none_match),
+    )
+
+
+def _answer(document: Document, returned: type[D], status: int) -> Response[D]:
+    assert isinstance(document, returned)
+    return Response(document, status_code=status, headers={"ETag": f'"{document.revision}"'})

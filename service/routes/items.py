@@ -1,0 +1,68 @@
+"""Statuses of items: out of stock or hidden, from now on and until the catalogue says otherwise."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import msgspec
+from litestar import Controller, Response, get, patch
+
+from service.access import needs
+from service.control.documents import ItemStatus
+from service.routes.documents import (
+    AnyRequest,
+    IfMatch,
+    Patch,
+    list_documents,
+    patch_document,
+    problems,
+)
+
+
+class ItemStatuses(msgspec.Struct, frozen=True, kw_only=True):
+    """All statuses that are set, by item id."""
+
+    items: list[ItemStatus]
+
+
+class ItemController(Controller):
+    """Statuses of items."""
+
+    path = "/v1/items"
+    tags: ClassVar[list[str]] = ["items"]  # type: ignore[misc]  # Litestar's own is of the instance
+    opt = needs("merchandiser")
+
+    @get(
+        operation_id="listItemStatuses",
+        summary="List items with a status",
+        responses=problems(),
+        sync_to_thread=True,
+    )
+    def list_all(self, request: AnyRequest) -> ItemStatuses:
+        """List what is set; an item without a status is as the catalogue says."""
+        return ItemStatuses(items=list_documents(request, "item", ItemStatus))
+
+    @patch(
+        "/{item_id:path}",
+        operation_id="patchItemStatus",
+        summary="Hide an item or set whether it can be bought",
+        responses=problems(412, 413),
+        sync_to_thread=True,
+    )
+    def change(
+        self, request: AnyRequest, item_id: str, data: Patch, if_match: IfMatch = None
+    ) -> Response[ItemStatus]:
+        """Set `hidden` or `available`; in effect everywhere within a second.
+
+        The item need not be known yet. `{"available": null}` takes the catalogue's word again.
+        """
+        # A path parameter begins with the slash that precedes it; an id may hold further ones.
+        return patch_document(
+            request,
+            "item",
+            item_id.removeprefix("/"),
+            data,
+            ItemStatus,
+            if_match=if_match,
+            create=True,
+        )

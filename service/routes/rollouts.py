@@ -1,0 +1,106 @@
+"""Rollouts: which share of the units is treated, and how."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import msgspec
+from litestar import Controller, Response, delete, get, patch, put
+
+from service.access import needs
+from service.rollouts.definition import Rollout
+from service.routes.documents import (
+    AnyRequest,
+    IfMatch,
+    IfNoneMatch,
+    Patch,
+    delete_document,
+    get_document,
+    list_documents,
+    patch_document,
+    problems,
+    put_document,
+)
+
+
+class Rollouts(msgspec.Struct, frozen=True, kw_only=True):
+    """All rollouts, by key."""
+
+    rollouts: list[Rollout]
+
+
+class RolloutController(Controller):
+    """Rollouts: which share of the units is treated, and how."""
+
+    path = "/v1/rollouts"
+    tags: ClassVar[list[str]] = ["rollouts"]  # type: ignore[misc]  # Litestar's own is of the instance
+    opt = needs("merchandiser")
+
+    @get(
+        operation_id="listRollouts",
+        summary="List rollouts",
+        responses=problems(),
+        sync_to_thread=True,
+    )
+    def list_all(self, request: AnyRequest) -> Rollouts:
+        """List all rollouts, by key."""
+        return Rollouts(rollouts=list_documents(request, "rollout", Rollout))
+
+    @get(
+        "/{rollout_key:str}",
+        operation_id="getRollout",
+        summary="Read a rollout",
+        responses=problems(404),
+        sync_to_thread=True,
+    )
+    def read(self, request: AnyRequest, rollout_key: str) -> Response[Rollout]:
+        """Read one as it is stored; the ETag is its revision."""
+        return get_document(request, "rollout", rollout_key, Rollout)
+
+    @put(
+        "/{rollout_key:str}",
+        operation_id="putRollout",
+        summary="Create or replace a rollout",
+        responses=problems(412, 413),
+        sync_to_thread=True,
+    )
+    def replace(
+        self,
+        request: AnyRequest,
+        rollout_key: str,
+        data: Rollout,
+        if_match: IfMatch = None,
+        if_none_match: IfNoneMatch = None,
+    ) -> Response[Rollout]:
+        """Create (201) or replace (200). What the body leaves out takes its default."""
+        return put_document(
+            request, "rollout", rollout_key, data, if_match=if_match, if_none_match=if_none_match
+        )
+
+    @patch(
+        "/{rollout_key:str}",
+        operation_id="patchRollout",
+        summary="Change a rollout",
+        responses=problems(404, 412, 413),
+        sync_to_thread=True,
+    )
+    def change(
+        self, request: AnyRequest, rollout_key: str, data: Patch, if_match: IfMatch = None
+    ) -> Response[Rollout]:
+        """Change some fields with a JSON Merge Patch (RFC 7396).
+
+        `{"share": 0.25}` moves the share. A change of share, variants, unit, salt, schedule or of
+        `enabled` opens a new epoch; a new name does not.
+        """
+        return patch_document(request, "rollout", rollout_key, data, Rollout, if_match=if_match)
+
+    @delete(
+        "/{rollout_key:str}",
+        operation_id="deleteRollout",
+        summary="Delete a rollout",
+        responses=problems(404, 412),
+        sync_to_thread=True,
+    )
+    def remove(self, request: AnyRequest, rollout_key: str, if_match: IfMatch = None) -> None:
+        """Delete it; its history stays in the audit trail."""
+        delete_document(request, "rollout", rollout_key, if_match=if_match)

@@ -1,0 +1,119 @@
+"""Starts the server: one process, or a supervisor with workers that share the port.
+
+SIGTERM and SIGINT drain: no new connections, requests in flight finish, queues are flushed, exit 0.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import uvicorn
+from uvicorn.supervisors import Multiprocess
+
+from models.errors import ConfigError
+from service.settings import Settings, to_environment
+
+SUPERVISOR_VARIABLE = "ENDCAP_SUPERVISOR_PID"
+METRICS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+BACKLOG = 2048
+
+
+def run(settings: Settings, on_listening: Callable[[str], None]) -> None:
+    """Serve until a signal; `on_listening` gets the address as soon as connections queue up.
+
+    Raises
+    ------
+    ConfigError
+        If the address cannot be listened on.
+    """
+    listener = _listen(settings.host, settings.port)
+    host, port = listener.getsockname()[:2]
+    address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    with listener, _scratch_folder(settings) as metrics_folder:
+        os.environ.update(to_environment(settings))
+        os.environ[SUPERVISOR_VARIABLE] = str(os.getpid())
+        if settings.workers > 1:
+            os.environ[METRICS_VARIABLE] = str(metrics_folder)
+        on_listening(address)
+        _serve(settings, listener)
+
+
+def _serve(settings: Settings, listener: socket.socket) -> None:
+    config = uvicorn.Config(
+        "service.app:app_from_environment",
+        factory=True,
+        host=settings.host,
+        port=settings.port,
+        workers=settings.workers,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        backlog=BACKLOG,
+        timeout_graceful_shutdown=settings.drain_s,
+    )
+    if settings.workers > 1:
+        Multiprocess(config, sockets=[listener]).run()
+        return
+    # After draining, uvicorn raises the signal it caught again; it ends here instead of killing us.
+    for caught in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(caught, lambda *_: None)
+    server = uvicorn.Server(config)
+    server.run(sockets=[listener])
+    if not server.started:
+        raise ConfigError("the server could not start; the log lines above say why")
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(BACKLOG)
+    except (OSError, UnicodeError) as error:
+        listener.close()
+        raise ConfigError(
+            f"cannot listen on {host}:{port}: {error}; "
+            "stop what listens there, or choose another --port or --host"
+        ) from error
+    listener.set_inheritable(True)
+    return listener
+
+
+@contextmanager
+def _scratch_folder(settings: Settings) -> Iterator[Path]:
+    """Make `home/run/<pid>` for the metrics of this run's workers; clear what dead runs left."""
+    runs = settings.home / "run"
+    folder = runs / str(os.getpid())
+    try:
+        for left in runs.iterdir() if runs.is_dir() else ():
+            if left.name.isdigit() and not _is_alive(int(left.name)):
+                shutil.rmtree(left, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+    except OSError as error:
+        raise ConfigError(f"cannot write to --home {settings.home}: {error}") from error
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_alive(process_id: int) -> bool:
+    try:
+        os.kill(process_id, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

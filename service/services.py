@@ -1,0 +1,42 @@
+"""What the routes work with: built once by `service.app`, kept in the app's state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from litestar.connection import ASGIConnection
+
+from models.artifact import ArtifactStore
+from models.pseudonym import Pseudonymiser
+from service.control.current import CurrentConfiguration
+from service.control.plane import ControlPlane
+from service.live_model import LiveModel
+from service.metrics import Metrics
+from service.settings import Settings
+from service.stores.control import ControlStore
+
+STATE_KEY = "services"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """One of each, for one process."""
+
+    settings: Settings
+    now_ms: Callable[[], int]
+    metrics: Metrics
+    pseudonymiser: Pseudonymiser
+    control_store: ControlStore
+    current: CurrentConfiguration
+    control: ControlPlane
+    artifacts: ArtifactStore
+    live_model: LiveModel
+
+
+def services_of(connection: ASGIConnection[Any, Any, Any, Any]) -> Services:
+    """Return the services of the app that a request came to."""
+    services = connection.app.state[STATE_KEY]
+    assert isinstance(services, Services)
+    return services

@@ -1,0 +1,104 @@
+"""Settings of the service: a default each, then ``ENDCAP_<NAME>``, then the command line."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from models.errors import ConfigError
+
+PREFIX = "ENDCAP_"
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that can be set; `endcap serve --help` shows each description."""
+
+    home: Annotated[
+        Path, Meta(description="Folder of models, databases and the pseudonym key.")
+    ] = Path(".endcap")
+    host: Annotated[str, Meta(min_length=1, description="Address to listen on.")] = "127.0.0.1"
+    port: Annotated[
+        int, Meta(ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    ] = 8080
+    workers: Annotated[
+        int, Meta(ge=1, le=128, description="Worker processes that share the port.")
+    ] = 1
+    body_limit_bytes: Annotated[
+        int, Meta(ge=1024, description="Largest request body; a larger one is answered 413.")
+    ] = 1_000_000
+    cors_origins: Annotated[
+        tuple[str, ...],
+        Meta(description="Origins whose pages may call, separated by commas; * is any."),
+    ] = ()
+    control_poll_ms: Annotated[
+        int, Meta(ge=10, description="How often a worker looks for changes of the control plane.")
+    ] = 100
+    event_poll_ms: Annotated[
+        int, Meta(ge=10, description="How often a worker looks for events that others accepted.")
+    ] = 100
+    model_poll_ms: Annotated[
+        int, Meta(ge=10, description="How often a worker looks for a new live model.")
+    ] = 1_000
+    exposure_queue_size: Annotated[
+        int, Meta(ge=1, description="Exposures a worker holds before it drops, and counts, one.")
+    ] = 20_000
+    event_queue_size: Annotated[
+        int, Meta(ge=1, description="Events a worker holds before it answers 429.")
+    ] = 20_000
+    drain_s: Annotated[
+        int, Meta(ge=1, description="How long a stop waits for requests and queues to finish.")
+    ] = 20
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"],
+        Meta(description="The least important log line that is written."),
+    ] = "info"
+
+
+def read_settings(environment: Mapping[str, str], given: Mapping[str, Any]) -> Settings:
+    """Merge the command line's values over the environment's over the defaults.
+
+    Raises
+    ------
+    ConfigError
+        If a value breaks its rule; it names the setting.
+    """
+    values: dict[str, Any] = {}
+    for name in Settings.__struct_fields__:
+        value: Any = given.get(name)
+        source = f"--{name.replace('_', '-')}"
+        if value is None:
+            source = PREFIX + name.upper()
+            value = environment.get(source)
+        if value is not None:
+            values[name] = _convert(name, value, source)
+    return Settings(**values)
+
+
+def to_environment(settings: Settings) -> dict[str, str]:
+    """Write settings as the variables that `read_settings` reads, for worker processes."""
+    return {
+        PREFIX + name.upper(): ",".join(value) if isinstance(value, tuple) else str(value)
+        for name, value in msgspec.structs.asdict(settings).items()
+    }
+
+
+def settings_from_environment() -> Settings:
+    """Read the settings of this process."""
+    return read_settings(os.environ, {})
+
+
+def _convert(name: str, value: Any, source: str) -> Any:
+    field = next(field for field in msgspec.structs.fields(Settings) if field.name == name)
+    if name == "home":
+        return Path(value)
+    if name == "cors_origins" and isinstance(value, str):
+        value = tuple(origin.strip() for origin in value.split(",") if origin.strip())
+    try:
+        return msgspec.convert(value, field.type, strict=False)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{source} is {value!r}: {error}; see 'endcap serve --help'") from error

@@ -1,0 +1,207 @@
+"""control.sqlite: documents as JSON, rollout epochs, keys and the audit trail.
+
+A change and its audit row are one transaction. The audit row's number is the revision of what it
+changed, so revisions grow across all documents and a deleted document's number never comes back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from service.stores.sqlite import open_engine, reported
+
+metadata = sa.MetaData()
+audit = sa.Table(
+    "audit",
+    metadata,
+    sa.Column("revision", sa.Integer, primary_key=True),
+    sa.Column("at_ms", sa.BigInteger, nullable=False),
+    sa.Column("actor", sa.Text, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("id", sa.Text, nullable=False),
+    sa.Column("before", sa.Text),
+    sa.Column("after", sa.Text),
+)
+documents = sa.Table(
+    "documents",
+    metadata,
+    sa.Column("kind", sa.Text, primary_key=True),
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("body", sa.Text, nullable=False),
+    sa.Column("revision", sa.Integer, nullable=False),
+    sa.Column("updated_at_ms", sa.BigInteger, nullable=False),
+)
+rollout_epochs = sa.Table(
+    "rollout_epochs",
+    metadata,
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("epoch", sa.Integer, primary_key=True),
+    sa.Column("revision", sa.Integer, nullable=False),
+    sa.Column("opened_at_ms", sa.BigInteger, nullable=False),
+    sa.Column("body", sa.Text, nullable=False),
+)
+keys = sa.Table(
+    "keys",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("scope", sa.Text, nullable=False),
+    sa.Column("digest", sa.LargeBinary, nullable=False),
+    sa.Column("created_at_ms", sa.BigInteger, nullable=False),
+    sa.Column("revoked_at_ms", sa.BigInteger),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredDocument:
+    """One document as it lies in the store."""
+
+    kind: str
+    id: str
+    body: str
+    """JSON."""
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoredKey:
+    """One key, without the secret: only its SHA-256 digest is kept."""
+
+    id: str
+    name: str
+    scope: str
+    digest: bytes
+    created_at_ms: int
+    revoked_at_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """Who changed what, when, from what, to what; `before` and `after` are JSON or absent."""
+
+    at_ms: int
+    actor: str
+    kind: str
+    id: str
+    before: str | None
+    after: str | None
+
+
+class ControlTransaction:
+    """Reads and writes that become visible together, or not at all."""
+
+    def __init__(self, connection: sa.Connection) -> None:
+        self._connection = connection
+
+    def find_document(self, kind: str, document_id: str) -> StoredDocument | None:
+        """Read one document."""
+        row = self._connection.execute(
+            sa.select(documents).where(documents.c.kind == kind, documents.c.id == document_id)
+        ).one_or_none()
+        return None if row is None else StoredDocument(row.kind, row.id, row.body, row.revision)
+
+    def list_documents(self, kind: str) -> list[StoredDocument]:
+        """Read all documents of a kind, by id."""
+        rows = self._connection.execute(
+            sa.select(documents).where(documents.c.kind == kind).order_by(documents.c.id)
+        )
+        return [StoredDocument(row.kind, row.id, row.body, row.revision) for row in rows]
+
+    def append_audit(self, entry: AuditEntry) -> int:
+        """Record a change and return its revision."""
+        result = self._connection.execute(
+            sa.insert(audit).values(
+                at_ms=entry.at_ms,
+                actor=entry.actor,
+                kind=entry.kind,
+                id=entry.id,
+                before=entry.before,
+                after=entry.after,
+            )
+        )
+        assert result.inserted_primary_key is not None
+        return int(result.inserted_primary_key[0])
+
+    def write_document(self, document: StoredDocument, at_ms: int) -> None:
+        """Insert or replace one document."""
+        self._delete(document.kind, document.id)
+        self._connection.execute(
+            sa.insert(documents).values(
+                kind=document.kind,
+                id=document.id,
+                body=document.body,
+                revision=document.revision,
+                updated_at_ms=at_ms,
+            )
+        )
+
+    def delete_document(self, kind: str, document_id: str) -> None:
+        """Remove one document; its audit rows and epochs stay."""
+        self._delete(kind, document_id)
+
+    def last_epoch(self, key: str) -> int:
+        """Return the newest epoch of a rollout, deleted or not; 0 if it never had one."""
+        newest = self._connection.scalar(
+            sa.select(sa.func.max(rollout_epochs.c.epoch)).where(rollout_epochs.c.key == key)
+        )
+        return int(newest or 0)
+
+    def append_epoch(self, key: str, epoch: int, revision: int, at_ms: int, body: str) -> None:
+        """Record that an epoch began with this state of the rollout."""
+        self._connection.execute(
+            sa.insert(rollout_epochs).values(
+                key=key, epoch=epoch, revision=revision, opened_at_ms=at_ms, body=body
+            )
+        )
+
+    def list_keys(self) -> list[StoredKey]:
+        """Read all keys, revoked ones too, oldest first."""
+        rows = self._connection.execute(sa.select(keys).order_by(keys.c.created_at_ms, keys.c.id))
+        return [StoredKey(**row._mapping) for row in rows]
+
+    def write_key(self, key: StoredKey) -> None:
+        """Add a key."""
+        self._connection.execute(
+            sa.insert(keys).values(
+                id=key.id,
+                name=key.name,
+                scope=key.scope,
+                digest=key.digest,
+                created_at_ms=key.created_at_ms,
+                revoked_at_ms=key.revoked_at_ms,
+            )
+        )
+
+    def revoke_key(self, key_id: str, at_ms: int) -> None:
+        """Mark a key as revoked."""
+        self._connection.execute(
+            sa.update(keys).where(keys.c.id == key_id).values(revoked_at_ms=at_ms)
+        )
+
+    def _delete(self, kind: str, document_id: str) -> None:
+        self._connection.execute(
+            sa.delete(documents).where(documents.c.kind == kind, documents.c.id == document_id)
+        )
+
+
+class ControlStore:
+    """The one writer's side of control.sqlite; every process may open its own."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._engine = open_engine(path, "control")
+
+    @contextmanager
+    def transaction(self) -> Iterator[ControlTransaction]:
+        """Hold the write lock; commit at the end, roll back on any error."""
+        with reported(self.path), self._engine.begin() as connection:
+            yield ControlTransaction(connection)
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._engine.dispose()

@@ -1,0 +1,94 @@
+"""How a SQLite file is opened and brought to the newest schema, the same way for every store."""
+
+from __future__ import annotations
+
+import fcntl
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import DBAPIError
+
+from models.errors import StoreError
+
+BUSY_TIMEOUT_MS = 5_000
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+Schema = Literal["control", "events"]
+"""A folder of migrations below `migrations/`; each schema has a file of its own."""
+
+
+def open_engine(path: Path, schema: Schema) -> Engine:
+    """Open a SQLite file, made if missing, and upgrade it; other processes may do the same."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(f"sqlite:///{path}")
+    event.listen(engine, "connect", _configure)
+    event.listen(engine, "begin", _begin_immediate)
+    with reported(path), _upgrade_lock(path), engine.connect() as connection:
+        _upgrade(connection, schema)
+    return engine
+
+
+def open_reader(path: Path) -> sqlite3.Connection:
+    """Open a read-only connection of the driver's own, for polling and other hot reads."""
+    connection = sqlite3.connect(
+        f"{path.resolve().as_uri()}?mode=ro",
+        uri=True,
+        timeout=BUSY_TIMEOUT_MS / 1000,
+        isolation_level=None,
+        check_same_thread=False,
+    )
+    connection.execute("PRAGMA query_only = 1")
+    return connection
+
+
+@contextmanager
+def reported(path: Path) -> Iterator[None]:
+    """Turn a driver's error into a `StoreError` that names the file."""
+    try:
+        yield
+    except (DBAPIError, sqlite3.Error, OSError) as error:
+        cause = error.orig if isinstance(error, DBAPIError) else error
+        raise StoreError(
+            f"the store {path} cannot be read or written: {cause}; "
+            "check its free space, its owner and that no backup holds it"
+        ) from error
+
+
+def _configure(connection: DBAPIConnection, _record: object) -> None:
+    # The driver's own transactions begin too late for BEGIN IMMEDIATE, so they are switched off.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+    cursor.execute("PRAGMA journal_mode = WAL")
+    cursor.execute("PRAGMA synchronous = FULL")
+    cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.close()
+
+
+def _begin_immediate(connection: Connection) -> None:
+    """Take the write lock at once, so that what a transaction reads holds until it writes."""
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+@contextmanager
+def _upgrade_lock(path: Path) -> Iterator[None]:
+    with path.with_name(f"{path.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _upgrade(connection: Connection, schema: Schema) -> None:
+    config = Config()
+    # Alembic interpolates % in its options, and a path may hold one.
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    config.set_main_option("version_locations", str(MIGRATIONS / schema).replace("%", "%%"))
+    config.set_main_option("path_separator", "newline")
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
