@@ -41,6 +41,12 @@ ExternalId = Annotated[str, msgspec.Meta(min_length=1, max_length=256, pattern="
 ShortText = Annotated[str, msgspec.Meta(max_length=64)]
 
 
+Quantity = Annotated[float, msgspec.Meta(gt=0, le=1e9)]
+
+Price = Annotated[float, msgspec.Meta(ge=0, le=1e12)]
+"""Bounded so that no sum of them is infinite."""
+
+
 class WireEvent(
     msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="event"
 ):
@@ -80,16 +86,16 @@ class AddToCart(WireEvent, frozen=True, kw_only=True, tag="add_to_cart"):
     """A shopper put an item into the basket."""
 
     item_id: ExternalId
-    quantity: Annotated[float, msgspec.Meta(gt=0)] = 1.0
-    price: Annotated[float, msgspec.Meta(ge=0)] | None = None
+    quantity: Quantity = 1.0
+    price: Price | None = None
 
 
 class Purchase(WireEvent, frozen=True, kw_only=True, tag="purchase"):
     """A line of a paid order; `price` is per unit, in the shop's one currency."""
 
     item_id: ExternalId
-    quantity: Annotated[float, msgspec.Meta(gt=0)] = 1.0
-    price: Annotated[float, msgspec.Meta(ge=0)] | None = None
+    quantity: Quantity = 1.0
+    price: Price | None = None
     order_id: ExternalId | None = None
 
 
@@ -97,8 +103,8 @@ class Refund(WireEvent, frozen=True, kw_only=True, tag="refund"):
     """A line of an order taken back; `quantity` is positive."""
 
     item_id: ExternalId
-    quantity: Annotated[float, msgspec.Meta(gt=0)] = 1.0
-    price: Annotated[float, msgspec.Meta(ge=0)] | None = None
+    quantity: Quantity = 1.0
+    price: Price | None = None
     order_id: ExternalId | None = None
 
 
@@ -111,6 +117,14 @@ class ExposureEvent(WireEvent, frozen=True, kw_only=True, tag="exposure"):
         if self.exposure_id is None:
             raise ValueError("an exposure event names the exposure_id it was served with")
 
+
+EVENT_KINDS: dict[type[WireEvent], InteractionKind] = {
+    View: InteractionKind.VIEW,
+    Click: InteractionKind.CLICK,
+    AddToCart: InteractionKind.ADD_TO_CART,
+    Purchase: InteractionKind.PURCHASE,
+    Refund: InteractionKind.REFUND,
+}
 
 Event = View | Click | AddToCart | Purchase | Refund | ExposureEvent
 """The union: decode with ``msgspec.json.Decoder(Event)``."""

@@ -1,0 +1,1 @@
+"""Takes events and exposures in: decodes, identifies, commits in groups, shows the newest."""

@@ -1,0 +1,182 @@
+"""What waits for the writer thread, bounded: events somebody awaits, exposures nobody does."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import structlog
+
+from models.errors import CapacityError
+from service.exposure import Exposure
+from service.stores.events import Counter, Counts, StoredEvent
+
+Count = Callable[[Counter, int], None]
+"""Where the live counters go, e.g. to ``/metrics``."""
+
+RETRY_AFTER_S = 1
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """The events of one request, and who waits for them."""
+
+    events: Sequence[StoredEvent]
+    n_received: int
+    n_rejected: int
+    future: asyncio.Future[list[bool]]
+    loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
+
+
+class EventWriter:
+    """The events' side of intake: `submit` returns when they are on disk."""
+
+    def __init__(self, bell: threading.Condition, *, max_pending: int = 50_000) -> None:
+        self._bell = bell
+        self._waiting: deque[Submission] = deque()
+        self._max_pending = max_pending
+        self._n_pending = 0
+        self._closed = False
+
+    @property
+    def n_pending(self) -> int:
+        """How many events are taken in and not yet on disk."""
+        return self._n_pending
+
+    async def submit(
+        self, events: Sequence[StoredEvent], *, n_received: int, n_rejected: int = 0
+    ) -> list[bool]:
+        """Store events and return, after the commit, which of them are new; the others are repeats.
+
+        Parameters
+        ----------
+        events
+            Those that are right.
+        n_received
+            How many came in, right or wrong, as counted where they came in.
+        n_rejected
+            How many of those were wrong.
+
+        Raises
+        ------
+        CapacityError
+            If too many already wait, the disk is full, or the service stops: nothing of it is kept.
+        StoreError
+            If the store cannot be written.
+        """
+        future: asyncio.Future[list[bool]] = asyncio.get_running_loop().create_future()
+        submission = Submission(events, n_received, n_rejected, future)
+        with self._bell:
+            if self._closed:
+                raise CapacityError("the service is stopping; send the events again in a second")
+            # A single batch above the bound still goes in when nothing else waits.
+            if self._n_pending and self._n_pending + len(events) > self._max_pending:
+                raise CapacityError(
+                    f"{self._n_pending} events wait for the disk, and at most {self._max_pending} "
+                    f"may; send them again after {RETRY_AFTER_S} s"
+                )
+            self._n_pending += len(events)
+            self._waiting.append(submission)
+            self._bell.notify()
+        return await future
+
+    def has_waiting(self) -> bool:
+        """Tell whether the writer thread has events to take."""
+        return bool(self._waiting)
+
+    def take(self, n_events: int) -> list[Submission]:
+        """Take whole submissions until `n_events` are reached; the caller holds the bell."""
+        taken: list[Submission] = []
+        n = 0
+        while self._waiting and n < n_events:
+            taken.append(self._waiting.popleft())
+            n += len(taken[-1].events)
+        return taken
+
+    def finish(self, submissions: Sequence[Submission]) -> None:
+        """Let go of submissions that are answered, one way or the other."""
+        with self._bell:
+            self._n_pending -= sum(len(submission.events) for submission in submissions)
+
+    def close(self) -> None:
+        """Take nothing more in; the caller holds the bell."""
+        self._closed = True
+
+
+class ExposureQueue:
+    """The exposures' side of intake: `put` never waits; what does not fit is counted and told."""
+
+    def __init__(
+        self,
+        bell: threading.Condition,
+        *,
+        count: Count,
+        max_pending: int = 50_000,
+        monotonic_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._bell = bell
+        self._count = count
+        self._waiting: deque[Exposure] = deque()
+        self._max_pending = max_pending
+        self._monotonic_s = monotonic_s
+        self._n_dropped = 0
+        self._n_dropped_written = 0
+        self._n_dropped_told = 0
+        self._told_s = float("-inf")
+        self.is_quiet = False
+        """Set by the writer thread while it sleeps and the next exposure must wake it."""
+
+    def put(self, exposure: Exposure) -> bool:
+        """Queue one exposure; false, never an exception or a wait, if there is no room."""
+        self._count("served", 1)
+        if len(self._waiting) >= self._max_pending:
+            self.drop(1, "the exposure queue is full")
+            return False
+        self._waiting.append(exposure)
+        self._count("assigned", 1)
+        if self.is_quiet:
+            with self._bell:
+                self._bell.notify()
+        return True
+
+    def drop(self, n: int, why: str) -> None:
+        """Count exposures that are lost, and say so in the log at most once a second."""
+        self._n_dropped += n
+        self._count("dropped", n)
+        now_s = self._monotonic_s()
+        if now_s - self._told_s >= 1.0:
+            self.tell_drops(why)
+            self._told_s = now_s
+
+    def tell_drops(self, why: str) -> None:
+        """Log the drops that the log has not seen."""
+        n = self._n_dropped - self._n_dropped_told
+        if n:
+            _log.error("exposures_dropped", n=n, total=self._n_dropped, why=why)
+            self._n_dropped_told += n
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def take(self, n: int) -> list[Exposure]:
+        """Take the oldest `n`."""
+        return [self._waiting.popleft() for _ in range(min(n, len(self._waiting)))]
+
+    def give_back(self, exposures: Sequence[Exposure]) -> None:
+        """Put exposures that could not be written back in front."""
+        self._waiting.extendleft(reversed(exposures))
+
+    def ledger(self, n_taken: int) -> Counts:
+        """Say what the ledger gains when `n_taken` exposures are written."""
+        n_dropped = self._n_dropped - self._n_dropped_written
+        return {"served": n_taken + n_dropped, "assigned": n_taken, "dropped": n_dropped}
+
+    def wrote(self, ledger: Counts) -> None:
+        """Remember that a result of `ledger` is on disk."""
+        self._n_dropped_written += ledger["dropped"]

@@ -1,0 +1,146 @@
+"""What each visitor did last, for serving: a bounded cache over the store that follows its commits.
+
+The process that accepted an event adds it before it answers; `follow` brings in what other
+processes accepted. Everything here runs in the event loop, except the read of the log's tail.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from bisect import insort
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import structlog
+
+from models.events import InteractionKind
+from service.stores.event_reads import EventReader, KeyColumn, KeyedRow
+from service.stores.events import NumberedEvent
+
+MAX_RECENT = 100
+POLL_S = 0.1
+_TAIL_ROWS = 5_000
+
+_log = structlog.get_logger(__name__)
+
+
+class RecentEvent(NamedTuple):
+    """An interaction as scoring reads it."""
+
+    item_id: str
+    kind: InteractionKind
+    at_ms: int
+
+
+class _Entry(NamedTuple):
+    """Orders by time, then by commit; `seq` also tells a repeat."""
+
+    at_ms: int
+    seq: int
+    event: RecentEvent
+
+
+class RecentEvents:
+    """The newest interactions by pseudonym."""
+
+    def __init__(
+        self, points: EventReader, tail: EventReader, *, max_cached: int = 300_000
+    ) -> None:
+        """Read misses from `points` and other processes' events from `tail`.
+
+        `max_cached` bounds events and keys together; the longest unused key goes first.
+        """
+        self._points = points
+        self._tail = tail
+        self._max_cached = max_cached
+        self._n_cached = 0
+        self._entries: OrderedDict[str, list[_Entry]] = OrderedDict()
+        self._seen_seq = tail.last_seq()
+        self._seen_version = tail.data_version()
+
+    def get(self, user_key: str | None, anonymous_key: str | None) -> tuple[RecentEvent, ...]:
+        """Return what is known under either key, oldest first, the newest 100."""
+        mine = self._load("user_key", user_key) if user_key is not None else []
+        if anonymous_key is not None:
+            visit = self._load("anonymous_key", anonymous_key)
+            # An event sent with both keys is in both lists.
+            mine = sorted({*mine, *visit})[-MAX_RECENT:] if mine and visit else mine or visit
+        return tuple(entry.event for entry in mine)
+
+    def add(self, events: Sequence[NumberedEvent]) -> None:
+        """Take in what this process has just committed."""
+        for seq, event in events:
+            if event.item_id is None or event.kind > InteractionKind.REFUND:
+                continue
+            at_ms = min(event.at_ms, event.received_ms)
+            self._add(
+                KeyedRow(seq, event.kind, event.item_id, at_ms, event.user_key, event.anonymous_key)
+            )
+        if events and events[0].seq == self._seen_seq + 1:
+            self._seen_seq = events[-1].seq
+
+    async def catch_up(self) -> None:
+        """Take in what other processes committed since the last call."""
+        version = self._tail.data_version()
+        if version == self._seen_version:
+            return
+        while True:
+            rows, last = await asyncio.to_thread(self._tail.since, self._seen_seq, _TAIL_ROWS)
+            for row in rows:
+                self._add(row)
+            if last <= self._seen_seq:
+                break
+            self._seen_seq = last
+        self._seen_version = version
+
+    async def follow(self) -> None:
+        """Catch up ten times a second until cancelled."""
+        while True:
+            try:
+                await self.catch_up()
+            except Exception:  # a task's loop: the next round may succeed
+                _log.exception("event_tail_not_read")
+            await asyncio.sleep(POLL_S)
+
+    def close(self) -> None:
+        """Close both readers."""
+        self._points.close()
+        self._tail.close()
+
+    def _load(self, column: KeyColumn, key: str) -> list[_Entry]:
+        entries = self._entries.get(key)
+        if entries is not None:
+            self._entries.move_to_end(key)
+            return entries
+        rows = self._points.newest(column, key, MAX_RECENT)
+        entries = sorted(
+            _Entry(
+                row.at_ms, row.seq, RecentEvent(row.item_id, InteractionKind(row.kind), row.at_ms)
+            )
+            for row in rows
+        )
+        self._entries[key] = entries
+        self._n_cached += 1 + len(entries)
+        while self._n_cached > self._max_cached and len(self._entries) > 1:
+            _, gone = self._entries.popitem(last=False)
+            self._n_cached -= 1 + len(gone)
+        return entries
+
+    def _add(self, row: KeyedRow) -> None:
+        """Add to the keys that are cached; another key reads the store when it is asked for."""
+        entry: _Entry | None = None
+        for key in (row.user_key, row.anonymous_key):
+            entries = None if key is None else self._entries.get(key)
+            if entries is None:
+                continue
+            if entry is None:
+                event = RecentEvent(row.item_id, InteractionKind(row.kind), row.at_ms)
+                entry = _Entry(row.at_ms, row.seq, event)
+            if any(known.seq == row.seq for known in entries):
+                continue
+            insort(entries, entry)
+            self._n_cached += 1
+            if len(entries) > MAX_RECENT:
+                del entries[0]
+                self._n_cached -= 1

@@ -1,0 +1,238 @@
+"""The one thread of a process that writes ``events.sqlite``: it commits in groups.
+
+While one commit waits for the disk the next group gathers, so the time of a commit is the window of
+a group. Only after it do the waiting requests get their answer and the stored counters move.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+import structlog
+
+from models.errors import CapacityError, EndcapError, StoreError
+from service.exposure import Exposure
+from service.intake.pending import Count, EventWriter, ExposureQueue, Submission
+from service.stores.events import Batch, Committed, Counts, EventStore, NumberedEvent
+
+MAX_GROUP = 5_000
+"""Events, and exposures, in one transaction."""
+LINGER_S = 0.02
+"""How long exposures that nobody awaits gather before they cost a commit of their own."""
+PAUSE_S = 0.5
+"""Between attempts on a disk that refuses."""
+
+OnCommit = Callable[[Sequence[NumberedEvent]], None]
+"""Called in the event loop with the new events, before anyone is told that they are stored."""
+
+_log = structlog.get_logger(__name__)
+
+
+class StoreWriter:
+    """Drains an `EventWriter` and an `ExposureQueue` into an `EventStore`."""
+
+    def __init__(
+        self,
+        store: EventStore,
+        *,
+        events: EventWriter,
+        exposures: ExposureQueue,
+        bell: threading.Condition,
+        count: Count,
+        on_commit: OnCommit,
+        now_ms: Callable[[], int],
+        monotonic_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._store = store
+        self._events = events
+        self._exposures = exposures
+        self._bell = bell
+        self._count = count
+        self._on_commit = on_commit
+        self._now_ms = now_ms
+        self._monotonic_s = monotonic_s
+        self._closing = False
+        self._is_refused = False
+        self._deadline_s = float("inf")
+        self._trouble_told_s = float("-inf")
+        self._thread = threading.Thread(target=self._run, name="event-store-writer", daemon=True)
+
+    def start(self) -> None:
+        """Begin to write."""
+        self._thread.start()
+
+    def close(self, timeout_s: float) -> bool:
+        """Take nothing more in, write what waits, and tell whether all of it got to the disk.
+
+        What is not written after `timeout_s` is refused (events) or counted as dropped (exposures).
+        """
+        with self._bell:
+            self._closing = True
+            self._deadline_s = self._monotonic_s() + timeout_s
+            self._events.close()
+            self._bell.notify()
+        self._thread.join(timeout_s + 2.0)
+        return not self._thread.is_alive() and not len(self._exposures)
+
+    def _run(self) -> None:
+        while self._wait():
+            try:
+                self._write_group()
+            except Exception:  # the loop of this thread: it must outlive whatever went wrong once
+                _log.exception("event_store_writer_failed")
+        self._end()
+
+    def _wait(self) -> bool:
+        """Sleep until there is a group to write; false when all is written or time is up."""
+        with self._bell:
+            while not self._closing and not self._events.has_waiting():
+                self._exposures.is_quiet = True
+                # Looked at again after the flag is up: a put in between has not rung.
+                if not len(self._exposures):
+                    self._bell.wait()
+                self._exposures.is_quiet = False
+                if len(self._exposures) and not self._events.has_waiting() and not self._closing:
+                    self._bell.wait(LINGER_S)
+                    break
+            if not self._closing:
+                return True
+            left = self._events.has_waiting() or len(self._exposures)
+            return bool(left) and self._monotonic_s() < self._deadline_s
+
+    def _write_group(self) -> None:
+        with self._bell:
+            submissions = self._events.take(MAX_GROUP)
+        exposures = self._exposures.take(MAX_GROUP)
+        if not submissions and not exposures:
+            return
+        self._is_refused = False
+        self._write(submissions, exposures)
+        if self._is_refused:
+            with self._bell:
+                self._bell.wait(PAUSE_S)
+
+    def _write(self, submissions: Sequence[Submission], exposures: Sequence[Exposure]) -> None:
+        """Commit a group, or its members one by one if one of them cannot be stored at all."""
+        try:
+            committed, ledger = self._commit(submissions, exposures)
+        except sqlite3.OperationalError as error:
+            # The disk refuses and nothing was written: events are refused, exposures wait.
+            self._is_refused = True
+            self._exposures.give_back(exposures)
+            self._answer(submissions, _refusal(error))
+            self._tell_trouble(error)
+        except Exception as error:  # one odd value must not take the others with it
+            if len(submissions) + len(exposures) > 1:
+                for submission in submissions:
+                    self._write([submission], [])
+                for exposure in exposures:
+                    self._write([], [exposure])
+                return
+            _log.exception("event_store_value_refused")
+            self._exposures.drop(len(exposures), "a value cannot be stored")
+            self._answer(
+                submissions, StoreError(f"the events cannot be stored: {error}; check their values")
+            )
+        else:
+            self._exposures.wrote(ledger)
+            self._tell_counts(submissions, committed)
+            self._answer(submissions, committed)
+
+    def _commit(
+        self, submissions: Sequence[Submission], exposures: Sequence[Exposure]
+    ) -> tuple[Committed, Counts]:
+        """Commit, and wait as long as another process holds the store's lock."""
+        events = [event for submission in submissions for event in submission.events]
+        ledger = self._exposures.ledger(len(exposures))
+        counts = ledger | _arrivals(submissions)
+        while True:
+            try:
+                return self._store.commit(Batch(events, exposures, counts)), ledger
+            except sqlite3.OperationalError as error:
+                if not _is_busy(error) or self._monotonic_s() >= self._deadline_s:
+                    raise
+                self._tell_trouble(error)
+
+    def _tell_counts(self, submissions: Sequence[Submission], committed: Committed) -> None:
+        for name, n in _arrivals(submissions).items():
+            self._count(name, n)
+        self._count("accepted", len(committed.added))
+        self._count("duplicate", len(committed.is_new) - len(committed.added))
+        self._count("stored", committed.n_exposures)
+
+    def _answer(self, submissions: Sequence[Submission], outcome: Committed | EndcapError) -> None:
+        self._events.finish(submissions)
+        if not submissions:
+            return
+        try:
+            # A process has one event loop, so whoever submitted first knows it.
+            submissions[0].loop.call_soon_threadsafe(self._resolve, submissions, outcome)
+        except RuntimeError:  # the loop has ended: nobody waits any more
+            _log.warning("nobody_waits_for_events", n=len(submissions))
+
+    def _resolve(self, submissions: Sequence[Submission], outcome: Committed | EndcapError) -> None:
+        if isinstance(outcome, Committed):
+            self._on_commit(outcome.added)
+        first = 0
+        for submission in submissions:
+            end = first + len(submission.events)
+            # A request whose client went away is done already.
+            if not submission.future.done():
+                if isinstance(outcome, Committed):
+                    submission.future.set_result(outcome.is_new[first:end])
+                else:
+                    submission.future.set_exception(outcome)
+            first = end
+
+    def _end(self) -> None:
+        with self._bell:
+            submissions = self._events.take(2**62)
+        self._answer(submissions, CapacityError("the service has stopped; send the events again"))
+        exposures = self._exposures.take(len(self._exposures))
+        if exposures:
+            self._exposures.drop(len(exposures), "the service stopped before they were written")
+        self._exposures.tell_drops("the service stops")
+        try:
+            ledger = self._exposures.ledger(0)
+            if any(ledger.values()):
+                self._store.commit(Batch(counts=ledger))
+            self._store.close(self._now_ms())
+        except sqlite3.Error as error:
+            _log.error("event_store_not_closed", error=str(error))
+            self._store.abandon()
+
+    def _tell_trouble(self, error: sqlite3.Error) -> None:
+        now_s = self._monotonic_s()
+        if now_s - self._trouble_told_s >= 1.0:
+            self._trouble_told_s = now_s
+            _log.warning(
+                "event_store_waits",
+                error=str(error),
+                n_events=self._events.n_pending,
+                n_exposures=len(self._exposures),
+            )
+
+
+def _arrivals(submissions: Sequence[Submission]) -> Counts:
+    return {
+        "received": sum(submission.n_received for submission in submissions),
+        "rejected": sum(submission.n_rejected for submission in submissions),
+    }
+
+
+def _is_busy(error: sqlite3.Error) -> bool:
+    # The low byte is the primary code: BUSY_SNAPSHOT and the like are kinds of BUSY.
+    return error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
+def _refusal(error: sqlite3.OperationalError) -> EndcapError:
+    if _is_busy(error):
+        return CapacityError("the event store is locked by another process; send the events again")
+    if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_FULL:
+        return CapacityError(
+            "the disk of the event store is full; free some space, then send the events again"
+        )
+    return StoreError(f"the event store cannot be written: {error}; send the events again later")

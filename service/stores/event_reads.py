@@ -1,0 +1,84 @@
+"""Reads ``events.sqlite`` for serving: a visitor's newest interactions and the log's tail.
+
+One connection an instance, used by one thread at a time. Readers never wait for writers.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from service.stores.event_database import connect
+
+KeyColumn = Literal["user_key", "anonymous_key"]
+
+
+class InteractionRow(NamedTuple):
+    """An interaction of one visitor."""
+
+    seq: int
+    kind: int
+    item_id: str
+    at_ms: int
+
+
+class KeyedRow(NamedTuple):
+    """An interaction and whose it is."""
+
+    seq: int
+    kind: int
+    item_id: str
+    at_ms: int
+    user_key: str | None
+    anonymous_key: str | None
+
+
+# An event from the future counts as from its arrival, or it would stay the newest for ever.
+# `item_id IS NOT NULL` stands there literally because the partial indexes ask for it. Kinds up to 4
+# are interactions.
+_NEWEST = """
+SELECT seq, kind, item_id, min(at_ms, received_ms) FROM events
+WHERE {column} = ? AND item_id IS NOT NULL AND kind <= 4 ORDER BY at_ms DESC, seq DESC LIMIT ?
+"""
+# One JSON text, so the interpreter lock changes hands once and not once a row.
+_SINCE = """
+SELECT max(seq), json_group_array(
+    json_array(seq, kind, item_id, min(at_ms, received_ms), user_key, anonymous_key)
+) FILTER (WHERE item_id IS NOT NULL AND kind <= 4 AND coalesce(user_key, anonymous_key) IS NOT NULL)
+FROM (SELECT * FROM events WHERE seq > ? ORDER BY seq LIMIT ?)
+"""
+
+_decode_rows = msgspec.json.Decoder(list[KeyedRow]).decode
+
+
+class EventReader:
+    """Point reads of one visitor, and the tail of the log."""
+
+    def __init__(self, path: Path) -> None:
+        self._connection = connect(path, read_only=True)
+
+    def newest(self, column: KeyColumn, key: str, limit: int) -> list[InteractionRow]:
+        """Return the newest interactions stored under a key, newest first."""
+        rows = self._connection.execute(_NEWEST.format(column=column), (key, limit))
+        return [InteractionRow(*row) for row in rows]
+
+    def last_seq(self) -> int:
+        """Return the number of the newest event, 0 if there is none."""
+        return int(
+            self._connection.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()[0]
+        )
+
+    def since(self, seq: int, limit: int) -> tuple[list[KeyedRow], int]:
+        """Return the interactions among the `limit` events after `seq`, and the last one's seq."""
+        last, text = self._connection.execute(_SINCE, (seq, limit)).fetchone()
+        return ([], seq) if last is None else (_decode_rows(text), int(last))
+
+    def data_version(self) -> int:
+        """Return a number that changes when another connection commits; costs microseconds."""
+        return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()

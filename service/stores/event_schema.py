@@ -1,0 +1,143 @@
+"""The tables of ``events.sqlite``: exposures, events, and the ledger that counts both.
+
+Migrations in ``event_migrations`` lead to this schema; the hot path uses the driver itself.
+"""
+
+from __future__ import annotations
+
+from enum import IntFlag
+
+from sqlalchemy import Column, Float, Index, Integer, MetaData, Table, Text, text
+
+from models.events import InteractionKind
+
+RENDERED, VIEWABLE = 16, 17
+"""Codes beside those of `InteractionKind`: a client's report of how far an exposure got."""
+
+KIND_NAMES = {kind.value: kind.event for kind in InteractionKind} | {
+    RENDERED: "rendered",
+    VIEWABLE: "viewable",
+}
+
+
+class EventFlag(IntFlag):
+    """What is odd about a stored event; never renumber."""
+
+    LATE = 1
+    """Older than seven days on arrival."""
+    FUTURE = 2
+    """More than five minutes ahead of the service's clock."""
+    BOT = 4
+    PREVIEW = 8
+    NO_CONSENT = 16
+
+
+metadata = MetaData()
+
+events = Table(
+    "events",
+    metadata,
+    # Handed out under the write lock and never again: the order of commits, which readers follow.
+    Column("seq", Integer, primary_key=True, autoincrement=True),
+    Column("event_id", Text, nullable=False, unique=True),
+    Column("kind", Integer, nullable=False),
+    Column("at_ms", Integer, nullable=False),
+    Column("received_ms", Integer, nullable=False),
+    Column("user_key", Text),
+    Column("anonymous_key", Text),
+    Column("session_key", Text),
+    Column("item_id", Text),
+    Column("banner_id", Text),
+    Column("exposure_id", Text),
+    Column("quantity", Float),
+    Column("price", Float),
+    Column("order_id", Text),
+    Column("country", Text),
+    Column("channel", Text),
+    Column("platform", Text),
+    Column("flags", Integer, nullable=False),
+    sqlite_autoincrement=True,
+)
+Index(
+    "events_user",
+    events.c.user_key,
+    events.c.at_ms,
+    sqlite_where=text("user_key IS NOT NULL AND item_id IS NOT NULL"),
+)
+Index(
+    "events_anonymous",
+    events.c.anonymous_key,
+    events.c.at_ms,
+    sqlite_where=text("anonymous_key IS NOT NULL AND item_id IS NOT NULL"),
+)
+# Views are most of what comes and no report asks for them, so the index leaves them out.
+Index("events_outcome", events.c.kind, events.c.at_ms, sqlite_where=text("kind > 0"))
+
+exposures = Table(
+    "exposures",
+    metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=True),
+    Column("exposure_id", Text, nullable=False, unique=True),
+    Column("request_id", Text, nullable=False),
+    Column("at_ms", Integer, nullable=False),
+    Column("unit_kind", Text),
+    Column("unit_key", Text),
+    Column("user_key", Text),
+    Column("anonymous_key", Text),
+    Column("session_key", Text),
+    Column("placement_id", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("recipe", Text, nullable=False),
+    Column("tier", Text, nullable=False),
+    Column("degraded", Text),
+    Column("rollout_key", Text),
+    Column("variant", Text),
+    Column("reason", Text),
+    Column("epoch", Integer),
+    Column("model_version", Text),
+    Column("country", Text),
+    Column("channel", Text),
+    Column("platform", Text),
+    Column("page", Text),
+    # A JSON array of `service.exposure.Shown`.
+    Column("shown", Text, nullable=False),
+    sqlite_autoincrement=True,
+)
+Index(
+    "exposures_unit",
+    exposures.c.unit_key,
+    exposures.c.placement_id,
+    exposures.c.at_ms,
+    sqlite_where=text("unit_key IS NOT NULL"),
+)
+# Everything that counting the arms of a rollout reads, in the order in which it groups.
+Index(
+    "exposures_rollout",
+    exposures.c.rollout_key,
+    exposures.c.epoch,
+    exposures.c.unit_key,
+    exposures.c.at_ms,
+    exposures.c.variant,
+    exposures.c.reason,
+    sqlite_where=text("rollout_key IS NOT NULL"),
+)
+
+writers = Table(
+    "writers",
+    metadata,
+    Column("writer_id", Integer, primary_key=True, autoincrement=True),
+    Column("pid", Integer, nullable=False),
+    Column("opened_ms", Integer, nullable=False),
+    # Empty while the process runs; empty afterwards too if it was killed before it could drain.
+    Column("closed_ms", Integer),
+    sqlite_autoincrement=True,
+)
+
+counters = Table(
+    "counters",
+    metadata,
+    Column("writer_id", Integer, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("value", Integer, nullable=False),
+    sqlite_with_rowid=False,
+)

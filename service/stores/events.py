@@ -1,0 +1,199 @@
+"""Writes ``events.sqlite``: one transaction for a group of events, exposures and their counts.
+
+The tables are those of `service.stores.event_schema`; this is the only code that inserts into them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from service.exposure import Exposure
+from service.stores.event_database import connect
+
+Counter = Literal[
+    "received", "accepted", "duplicate", "rejected", "served", "assigned", "stored", "dropped"
+]
+
+Counts = dict[Counter, int]
+
+
+class StoredEvent(NamedTuple):
+    """One event as it is stored: a tuple in the order of the columns, with pseudonyms for ids."""
+
+    event_id: str
+    kind: int
+    at_ms: int
+    received_ms: int
+    user_key: str | None = None
+    anonymous_key: str | None = None
+    session_key: str | None = None
+    item_id: str | None = None
+    banner_id: str | None = None
+    exposure_id: str | None = None
+    quantity: float | None = None
+    price: float | None = None
+    order_id: str | None = None
+    country: str | None = None
+    channel: str | None = None
+    platform: str | None = None
+    flags: int = 0
+
+
+class NumberedEvent(NamedTuple):
+    """A stored event with its place in the order of commits."""
+
+    seq: int
+    event: StoredEvent
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What one transaction writes."""
+
+    events: Sequence[StoredEvent] = ()
+    exposures: Sequence[Exposure] = ()
+    counts: Counts = field(default_factory=dict)
+    """What the store cannot know itself: received, rejected, served, assigned, dropped."""
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """What one transaction found."""
+
+    is_new: list[bool]
+    """Per event of the batch: false for a repeated ``event_id``."""
+    added: list[NumberedEvent]
+    """The new ones."""
+    n_exposures: int
+
+
+_EXPOSURE_COLUMNS = Exposure.__struct_fields__
+_INSERT_EVENT = (
+    f"INSERT INTO events ({', '.join(StoredEvent._fields)}) "
+    f"VALUES ({', '.join('?' * len(StoredEvent._fields))})"
+)
+_INSERT_EXPOSURE = (
+    f"INSERT INTO exposures ({', '.join(_EXPOSURE_COLUMNS)}) "
+    f"VALUES ({', '.join('?' * len(_EXPOSURE_COLUMNS))}) ON CONFLICT (exposure_id) DO NOTHING"
+)
+# One row back, so the interpreter lock changes hands once and not once an id.
+_FIND_KNOWN = (
+    "SELECT json_group_array(event_id) FROM events "
+    "WHERE event_id IN (SELECT value FROM json_each(?))"
+)
+_LAST_SEQ = "SELECT seq FROM sqlite_sequence WHERE name = 'events'"
+_ADD_COUNT = (
+    "INSERT INTO counters (writer_id, name, value) VALUES (?, ?, ?) "
+    "ON CONFLICT (writer_id, name) DO UPDATE SET value = value + excluded.value"
+)
+
+_encode = msgspec.json.Encoder().encode
+_decode_ids = msgspec.json.Decoder(list[str]).decode
+
+
+class EventStore:
+    """The writing side of one process; used by one thread at a time."""
+
+    def __init__(self, path: Path, *, opened_ms: int, busy_timeout_ms: int = 250) -> None:
+        self._connection = connect(path, busy_timeout_ms=busy_timeout_ms)
+        self._opened_ms = opened_ms
+        self._writer_id: int | None = None
+
+    def commit(self, batch: Batch) -> Committed:
+        """Write a batch and return once it is on disk; all of it or, on any error, nothing.
+
+        Raises
+        ------
+        sqlite3.Error
+            As the driver says it: the caller knows whether to wait, to refuse or to take it apart.
+        """
+        connection = self._connection
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            writer_id = self._register()
+            is_new, added = self._insert_events(batch.events)
+            n_exposures = self._insert_exposures(batch.exposures)
+            counts: Counts = {
+                **batch.counts,
+                "accepted": len(added),
+                "duplicate": len(is_new) - len(added),
+                "stored": n_exposures,
+            }
+            connection.executemany(
+                _ADD_COUNT, [(writer_id, name, n) for name, n in counts.items() if n]
+            )
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+        self._writer_id = writer_id
+        return Committed(is_new=is_new, added=added, n_exposures=n_exposures)
+
+    def close(self, closed_ms: int) -> None:
+        """Note that this writer drained, if it ever wrote, and close the file.
+
+        Raises
+        ------
+        sqlite3.Error
+            If the note cannot be written; the file is closed all the same.
+        """
+        try:
+            if self._writer_id is not None:
+                self._connection.execute(
+                    "UPDATE writers SET closed_ms = ? WHERE writer_id = ?",
+                    (closed_ms, self._writer_id),
+                )
+        finally:
+            self._connection.close()
+
+    def abandon(self) -> None:
+        """Close the file without the note: something was left unwritten."""
+        self._connection.close()
+
+    def _register(self) -> int:
+        if self._writer_id is not None:
+            return self._writer_id
+        inserted = self._connection.execute(
+            "INSERT INTO writers (pid, opened_ms) VALUES (?, ?)", (os.getpid(), self._opened_ms)
+        )
+        assert inserted.lastrowid is not None
+        return inserted.lastrowid
+
+    def _insert_events(
+        self, events: Sequence[StoredEvent]
+    ) -> tuple[list[bool], list[NumberedEvent]]:
+        if not events:
+            return [], []
+        ids = _encode([event.event_id for event in events]).decode()
+        known = set(_decode_ids(self._connection.execute(_FIND_KNOWN, (ids,)).fetchone()[0]))
+        is_new: list[bool] = []
+        fresh: list[StoredEvent] = []
+        for event in events:
+            new = event.event_id not in known
+            is_new.append(new)
+            if new:
+                known.add(event.event_id)
+                fresh.append(event)
+        row = self._connection.execute(_LAST_SEQ).fetchone()
+        first = 1 + (0 if row is None else row[0])
+        self._connection.executemany(_INSERT_EVENT, fresh)
+        return is_new, [NumberedEvent(seq, event) for seq, event in enumerate(fresh, first)]
+
+    def _insert_exposures(self, exposures: Sequence[Exposure]) -> int:
+        if not exposures:
+            return 0
+        return self._connection.executemany(
+            _INSERT_EXPOSURE, [_exposure_row(exposure) for exposure in exposures]
+        ).rowcount
+
+
+def _exposure_row(exposure: Exposure) -> tuple[str | int | None, ...]:
+    *plain, shown = msgspec.structs.astuple(exposure)
+    return (*plain, _encode(shown).decode())

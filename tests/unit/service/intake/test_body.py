@@ -1,0 +1,109 @@
+"""Bodies of `POST /v1/events`: shapes, gzip, limits, and where a wrong field is said to be."""
+
+import gzip
+import json
+
+import pytest
+
+from models.errors import InputError
+from models.events import Purchase, View
+from service.intake.body import BodySizeError, WrongEvent, read_events
+
+VIEW = {"event": "view", "event_id": "e1", "item_id": "p1"}
+BOUGHT = {"event": "purchase", "event_id": "e2", "item_id": "p2", "price": 2.5}
+
+
+def encode(value: object) -> bytes:
+    return json.dumps(value).encode()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        encode([VIEW, BOUGHT]),
+        encode(VIEW) + b"\n" + encode(BOUGHT) + b"\n",
+        encode(VIEW) + b"\r\n\r\n" + encode(BOUGHT),
+        gzip.compress(encode([VIEW, BOUGHT])),
+        gzip.compress(encode(VIEW) + b"\n") + gzip.compress(encode(BOUGHT)),
+        b"\xef\xbb\xbf  " + encode([VIEW, BOUGHT]),
+    ],
+    ids=["array", "lines", "crlf", "gzip", "gzip members", "byte order mark"],
+)
+def test_body_shape_does_not_matter(body: bytes) -> None:
+    """An array, JSON Lines and gzip of either give the same two events."""
+    first, second = read_events(body)
+    assert (first.path, second.path) == ("$[0]", "$[1]")
+    assert isinstance(first.event, View)
+    assert isinstance(second.event, Purchase)
+    assert second.event.price == 2.5
+
+
+def test_body_of_one_event_is_at_the_root() -> None:
+    """A single object, pretty-printed or not, is one event whose path is the root."""
+    (arrival,) = read_events(json.dumps(VIEW, indent=2).encode())
+    assert arrival.path == "$"
+    assert isinstance(arrival.event, View)
+
+
+def test_wrong_event_spoils_no_other_and_names_its_field() -> None:
+    """The second of three events is wrong: it names index and field, and the others are kept."""
+    wrong = BOUGHT | {"price": "dear"}
+    first, second, third = (a.event for a in read_events(encode([VIEW, wrong, BOUGHT])))
+    assert isinstance(first, View)
+    assert second == WrongEvent("e2", "$[1].price", "Expected `float | null`, got `str`")
+    assert isinstance(third, Purchase)
+
+
+@pytest.mark.parametrize(
+    ("change", "path"),
+    [
+        ({"item_id": ""}, "$.item_id"),
+        ({"item_id": "p" * 257}, "$.item_id"),
+        ({"item_id": "a\0b"}, "$.item_id"),
+        ({"event_id": None}, "$.event_id"),
+        ({"event": "bought"}, "$.event"),
+        ({"colour": "red"}, "$"),
+        ({"quantity": 0}, "$"),
+    ],
+)
+def test_wrong_field_is_named(change: dict[str, object], path: str) -> None:
+    """An id of 0 or 257 characters or with NUL, a missing id, an unknown kind or field is told."""
+    (arrival,) = read_events(encode(VIEW | change))
+    assert isinstance(arrival.event, WrongEvent)
+    assert arrival.event.path == path
+
+
+def test_wrong_line_spoils_no_other() -> None:
+    """A line that is cut off is one rejected event."""
+    first, second = read_events(encode(VIEW) + b"\n" + encode(BOUGHT)[:-5])
+    assert isinstance(first.event, View)
+    assert isinstance(second.event, WrongEvent)
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"  ", b"hello", b"hello\nworld", b'[{"event": "view"', b"\xff"]
+)
+def test_no_json_is_refused_as_a_whole(body: bytes) -> None:
+    """What is no JSON has no events to tell verdicts about."""
+    with pytest.raises(InputError, match="the body is not JSON"):
+        read_events(body)
+
+
+def test_size_is_limited_before_and_after_unpacking() -> None:
+    """Neither a large body nor a small one that unpacks to a large one is read."""
+    large = encode(VIEW) + b" " * 2_000
+    packed = gzip.compress(large)
+    assert len(packed) < 200
+    for body in (large, packed):
+        with pytest.raises(BodySizeError, match="more than 1000 bytes"):
+            read_events(body, max_bytes=1_000)
+    assert len(read_events(packed, max_bytes=len(large))) == 1
+
+
+def test_broken_gzip_is_refused() -> None:
+    """Gzip that ends early or is damaged is an error of the sender, not of ours."""
+    packed = gzip.compress(encode([VIEW] * 50))
+    with pytest.raises(InputError, match="ends too early"):
+        read_events(packed[:-10])
+    with pytest.raises(InputError, match="cannot be unpacked"):
+        read_events(packed[:4] + b"\xff" * 40)

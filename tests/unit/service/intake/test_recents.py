@@ -1,0 +1,139 @@
+"""The newest interactions of a visitor, over two processes' views of one real file."""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from models.events import InteractionKind
+from service.intake.recents import RecentEvent, RecentEvents
+from service.stores.event_database import open_event_database
+from service.stores.event_reads import EventReader
+from service.stores.event_schema import RENDERED
+from service.stores.events import Batch, EventStore, StoredEvent
+from tests.unit.service.intake.samples import view
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return open_event_database(tmp_path)
+
+
+@pytest.fixture
+def store(path: Path) -> Iterator[EventStore]:
+    store = EventStore(path, opened_ms=1)
+    yield store
+    store.abandon()
+
+
+@pytest.fixture
+def recents(path: Path) -> Iterator[RecentEvents]:
+    recents = RecentEvents(EventReader(path), EventReader(path))
+    yield recents
+    recents.close()
+
+
+def item_ids(
+    recents: RecentEvents, user: str | None = "u", visitor: str | None = None
+) -> list[str]:
+    return [event.item_id for event in recents.get(user, visitor)]
+
+
+def write(store: EventStore, *events: StoredEvent) -> None:
+    store.commit(Batch(events=events))
+
+
+def test_stored_events_are_read_on_a_miss_oldest_first(
+    store: EventStore, recents: RecentEvents
+) -> None:
+    """Order is by the time of the event, not of its arrival."""
+    write(store, view("b", item_id="p2", at_ms=900, kind=1), view("a", item_id="p1", at_ms=500))
+    assert recents.get("u", None) == (
+        RecentEvent("p1", InteractionKind.VIEW, 500),
+        RecentEvent("p2", InteractionKind.CLICK, 900),
+    )
+    assert recents.get("somebody else", None) == ()
+    assert recents.get(None, None) == ()
+
+
+def test_own_commit_is_seen_at_once(store: EventStore, recents: RecentEvents) -> None:
+    """What `add` brings is there without reading the store again, and once only."""
+    assert item_ids(recents) == []
+    committed = store.commit(Batch(events=[view("a")]))
+    assert item_ids(recents) == []
+    recents.add(committed.added)
+    recents.add(committed.added)
+    assert item_ids(recents) == ["p1"]
+    asyncio.run(recents.catch_up())
+    assert item_ids(recents) == ["p1"]
+
+
+def test_other_processes_commit_is_seen_after_catching_up(
+    store: EventStore, recents: RecentEvents
+) -> None:
+    """An empty answer that was cached does not hide what another process accepts later."""
+    assert item_ids(recents) == []
+    write(store, view("a"), view("b", user_key="other"))
+    asyncio.run(recents.catch_up())
+    assert item_ids(recents) == ["p1"]
+
+
+def test_own_and_foreign_commits_in_between_lose_nothing(
+    store: EventStore, recents: RecentEvents
+) -> None:
+    """Foreign, own, foreign: each is there once, whatever was caught up in between."""
+    assert item_ids(recents) == []
+    write(store, view("a", item_id="p1", at_ms=1))
+    own = store.commit(Batch(events=[view("b", item_id="p2", at_ms=2)]))
+    recents.add(own.added)
+    assert item_ids(recents) == ["p2"]
+    write(store, view("c", item_id="p3", at_ms=3))
+    asyncio.run(recents.catch_up())
+    assert item_ids(recents) == ["p1", "p2", "p3"]
+
+
+def test_both_keys_are_read_and_an_event_with_both_counts_once(
+    store: EventStore, recents: RecentEvents
+) -> None:
+    """A visit before signing in, one event with both ids, one with the user alone: three events."""
+    write(
+        store,
+        StoredEvent("a", 0, 1, 9, anonymous_key="v", item_id="p1"),
+        StoredEvent("b", 0, 2, 9, user_key="u", anonymous_key="v", item_id="p2"),
+        StoredEvent("c", 0, 3, 9, user_key="u", item_id="p3"),
+    )
+    assert item_ids(recents, "u", "v") == ["p1", "p2", "p3"]
+    assert item_ids(recents, None, "v") == ["p1", "p2"]
+
+
+def test_only_the_newest_hundred_interactions_with_items(
+    store: EventStore, recents: RecentEvents
+) -> None:
+    """Reports of slates and banner clicks are no interactions with an item."""
+    write(store, *(view(f"e{i}", item_id=f"p{i}", at_ms=i) for i in range(150)))
+    write(store, view("r", kind=RENDERED), StoredEvent("k", 1, 999, 999, "u", banner_id="b"))
+    assert item_ids(recents) == [f"p{i}" for i in range(50, 150)]
+    recents.add(store.commit(Batch(events=[view("n", item_id="new", at_ms=1_000)])).added)
+    assert item_ids(recents) == [*(f"p{i}" for i in range(51, 150)), "new"]
+
+
+def test_event_from_the_future_counts_from_its_arrival(
+    store: EventStore, recents: RecentEvents
+) -> None:
+    """A clock that runs ahead cannot keep an item the newest for ever."""
+    write(store, view("a", item_id="ahead", at_ms=10**12, received_ms=1_000))
+    write(store, view("b", item_id="later", at_ms=2_000, received_ms=2_000))
+    assert item_ids(recents) == ["ahead", "later"]
+
+
+def test_cache_is_bounded_and_forgets_the_longest_unused(path: Path, store: EventStore) -> None:
+    """Three visitors with one event each cost six; with room for four the first read goes."""
+    write(store, *(view(f"e{u}", user_key=u) for u in "abc"))
+    recents = RecentEvents(EventReader(path), EventReader(path), max_cached=4)
+    for user in "abc":
+        assert item_ids(recents, user) == ["p1"]
+    assert list(recents._entries) == ["b", "c"]
+    assert recents._n_cached == 4
+    assert item_ids(recents, "a") == ["p1"]
+    recents.close()

@@ -1,0 +1,227 @@
+"""Group commit over real files: verdicts, backpressure, a locked and a full store, draining."""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from models.errors import CapacityError, StoreError
+from service.stores.event_database import connect
+from service.stores.events import EventStore
+from tests.unit.service.intake.samples import Bench, slate, view
+
+
+def with_bench(
+    home: Path, use: Callable[[Bench], Coroutine[Any, Any, None]], **options: Any
+) -> Bench:
+    """Run a coroutine against a started writer, and close it."""
+    bench = Bench(home, **options)
+    bench.writer.start()
+    try:
+        asyncio.run(use(bench))
+    finally:
+        bench.writer.close(5.0)
+    return bench
+
+
+def column(path: Path, query: str) -> list[Any]:
+    """Read one column with another connection, as another program would."""
+    connection = sqlite3.connect(path)
+    try:
+        return [row[0] for row in connection.execute(query)]
+    finally:
+        connection.close()
+
+
+def ledger(path: Path) -> dict[str, int]:
+    """Read the durable counters, summed over writers."""
+    connection = sqlite3.connect(path)
+    try:
+        return dict(connection.execute("SELECT name, sum(value) FROM counters GROUP BY name"))
+    finally:
+        connection.close()
+
+
+def test_events_are_on_disk_when_submit_returns(tmp_path: Path) -> None:
+    """A second connection sees every event, and serving was told of them, before the answer."""
+
+    async def use(bench: Bench) -> None:
+        assert await bench.events.submit([view("a"), view("b")], n_received=2) == [True, True]
+        assert column(bench.path, "SELECT event_id FROM events ORDER BY seq") == ["a", "b"]
+        assert [(n.seq, n.event.event_id) for n in bench.added] == [(1, "a"), (2, "b")]
+
+    with_bench(tmp_path, use)
+
+
+def test_repeats_are_told_and_stored_once(tmp_path: Path) -> None:
+    """Repeats inside a batch, between concurrent batches and after a commit are duplicates."""
+
+    async def use(bench: Bench) -> None:
+        assert await bench.events.submit([view("a"), view("a")], n_received=2) == [True, False]
+        answers = await asyncio.gather(
+            *(bench.events.submit([view("a"), view("b")], n_received=2) for _ in range(20))
+        )
+        assert all(first is False for first, _ in answers)
+        assert sum(second for _, second in answers) == 1
+
+    bench = with_bench(tmp_path, use)
+    assert column(bench.path, "SELECT event_id FROM events") == ["a", "b"]
+    expected = {"received": 42, "accepted": 2, "duplicate": 40}
+    assert ledger(bench.path) == expected
+    assert +bench.counts == expected
+
+
+def test_rejected_events_are_in_the_ledger(tmp_path: Path) -> None:
+    """Three came, one was wrong: received is accepted plus rejected."""
+
+    async def use(bench: Bench) -> None:
+        await bench.events.submit([view("a"), view("b")], n_received=3, n_rejected=1)
+
+    bench = with_bench(tmp_path, use)
+    assert ledger(bench.path) == {"received": 3, "accepted": 2, "rejected": 1}
+
+
+def test_exposures_are_stored_without_anyone_waiting(tmp_path: Path) -> None:
+    """All that was put is on disk after closing, in order, and counted as stored only then."""
+
+    async def use(bench: Bench) -> None:
+        assert all(bench.exposures.put(slate(f"x{i}")) for i in range(500))
+
+    bench = with_bench(tmp_path, use)
+    ids = column(bench.path, "SELECT exposure_id FROM exposures ORDER BY seq")
+    assert ids == [f"x{i}" for i in range(500)]
+    expected = {"served": 500, "assigned": 500, "stored": 500}
+    assert +bench.counts == expected
+    assert ledger(bench.path) == expected
+    assert column(bench.path, "SELECT closed_ms FROM writers") == [2]
+
+
+def test_exposure_keeps_every_field(tmp_path: Path) -> None:
+    """The row has the exposure's fields by name, and what was shown as JSON."""
+
+    async def use(bench: Bench) -> None:
+        bench.exposures.put(slate("x", country="AE", degraded="no_model"))
+
+    bench = with_bench(tmp_path, use)
+    connection = sqlite3.connect(bench.path)
+    connection.row_factory = sqlite3.Row
+    row = dict(connection.execute("SELECT * FROM exposures").fetchone())
+    connection.close()
+    assert row["country"] == "AE"
+    assert row["degraded"] == "no_model"
+    assert row["epoch"] == 1
+    assert row["shown"] == (
+        '[{"id":"p1","position":1,"source":"graph","propensity":1.0},'
+        '{"id":"p2","position":2,"source":"graph","propensity":1.0}]'
+    )
+
+
+def test_full_exposure_queue_drops_and_counts(tmp_path: Path) -> None:
+    """With room for two, two of five are kept; the other three are counted, live and on disk."""
+    bench = Bench(tmp_path, max_pending=2)
+    assert [bench.exposures.put(slate(f"x{i}")) for i in range(5)] == [True, True] + [False] * 3
+    bench.writer.start()
+    bench.writer.close(5.0)
+    expected = {"served": 5, "assigned": 2, "dropped": 3, "stored": 2}
+    assert ledger(bench.path) == expected
+    assert +bench.counts == expected
+
+
+def test_full_event_buffer_refuses_and_keeps_nothing_of_it(tmp_path: Path) -> None:
+    """While another process holds the lock the buffer fills; what it took in is stored later."""
+
+    async def use(bench: Bench) -> None:
+        other = connect(bench.path)
+        other.execute("BEGIN IMMEDIATE")
+        first = asyncio.create_task(
+            bench.events.submit([view(f"a{i}") for i in range(8)], n_received=8)
+        )
+        await asyncio.sleep(0)
+        with pytest.raises(CapacityError, match="8 events wait for the disk, and at most 10 may"):
+            await bench.events.submit([view(f"b{i}") for i in range(3)], n_received=3)
+        other.execute("ROLLBACK")
+        other.close()
+        assert await first == [True] * 8
+        assert await bench.events.submit([view("c")], n_received=1) == [True]
+
+    bench = with_bench(tmp_path, use, max_pending=10)
+    assert len(column(bench.path, "SELECT event_id FROM events")) == 9
+
+
+def test_full_disk_refuses_events_and_keeps_exposures(tmp_path: Path) -> None:
+    """No room: events are refused, never half stored; with room again everything that waited is."""
+
+    def small(path: Path) -> EventStore:
+        store = EventStore(path, opened_ms=1)
+        n_pages = store._connection.execute("PRAGMA page_count").fetchone()[0]
+        store._connection.execute(f"PRAGMA max_page_count = {n_pages}")
+        return store
+
+    async def use(bench: Bench) -> None:
+        many = [view(f"e{i}") for i in range(200)]
+        bench.exposures.put(slate("x" * 200))
+        with pytest.raises(CapacityError, match="disk of the event store is full"):
+            await bench.events.submit(many, n_received=200)
+        assert column(bench.path, "SELECT count(*) FROM events") == [0]
+        bench.store._connection.execute("PRAGMA max_page_count = 100000")
+        assert await bench.events.submit(many, n_received=200) == [True] * 200
+
+    bench = with_bench(tmp_path, use, store=small)
+    assert column(bench.path, "SELECT count(*) FROM exposures") == [1]
+    assert ledger(bench.path)["received"] == 200
+
+
+def test_value_that_cannot_be_stored_takes_no_other_with_it(tmp_path: Path) -> None:
+    """An integer beyond 64 bits fails alone; events and exposures of the same group are kept."""
+    bench = Bench(tmp_path)
+
+    async def use() -> None:
+        good = asyncio.create_task(bench.events.submit([view("good")], n_received=1))
+        bad = asyncio.create_task(bench.events.submit([view("bad", at_ms=2**70)], n_received=1))
+        bench.exposures.put(slate("x"))
+        bench.exposures.put(slate("y", at_ms=2**70))
+        await asyncio.sleep(0)
+        bench.writer.start()
+        assert await good == [True]
+        with pytest.raises(StoreError, match="cannot be stored"):
+            await bad
+
+    asyncio.run(use())
+    bench.writer.close(5.0)
+    assert column(bench.path, "SELECT event_id FROM events") == ["good"]
+    assert column(bench.path, "SELECT exposure_id FROM exposures") == ["x"]
+    assert bench.counts["dropped"] == 1
+
+
+def test_closed_writer_refuses(tmp_path: Path) -> None:
+    """After closing nothing is taken in that nobody would write."""
+    bench = Bench(tmp_path)
+    bench.writer.start()
+    assert bench.writer.close(5.0)
+    with pytest.raises(CapacityError, match="stopping"):
+        asyncio.run(bench.events.submit([view("a")], n_received=1))
+
+
+def test_lock_held_past_the_deadline_is_told_not_hidden(tmp_path: Path) -> None:
+    """Closing against a lock ends in time: events are refused and exposures counted as dropped."""
+    bench = Bench(tmp_path)
+    other = connect(bench.path)
+    other.execute("BEGIN IMMEDIATE")
+    bench.exposures.put(slate("x"))
+
+    async def use() -> None:
+        waiting = asyncio.create_task(bench.events.submit([view("a")], n_received=1))
+        await asyncio.sleep(0)
+        bench.writer.start()
+        await asyncio.to_thread(bench.writer.close, 0.1)
+        with pytest.raises(CapacityError):
+            await waiting
+
+    asyncio.run(use())
+    other.execute("ROLLBACK")
+    other.close()
+    assert bench.counts["dropped"] == 1
+    assert bench.counts["stored"] == 0
