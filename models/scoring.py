@@ -54,17 +54,10 @@ def score_history(
     filters. An empty history, or one whose weights are all zero, gives no candidates.
     """
     blend = snapshot.manifest.blend
-    newest = History(
-        history.rows[-blend.max_recent :],
-        history.kinds[-blend.max_recent :],
-        history.at_ms[-blend.max_recent :],
-    )
-    weights = history_weights(newest, now_ms, blend)
-    total = float(weights.sum())
-    if total <= 0.0:
+    newest, weights = _newest_shares(history, now_ms, blend)
+    if not len(weights):
         empty = np.empty(0, dtype=np.int32)
         return ScoredItems(empty, np.empty(0, dtype=np.float32), empty)
-    weights /= np.float32(total)
 
     lists = [snapshot.graph[int(row)] for row in newest.rows]
     lengths = [len(rows) for rows, _ in lists]
@@ -88,3 +81,38 @@ def score_history(
     scores += np.float32(blend.popularity_weight) * items.popularity[rows]
     order = np.lexsort((rows, -scores))
     return ScoredItems(rows[order], scores[order], because[order])
+
+
+def score_parts(
+    snapshot: Snapshot, history: History, now_ms: int, rows: NDArray[np.int32]
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    """Return the graph, factor and popularity summands of some items, shape (n,) each.
+
+    They add up to what `score_history` gives the same items; all are zero where it gives none.
+    """
+    blend, items = snapshot.manifest.blend, snapshot.items
+    graph, factors, popularity = np.zeros((3, len(rows)), dtype=np.float32)
+    newest, weights = _newest_shares(history, now_ms, blend)
+    if len(weights):
+        for weight, speaker in zip(weights, newest.rows, strict=True):
+            neighbours, values = snapshot.graph[int(speaker)]
+            graph += weight * ((rows[:, None] == neighbours[None, :]) @ values)
+        if items.factors.shape[1]:
+            user_factor = weights @ items.factors[newest.rows]
+            factors += np.float32(blend.factor_weight) * (items.factors[rows] @ user_factor)
+        popularity += np.float32(blend.popularity_weight) * items.popularity[rows]
+    return graph, factors, popularity
+
+
+def _newest_shares(
+    history: History, now_ms: int, blend: Blend
+) -> tuple[History, NDArray[np.float32]]:
+    """Return the items that speak and their weights, which sum to 1; no weights if all are zero."""
+    newest = History(
+        history.rows[-blend.max_recent :],
+        history.kinds[-blend.max_recent :],
+        history.at_ms[-blend.max_recent :],
+    )
+    weights = history_weights(newest, now_ms, blend)
+    total = np.float32(weights.sum())
+    return newest, weights / total if total > 0 else weights[:0]

@@ -1,0 +1,120 @@
+"""Banners compiled for ranking: what each advertises, when it may stand, how well it fits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from service.control.documents import Banner
+from service.serve.stock import Stock, attribute_label, category_label
+
+LIKENESS_SHARE = 0.5
+"""What content likeness counts beside a match, so that it never outweighs one."""
+MIN_AFFINITY = 0.02
+"""Below it a banner is not called personal."""
+MAX_ADVERTISED = 200
+"""Items of an advertised category that make up its content."""
+
+
+class CompiledBanner(msgspec.Struct, frozen=True):
+    """A banner with its schedule in ms and what it advertises as labels."""
+
+    banner: Banner
+    starts_at_ms: int
+    ends_at_ms: int
+    labels: frozenset[str]
+    item_rows: frozenset[int]
+
+    @property
+    def id(self) -> str:
+        """The banner's id."""
+        return self.banner.id
+
+    def is_live(self, now_ms: int) -> bool:
+        """Whether the schedule lets it stand now."""
+        return self.starts_at_ms <= now_ms < self.ends_at_ms
+
+
+class BannerTable:
+    """All banners that are switched on, numbered by falling weight and then by id."""
+
+    def __init__(self, banners: Iterable[Banner], stock: Stock | None) -> None:
+        shown = [banner for banner in banners if banner.enabled and banner.weight > 0]
+        shown.sort(key=lambda banner: (-banner.weight, banner.id))
+        self._stock = stock
+        self.entries = [_compile(banner, stock) for banner in shown]
+        self.numbers = {entry.id: number for number, entry in enumerate(self.entries)}
+        self._contents: NDArray[np.float32] | None = None
+
+    def rank(self, rows: Sequence[int], weights: Sequence[float]) -> list[tuple[float, int]]:
+        """Return (affinity · weight, number) of the banners that fit a history, the best first.
+
+        The affinity is the weighted mean, over the items of the history, of 1 where the banner
+        advertises the item and of half the cosine of their content where it does not.
+        """
+        if self._stock is None or not self.entries or not rows:
+            return []
+        items = self._stock.snapshot.items
+        likeness = items.content[np.asarray(rows)] @ self._content().T
+        parts = LIKENESS_SHARE * np.maximum(likeness, 0.0)
+        for place, row in enumerate(rows):
+            labels = self._stock.labels(row)
+            for number, entry in enumerate(self.entries):
+                if row in entry.item_rows or not entry.labels.isdisjoint(labels):
+                    parts[place, number] = 1.0
+        affinity = np.asarray(weights) @ parts
+        ranked = [
+            (round(float(value) * entry.banner.weight, 6), number)
+            for number, (value, entry) in enumerate(zip(affinity, self.entries, strict=True))
+            if value >= MIN_AFFINITY
+        ]
+        ranked.sort(key=lambda one: (-one[0], one[1]))
+        return ranked
+
+    def _content(self) -> NDArray[np.float32]:
+        """Return the unit-length mean content of each banner's items, shape (n_banners, c)."""
+        if self._contents is None and self._stock is not None:
+            content = self._stock.snapshot.items.content
+            means = np.zeros((len(self.entries), content.shape[1]), dtype=np.float32)
+            for number, entry in enumerate(self.entries):
+                rows = [*sorted(entry.item_rows), *_category_rows(entry, self._stock)]
+                if rows:
+                    mean = content[rows].mean(axis=0)
+                    means[number] = mean / max(float(np.linalg.norm(mean)), 1e-9)
+            self._contents = means
+        assert self._contents is not None
+        return self._contents
+
+
+def _compile(banner: Banner, stock: Stock | None) -> CompiledBanner:
+    return CompiledBanner(
+        banner=banner,
+        starts_at_ms=_to_ms(banner.starts_at, 0),
+        ends_at_ms=_to_ms(banner.ends_at, 2**63),
+        labels=frozenset(map(category_label, banner.categories))
+        | frozenset(map(attribute_label, banner.attributes)),
+        item_rows=frozenset(() if stock is None else stock.known_rows(banner.item_ids)),
+    )
+
+
+def _category_rows(entry: CompiledBanner, stock: Stock) -> list[int]:
+    """Return the first `MAX_ADVERTISED` items under the categories of a banner."""
+    wanted = {label for label in entry.labels if label.startswith("c:")}
+    if not wanted:
+        return []
+    items = stock.snapshot.items
+    under = [
+        row
+        for row, path in enumerate(items.categories)
+        if any(f"{category_label(path)} > ".startswith(f"{label} > ") for label in wanted)
+    ]
+    rows: list[int] = np.flatnonzero(np.isin(items.category_rows, under))[:MAX_ADVERTISED].tolist()
+    return rows
+
+
+def _to_ms(moment: datetime | None, otherwise: int) -> int:
+    return otherwise if moment is None else int(moment.timestamp() * 1000)

@@ -1,0 +1,82 @@
+"""Deciding a page: rollout, recipe, slate and exposure of each placement. No I/O, no clock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from service.control.documents import Placement
+from service.exposure import Exposure, Shown
+from service.serve.page import Slate
+from service.serve.plan import Plan, make_plan
+from service.serve.request import PlacementRequest
+from service.serve.shelf import Shelf
+from service.serve.slates import banner_slate, item_slate
+from service.serve.visit import Visit
+
+
+class Decision(msgspec.Struct, frozen=True, gc=False):
+    """What a placement shows, and the row that says so."""
+
+    slate: Slate
+    exposure: Exposure
+
+
+def decide_page(
+    shelf: Shelf,
+    visit: Visit,
+    wanted: Sequence[tuple[Placement, PlacementRequest]],
+    make_id: Callable[[], str],
+) -> list[Decision]:
+    """Decide the placements in the order given; what an earlier one shows no later one repeats.
+
+    `make_id` makes the ids of the exposures.
+    """
+    page_items: set[str] = set()
+    page_banners: set[str] = set()
+    decisions: list[Decision] = []
+    for placement, asked in wanted:
+        plan = make_plan(shelf, visit, placement, asked, make_id())
+        slate: Slate
+        if placement.kind == "items":
+            barred = {*page_items, *visit.context.item_ids, *asked.exclude_item_ids}
+            slate, shown = item_slate(shelf, visit, plan, barred)
+            page_items.update(one.id for one in shown)
+        else:
+            slate, shown = banner_slate(shelf, visit, plan, page_banners)
+            page_banners.update(one.id for one in shown)
+        decisions.append(Decision(slate, _expose(shelf, visit, plan, slate, shown)))
+    return decisions
+
+
+def _expose(
+    shelf: Shelf, visit: Visit, plan: Plan, slate: Slate, shown: tuple[Shown, ...]
+) -> Exposure:
+    placement, assignment, context = plan.placement, plan.assignment, visit.context
+    unit = plan.unit
+    return Exposure(
+        exposure_id=plan.exposure_id,
+        request_id=visit.request_id,
+        at_ms=visit.now_ms,
+        unit_kind=None if unit is None else unit.kind,
+        unit_key=None if unit is None else unit.key,
+        user_key=visit.user_key,
+        anonymous_key=visit.anonymous_key,
+        session_key=visit.session_key,
+        placement_id=placement.id,
+        kind=placement.kind,
+        recipe=plan.recipe,
+        tier=slate.tier,
+        degraded=slate.degraded,
+        rollout_key=None if assignment is None else assignment.key,
+        variant=None if assignment is None else assignment.variant,
+        reason=None if assignment is None else assignment.reason,
+        epoch=None if assignment is None else assignment.epoch,
+        model_version=shelf.version,
+        country=context.country,
+        channel=context.channel,
+        platform=context.platform,
+        page=context.page,
+        shown=shown,
+    )

@@ -1,0 +1,179 @@
+"""The page engine: gathers what a decision needs, within the deadline, and lets `decide` decide.
+
+The only part of serving that waits, reads a clock or makes ids; all of these are given to it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import structlog
+
+from models.errors import NotFoundError
+from models.ids import list_known
+from models.pseudonym import Pseudonymiser
+from models.snapshot import Snapshot
+from service.control.configuration import Configuration
+from service.control.documents import Placement
+from service.exposure import Exposure
+from service.serve.decide import decide_page
+from service.serve.page import Degraded, Page
+from service.serve.profile import Profile
+from service.serve.profiles import Profiles
+from service.serve.recent import RecentEvent, RecentSource
+from service.serve.request import PlacementRequest, ServeRequest
+from service.serve.shelf import Shelf
+from service.serve.stock import Stock
+from service.serve.visit import Visit
+
+DEADLINE_MS = 50
+WORKING_SHARE = 0.8
+"""Share of the deadline after which nothing long begins; the rest is for encoding and sending."""
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """Where the time comes from."""
+
+    now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000
+    """Epoch ms."""
+    monotonic_s: Callable[[], float] = time.perf_counter
+
+
+@dataclass
+class Engine:
+    """Serves pages from whatever is live at the moment of the request."""
+
+    configuration: Callable[[], Configuration]
+    snapshot: Callable[[], Snapshot | None]
+    recent: RecentSource
+    pseudonymiser: Pseudonymiser
+    deadline_ms: int = DEADLINE_MS
+    clock: Clock = field(default_factory=Clock)
+    make_id: Callable[[], str] = field(default_factory=lambda: id_maker(secrets.randbits(256)))
+    failed_reads: int = 0
+    """Requests whose newest events could not be read."""
+    late_reads: int = 0
+    """Requests whose newest events did not come in time."""
+    _shelf: Shelf | None = None
+    _profiles: Profiles = field(default_factory=Profiles)
+
+    async def serve(self, request: ServeRequest) -> tuple[Page, list[Exposure]]:
+        """Decide a page. The caller stores the exposures once the answer is encoded.
+
+        Raises
+        ------
+        NotFoundError
+            If a placement is not configured or not enabled.
+        """
+        started_s = self.clock.monotonic_s()
+        budget_ms = request.options.deadline_ms or self.deadline_ms
+        late_s = started_s + budget_ms * WORKING_SHARE / 1000
+        shelf = self.shelf()
+        wanted = find_placements(shelf.configuration, request.placements)
+        visit = await self._visit(shelf, request, late_s)
+        decisions = decide_page(shelf, visit, wanted, self.make_id)
+        page = Page(
+            request_id=visit.request_id,
+            model_version=shelf.version,
+            took_ms=round((self.clock.monotonic_s() - started_s) * 1000, 3),
+            placements=tuple(decision.slate for decision in decisions),
+        )
+        return page, [decision.exposure for decision in decisions]
+
+    def shelf(self) -> Shelf:
+        """Return the shelf of the live model under the newest configuration."""
+        configuration, snapshot, shelf = self.configuration(), self.snapshot(), self._shelf
+        stock = None if shelf is None else shelf.stock
+        is_same_model = (None if stock is None else stock.snapshot) is snapshot
+        if shelf is not None and is_same_model and shelf.configuration is configuration:
+            return shelf
+        if not is_same_model:
+            stock = None if snapshot is None else Stock(snapshot)
+        self._shelf = Shelf(stock, configuration)
+        return self._shelf
+
+    def forget(self, key: str) -> None:
+        """Drop what is kept of a pseudonym."""
+        self._profiles.forget(key)
+
+    async def _visit(self, shelf: Shelf, request: ServeRequest, late_s: float) -> Visit:
+        user = request.user
+        keys: list[str | None] = [None, None, None]
+        if user.consent:
+            pseudonym = self.pseudonymiser.pseudonym
+            keys = [
+                None if user.user_id is None else pseudonym("user_id", user.user_id),
+                None if user.anonymous_id is None else pseudonym("anonymous_id", user.anonymous_id),
+                None if user.session_id is None else pseudonym("session_id", user.session_id),
+            ]
+        user_key, anonymous_key, session_key = keys
+        profile, trouble = None, None
+        if shelf.stock is not None and (user_key is not None or anonymous_key is not None):
+            profile, trouble = await self._profile(shelf.stock, user_key, anonymous_key, late_s)
+        stock = shelf.stock
+        return Visit(
+            request_id=self.make_id(),
+            context=request.context,
+            context_rows=[] if stock is None else stock.known_rows(request.context.item_ids),
+            user_key=user_key,
+            anonymous_key=anonymous_key,
+            session_key=session_key,
+            profile=profile,
+            trouble=trouble,
+            explain=request.options.explain,
+            now_ms=self.clock.now_ms(),
+            is_late=lambda: self.clock.monotonic_s() > late_s,
+        )
+
+    async def _profile(
+        self, stock: Stock, user_key: str | None, anonymous_key: str | None, late_s: float
+    ) -> tuple[Profile, Degraded | None]:
+        """Return the shopper's profile; without the newest events if they cannot be had in time."""
+        trouble: Degraded | None = None
+        recent: tuple[RecentEvent, ...] | None = None
+        try:
+            recent = self.recent.cached(user_key, anonymous_key)
+            if recent is None:
+                async with asyncio.timeout(max(late_s - self.clock.monotonic_s(), 0.0)):
+                    recent = await self.recent.read(user_key, anonymous_key)
+        except TimeoutError:
+            self.late_reads += 1
+            trouble = "deadline"
+        except Exception as error:  # whatever the store does, a page is answered
+            self.failed_reads += 1
+            log.warning("newest events not read", error=repr(error))
+            trouble = "store_unavailable"
+        return self._profiles.get(stock, user_key, anonymous_key, recent or ()), trouble
+
+
+def find_placements(
+    configuration: Configuration, asked: tuple[PlacementRequest, ...]
+) -> list[tuple[Placement, PlacementRequest]]:
+    """Pair each request with its placement, or raise `NotFoundError` naming the unknown one."""
+    found = []
+    for number, one in enumerate(asked):
+        placement = configuration.placements.get(one.id)
+        if placement is None or not placement.enabled:
+            state = "not configured" if placement is None else "switched off"
+            step = "add it" if placement is None else "switch it on"
+            enabled = [p.id for p in configuration.placements.values() if p.enabled]
+            raise NotFoundError(
+                f"placement {one.id[:80]!r} at $.placements[{number}].id is {state}; "
+                f"{list_known(enabled)}; {step} with PUT /v1/placements/{one.id[:80]}"
+            )
+        found.append((placement, one))
+    return found
+
+
+def id_maker(seed: int) -> Callable[[], str]:
+    """Return a maker of 128-bit random ids in hexadecimal; each process needs a seed of its own."""
+    bits = random.Random(seed).getrandbits
+    return lambda: f"{bits(128):032x}"

@@ -1,0 +1,98 @@
+"""What a client gets: the answer of ``POST /v1/serve`` and ``GET /v1/placements/{id}``."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from service.exposure import Tier
+
+Degraded = Literal["no_model", "store_unavailable", "deadline", "no_candidates"]
+"""Why a less personal tier answered than the recipe wished."""
+
+
+class RolloutAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """Which arm of which rollout the slate belongs to."""
+
+    key: str
+    variant: str
+    reason: str
+    epoch: int
+
+
+class Parts(msgspec.Struct, frozen=True, kw_only=True):
+    """The summands of a personal score."""
+
+    graph: float
+    factors: float
+    popularity: float
+
+
+class ServedItem(msgspec.Struct, frozen=True, kw_only=True):
+    """One item of a slate."""
+
+    id: str
+    position: int
+    """1-based rank."""
+    score: float | None
+    """Comparable only inside one slate and source; null on a static list."""
+    source: str
+    """What brought the item here: ``graph``, ``similar``, ``country``, ``explore``, ..."""
+    because: str | None
+    """The item of the shopper's history, or of the page, that spoke for this one."""
+    propensity: float
+    """Probability of this item at this position, given the slates before it on the page."""
+    attributes: msgspec.Raw
+    """What the catalogue says: title, price, image_url, url, ..."""
+    parts: Parts | msgspec.UnsetType | None = msgspec.UNSET
+    """With ``explain``: the summands of the score, null where the item was not scored."""
+
+
+class ServedBanner(msgspec.Struct, frozen=True, kw_only=True):
+    """One banner of a slate."""
+
+    id: str
+    position: int
+    title: str
+    image_url: str
+    link_url: str
+    source: str
+    propensity: float
+
+
+class ItemSlate(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="items"):
+    """A placement filled with items."""
+
+    id: str
+    exposure_id: str
+    """Send it with the clicks and orders that follow."""
+    tier: Tier
+    """The most personal tier that gave an item of this slate."""
+    degraded: Degraded | None
+    rollout: RolloutAnswer | None
+    items: tuple[ServedItem, ...]
+
+
+class BannerSlate(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="banners"):
+    """A placement filled with banners."""
+
+    id: str
+    exposure_id: str
+    tier: Tier
+    degraded: Degraded | None
+    rollout: RolloutAnswer | None
+    banners: tuple[ServedBanner, ...]
+
+
+Slate = ItemSlate | BannerSlate
+
+
+class Page(msgspec.Struct, frozen=True, kw_only=True):
+    """The slates of a page, in the order of the request."""
+
+    request_id: str
+    model_version: str | None
+    """Null while no model is live; the static lists are served then."""
+    took_ms: float
+    placements: tuple[Slate, ...]

@@ -1,0 +1,165 @@
+"""A profile: one shopper's merged history and the candidates it brings up, worked out once.
+
+It stays valid until the shopper acts or the model changes. Scores do not depend on the time: all
+weights of a history fade by one factor, which the scoring divides out.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.events import InteractionKind
+from models.scoring import History, ScoredItems, history_weights, score_history
+from models.snapshot import Snapshot
+from models.vocabulary import MISSING_ROW
+from service.serve.recent import RecentEvent
+from service.serve.shelf import Layer, Shelf, rounded
+from service.serve.stock import Stock
+
+MAX_SCORED = 512
+"""Candidates kept per shopper before hidden, unavailable and bought items are taken out."""
+MAX_CANDIDATES = 256
+"""And after; a page that needs more goes on with the next tier."""
+HEAD = 64
+
+_PURCHASE, _REFUND = int(InteractionKind.PURCHASE), int(InteractionKind.REFUND)
+
+
+class Profile:
+    """What the model and the newest events say of one shopper."""
+
+    def __init__(self, stock: Stock, user_row: int, recent: tuple[RecentEvent, ...]) -> None:
+        self.stock = stock
+        self.recent = recent
+        self.history, self.purchased = merge_history(stock, user_row, recent)
+        self._layers: dict[tuple[bool, bool], list[Layer]] = {}
+        self._layers_of: Shelf | None = None
+        self._banners: list[tuple[float, int]] = []
+        self._banners_of: Shelf | None = None
+
+    @cached_property
+    def weights(self) -> NDArray[np.float32]:
+        """Weight of each item of the history, summing to 1; empty where none has any."""
+        at_ms = self.history.at_ms
+        if not len(at_ms):
+            return np.empty(0, dtype=np.float32)
+        blend = self.stock.snapshot.manifest.blend
+        weights = history_weights(self.history, int(at_ms.max()), blend)
+        total = float(weights.sum())
+        return weights / np.float32(total) if total > 0 else np.empty(0, dtype=np.float32)
+
+    @property
+    def speaks(self) -> bool:
+        """Whether the model knows something this shopper liked."""
+        return len(self.weights) > 0
+
+    @cached_property
+    def scored(self) -> ScoredItems:
+        """The best candidates, or none where only popularity speaks."""
+        now_ms = int(self.history.at_ms.max()) if len(self.history.at_ms) else 0
+        scored = score_history(self.stock.snapshot, self.history, now_ms)
+        kept = MAX_SCORED if _is_personal(self.stock.snapshot, self.history, scored) else 0
+        # copies, so that the rest of the arrays is freed
+        return ScoredItems(
+            scored.rows[:kept].copy(), scored.scores[:kept].copy(), scored.because[:kept].copy()
+        )
+
+    def is_ready(self, shelf: Shelf) -> bool:
+        """Whether the candidates are worked out, so that asking for them costs next to nothing."""
+        return "scored" in self.__dict__ and shelf.stock is self.stock
+
+    def layers(self, shelf: Shelf, only_available: bool, exclude_purchased: bool) -> list[Layer]:
+        """Return the candidates that may be shown, the best few first and the rest behind them."""
+        if self._layers_of is not shelf:
+            self._layers_of = shelf
+            self._layers = {}
+        key = (only_available, exclude_purchased)
+        layers = self._layers.get(key)
+        if layers is None:
+            layers = self._layers[key] = self._make_layers(shelf, *key)
+        return layers
+
+    def has_banners(self, shelf: Shelf) -> bool:
+        """Whether `banners` is worked out for this shelf."""
+        return self._banners_of is shelf
+
+    def banners(self, shelf: Shelf) -> list[tuple[float, int]]:
+        """Return affinity times weight and number of each banner that fits, by falling affinity."""
+        if self._banners_of is not shelf:
+            rows = self.history.rows if self.speaks else self.history.rows[:0]
+            self._banners = shelf.banners.rank(rows.tolist(), self.weights.tolist())
+            self._banners_of = shelf
+        return self._banners
+
+    def _make_layers(
+        self, shelf: Shelf, only_available: bool, exclude_purchased: bool
+    ) -> list[Layer]:
+        scored = self.scored
+        keep = shelf.shown_mask(only_available)[scored.rows]
+        if exclude_purchased and self.purchased:
+            bought = np.fromiter(self.purchased, dtype=np.int32, count=len(self.purchased))
+            keep = keep & ~np.isin(scored.rows, bought)
+        kept = np.flatnonzero(keep)[:MAX_CANDIDATES]
+        blend = self.stock.snapshot.manifest.blend
+        has_factors = bool(blend.factor_weight) and self.stock.snapshot.items.factors.shape[1] > 0
+        return [
+            Layer(
+                "personal",
+                "graph",
+                scored.rows[part].tolist(),
+                rounded(scored.scores[part]),
+                scored.because[part].tolist(),
+                "factors" if has_factors else "popular",
+            )
+            for part in (kept[:HEAD], kept[HEAD:])
+        ]
+
+
+def merge_history(
+    stock: Stock, user_row: int, recent: tuple[RecentEvent, ...]
+) -> tuple[History, frozenset[int]]:
+    """Put the newest events behind the history of the snapshot; return it and the rows bought.
+
+    An item keeps its strongest kind, moves to the end when it is met again, and a refund takes a
+    purchase back. `user_row` is `MISSING_ROW` for someone the model does not know.
+    """
+    users = stock.snapshot.users
+    merged: dict[int, tuple[int, int]] = {}
+    purchased: set[int] = set()
+    if user_row != MISSING_ROW:
+        begin, end = int(users.history.offsets[user_row]), int(users.history.offsets[user_row + 1])
+        rows = users.history.rows[begin:end]
+        kinds, at_ms = users.history_kinds[begin:end], users.history_at_ms[begin:end]
+        purchased.update(users.purchased[user_row].tolist())
+        if not recent:
+            return History(rows, kinds, at_ms), frozenset(purchased)
+        pairs = zip(kinds.tolist(), at_ms.tolist(), strict=True)
+        merged = dict(zip(rows.tolist(), pairs, strict=True))
+    for event in recent:
+        row = stock.row(event.item_id)
+        if row == MISSING_ROW:
+            continue
+        kind, (before, before_ms) = int(event.kind), merged.pop(row, (_REFUND, event.at_ms))
+        if kind == _PURCHASE:
+            purchased.add(row)
+        elif kind == _REFUND:
+            purchased.discard(row)
+        strongest = kind if _REFUND in (kind, before) else max(kind, before)
+        merged[row] = (strongest, max(event.at_ms, before_ms))
+    history = History(
+        np.fromiter(merged, dtype=np.int32, count=len(merged)),
+        np.fromiter((kind for kind, _ in merged.values()), dtype=np.int8, count=len(merged)),
+        np.fromiter((at for _, at in merged.values()), dtype=np.int64, count=len(merged)),
+    )
+    return history, frozenset(purchased)
+
+
+def _is_personal(snapshot: Snapshot, history: History, scored: ScoredItems) -> bool:
+    """Say whether the graph or the factors spoke, so the list is more than what everybody gets."""
+    if bool((scored.because >= 0).any()):
+        return True
+    factors = snapshot.items.factors
+    return bool(snapshot.manifest.blend.factor_weight) and bool(factors[history.rows].any())

@@ -1,0 +1,42 @@
+"""What serving asks of the store of events: a shopper's newest interactions."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from models.events import InteractionKind
+
+
+class RecentEvent(Protocol):
+    """One interaction of a shopper."""
+
+    @property
+    def item_id(self) -> str:
+        """The item, by its external id."""
+        ...
+
+    @property
+    def kind(self) -> InteractionKind:
+        """What the shopper did."""
+        ...
+
+    @property
+    def at_ms(self) -> int:
+        """When, in epoch ms."""
+        ...
+
+
+class RecentSource(Protocol):
+    """Newest interactions by pseudonym, oldest first; equal answers are the same tuple."""
+
+    def cached(
+        self, user_key: str | None, anonymous_key: str | None
+    ) -> tuple[RecentEvent, ...] | None:
+        """Return what this process holds, at once; nothing if it has to be read."""
+        ...
+
+    async def read(
+        self, user_key: str | None, anonymous_key: str | None
+    ) -> tuple[RecentEvent, ...]:
+        """Return the interactions, reading the store if need be; the caller may give up waiting."""
+        ...

@@ -1,0 +1,155 @@
+"""Slates: what stands in a placement, once as the answer shows it and once as the log keeps it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from service.exposure import Shown, Tier
+from service.rollouts.definition import Recipe
+from service.rollouts.evaluate import Assignment
+from service.serve.banners import pick_banners
+from service.serve.explain import parts_of
+from service.serve.items import pick_items
+from service.serve.page import (
+    BannerSlate,
+    Degraded,
+    ItemSlate,
+    RolloutAnswer,
+    ServedBanner,
+    ServedItem,
+)
+from service.serve.plan import Plan
+from service.serve.recipes import wished_tier
+from service.serve.shelf import Shelf
+from service.serve.visit import Visit
+
+_RANK: dict[Tier, int] = {"personal": 0, "segment": 1, "popular": 2, "static": 3}
+
+
+def item_slate(
+    shelf: Shelf, visit: Visit, plan: Plan, barred: set[str]
+) -> tuple[ItemSlate, tuple[Shown, ...]]:
+    """Fill a placement of items with none of the ids in `barred`."""
+    placed, chosen = pick_items(shelf, visit, plan, barred)
+    parts = parts_of(shelf, visit, placed) if visit.explain else [msgspec.UNSET] * len(placed)
+    items: list[ServedItem] = []
+    shown: list[Shown] = []
+    for position, ((pick, propensity), part) in enumerate(zip(placed, parts, strict=True), 1):
+        item, score, source = pick.item, pick.score, pick.source
+        because = None if pick.because_row < 0 else shelf.item(pick.because_row).id
+        items.append(
+            ServedItem(
+                id=item.id,
+                position=position,
+                score=score,
+                source=source,
+                because=because,
+                propensity=propensity,
+                attributes=item.attributes,
+                parts=part,
+            )
+        )
+        shown.append(
+            Shown(
+                id=item.id,
+                position=position,
+                source=source,
+                propensity=propensity,
+                score=score,
+                because=because,
+            )
+        )
+    tier = _most_personal(pick.tier for pick in chosen)
+    slate = ItemSlate(
+        id=plan.placement.id,
+        exposure_id=plan.exposure_id,
+        tier=tier,
+        degraded=_degraded(shelf, visit, plan.recipe, tier, bool(chosen)),
+        rollout=_answer(plan.assignment),
+        items=tuple(items),
+    )
+    return slate, tuple(shown)
+
+
+def banner_slate(
+    shelf: Shelf, visit: Visit, plan: Plan, barred: set[str]
+) -> tuple[BannerSlate, tuple[Shown, ...]]:
+    """Fill a placement of banners with none of the ids in `barred`."""
+    placed, chosen = pick_banners(shelf, visit, plan, barred)
+    banners: list[ServedBanner] = []
+    shown: list[Shown] = []
+    for position, (pick, propensity) in enumerate(placed, 1):
+        banner, source = pick.banner.banner, pick.source
+        banners.append(
+            ServedBanner(
+                id=banner.id,
+                position=position,
+                title=banner.title,
+                image_url=banner.image_url,
+                link_url=banner.link_url,
+                source=source,
+                propensity=propensity,
+            )
+        )
+        shown.append(
+            Shown(
+                id=banner.id,
+                position=position,
+                source=source,
+                propensity=propensity,
+                score=pick.score,
+            )
+        )
+    tier = _most_personal(pick.tier for pick in chosen)
+    slate = BannerSlate(
+        id=plan.placement.id,
+        exposure_id=plan.exposure_id,
+        tier=tier,
+        degraded=_degraded(shelf, visit, plan.recipe, tier, bool(chosen)),
+        rollout=_answer(plan.assignment),
+        banners=tuple(banners),
+    )
+    return slate, tuple(shown)
+
+
+def _most_personal(tiers: Iterable[Tier]) -> Tier:
+    """Return the highest tier that gave something; of an empty slate, the lowest."""
+    return min(tiers, key=_RANK.__getitem__, default="static")
+
+
+def _degraded(
+    shelf: Shelf, visit: Visit, recipe: Recipe, tier: Tier, is_filled: bool
+) -> Degraded | None:
+    """Say what failed. Someone unknown, or without consent, is no failure."""
+    if recipe == "static":
+        return None if is_filled and tier == "static" else "no_candidates"
+    if shelf.stock is None:
+        return "no_model"
+    wished = wished_tier(recipe)
+    if wished == "personal" and visit.trouble is not None:
+        return visit.trouble
+    if is_filled and (_RANK[tier] <= _RANK[wished] or not _promised(visit, recipe)):
+        return None
+    return "no_candidates"
+
+
+def _promised(visit: Visit, recipe: Recipe) -> bool:
+    """Whether a recipe had what it needs, so that a lower tier is a failure of the model."""
+    if recipe == "trending":
+        return False
+    if wished_tier(recipe) == "personal":
+        return visit.profile is not None and visit.profile.speaks
+    return True
+
+
+def _answer(assignment: Assignment | None) -> RolloutAnswer | None:
+    if assignment is None:
+        return None
+    return RolloutAnswer(
+        key=assignment.key,
+        variant=assignment.variant,
+        reason=assignment.reason,
+        epoch=assignment.epoch,
+    )

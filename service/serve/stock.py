@@ -1,0 +1,158 @@
+"""The stock: one snapshot with what serving looks up again and again kept as Python objects."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TypeVar
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from models.snapshot import Snapshot
+from models.vocabulary import MISSING_ROW
+
+MAX_CACHED = 100_000
+"""Entries of each look-up cache; a full one is emptied, so that memory stays bounded."""
+
+PATH_SEPARATOR = " > "
+
+_EMPTY_CARD = b"{}"
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class Item(msgspec.Struct, frozen=True, gc=False):
+    """What filling a slate needs to know of an item."""
+
+    row: int
+    """Row in the snapshot; below -1 for an item that only a static list knows."""
+    id: str
+    attributes: msgspec.Raw
+    category_row: int
+    """-1 where unknown; the same for the brand."""
+    brand_row: int
+
+
+class Card(msgspec.Struct, frozen=True):
+    """The fields of an item's card that a banner may advertise."""
+
+    title: str | None = None
+    brand: str | None = None
+    attributes: list[object] | dict[str, object] | None = None
+
+
+_CARD = msgspec.json.Decoder(Card)
+
+
+class Stock:
+    """A snapshot behind look-ups; it outlives changes of the configuration."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self.snapshot = snapshot
+        self._items: dict[int, Item] = {}
+        self._rows: dict[str, int] = {}
+        self._labels: dict[int, frozenset[str]] = {}
+
+    def __len__(self) -> int:
+        return len(self.snapshot.items.ids)
+
+    def item(self, row: int) -> Item:
+        """Return the item of a row, ``0 <= row < len(self)``."""
+        item = self._items.get(row)
+        if item is None:
+            table = self.snapshot.items
+            item = Item(
+                row,
+                table.ids.id(row),
+                msgspec.Raw(table.cards[row] or _EMPTY_CARD),
+                int(table.category_rows[row]),
+                int(table.brand_rows[row]),
+            )
+            _keep(self._items, row, item)
+        return item
+
+    def row(self, item_id: str) -> int:
+        """Return the row of an item, or `MISSING_ROW` if the model does not know it."""
+        row = self._rows.get(item_id)
+        if row is None:
+            row = self.snapshot.items.ids.row(item_id)
+            if row != MISSING_ROW:  # unknown ids come from outside and have no end
+                _keep(self._rows, item_id, row)
+        return row
+
+    def known_rows(self, item_ids: tuple[str, ...]) -> list[int]:
+        """Return the rows of those items that the model knows, in order."""
+        return [row for row in map(self.row, item_ids) if row != MISSING_ROW]
+
+    def category(self, row: int) -> str | None:
+        """Return the category path of an item."""
+        items = self.snapshot.items
+        category_row = int(items.category_rows[row])
+        return None if category_row == MISSING_ROW else items.categories.id(category_row)
+
+    def labels(self, row: int) -> frozenset[str]:
+        """Name what a banner may advertise of an item, see `category_label` and the next."""
+        labels = self._labels.get(row)
+        if labels is None:
+            labels = frozenset(self._describe(row))
+            _keep(self._labels, row, labels)
+        return labels
+
+    @cached_property
+    def by_popularity(self) -> NDArray[np.int64]:
+        """Every row by falling popularity; equals by row."""
+        return np.argsort(-self.snapshot.items.popularity, kind="stable")
+
+    @cached_property
+    def cold_rows(self) -> NDArray[np.int64]:
+        """Rows without an interaction in the training window, the newest first."""
+        items = self.snapshot.items
+        rows = np.flatnonzero(items.n_interactions == 0)
+        return rows[np.argsort(-items.created_at_ms[rows], kind="stable")]
+
+    def _describe(self, row: int) -> set[str]:
+        category = self.category(row)
+        labels: set[str] = set()
+        words: list[str] = []
+        if category is not None:
+            labels.update(map(category_label, category_paths(category)))
+            words += category.split(PATH_SEPARATOR)
+        try:
+            card = _CARD.decode(self.snapshot.items.cards[row] or _EMPTY_CARD)
+        except msgspec.DecodeError:
+            card = Card()  # a card of another shape is still shown, it only advertises nothing
+        if card.brand:
+            words.append(card.brand)
+        if card.title:
+            words += card.title.split()
+        if isinstance(card.attributes, dict):
+            words += [str(value) for value in card.attributes.values()]
+            words += [f"{name}:{value}" for name, value in card.attributes.items()]
+        elif card.attributes:
+            words += map(str, card.attributes)
+        labels.update(map(attribute_label, words))
+        return labels
+
+
+def category_paths(category: str) -> list[str]:
+    """Return a category path and those above it, the longest first."""
+    parts = category.split(PATH_SEPARATOR)
+    return [PATH_SEPARATOR.join(parts[:n]) for n in range(len(parts), 0, -1)]
+
+
+def category_label(path: str) -> str:
+    """Name a category path for comparison; case and spaces around the separator do not count."""
+    return "c:" + PATH_SEPARATOR.join(part.strip().casefold() for part in path.split(">"))
+
+
+def attribute_label(attribute: str) -> str:
+    """Name an attribute, a brand or a word of a title for comparison; case does not count."""
+    return "a:" + attribute.strip().casefold()
+
+
+def _keep(cache: dict[K, V], key: K, value: V) -> None:
+    if len(cache) >= MAX_CACHED:
+        cache.clear()
+    cache[key] = value

@@ -1,0 +1,42 @@
+"""A visit: what one request says of its shopper and page, resolved against the shelf."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from service.rollouts.evaluate import Unit
+from service.serve.page import Degraded
+from service.serve.profile import Profile
+from service.serve.request import Context
+
+
+@dataclass(slots=True)
+class Visit:
+    """One request while it is decided. Keys are pseudonyms; without consent there are none."""
+
+    request_id: str
+    context: Context
+    context_rows: list[int]
+    """Rows of the context's items that the model knows."""
+    user_key: str | None
+    anonymous_key: str | None
+    session_key: str | None
+    profile: Profile | None
+    """Nothing without consent, without an id, or without a model."""
+    trouble: Degraded | None
+    """Why the newest events are not in the profile, if they are not."""
+    explain: bool
+    """Whether the answer says what each score is made of."""
+    now_ms: int
+    is_late: Callable[[], bool]
+    """Whether the deadline is so near that nothing long may begin."""
+
+    @property
+    def unit(self) -> Unit | None:
+        """Whom draws are made for: the user, else the anonymous visitor."""
+        if self.user_key is not None:
+            return Unit("user_id", self.user_key)
+        if self.anonymous_key is not None:
+            return Unit("anonymous_id", self.anonymous_key)
+        return None

@@ -1,0 +1,198 @@
+"""The engine: what it gathers for a page, in what time, and what it does when it cannot."""
+
+import asyncio
+from dataclasses import dataclass, field
+from itertools import count
+
+import pytest
+
+from models.errors import NotFoundError, StoreError
+from models.pseudonym import Pseudonymiser
+from models.snapshot import Snapshot
+from service.control.configuration import Configuration
+from service.control.documents import ItemStatus
+from service.exposure import Exposure
+from service.serve.engine import Clock, Engine, id_maker
+from service.serve.page import ItemSlate, Page
+from service.serve.request import Options, PlacementRequest, ServeRequest, User
+from tests.snapshots import TRAINED_MS, tiny_snapshot
+from tests.unit.service.serve.pages import TINY, Recent, items_placement
+
+PSEUDONYMS = Pseudonymiser(b"k" * 32)
+HOME = (items_placement(static_ids=["pot"]), items_placement("off", enabled=False))
+
+
+@dataclass
+class Store:
+    """A store of newest events that can be broken, or never answer."""
+
+    events: dict[str, tuple[Recent, ...]] = field(default_factory=dict)
+    held: dict[str, tuple[Recent, ...]] = field(default_factory=dict)
+    is_broken: bool = False
+    is_stuck: bool = False
+
+    def cached(self, user_key: str | None, anonymous_key: str | None) -> tuple[Recent, ...] | None:
+        """Return what is held."""
+        return self.held.get(user_key or anonymous_key or "")
+
+    async def read(self, user_key: str | None, anonymous_key: str | None) -> tuple[Recent, ...]:
+        """Answer at once, or never."""
+        if self.is_stuck:
+            await asyncio.Event().wait()
+        if self.is_broken:
+            raise StoreError("the disk is gone")
+        return self.events.get(user_key or anonymous_key or "", ())
+
+
+class Shop:
+    """An engine with its surroundings."""
+
+    def __init__(self) -> None:
+        self.store = Store()
+        self.configuration = Configuration.compile(1, HOME)
+        self.snapshot: Snapshot | None = TINY
+        numbers = count(1)
+        self.engine = Engine(
+            configuration=lambda: self.configuration,
+            snapshot=lambda: self.snapshot,
+            recent=self.store,
+            pseudonymiser=PSEUDONYMS,
+            deadline_ms=5_000,
+            clock=Clock(now_ms=lambda: TRAINED_MS),
+            make_id=lambda: f"id{next(numbers)}",
+        )
+
+    def serve(self, user: User | None = None, **options: int) -> tuple[Page, list[Exposure]]:
+        """Ask for one slate."""
+        request = ServeRequest(
+            placements=(PlacementRequest(id="recs"),),
+            user=user or User(user_id="ann", anonymous_id="device", session_id="s"),
+            options=Options(**options),  # type: ignore[arg-type]  # a test names real fields
+        )
+        return asyncio.run(self.engine.serve(request))
+
+
+@pytest.fixture
+def shop() -> Shop:
+    """Return a shop with one placement."""
+    return Shop()
+
+
+def _ids(page: Page) -> list[str]:
+    [slate] = page.placements
+    assert isinstance(slate, ItemSlate)
+    return [item.id for item in slate.items]
+
+
+def _key(user_id: str) -> str:
+    return PSEUDONYMS.pseudonym("user_id", user_id)
+
+
+def test_exposure_says_what_the_page_says(shop: Shop) -> None:
+    """Ids, keys as pseudonyms, and the model version."""
+    page, [exposure] = shop.serve()
+    [slate] = page.placements
+    assert (page.request_id, slate.exposure_id) == ("id1", "id2")
+    assert (exposure.request_id, exposure.exposure_id) == ("id1", "id2")
+    assert (exposure.unit_kind, exposure.unit_key) == ("user_id", _key("ann"))
+    assert exposure.anonymous_key == PSEUDONYMS.pseudonym("anonymous_id", "device")
+    assert exposure.session_key == PSEUDONYMS.pseudonym("session_id", "s")
+    assert exposure.model_version == page.model_version == "tiny"
+    assert [one.id for one in exposure.shown] == _ids(page)
+
+
+def test_newest_events_make_the_page_personal(shop: Shop) -> None:
+    """What the store holds of the user counts on the next call."""
+    page, _ = shop.serve()
+    assert page.placements[0].tier == "popular"
+    shop.store.events[_key("ann")] = (Recent("rose"), Recent("lamp"))
+    page, _ = shop.serve()
+    assert page.placements[0].tier == "personal"
+    assert _ids(page)[:2] == ["spade", "bulb"]
+
+
+def test_held_events_need_no_reading(shop: Shop) -> None:
+    """A broken store does not matter while this process holds the events."""
+    shop.store.is_broken = True
+    shop.store.held[_key("ann")] = (Recent("rose"),)
+    page, _ = shop.serve()
+    assert (page.placements[0].tier, page.placements[0].degraded) == ("personal", None)
+
+
+def test_without_consent_nothing_is_kept_or_personal(shop: Shop) -> None:
+    """No key in the exposure, no unit, no events read."""
+    shop.store.is_broken = True
+    page, [exposure] = shop.serve(User(user_id="ann", anonymous_id="device", consent=False))
+    assert (page.placements[0].tier, page.placements[0].degraded) == ("popular", None)
+    keys = (exposure.unit_key, exposure.user_key, exposure.anonymous_key, exposure.session_key)
+    assert keys == (None, None, None, None)
+    assert exposure.unit_kind is None
+
+
+def test_broken_store_is_answered_and_named(shop: Shop) -> None:
+    """The page comes from the next tier; the failure is counted."""
+    shop.store.is_broken = True
+    page, _ = shop.serve()
+    assert (page.placements[0].tier, page.placements[0].degraded) == (
+        "popular",
+        "store_unavailable",
+    )
+    assert shop.engine.failed_reads == 1
+
+
+def test_slow_store_is_not_waited_for(shop: Shop) -> None:
+    """The store never answers; the page does, at the deadline, from the next tier."""
+    shop.store.is_stuck = True
+    page, _ = shop.serve(deadline_ms=20)
+    assert (page.placements[0].tier, page.placements[0].degraded) == ("popular", "deadline")
+    assert shop.engine.late_reads == 1
+    assert page.took_ms < 1_000
+
+
+def test_no_model_answers_from_the_static_list(shop: Shop) -> None:
+    """Before the first training."""
+    shop.snapshot = None
+    page, _ = shop.serve()
+    assert _ids(page) == ["pot"]
+    assert (page.model_version, page.placements[0].degraded) == (None, "no_model")
+
+
+def test_new_model_and_new_configuration_are_seen_at_once(shop: Shop) -> None:
+    """The shelf is kept while both stay, and made anew when either changes."""
+    shelf = shop.engine.shelf()
+    assert shop.engine.shelf() is shelf
+    shop.configuration = Configuration.compile(2, [*HOME, ItemStatus(item_id="rose", hidden=True)])
+    page, _ = shop.serve()
+    assert _ids(page) == ["mug", "lamp", "pan"]
+    assert shop.engine.shelf().stock is shelf.stock
+    shop.snapshot = tiny_snapshot("next")
+    page, _ = shop.serve()
+    assert page.model_version == "next"
+
+
+@pytest.mark.parametrize(
+    ("placement_id", "sentence"),
+    [
+        (
+            "hme",
+            "placement 'hme' at $.placements[0].id is not configured; known: recs; add it with",
+        ),
+        ("off", "placement 'off' at $.placements[0].id is switched off; known: recs; switch it on"),
+    ],
+)
+def test_unknown_placement_is_named_with_the_known_ones(
+    shop: Shop, placement_id: str, sentence: str
+) -> None:
+    """One that is switched off answers as if it did not exist."""
+    request = ServeRequest(placements=(PlacementRequest(id=placement_id),))
+    with pytest.raises(NotFoundError) as caught:
+        asyncio.run(shop.engine.serve(request))
+    assert sentence in str(caught.value)
+
+
+def test_ids_are_128_bits_and_differ_between_processes() -> None:
+    """32 hexadecimal digits; two seeds share none."""
+    first, second = id_maker(1), id_maker(2)
+    ids = {make() for make in (first, second) for _ in range(1_000)}
+    assert len(ids) == 2_000
+    assert {len(one) for one in ids} == {32}
