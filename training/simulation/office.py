@@ -1,0 +1,68 @@
+"""The shop's back office over HTTP: sets the shop up and reads the counters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import httpx
+import msgspec
+from prometheus_client.parser import text_string_to_metric_families
+
+from training.simulation.api import Body
+from training.simulation.processes import DemoError
+
+
+class Ledger(msgspec.Struct, frozen=True, kw_only=True):
+    """What the server says it has handed over and put on disk."""
+
+    exposures_assigned: int = 0
+    exposures_stored: int = 0
+    exposures_dropped: int = 0
+    events_accepted: int = 0
+    events_duplicate: int = 0
+    events_rejected: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Office:
+    """Calls under an admin key."""
+
+    client: httpx.AsyncClient
+
+    async def put(self, path: str, document: Body) -> None:
+        """Create or replace a document.
+
+        Raises
+        ------
+        DemoError
+            If the service refuses it; it says why.
+        """
+        response = await self.client.put(path, json=document)
+        if response.is_error:
+            raise DemoError(
+                f"PUT {path} was answered {response.status_code}: {response.text[:400]}"
+            )
+
+    async def read_ledger(self) -> Ledger | None:
+        """Read the counters of all workers; nothing where the server does not answer in time."""
+        try:
+            response = await self.client.get("/metrics")
+        except httpx.HTTPError:
+            return None
+        return None if response.is_error else parse_ledger(response.text)
+
+
+def parse_ledger(metrics: str) -> Ledger:
+    """Find the counters in Prometheus' text format; what never counted is 0."""
+    counts: dict[tuple[str, str], int] = {}
+    for family in text_string_to_metric_families(metrics):
+        for sample in family.samples:
+            counts[sample.name, sample.labels.get("verdict", "")] = round(sample.value)
+    return Ledger(
+        exposures_assigned=counts.get(("endcap_exposures_served_total", ""), 0),
+        exposures_stored=counts.get(("endcap_exposures_stored_total", ""), 0),
+        exposures_dropped=counts.get(("endcap_exposures_dropped_total", ""), 0),
+        events_accepted=counts.get(("endcap_events_total", "accepted"), 0),
+        events_duplicate=counts.get(("endcap_events_total", "duplicate"), 0),
+        events_rejected=counts.get(("endcap_events_total", "rejected"), 0),
+    )

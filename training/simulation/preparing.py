@@ -1,0 +1,186 @@
+"""Before the first visitor: a world, a trained model, keys, a server, its placements."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import msgspec
+from rich.console import Console
+from rich.status import Status
+
+from models.artifact import ArtifactStore
+from models.errors import ConfigError
+from training.simulation.config import WorldConfig
+from training.simulation.files import WorldFacts, WorldFiles
+from training.simulation.office import Office
+from training.simulation.processes import (
+    DemoError,
+    Server,
+    is_free,
+    run_endcap,
+    start_server,
+)
+from training.simulation.retraining import train
+from training.simulation.shelves import BannerPlan, documents, plan_banners
+from training.simulation.world import World
+
+_LINE_WIDTH = 90
+
+
+class DemoPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """What was asked for on the command line."""
+
+    home: Path
+    world: WorldConfig
+    port: int = 8080
+    n_workers: int = 1
+    share: float = 0.5
+    """Share of the units that the rollout treats."""
+    visits_per_s: float = 40.0
+    seconds: float | None = None
+    """When to end; without it, at Ctrl-C."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Everything that is ready when the first visitor comes."""
+
+    world: World
+    facts: WorldFacts
+    files: WorldFiles
+    artifacts: ArtifactStore
+    banners: list[BannerPlan]
+    server: Server
+    admin_key: str
+    shoppers: httpx.AsyncClient
+    """Under a publishable key."""
+    office: Office
+
+
+async def prepare(plan: DemoPlan, console: Console, cleanup: AsyncExitStack) -> Stage:
+    """Get everything ready; what was started ends with `cleanup`.
+
+    Raises
+    ------
+    ConfigError
+        If the home holds another world.
+    DemoError
+        If the trainer or the server fails.
+    """
+    plan.home.mkdir(parents=True, exist_ok=True)
+    files = WorldFiles(plan.home / "world")
+    world, facts = _make_world(files, plan.world, console)
+    # The server can answer before there is a model, so the two slow starts share their time.
+    with console.status("training and starting the server …") as status:
+        async with asyncio.TaskGroup() as group:
+            training = group.create_task(_train(plan.home, files, console, status))
+            serving = group.create_task(_serve(plan, console, cleanup))
+        server, admin_key, publishable_key = serving.result()
+        artifacts = training.result()
+    shoppers = await cleanup.enter_async_context(_client(server, publishable_key))
+    office = await cleanup.enter_async_context(_client(server, admin_key))
+    stage = Stage(
+        world=world,
+        facts=facts,
+        files=files,
+        artifacts=artifacts,
+        banners=plan_banners(world.shop),
+        server=server,
+        admin_key=admin_key,
+        shoppers=shoppers,
+        office=Office(office),
+    )
+    for path, document in documents(stage.banners, facts.best_sellers, plan.share):
+        await stage.office.put(path, document)
+    say(
+        console,
+        "shelves",
+        f"{len(stage.banners)} banners, 4 placements, a rollout at {plan.share:.0%}",
+    )
+    return stage
+
+
+def _client(server: Server, key: str) -> httpx.AsyncClient:
+    return httpx.AsyncClient(
+        base_url=server.url,
+        headers={"Authorization": f"Bearer {key}"},
+        limits=httpx.Limits(max_connections=64, max_keepalive_connections=64),
+        timeout=10.0,
+    )
+
+
+def say(console: Console, what: str, how: str, took_s: float | None = None) -> None:
+    """Print one finished step."""
+    took = "" if took_s is None else f" [dim]({took_s:.1f} s)[/]"
+    console.print(f"[green]✓[/] [bold]{what:<8}[/] {how}{took}", highlight=False)
+
+
+def _make_world(
+    files: WorldFiles, config: WorldConfig, console: Console
+) -> tuple[World, WorldFacts]:
+    begin = time.monotonic()
+    if files.exists():
+        world, facts = files.read()
+        if msgspec.structs.replace(config, now_ms=facts.config.now_ms) != facts.config:
+            kept = facts.config
+            raise ConfigError(
+                f"{files.folder} holds another shop ({kept.n_items} items, {kept.n_shoppers} "
+                f"shoppers, seed {kept.seed}); ask for the same one or choose another --home"
+            )
+        verb = "opened"
+    else:
+        world, facts = files.write(config)
+        verb = "made"
+    say(
+        console,
+        "shop",
+        f"{verb}: {config.n_items:,} items, {config.n_shoppers:,} shoppers, "
+        f"{facts.n_rows:,} rows of {config.days} days",
+        time.monotonic() - begin,
+    )
+    return world, facts
+
+
+async def _train(home: Path, files: WorldFiles, console: Console, status: Status) -> ArtifactStore:
+    artifacts = ArtifactStore(home)
+    version = artifacts.live_version()
+    if version is not None:
+        say(console, "model", f"{version} is live already")
+        return artifacts
+    begin = time.monotonic()
+    await train(home, files, lambda line: status.update(f"training: {line[:_LINE_WIDTH]}"))
+    version = artifacts.live_version()
+    if version is None:
+        raise DemoError(f"training ended, but no model is live in {home}; see 'endcap models list'")
+    say(console, "model", f"{version} is live", time.monotonic() - begin)
+    return artifacts
+
+
+async def _serve(
+    plan: DemoPlan, console: Console, cleanup: AsyncExitStack
+) -> tuple[Server, str, str]:
+    begin = time.monotonic()
+    admin_key = await _create_key(plan.home, "admin")
+    publishable_key = await _create_key(plan.home, "publishable")
+    taken = not is_free(plan.port)
+    server = await start_server(plan.home, 0 if taken else plan.port, plan.n_workers)
+    cleanup.push_async_callback(server.stop)
+    where = f"{server.url}, {plan.n_workers} worker{'s' if plan.n_workers > 1 else ''}"
+    note = f" [yellow](port {plan.port} is taken)[/]" if taken else ""
+    say(console, "server", where + note, time.monotonic() - begin)
+    return server, admin_key, publishable_key
+
+
+async def _create_key(home: Path, scope: str) -> str:
+    made = await run_endcap(
+        "keys", "create", "--scope", scope, "--name", f"demo {scope}", "--home", str(home)
+    )
+    key = made.get("key")
+    if not isinstance(key, str):
+        raise DemoError("'endcap keys create --json' printed no key")
+    return key

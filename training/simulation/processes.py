@@ -1,0 +1,193 @@
+"""The other processes of the demo: one server, and `endcap` commands that run to their end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+
+from models.errors import EndcapError
+
+READY_WITHIN_S = 60.0
+STOP_WITHIN_S = 20.0
+_POLL_S = 0.1
+_LINE_LIMIT = 1 << 20
+
+
+class DemoError(EndcapError):
+    """A part of the demo did not start or failed."""
+
+    code = "demo"
+
+
+def _command(arguments: tuple[str, ...]) -> list[str]:
+    return [sys.executable, "-m", "endcap", *arguments]
+
+
+async def run_endcap(
+    *arguments: str, on_line: Callable[[str], None] | None = None
+) -> dict[str, Any]:
+    """Run a command with ``--json`` to its end and return the object it prints.
+
+    `on_line` sees each line of its progress.
+
+    Raises
+    ------
+    DemoError
+        If it fails, with the last thing it said.
+    """
+    process = await asyncio.create_subprocess_exec(
+        *_command((*arguments, "--json")),
+        stdin=DEVNULL,
+        stdout=PIPE,
+        stderr=PIPE,
+        limit=_LINE_LIMIT,
+        start_new_session=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1", "NO_COLOR": "1"},
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    try:
+        output, said = await asyncio.gather(process.stdout.read(), _follow(process.stderr, on_line))
+        status = await process.wait()
+    finally:
+        await _end(process)
+    if status != 0:
+        raise DemoError(f"'endcap {' '.join(arguments)}' failed: {said or f'status {status}'}")
+    try:
+        answer: dict[str, Any] = msgspec.json.decode(output, type=dict[str, Any])
+    except msgspec.DecodeError as error:
+        raise DemoError(
+            f"'endcap {' '.join(arguments)} --json' printed {output[:80]!r}, no JSON object"
+        ) from error
+    return answer
+
+
+async def _follow(stream: asyncio.StreamReader, on_line: Callable[[str], None] | None) -> str:
+    """Read lines to the end and return the last one that says something."""
+    last = ""
+    async for raw in stream:
+        line = raw.decode(errors="replace").strip()
+        if line:
+            last = line
+            if on_line is not None:
+                on_line(line)
+    return last
+
+
+class _Announced(msgspec.Struct, frozen=True):
+    address: str
+
+
+@dataclass(slots=True)
+class Server:
+    """A running `endcap serve`."""
+
+    url: str
+    log: Path
+    process: Process
+
+    @property
+    def is_running(self) -> bool:
+        """Tell whether it still runs."""
+        return self.process.returncode is None
+
+    async def stop(self) -> int:
+        """Ask it to drain and end, wait for that, and return its exit status."""
+        return await _end(self.process)
+
+
+async def start_server(home: Path, port: int, n_workers: int) -> Server:
+    """Start `endcap serve` and wait until it is ready.
+
+    Raises
+    ------
+    DemoError
+        If it ends or is not ready within `READY_WITHIN_S`; its log says why.
+    """
+    log = home / "serve.log"
+    arguments = ("serve", "--home", str(home), "--port", str(port), "--workers", str(n_workers))
+    with log.open("ab") as sink:
+        process = await asyncio.create_subprocess_exec(
+            *_command((*arguments, "--json")),
+            stdin=DEVNULL,
+            stdout=PIPE,
+            stderr=sink,
+            # Ctrl-C goes to the demo alone, which then lets the server drain.
+            start_new_session=True,
+        )
+    try:
+        async with asyncio.timeout(READY_WITHIN_S):
+            server = Server(await _read_address(process, log), log, process)
+            await _ready(server)
+    except TimeoutError as error:
+        await _end(process)
+        raise DemoError(f"the server was not ready in {READY_WITHIN_S:.0f} s; see {log}") from error
+    except BaseException:
+        await _end(process)
+        raise
+    return server
+
+
+async def _read_address(process: Process, log: Path) -> str:
+    """Read where it listens from the one line it prints."""
+    assert process.stdout is not None
+    line = await process.stdout.readline()
+    if not line:
+        await process.wait()
+        raise DemoError(f"the server did not start: {_last_line(log)}; see {log}")
+    return msgspec.json.decode(line, type=_Announced).address
+
+
+async def _ready(server: Server) -> None:
+    async with httpx.AsyncClient(base_url=server.url, timeout=2.0) as client:
+        while True:
+            if not server.is_running:
+                raise DemoError(
+                    f"the server ended with status {server.process.returncode}: "
+                    f"{_last_line(server.log)}; see {server.log}"
+                )
+            with contextlib.suppress(httpx.HTTPError):
+                if (await client.get("/health/ready")).status_code == httpx.codes.OK:
+                    return
+            await asyncio.sleep(_POLL_S)
+
+
+async def _end(process: Process) -> int:
+    """End a child: a polite signal first, a hard one for its whole group if it does not listen."""
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            process.terminate()
+        try:
+            return await asyncio.wait_for(process.wait(), STOP_WITHIN_S)
+        except TimeoutError:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+    return await process.wait()
+
+
+def _last_line(log: Path) -> str:
+    lines = log.read_text(errors="replace").strip().splitlines()
+    return lines[-1] if lines else "it said nothing"
+
+
+def is_free(port: int) -> bool:
+    """Tell whether nobody listens on a port of this machine; 0 always is."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True

@@ -1,0 +1,69 @@
+"""How the simulated shop uses Endcap: its placements, its banners and its one rollout."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.simulation.api import Body
+from training.simulation.catalog import Shop
+
+HERO = "home_hero"
+RECS = "home_recs"
+SIMILAR = "product_similar"
+TOGETHER = "product_together"
+ROLLOUT = RECS
+_N_BANNERS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class BannerPlan:
+    """One banner and the leaves it advertises."""
+
+    id: str
+    document: Body
+    leaf_rows: NDArray[np.int64]
+
+
+def plan_banners(shop: Shop) -> list[BannerPlan]:
+    """Book one banner per department, for the departments with the most leaves."""
+    leaves: dict[str, list[int]] = {}
+    for row, path in enumerate(shop.leaves):
+        leaves.setdefault(path.split(" > ", 1)[0], []).append(row)
+    largest = sorted(leaves, key=lambda name: (-len(leaves[name]), name))[:_N_BANNERS]
+    return [
+        BannerPlan(
+            id=f"{name.lower()}_week",
+            document={
+                "title": f"{name} week: fresh picks",
+                "image_url": f"https://shop.example/banners/{name.lower()}.jpg",
+                "link_url": f"https://shop.example/{name.lower()}",
+                "categories": [shop.leaves[row] for row in leaves[name]],
+            },
+            leaf_rows=np.array(leaves[name]),
+        )
+        for name in largest
+    ]
+
+
+def documents(
+    banners: list[BannerPlan], best_sellers: list[str], share: float
+) -> list[tuple[str, Body]]:
+    """List what to PUT where: banners first, so that a placement names none that is unknown."""
+    ids = [banner.id for banner in banners]
+    return [
+        *((f"/v1/banners/{banner.id}", banner.document) for banner in banners),
+        (f"/v1/placements/{HERO}", {"kind": "banners", "count": 1, "static_ids": ids}),
+        (f"/v1/placements/{RECS}", {"kind": "items", "count": 12, "static_ids": best_sellers}),
+        (
+            f"/v1/placements/{SIMILAR}",
+            {"kind": "items", "count": 6, "recipe": "similar_items", "static_ids": best_sellers},
+        ),
+        (
+            f"/v1/placements/{TOGETHER}",
+            {"kind": "items", "count": 4, "recipe": "bought_together", "static_ids": best_sellers},
+        ),
+        (f"/v1/rollouts/{ROLLOUT}", {"share": share, "variants": [{"key": "personal"}]}),
+    ]
