@@ -21,6 +21,7 @@ from models.pseudonym import load_pseudonymiser
 from service.access import guard
 from service.control.current import CurrentConfiguration
 from service.control.plane import ControlPlane
+from service.intake.opening import open_intake
 from service.json_body import JsonBody
 from service.live_model import LiveModel
 from service.logs import configure_logs
@@ -36,6 +37,7 @@ from service.problems import (
 )
 from service.routes import health
 from service.routes.banners import BannerController
+from service.routes.events import post_events
 from service.routes.items import ItemController
 from service.routes.keys import KeyController
 from service.routes.models import ModelController
@@ -55,6 +57,7 @@ ROUTES: list[ControllerRouterHandler] = [
     ItemController,
     KeyController,
     ModelController,
+    post_events,
     health.live,
     health.ready,
     health.metrics,
@@ -122,6 +125,17 @@ def _open_services(
     live_model.refresh()
     _keep_running(stack, live_model.watch(settings.model_poll_ms / 1000))
 
+    intake = open_intake(
+        settings.home,
+        now_ms=now_ms,
+        count=metrics.count_intake,
+        max_events=settings.event_queue_size,
+        max_exposures=settings.exposure_queue_size,
+        poll_s=settings.event_poll_ms / 1000,
+    )
+    intake.start()
+    stack.push_async_callback(intake.close, settings.drain_s)
+
     return Services(
         settings=settings,
         now_ms=now_ms,
@@ -132,6 +146,7 @@ def _open_services(
         control=ControlPlane(store, current, pseudonymiser, now_ms),
         artifacts=artifacts,
         live_model=live_model,
+        intake=intake,
     )
 
 

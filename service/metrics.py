@@ -15,6 +15,8 @@ MULTIPROCESS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 
 _SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 
+VERDICTS = ("accepted", "duplicate", "rejected")
+
 
 class Metrics:
     """Every metric, in a registry of its own, so that two apps in a process do not mix."""
@@ -38,11 +40,17 @@ class Metrics:
         self.exposures_served = Counter(
             "endcap_exposures_served_total", "Exposures handed to the queue.", registry=registry
         )
+        self.exposures_assigned = Counter(
+            "endcap_exposures_assigned_total", "Exposures the queue took.", registry=registry
+        )
         self.exposures_stored = Counter(
             "endcap_exposures_stored_total", "Exposures on disk.", registry=registry
         )
         self.exposures_dropped = Counter(
             "endcap_exposures_dropped_total", "Exposures lost to a full queue.", registry=registry
+        )
+        self.events_received = Counter(
+            "endcap_events_received_total", "Events received, right or wrong.", registry=registry
         )
         self.events = Counter(
             "endcap_events_total",
@@ -50,6 +58,14 @@ class Metrics:
             ("verdict",),
             registry=registry,
         )
+        self._intake = {
+            "served": self.exposures_served,
+            "assigned": self.exposures_assigned,
+            "dropped": self.exposures_dropped,
+            "stored": self.exposures_stored,
+            "received": self.events_received,
+            **{verdict: self.events.labels(verdict) for verdict in VERDICTS},
+        }
         self.model = Gauge(
             "endcap_model_info",
             "1 for the model version that answers.",
@@ -63,6 +79,11 @@ class Metrics:
             registry=registry,
             multiprocess_mode="livemin",
         )
+
+    def count_intake(self, name: str, n: int) -> None:
+        """Count events and exposures by the names of the store's ledger."""
+        if n:
+            self._intake[name].inc(n)
 
     def show_model(self, version: str) -> None:
         """Make `version` the one that answers."""

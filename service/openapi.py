@@ -24,6 +24,7 @@ _TAGS = {
     "placements": "Slots of the pages: what stands there, and how it is chosen.",
     "banners": "Pictures with a link.",
     "rollouts": "Which share of the units is treated.",
+    "events": "What shoppers did.",
     "items": "Statuses of items between two trainings.",
     "keys": "Who may call.",
     "models": "Versions of the model.",

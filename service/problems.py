@@ -28,6 +28,7 @@ from models.errors import (
 )
 from service.control.documents import Document
 from service.control.precondition import RevisionError
+from service.intake.body import BodySizeError
 
 log = structlog.get_logger(__name__)
 
@@ -37,6 +38,7 @@ RETRY_AFTER_S = 1
 _STATUS: tuple[tuple[type[EndcapError], HTTPStatus], ...] = (
     (KeyMissingError, HTTPStatus.UNAUTHORIZED),
     (AccessError, HTTPStatus.FORBIDDEN),
+    (BodySizeError, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
     (InputError, HTTPStatus.BAD_REQUEST),
     (NotFoundError, HTTPStatus.NOT_FOUND),
     (RevisionError, HTTPStatus.PRECONDITION_FAILED),

@@ -12,6 +12,7 @@ from models.artifact import ArtifactStore
 from models.pseudonym import Pseudonymiser
 from service.control.current import CurrentConfiguration
 from service.control.plane import ControlPlane
+from service.intake.opening import Intake
 from service.live_model import LiveModel
 from service.metrics import Metrics
 from service.settings import Settings
@@ -33,6 +34,7 @@ class Services:
     control: ControlPlane
     artifacts: ArtifactStore
     live_model: LiveModel
+    intake: Intake
 
 
 def services_of(connection: ASGIConnection[Any, Any, Any, Any]) -> Services:

@@ -16,8 +16,6 @@ from service.stores.event_database import open_event_database
 from service.stores.event_reads import EventReader
 from service.stores.events import EventStore
 
-MAX_PENDING = 50_000
-
 
 @dataclass(slots=True)
 class Intake:
@@ -27,12 +25,13 @@ class Intake:
     exposures: ExposureQueue
     recents: RecentEvents
     _writer: StoreWriter
+    _poll_s: float
     _following: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Begin to write, and to follow what other processes write; call it in the event loop."""
         self._writer.start()
-        self._following = asyncio.create_task(self.recents.follow(), name="event-tail")
+        self._following = asyncio.create_task(self.recents.follow(self._poll_s), name="event-tail")
 
     async def close(self, timeout_s: float = 10.0) -> bool:
         """Write what waits and close; tell whether all of it got to the disk in time."""
@@ -50,7 +49,9 @@ def open_intake(
     *,
     now_ms: Callable[[], int],
     count: Count,
-    max_pending: int = MAX_PENDING,
+    max_events: int,
+    max_exposures: int,
+    poll_s: float,
 ) -> Intake:
     """Open or create the event store of `home` and everything that feeds and reads it.
 
@@ -61,8 +62,8 @@ def open_intake(
     """
     path = open_event_database(home)
     bell = threading.Condition()
-    events = EventWriter(bell, max_pending=max_pending)
-    exposures = ExposureQueue(bell, count=count, max_pending=max_pending)
+    events = EventWriter(bell, max_pending=max_events)
+    exposures = ExposureQueue(bell, count=count, max_pending=max_exposures)
     recents = RecentEvents(EventReader(path), EventReader(path))
     writer = StoreWriter(
         EventStore(path, opened_ms=now_ms()),
@@ -73,4 +74,4 @@ def open_intake(
         on_commit=recents.add,
         now_ms=now_ms,
     )
-    return Intake(events, exposures, recents, writer)
+    return Intake(events, exposures, recents, writer, poll_s)

@@ -19,7 +19,6 @@ from service.stores.event_reads import EventReader, KeyColumn, KeyedRow
 from service.stores.events import NumberedEvent
 
 MAX_RECENT = 100
-POLL_S = 0.1
 _TAIL_ROWS = 5_000
 
 _log = structlog.get_logger(__name__)
@@ -94,14 +93,14 @@ class RecentEvents:
             self._seen_seq = last
         self._seen_version = version
 
-    async def follow(self) -> None:
-        """Catch up ten times a second until cancelled."""
+    async def follow(self, poll_s: float) -> None:
+        """Catch up every `poll_s` until cancelled."""
         while True:
             try:
                 await self.catch_up()
             except Exception:  # a task's loop: the next round may succeed
                 _log.exception("event_tail_not_read")
-            await asyncio.sleep(POLL_S)
+            await asyncio.sleep(poll_s)
 
     def close(self) -> None:
         """Close both readers."""
