@@ -43,6 +43,8 @@ from service.routes.keys import KeyController
 from service.routes.models import ModelController
 from service.routes.placements import PlacementController
 from service.routes.rollouts import RolloutController
+from service.routes.serve import serve_page
+from service.serve.engine import Clock, Engine
 from service.services import STATE_KEY, Services
 from service.settings import Settings, settings_from_environment
 from service.stores.control import ControlStore
@@ -58,6 +60,7 @@ ROUTES: list[ControllerRouterHandler] = [
     KeyController,
     ModelController,
     post_events,
+    serve_page,
     health.live,
     health.ready,
     health.metrics,
@@ -147,6 +150,14 @@ def _open_services(
         artifacts=artifacts,
         live_model=live_model,
         intake=intake,
+        engine=Engine(
+            configuration=current.get,
+            snapshot=live_model.get,
+            recent=intake.recents,
+            pseudonymiser=pseudonymiser,
+            deadline_ms=settings.deadline_ms,
+            clock=Clock(now_ms=now_ms),
+        ),
     )
 
 

@@ -24,6 +24,7 @@ class Metrics:
     def __init__(self) -> None:
         self._registry = registry = CollectorRegistry()
         self._model_version: str | None = None
+        self._tiers: dict[tuple[str, str | None], Counter] = {}
         self.requests = Histogram(
             "endcap_request_seconds",
             "Time from a request's arrival to the end of its answer.",
@@ -84,6 +85,13 @@ class Metrics:
         """Count events and exposures by the names of the store's ledger."""
         if n:
             self._intake[name].inc(n)
+
+    def count_placement(self, tier: str, degraded: str | None) -> None:
+        """Count one placement answered."""
+        series = self._tiers.get((tier, degraded))
+        if series is None:
+            series = self._tiers[tier, degraded] = self.tiers.labels(tier, degraded or "")
+        series.inc()
 
     def show_model(self, version: str) -> None:
         """Make `version` the one that answers."""

@@ -21,6 +21,7 @@ An id is any UTF-8 text of 1 to 256 bytes without NUL, percent-encoded in a path
 placements, banners and rollouts hold no slash.
 """
 _TAGS = {
+    "serve": "What stands in the placements of a page.",
     "placements": "Slots of the pages: what stands there, and how it is chosen.",
     "banners": "Pictures with a link.",
     "rollouts": "Which share of the units is treated.",

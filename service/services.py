@@ -15,6 +15,7 @@ from service.control.plane import ControlPlane
 from service.intake.opening import Intake
 from service.live_model import LiveModel
 from service.metrics import Metrics
+from service.serve.engine import Engine
 from service.settings import Settings
 from service.stores.control import ControlStore
 
@@ -35,6 +36,7 @@ class Services:
     artifacts: ArtifactStore
     live_model: LiveModel
     intake: Intake
+    engine: Engine
 
 
 def services_of(connection: ASGIConnection[Any, Any, Any, Any]) -> Services:

@@ -35,6 +35,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         tuple[str, ...],
         Meta(description="Origins whose pages may call, separated by commas; * is any."),
     ] = ()
+    deadline_ms: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=10_000,
+            description="Time a page may take before a less personal tier answers; "
+            "a request may say otherwise.",
+        ),
+    ] = 50
     control_poll_ms: Annotated[
         int, Meta(ge=10, description="How often a worker looks for changes of the control plane.")
     ] = 100

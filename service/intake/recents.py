@@ -1,7 +1,8 @@
 """What each visitor did last, for serving: a bounded cache over the store that follows its commits.
 
 The process that accepted an event adds it before it answers; `follow` brings in what other
-processes accepted. Everything here runs in the event loop, except the read of the log's tail.
+processes accepted. Everything here runs in the event loop, except the reads of `read` and of the
+log's tail.
 """
 
 from __future__ import annotations
@@ -10,12 +11,13 @@ import asyncio
 from bisect import insort
 from collections import OrderedDict
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import structlog
 
 from models.events import InteractionKind
-from service.stores.event_reads import EventReader, KeyColumn, KeyedRow
+from service.stores.event_reads import EventReader, InteractionRow, KeyColumn, KeyedRow
 from service.stores.events import NumberedEvent
 
 MAX_RECENT = 100
@@ -55,6 +57,9 @@ class RecentEvents:
         self._max_cached = max_cached
         self._n_cached = 0
         self._entries: OrderedDict[str, list[_Entry]] = OrderedDict()
+        self._fetching: dict[str, asyncio.Task[None]] = {}
+        self._arrived: dict[str, list[KeyedRow]] = {}
+        self._thread = ThreadPoolExecutor(1, "recent-events")
         self._seen_seq = tail.last_seq()
         self._seen_version = tail.data_version()
 
@@ -66,6 +71,25 @@ class RecentEvents:
             # An event sent with both keys is in both lists.
             mine = sorted({*mine, *visit})[-MAX_RECENT:] if mine and visit else mine or visit
         return tuple(entry.event for entry in mine)
+
+    def cached(
+        self, user_key: str | None, anonymous_key: str | None
+    ) -> tuple[RecentEvent, ...] | None:
+        """Return what `get` would, if that needs no reading; else nothing."""
+        for key in (user_key, anonymous_key):
+            if key is not None and key not in self._entries:
+                return None
+        return self.get(user_key, anonymous_key)
+
+    async def read(
+        self, user_key: str | None, anonymous_key: str | None
+    ) -> tuple[RecentEvent, ...]:
+        """Return what `get` would, but read in a thread; a caller that gives up stops no read."""
+        if user_key is not None and user_key not in self._entries:
+            await asyncio.shield(self._fetch("user_key", user_key))
+        if anonymous_key is not None and anonymous_key not in self._entries:
+            await asyncio.shield(self._fetch("anonymous_key", anonymous_key))
+        return self.get(user_key, anonymous_key)
 
     def add(self, events: Sequence[NumberedEvent]) -> None:
         """Take in what this process has just committed."""
@@ -103,7 +127,8 @@ class RecentEvents:
             await asyncio.sleep(poll_s)
 
     def close(self) -> None:
-        """Close both readers."""
+        """Close both readers, once a read under way has ended."""
+        self._thread.shutdown(cancel_futures=True)
         self._points.close()
         self._tail.close()
 
@@ -112,7 +137,35 @@ class RecentEvents:
         if entries is not None:
             self._entries.move_to_end(key)
             return entries
-        rows = self._points.newest(column, key, MAX_RECENT)
+        return self._keep(key, self._points.newest(column, key, MAX_RECENT))
+
+    def _fetch(self, column: KeyColumn, key: str) -> asyncio.Task[None]:
+        """Read one key in the thread, once for all who wait for it."""
+        task = self._fetching.get(key)
+        if task is None:
+            self._arrived[key] = []
+            task = asyncio.get_running_loop().create_task(self._fetch_now(column, key))
+            task.add_done_callback(_tell_failure)
+            self._fetching[key] = task
+        return task
+
+    async def _fetch_now(self, column: KeyColumn, key: str) -> None:
+        try:
+            loop = asyncio.get_running_loop()
+            rows = await loop.run_in_executor(
+                self._thread, self._points.newest, column, key, MAX_RECENT
+            )
+            self._keep(key, rows)
+        finally:
+            del self._fetching[key]
+            arrived = self._arrived.pop(key)
+        # What was committed while the read was under way may be missing in it.
+        for row in arrived:
+            self._add(row)
+
+    def _keep(self, key: str, rows: Sequence[InteractionRow]) -> list[_Entry]:
+        gone = self._entries.pop(key, None)
+        self._n_cached -= 0 if gone is None else 1 + len(gone)
         entries = sorted(
             _Entry(
                 row.at_ms, row.seq, RecentEvent(row.item_id, InteractionKind(row.kind), row.at_ms)
@@ -130,6 +183,8 @@ class RecentEvents:
         """Add to the keys that are cached; another key reads the store when it is asked for."""
         entry: _Entry | None = None
         for key in (row.user_key, row.anonymous_key):
+            if key in self._arrived:
+                self._arrived[key].append(row)
             entries = None if key is None else self._entries.get(key)
             if entries is None:
                 continue
@@ -143,3 +198,9 @@ class RecentEvents:
             if len(entries) > MAX_RECENT:
                 del entries[0]
                 self._n_cached -= 1
+
+
+def _tell_failure(task: asyncio.Task[None]) -> None:
+    """Log a read that failed, so that it is told even if nobody waits for it any more."""
+    if not task.cancelled() and task.exception() is not None:
+        _log.warning("recent_events_not_read", error=repr(task.exception()))

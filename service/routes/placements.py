@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 import msgspec
-from litestar import Controller, Response, delete, get, patch, put
+from litestar import Response, delete, get, patch, put
 
 from service.access import needs
 from service.control.documents import Placement
@@ -21,6 +21,7 @@ from service.routes.documents import (
     problems,
     put_document,
 )
+from service.routes.serve import PlacementServing
 
 
 class Placements(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,7 +30,7 @@ class Placements(msgspec.Struct, frozen=True, kw_only=True):
     placements: list[Placement]
 
 
-class PlacementController(Controller):
+class PlacementController(PlacementServing):
     """Placements as documents: the slots of the shop's pages; `service.routes.serve` fills them."""
 
     path = "/v1/placements"

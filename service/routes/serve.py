@@ -1,0 +1,143 @@
+"""Serving: a whole page with POST, or one slot with GET for a quick start."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+from litestar import Controller, Response, get, post
+from litestar.enums import MediaType
+from litestar.params import Parameter
+
+from models.errors import AccessError
+from service.access import needs, principal_of
+from service.problems import BodyError, FieldError
+from service.routes.documents import AnyRequest, check_path_id, problems
+from service.serve.page import Page
+from service.serve.request import (
+    MAX_COUNT,
+    Context,
+    Options,
+    PlacementRequest,
+    ServeRequest,
+    User,
+)
+from service.services import services_of
+
+_ENCODER = msgspec.json.Encoder()
+
+
+def _query(description: str) -> Any:
+    return Parameter(required=False, description=description)
+
+
+@post(
+    "/v1/serve",
+    opt=needs("publishable"),
+    tags=["serve"],
+    operation_id="servePage",
+    summary="Fill the placements of a page",
+    status_code=200,
+    responses=problems(404, 413),
+)
+async def serve_page(request: AnyRequest, data: ServeRequest) -> Response[Page]:
+    """Fill every placement of the request, no item twice.
+
+    The answer is 200 and no slate is empty while anything may be shown: what fails lets a less
+    personal tier answer, and `degraded` says so. Send the `exposure_id` with the events that
+    follow.
+    """
+    return await _serve(request, data)
+
+
+class PlacementServing(Controller):
+    """The part of `PlacementController` that fills a placement.
+
+    Litestar cannot register one path from two controllers, so that one inherits from this.
+    """
+
+    @get(
+        "/{placement_id:str}",
+        opt=needs("publishable"),
+        tags=["serve"],
+        operation_id="servePlacement",
+        summary="Fill one placement",
+        responses=problems(404),
+    )
+    async def serve_placement(
+        self,
+        request: AnyRequest,
+        placement_id: str,
+        *,
+        user_id: Annotated[str | None, _query("the signed-in shopper")] = None,
+        anonymous_id: Annotated[str | None, _query("the device or browser")] = None,
+        session_id: Annotated[str | None, _query("the session")] = None,
+        consent: Annotated[bool, _query("false uses and keeps no id")] = True,
+        country: Annotated[str | None, _query("as in the interactions")] = None,
+        channel: Annotated[str | None, _query("such as web")] = None,
+        platform: Annotated[str | None, _query("such as ios")] = None,
+        page: Annotated[str | None, _query("the kind of page")] = None,
+        item_ids: Annotated[
+            list[str] | None, _query("what the page is about; repeat it for several items")
+        ] = None,
+        exclude_item_ids: Annotated[
+            list[str] | None, _query("never shown; repeat it for several items")
+        ] = None,
+        count: Annotated[int | None, _query(f"how many, 1 to {MAX_COUNT}")] = None,
+        deadline_ms: Annotated[int | None, _query("1 to 10000")] = None,
+        explain: Annotated[bool, _query("needs a merchandiser key")] = False,
+    ) -> Response[Page]:
+        """Fill one placement: the same as `POST /v1/serve` with one, for a quick start."""
+        check_path_id(placement_id, "the placement id")
+        asked: dict[str, Any] = {
+            "user": {
+                "user_id": user_id,
+                "anonymous_id": anonymous_id,
+                "session_id": session_id,
+                "consent": consent,
+            },
+            "context": {
+                "country": country,
+                "channel": channel,
+                "platform": platform,
+                "page": page,
+                "item_ids": item_ids or [],
+            },
+            "placements": [
+                {"id": placement_id, "count": count, "exclude_item_ids": exclude_item_ids or []}
+            ],
+            "options": {"deadline_ms": deadline_ms, "explain": explain},
+        }
+        return await _serve(request, _from_query(asked))
+
+
+def _from_query(asked: dict[str, Any]) -> ServeRequest:
+    """Hold a query to the rules of the body, and name its parameter in the refusal."""
+    parts: dict[str, Any] = {}
+    types = {"user": User, "context": Context, "options": Options}
+    try:
+        for name, kind in types.items():
+            parts[name] = msgspec.convert(asked[name], kind)
+        parts["placements"] = (msgspec.convert(asked["placements"][0], PlacementRequest),)
+    except msgspec.ValidationError as error:
+        rule, _, place = str(error).partition(" - at `$")
+        path = f"query{place.rstrip('`')}"
+        raise BodyError(
+            f"{path}: {rule}; see /schema", (FieldError(path=path, message=rule),)
+        ) from error
+    return ServeRequest(**parts)
+
+
+async def _serve(request: AnyRequest, asked: ServeRequest) -> Response[Any]:
+    services = services_of(request)
+    if asked.options.explain and not principal_of(request).may("merchandiser"):
+        raise AccessError(
+            "explain is true, which needs a key of scope 'merchandiser'; leave it out, "
+            "or make a key with 'endcap keys create --scope merchandiser'"
+        )
+    page, exposures = await services.engine.serve(asked)
+    body = _ENCODER.encode(page)
+    for exposure in exposures:
+        services.intake.exposures.put(exposure)
+        services.metrics.count_placement(exposure.tier, exposure.degraded)
+    return Response(body, media_type=MediaType.JSON)
