@@ -95,7 +95,7 @@ def _prior(shelf: Shelf, key: str) -> Ranked:
     """Rank the banners for the best items of a context; the shelf remembers the answer."""
     ranked = shelf.banner_priors.get(key)
     if ranked is None:
-        layer = shelf.prior(key, "segment", "country", only_available=True)
+        layer = shelf.prior(key, "segment", "banners", only_available=True)
         if layer is None or not layer.rows:
             return []
         rows = layer.rows[:MAX_PRIOR_ITEMS]

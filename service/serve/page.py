@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
+from msgspec import Meta
 
 from service.exposure import Tier
 
@@ -33,20 +34,32 @@ class ServedItem(msgspec.Struct, frozen=True, kw_only=True):
     """One item of a slate."""
 
     id: str
-    position: int
-    """1-based rank."""
-    score: float | None
-    """Comparable only inside one slate and source; null on a static list."""
-    source: str
-    """What brought the item here: ``graph``, ``similar``, ``country``, ``explore``, ..."""
-    because: str | None
-    """The item of the shopper's history, or of the page, that spoke for this one."""
-    propensity: float
-    """Probability of this item at this position, given the slates before it on the page."""
-    attributes: msgspec.Raw
-    """What the catalogue says: title, price, image_url, url, ..."""
-    parts: Parts | msgspec.UnsetType | None = msgspec.UNSET
-    """With ``explain``: the summands of the score, null where the item was not scored."""
+    position: Annotated[int, Meta(description="1-based rank.")]
+    score: Annotated[
+        float | None,
+        Meta(description="Comparable only inside one slate and source; null on a static list."),
+    ]
+    source: Annotated[
+        str,
+        Meta(
+            description="What brought the item here: `graph`, `similar`, `country`, `explore`, ..."
+        ),
+    ]
+    because: Annotated[
+        str | None,
+        Meta(description="The item of the history, or of the page, that spoke for this one."),
+    ]
+    propensity: Annotated[
+        float,
+        Meta(description="Probability of this item at this position, after the slates before it."),
+    ]
+    attributes: Annotated[
+        msgspec.Raw, Meta(description="What the catalogue says: title, price, image_url, url, ...")
+    ]
+    parts: Annotated[
+        Parts | msgspec.UnsetType | None,
+        Meta(description="With `explain`: the summands of a personal score, else null."),
+    ] = msgspec.UNSET
 
 
 class ServedBanner(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,10 +78,10 @@ class ItemSlate(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag
     """A placement filled with items."""
 
     id: str
-    exposure_id: str
-    """Send it with the clicks and orders that follow."""
-    tier: Tier
-    """The most personal tier that gave an item of this slate."""
+    exposure_id: Annotated[str, Meta(description="Send it with the clicks and orders that follow.")]
+    tier: Annotated[
+        Tier, Meta(description="The most personal tier that gave an item of this slate.")
+    ]
     degraded: Degraded | None
     rollout: RolloutAnswer | None
     items: tuple[ServedItem, ...]
@@ -92,7 +105,9 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     """The slates of a page, in the order of the request."""
 
     request_id: str
-    model_version: str | None
-    """Null while no model is live; the static lists are served then."""
+    model_version: Annotated[
+        str | None,
+        Meta(description="Null while no model is live; the static lists are served then."),
+    ]
     took_ms: float
     placements: tuple[Slate, ...]

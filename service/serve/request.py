@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
 from models.errors import IdError
 from models.ids import check_id
@@ -15,13 +16,13 @@ MAX_EXCLUDED = 500
 MAX_CONTEXT_ITEMS = 100
 MAX_COUNT = 100
 
-Id = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
+Id = Annotated[str, Meta(min_length=1, max_length=256)]
 """1 to 256 bytes of UTF-8 without NUL; the bytes are counted after decoding."""
-ShortText = Annotated[str, msgspec.Meta(max_length=64)]
-Count = Annotated[int, msgspec.Meta(ge=1, le=MAX_COUNT)]
-DeadlineMs = Annotated[int, msgspec.Meta(ge=1, le=10_000)]
-ContextItems = Annotated[tuple[Id, ...], msgspec.Meta(max_length=MAX_CONTEXT_ITEMS)]
-ExcludedItems = Annotated[tuple[Id, ...], msgspec.Meta(max_length=MAX_EXCLUDED)]
+ShortText = Annotated[str, Meta(max_length=64)]
+Count = Annotated[int, Meta(ge=1, le=MAX_COUNT)]
+DeadlineMs = Annotated[int, Meta(ge=1, le=10_000)]
+ContextItems = Annotated[tuple[Id, ...], Meta(max_length=MAX_CONTEXT_ITEMS)]
+ExcludedItems = Annotated[tuple[Id, ...], Meta(max_length=MAX_EXCLUDED)]
 
 _SURELY_SHORT = 64  # characters: at most 4 bytes each
 
@@ -39,10 +40,10 @@ def _check_ids(name: str, ids: Iterable[str | None]) -> None:
 class User(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Who looks at the page. Without `consent` no id is used or kept, and nothing is personal."""
 
-    user_id: Id | None = None
-    """The signed-in shopper."""
-    anonymous_id: Id | None = None
-    """The device or browser; used where there is no `user_id`."""
+    user_id: Annotated[Id | None, Meta(description="The signed-in shopper.")] = None
+    anonymous_id: Annotated[
+        Id | None, Meta(description="The device or browser; used where there is no `user_id`.")
+    ] = None
     session_id: Id | None = None
     consent: bool = True
 
@@ -57,12 +58,18 @@ class Context(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     channel: ShortText | None = None
     platform: ShortText | None = None
-    country: ShortText | None = None
-    """Written as in the interactions the model was trained on."""
-    page: ShortText | None = None
-    """The kind of page, in your own words: ``home``, ``product``, ``basket``."""
-    item_ids: ContextItems = ()
-    """What the page is about: the product, or the basket. These items are not recommended."""
+    country: Annotated[
+        ShortText | None,
+        Meta(description="Written as in the interactions the model was trained on."),
+    ] = None
+    page: Annotated[
+        ShortText | None,
+        Meta(description="The kind of page, in your own words: `home`, `product`, `basket`."),
+    ] = None
+    item_ids: Annotated[
+        ContextItems,
+        Meta(description="What the page is about: the product, or the basket; not recommended."),
+    ] = ()
 
     def __post_init__(self) -> None:
         _check_ids("an item id", self.item_ids)
@@ -72,8 +79,10 @@ class PlacementRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     """One slot to fill."""
 
     id: Id
-    count: Count | None = None
-    """How many items or banners; by default what the placement says."""
+    count: Annotated[
+        Count | None,
+        Meta(description="How many items or banners; by default what the placement says."),
+    ] = None
     exclude_item_ids: ExcludedItems = ()
 
     def __post_init__(self) -> None:
@@ -84,17 +93,17 @@ class PlacementRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
 class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How to answer."""
 
-    deadline_ms: DeadlineMs | None = None
-    """When it is near, a less personal tier answers; by default what the service is set to."""
-    explain: bool = False
-    """Add the parts of each score; needs a merchandiser key."""
-    preview: None = None
-    """Reserved: this version accepts only null."""
+    deadline_ms: Annotated[
+        DeadlineMs | None,
+        Meta(description="When it is near, a less personal tier answers; 50 unless set."),
+    ] = None
+    explain: Annotated[
+        bool, Meta(description="Add the parts of each score; needs a merchandiser key.")
+    ] = False
+    preview: Annotated[None, Meta(description="Reserved: this version accepts only null.")] = None
 
 
-Placements = Annotated[
-    tuple[PlacementRequest, ...], msgspec.Meta(min_length=1, max_length=MAX_PLACEMENTS)
-]
+Placements = Annotated[tuple[PlacementRequest, ...], Meta(min_length=1, max_length=MAX_PLACEMENTS)]
 
 
 class ServeRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

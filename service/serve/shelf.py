@@ -50,7 +50,7 @@ class Shelf:
         """What `banners` works out for a context: affinity times weight, and banner number."""
         self._strangers: list[Item] = []
         self._shown: dict[bool, NDArray[np.bool_]] = {}
-        self._priors: dict[tuple[str, bool], Layer] = {}
+        self._priors: dict[tuple[str, str, bool], Layer] = {}
         self._static: dict[tuple[str, bool], Layer] = {}
         self._cold: dict[bool, list[int]] = {}
 
@@ -81,7 +81,7 @@ class Shelf:
         """Return the ranked list of a context, or nothing if the model has none."""
         if self.stock is None:
             return None
-        layer = self._priors.get((key, only_available))
+        layer = self._priors.get((key, source, only_available))
         if layer is None:
             found = self.stock.snapshot.priors.get(key)
             if found is None:
@@ -89,7 +89,7 @@ class Shelf:
             rows, scores = found[0][:MAX_LAYER], found[1][:MAX_LAYER]
             shown = self.shown_mask(only_available)[rows]
             layer = Layer(tier, source, rows[shown].tolist(), rounded(scores[shown]))
-            self._priors[key, only_available] = layer
+            self._priors[key, source, only_available] = layer
         return layer
 
     def popular(self, only_available: bool) -> Iterator[Layer]:

@@ -137,3 +137,42 @@ def test_cache_is_bounded_and_forgets_the_longest_unused(path: Path, store: Even
     assert recents._n_cached == 4
     assert item_ids(recents, "a") == ["p1"]
     recents.close()
+
+
+def test_read_in_a_thread_fills_the_cache(store: EventStore, recents: RecentEvents) -> None:
+    """A miss is read once, then held; without keys there is nothing to read."""
+    write(store, view("a", item_id="p1"))
+    assert recents.cached("u", None) is None
+    [event] = asyncio.run(recents.read("u", None))
+    assert event.item_id == "p1"
+    assert recents.cached("u", None) == (event,)
+    assert recents.cached(None, None) == ()
+
+
+def test_event_committed_during_a_read_is_not_lost(
+    store: EventStore, recents: RecentEvents
+) -> None:
+    """What arrives between the read and its answer is added behind it, once."""
+
+    async def read_while_committing() -> list[str]:
+        reading = asyncio.ensure_future(recents.read("u", None))
+        await asyncio.sleep(0)  # the read is under way, its answer is not there
+        recents.add(store.commit(Batch(events=[view("a")])).added)
+        await reading
+        return item_ids(recents)
+
+    assert asyncio.run(read_while_committing()) == ["p1"]
+
+
+def test_caller_that_gives_up_stops_no_read(store: EventStore, recents: RecentEvents) -> None:
+    """The read goes on and serves the next caller."""
+    write(store, view("a"))
+
+    async def give_up() -> list[str]:
+        reading = asyncio.ensure_future(recents.read("u", None))
+        await asyncio.sleep(0)
+        reading.cancel()
+        await recents.read("u", None)
+        return item_ids(recents)
+
+    assert asyncio.run(give_up()) == ["p1"]

@@ -93,6 +93,15 @@ def test_control_gets_the_static_banner() -> None:
     assert (page.slate.tier, page.slate.degraded) == ("static", None)
 
 
+def test_banners_leave_the_lists_of_items_alone() -> None:
+    """Both ask the shelf for the same prior; the items keep their tier and source."""
+    items = msgspec.convert({"id": "recs", "kind": "items", "count": 1}, Placement)
+    shelf = make_shelf(hero(), items, *ALL)
+    _, page = decide(shelf, make_visit(shelf), "hero", "recs")
+    assert page.slate.tier == "popular"
+    assert [one.source for one in page.exposure.shown] == ["popular"]
+
+
 def test_two_placements_never_show_the_same_banner() -> None:
     """The second placement takes the next one."""
     second = msgspec.structs.replace(hero(), id="second")
