@@ -56,16 +56,15 @@ class ArtifactStore:
         """
         manifest = _stamp(snapshot)
         folder = self._models / manifest.version
-        content = msgspec.json.format(msgspec.json.encode(manifest), indent=2)
         try:
             with file_lock(self._models / ".publish.lock"):
                 remove_stagings(self._models)
                 if folder.exists():
-                    replace_file(folder / _MANIFEST, content)
+                    self._replace_manifest(manifest)
                     return manifest.version
                 with staged_folder(folder) as staging:
                     _write_tables(staging, to_tables(snapshot))
-                    replace_file(staging / _MANIFEST, content)
+                    replace_file(staging / _MANIFEST, _encode(manifest))
         except _STORAGE_ERRORS as error:
             raise ArtifactError(
                 f"cannot write model version {manifest.version} to {self._models}: {error}; "
@@ -152,6 +151,13 @@ class ArtifactStore:
         if _VERSION.fullmatch(version):
             shutil.rmtree(self._cache / version, ignore_errors=True)
 
+    def _replace_manifest(self, manifest: Manifest) -> None:
+        """Give a version its new manifest; trained again while live, it keeps its own parent."""
+        if manifest.parent == manifest.version:
+            parent = self.manifest(manifest.version).parent
+            manifest = msgspec.structs.replace(manifest, parent=parent)
+        replace_file(self._models / manifest.version / _MANIFEST, _encode(manifest))
+
     def _names(self) -> list[str]:
         if not self._models.is_dir():
             return []
@@ -195,6 +201,10 @@ def _stamp(snapshot: Snapshot) -> Manifest:
     encoded = msgspec.json.encode(identity, order="deterministic")
     version = blake2b(encoded, digest_size=8).hexdigest()
     return msgspec.structs.replace(manifest, version=version, checksums=checksums)
+
+
+def _encode(manifest: Manifest) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(manifest), indent=2)
 
 
 def _write_tables(folder: Path, tables: Mapping[str, pa.Table]) -> None:

@@ -30,7 +30,7 @@ class Blend(msgspec.Struct, frozen=True, kw_only=True):
     """Weight of a view, click, add_to_cart, purchase and refund, as `InteractionKind` counts."""
     max_recent: int = 50
     """How many of the newest distinct items of a user speak."""
-    factor_weight: float = 1.0
+    factor_weight: float = 0.5
     """``a`` in the score: the weight of the implicit-feedback factors."""
     popularity_weight: float = 0.05
     """The weight of the popularity prior."""

@@ -74,6 +74,13 @@ def test_publish_again_records_the_new_verdict(store: ArtifactStore) -> None:
     assert store.manifest(version).gate.verdict == "forced"
 
 
+def test_publish_again_while_live_keeps_the_parent(store: ArtifactStore) -> None:
+    """A version that is trained again from the same data does not become its own parent."""
+    version = store.publish(make_snapshot(parent="0123456789abcdef"))
+    assert store.publish(make_snapshot(parent=version)) == version
+    assert store.manifest(version).parent == "0123456789abcdef"
+
+
 def test_publish_never_moves_live(store: ArtifactStore) -> None:
     """Only promote decides what is served."""
     store.publish(make_snapshot())

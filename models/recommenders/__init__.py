@@ -1,0 +1,1 @@
+"""The recommenders: each is fitted on a `Dataset` and scores batches of histories."""

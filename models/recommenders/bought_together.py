@@ -1,0 +1,58 @@
+"""Items bought in the same orders more often than chance would have it."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+
+from models.dataset import Dataset
+from models.events import InteractionKind
+from models.ragged import Neighbours
+from models.recommenders.top_k import top_k_rows
+from models.scoring import MS_PER_DAY
+
+MIN_SUPPORT = 3
+"""Orders in which a pair must have been bought together."""
+SHRINK = 10.0
+"""Orders at which a pair's lift counts half: rare pairs have wild lifts."""
+
+
+def bought_together(dataset: Dataset, k: int) -> Neighbours:
+    """Rank each item's companions by shrunk lift, ``lift * n / (n + SHRINK)``; only lifts above 1.
+
+    A purchase without an order id belongs to the basket of its user and day.
+    """
+    baskets = basket_items(dataset)
+    n_items = dataset.n_items
+    n_baskets = max(baskets.shape[0], 1)
+    n_with = np.asarray(baskets.sum(axis=0)).ravel()
+    transposed = baskets.T.tocsr()
+
+    def weight(rows: slice) -> NDArray[np.float32]:
+        together = np.asarray((transposed[rows] @ baskets).toarray(), dtype=np.float64)
+        expected = n_with[rows, np.newaxis] * n_with / n_baskets
+        lift = together / np.maximum(expected, 1e-12)
+        lift *= together / (together + SHRINK)
+        lift[(together < MIN_SUPPORT) | (together <= expected)] = 0.0
+        lift[np.arange(len(lift)), np.arange(rows.start, rows.stop)] = 0.0
+        return np.asarray(lift, dtype=np.float32)
+
+    return Neighbours.from_csr(top_k_rows(n_items, n_items, weight, k), k)
+
+
+def basket_items(dataset: Dataset) -> csr_matrix:
+    """Mark which items each basket holds, shape (n_baskets, n_items)."""
+    rows = dataset.interactions
+    bought = rows.take(rows.kinds == InteractionKind.PURCHASE)
+    # Orders are numbered from 0; the baskets of users and days get the negative numbers.
+    by_day = -2 - (bought.user_rows.astype(np.int64) << 24) - bought.at_ms // int(MS_PER_DAY)
+    key = np.where(bought.order_rows >= 0, bought.order_rows.astype(np.int64), by_day)
+    _, basket = np.unique(key, return_inverse=True)
+    n_baskets = int(basket.max(initial=-1)) + 1
+    counts = csr_matrix(
+        (np.ones(len(basket), dtype=np.float32), (basket, bought.item_rows)),
+        shape=(n_baskets, dataset.n_items),
+    )
+    counts.data[:] = 1.0
+    return counts

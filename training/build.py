@@ -1,0 +1,116 @@
+"""A snapshot from a dataset and the hybrid fitted on it: what is published and served."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from models.dataset import Catalog, Dataset
+from models.events import InteractionKind
+from models.histories import Histories
+from models.manifest import Manifest
+from models.ragged import Neighbours, RowLists, Texts, offsets_of
+from models.recommenders.bought_together import bought_together
+from models.recommenders.hybrid import Hybrid
+from models.recommenders.priors import build_priors
+from models.recommenders.top_k import top_k_rows
+from models.snapshot import ItemTable, Snapshot, UserTable
+from models.vocabulary import MISSING_ROW, Vocabulary
+
+SIMILAR_K = 50
+BOUGHT_TOGETHER_K = 50
+MAX_HISTORY = 100
+"""Newest items of a user that a snapshot keeps."""
+
+
+def build_snapshot(dataset: Dataset, hybrid: Hybrid, manifest: Manifest, now_ms: int) -> Snapshot:
+    """Put the tables of a version together."""
+    return Snapshot(
+        manifest=manifest,
+        items=_items(dataset, hybrid),
+        users=_users(dataset, now_ms),
+        graph=hybrid.graph,
+        similar=similar_items(hybrid.content, SIMILAR_K),
+        bought_together=bought_together(dataset, BOUGHT_TOGETHER_K),
+        priors=build_priors(dataset, hybrid.popularity, manifest.blend, now_ms=now_ms),
+    )
+
+
+def similar_items(content: NDArray[np.float32], k: int) -> Neighbours:
+    """Rank each item's nearest by cosine of the content embedding."""
+    n_items = len(content)
+
+    def similarity(rows: slice) -> NDArray[np.float32]:
+        block = content[rows] @ content.T
+        block[np.arange(len(block)), np.arange(rows.start, rows.stop)] = 0.0
+        return block
+
+    return Neighbours.from_csr(top_k_rows(n_items, n_items, similarity, k), k)
+
+
+def _items(dataset: Dataset, hybrid: Hybrid) -> ItemTable:
+    catalog = dataset.catalog
+    categories, category_rows = _number(catalog.categories)
+    brands, brand_rows = _number(catalog.brands)
+    counts = np.bincount(dataset.interactions.item_rows, minlength=dataset.n_items)
+    return ItemTable(
+        ids=dataset.item_ids,
+        popularity=hybrid.popularity,
+        n_interactions=counts.astype(np.int32),
+        factors=hybrid.factors,
+        content=hybrid.content,
+        available=catalog.available.astype(np.bool_),
+        price=catalog.price,
+        created_at_ms=catalog.created_at_ms.astype(np.int64),
+        category_rows=category_rows,
+        brand_rows=brand_rows,
+        categories=categories,
+        brands=brands,
+        cards=Texts.of(_card(catalog, item) for item in range(dataset.n_items)),
+    )
+
+
+def _card(catalog: Catalog, item: int) -> bytes:
+    """Encode what a page shows of an item; what is unknown is left out."""
+    price = float(catalog.price[item])
+    card = {
+        "title": catalog.titles[item],
+        "category": catalog.categories[item],
+        "brand": catalog.brands[item],
+        # From the float32's shortest text, or 6.95 would be shown as 6.949999809265137.
+        "price": float(str(catalog.price[item])) if np.isfinite(price) else None,
+        "image_url": catalog.image_urls[item],
+        "url": catalog.urls[item],
+    }
+    return msgspec.json.encode({name: value for name, value in card.items() if value is not None})
+
+
+def _number(names: Iterable[str | None]) -> tuple[Vocabulary, NDArray[np.int32]]:
+    listed = list(names)
+    known = {name: row for row, name in enumerate(sorted({name for name in listed if name}))}
+    rows = [MISSING_ROW if not name else known[name] for name in listed]
+    return Vocabulary.from_ids(known), np.array(rows, dtype=np.int32)
+
+
+def _users(dataset: Dataset, now_ms: int) -> UserTable:
+    everyone = np.arange(dataset.n_users)
+    histories = Histories.of(dataset.interactions, dataset.n_users, now_ms)
+    newest = histories.take(everyone, max_recent=MAX_HISTORY)
+    return UserTable(
+        ids=dataset.user_ids,
+        history=newest.items,
+        history_kinds=newest.kinds,
+        history_at_ms=newest.at_ms,
+        purchased=_purchased(dataset),
+    )
+
+
+def _purchased(dataset: Dataset) -> RowLists:
+    rows = dataset.interactions
+    bought = rows.take(rows.kinds == InteractionKind.PURCHASE)
+    pairs = np.unique(bought.user_rows.astype(np.int64) << 32 | bought.item_rows)
+    counts = np.bincount(pairs >> 32, minlength=dataset.n_users)
+    return RowLists(offsets_of(counts), (pairs & 0xFFFFFFFF).astype(np.int32))

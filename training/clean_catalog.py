@@ -1,0 +1,151 @@
+"""The catalogue from a shop's files: one row per item, the newest value of each column."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import polars as pl
+
+from training.column_names import check_columns
+from training.columns import as_epoch_ms, as_number, as_text, is_valid_id, matches_any
+from training.item_ids import is_no_product, normalise_item_id
+from training.mapping import CatalogColumns, Mapping
+from training.read import FILE, MALFORMED, ROW
+from training.verdicts import Check, judge
+
+_DEFAULT_NAMES = CatalogColumns()
+_TEXTS = ("title", "category", "brand", "image_url", "url")
+_MOMENTS = ("created_at", "updated_at")
+_NO = ("false", "0", "no", "n", "f")
+
+
+def judge_catalog(frames: Sequence[pl.LazyFrame], mapping: Mapping) -> pl.DataFrame:
+    """Read and judge every row of the files, in file order.
+
+    Raises
+    ------
+    ConfigError
+        If a file has no item ids, or the mapping names a column that it does not have.
+    """
+    named = [_name_columns(frame, mapping) for frame in frames]
+    return judge(pl.concat(named, how="vertical"), _rules(mapping), _checks()).collect()
+
+
+def merge_items(rows: pl.DataFrame) -> pl.DataFrame:
+    """Make one row per item of the kept rows: newest value of each column, earliest creation.
+
+    Rows without ``updated_at`` count as older than those with one; else the later row is newer.
+    """
+    newest = [
+        pl.col(name).drop_nulls().last().alias(name)
+        for name in (*_TEXTS, "price", "available", "attributes", "vector")
+    ]
+    return (
+        rows.sort("updated_at_ms", nulls_last=False, maintain_order=True)
+        .group_by("item_id", maintain_order=True)
+        .agg(*newest, pl.col("created_at_ms").min())
+        .sort("item_id")
+    )
+
+
+def _name_columns(frame: pl.LazyFrame, mapping: Mapping) -> pl.LazyFrame:
+    own = mapping.catalog
+    names = check_columns(frame, own.columns, _DEFAULT_NAMES, ("item_id",), "catalog")
+    schema = frame.collect_schema()
+
+    def text(field: str) -> pl.Expr:
+        name = names.get(field)
+        return pl.lit(None, dtype=pl.String) if name is None else as_text(name, schema[name])
+
+    def moment(field: str) -> pl.Expr:
+        name = names.get(field)
+        if name is None:
+            return pl.lit(None, dtype=pl.Int64)
+        return as_epoch_ms(name, schema[name], own.timestamp_format, own.timezone)
+
+    price = names.get("price")
+    title = text("title").str.strip_chars()
+    return frame.select(
+        FILE,
+        ROW,
+        MALFORMED,
+        normalise_item_id(text("item_id"), mapping.items).alias("item_id"),
+        pl.when(~matches_any(title, own.blank)).then(title).alias("title"),
+        *(text(field).str.strip_chars().alias(field) for field in _TEXTS if field != "title"),
+        (
+            pl.lit(None, dtype=pl.Float64) if price is None else as_number(price, schema[price])
+        ).alias("price"),
+        _flag(text("available")).alias("available"),
+        _words(names.get("attributes"), schema).alias("attributes"),
+        _vector(names.get("vector"), schema).alias("vector"),
+        *(moment(field).alias(f"{field}_ms") for field in _MOMENTS),
+        *(text(field).alias(f"raw_{field}") for field in ("price", *_MOMENTS)),
+    )
+
+
+def _flag(text: pl.Expr) -> pl.Expr:
+    return ~text.str.strip_chars().str.to_lowercase().is_in(_NO)
+
+
+def _words(name: str | None, schema: pl.Schema) -> pl.Expr:
+    """Read attributes as a list of text: from a list, a struct (``colour=red``), JSON, ``a|b``."""
+    if name is None:
+        return pl.lit(None, dtype=pl.List(pl.String))
+    dtype, column = schema[name], pl.col(name)
+    if isinstance(dtype, pl.List):
+        return column.cast(pl.List(pl.String)).list.drop_nulls()
+    if isinstance(dtype, pl.Struct):
+        pairs = [
+            pl.concat_str(pl.lit(f"{field.name}="), column.struct.field(field.name).cast(pl.String))
+            for field in dtype.fields
+        ]
+        return pl.concat_list(pairs).list.drop_nulls()
+    text = as_text(name, dtype)
+    in_json = text.str.extract_all(r'"(?:[^"\\]|\\.)*"(?:\s*:\s*"(?:[^"\\]|\\.)*")?').list.eval(
+        pl.element().str.replace_all(r'"\s*:\s*"', "=").str.strip_chars('"')
+    )
+    return (
+        pl.when(text.str.contains(r"^\s*[\[{]"))
+        .then(in_json)
+        .otherwise(text.str.split("|").list.eval(pl.element().str.strip_chars()))
+    )
+
+
+def _vector(name: str | None, schema: pl.Schema) -> pl.Expr:
+    if name is None:
+        return pl.lit(None, dtype=pl.List(pl.Float32))
+    dtype, column = schema[name], pl.col(name)
+    if isinstance(dtype, pl.List | pl.Array):
+        return column.cast(pl.List(pl.Float32))
+    numbers = as_text(name, dtype).str.strip_chars("[] ").str.split(",")
+    return numbers.list.eval(pl.element().str.strip_chars().cast(pl.Float32, strict=False))
+
+
+def _rules(mapping: Mapping) -> dict[str, pl.Expr]:
+    rules = {"not_products": is_no_product(mapping.items)}
+    if mapping.catalog.drop_unpriced:
+        price = pl.col("price")
+        rules["drop_unpriced"] = (price.is_null() | (price <= 0)) & ~pl.col(MALFORMED)
+    return rules
+
+
+def _checks() -> list[Check]:
+    item, price = pl.col("item_id"), pl.col("price")
+    nothing = pl.lit(None, dtype=pl.String)
+    checks = [
+        Check("row_malformed", pl.col(MALFORMED), nothing),
+        Check("item_id_missing", item.is_null(), nothing),
+        Check("item_id_invalid", ~is_valid_id(item), item),
+        Check(
+            "price_invalid",
+            (pl.col("raw_price").is_not_null() & price.is_null()) | (price < 0),
+            pl.col("raw_price"),
+        ),
+    ]
+    for field in _MOMENTS:
+        raw = pl.col(f"raw_{field}")
+        bad = raw.is_not_null() & pl.col(f"{field}_ms").is_null()
+        checks.append(Check(f"{field}_invalid", bad, raw))
+    vector = pl.col("vector")
+    has_hole = vector.list.eval(pl.element().is_finite().fill_null(False).not_()).list.any()
+    return [*checks, Check("vector_invalid", has_hole, nothing)]

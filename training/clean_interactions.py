@@ -1,0 +1,162 @@
+"""Interactions from a shop's files: each row is kept, dropped by a rule, or rejected."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import polars as pl
+
+from models.errors import ConfigError
+from models.events import INTERACTION_KINDS, InteractionKind
+from training.column_names import check_columns
+from training.columns import as_epoch_ms, as_number, as_text, is_valid_id, matches_any
+from training.item_ids import is_no_product, normalise_item_id
+from training.mapping import InteractionColumns, Mapping
+from training.read import FILE, MALFORMED, ROW, columns_of
+from training.verdicts import DROPPED, Check, judge
+
+_DEFAULT_NAMES = InteractionColumns()
+_REQUIRED = ("item_id", "timestamp")
+
+
+def judge_interactions(frames: Sequence[pl.LazyFrame], mapping: Mapping) -> pl.DataFrame:
+    """Read and judge every row of the files.
+
+    Returns a frame with ``user_id, user_key, item_id, kind, at_ms, quantity, price, order_id,
+    country`` and the columns of `training.verdicts`.
+
+    Raises
+    ------
+    ConfigError
+        If the mapping names a column that a file does not have.
+    """
+    own = mapping.interactions
+    named = [_name_columns(frame, mapping) for frame in frames]
+    judged = judge(pl.concat(named, how="vertical"), _rules(mapping), _checks()).collect()
+    if own.drop_duplicates:
+        judged = _drop_duplicates(judged)
+    return judged
+
+
+def _name_columns(frame: pl.LazyFrame, mapping: Mapping) -> pl.LazyFrame:
+    """Bring one file to the columns and types that all files share."""
+    own = mapping.interactions
+    names = check_columns(frame, own.columns, _DEFAULT_NAMES, _REQUIRED, "interactions")
+    if "user_id" not in names and "user_key" not in names:
+        raise ConfigError(
+            f"the interactions have no column {own.columns.user_id!r} for user_id; "
+            f"columns: {', '.join(columns_of(frame))}; name it under [interactions.columns]"
+        )
+    if "event" not in names and own.event is None:
+        raise ConfigError(
+            f"the interactions have no column {own.columns.event!r}; "
+            f"columns: {', '.join(columns_of(frame))}; "
+            'name it under [interactions.columns], or write event = "purchase" under [interactions]'
+        )
+    schema = frame.collect_schema()
+
+    def text(field: str) -> pl.Expr:
+        name = names.get(field)
+        return pl.lit(None, dtype=pl.String) if name is None else as_text(name, schema[name])
+
+    def number(field: str) -> pl.Expr:
+        name = names.get(field)
+        return pl.lit(None, dtype=pl.Float64) if name is None else as_number(name, schema[name])
+
+    time_name = names["timestamp"]
+    at_ms = as_epoch_ms(time_name, schema[time_name], own.timestamp_format, own.timezone)
+    event = pl.lit(own.event) if own.event is not None else text("event").replace(own.events)
+    raw = [text(field).alias(f"raw_{field}") for field in ("timestamp", "quantity", "price")]
+    named = frame.select(
+        FILE,
+        ROW,
+        MALFORMED,
+        text("user_id").str.strip_chars().alias("user_id"),
+        text("user_key").alias("user_key"),
+        pl.lit("user_key" in names).alias("has_keys"),
+        normalise_item_id(text("item_id"), mapping.items).alias("item_id"),
+        event.alias("event"),
+        at_ms.alias("at_ms"),
+        number("quantity").alias("quantity"),
+        number("price").alias("price"),
+        text("order_id").alias("order_id"),
+        text("country").alias("country"),
+        *raw,
+    )
+    refund = (pl.col("event") == InteractionKind.REFUND.event).fill_null(False)
+    if own.refund_orders is not None:
+        refund = refund | matches_any(pl.col("order_id"), (own.refund_orders,))
+    if own.refund_negative_quantity:
+        refund = refund | (pl.col("quantity") < 0).fill_null(False)
+    quantity = pl.when(pl.col("raw_quantity").is_null()).then(1.0).otherwise(pl.col("quantity"))
+    kinds = {event: int(kind) for event, kind in INTERACTION_KINDS.items()}
+    return named.with_columns(
+        pl.when(refund)
+        .then(pl.lit(int(InteractionKind.REFUND)))
+        .otherwise(pl.col("event").replace_strict(kinds, default=None, return_dtype=pl.Int8))
+        .cast(pl.Int8)
+        .alias("kind"),
+        pl.when(refund).then(quantity.abs()).otherwise(quantity).alias("quantity"),
+    )
+
+
+def _rules(mapping: Mapping) -> dict[str, pl.Expr]:
+    own = mapping.interactions
+    user = pl.col("user_id")
+    is_missing = user.is_null() & pl.col("user_key").is_null() & ~pl.col(MALFORMED)
+    return {
+        # The service's own log also holds visitors who gave no consent or never signed in.
+        "without_user_key": is_missing & pl.col("has_keys"),
+        "drop_missing_users": is_missing if own.drop_missing_users else pl.lit(False),
+        "drop_users": user.is_in(list(own.drop_users)).fill_null(False),
+        "drop_orders": matches_any(pl.col("order_id"), own.drop_orders),
+        "not_products": is_no_product(mapping.items),
+    }
+
+
+def _checks() -> list[Check]:
+    """List the reasons in the order in which they are looked for; a user's id is never shown."""
+    nothing = pl.lit(None, dtype=pl.String)
+    user, item = pl.coalesce("user_key", "user_id"), pl.col("item_id")
+    raw_time, raw_quantity, raw_price = (
+        pl.col(f"raw_{field}") for field in ("timestamp", "quantity", "price")
+    )
+    quantity, price = pl.col("quantity"), pl.col("price")
+    return [
+        Check("row_malformed", pl.col(MALFORMED), nothing),
+        Check("user_id_missing", user.is_null(), nothing),
+        Check("user_id_invalid", ~is_valid_id(user), nothing),
+        Check("item_id_missing", item.is_null(), nothing),
+        Check("item_id_invalid", ~is_valid_id(item), item),
+        Check("event_missing", pl.col("event").is_null() & pl.col("kind").is_null(), nothing),
+        Check("event_unknown", pl.col("kind").is_null(), pl.col("event")),
+        Check("timestamp_missing", raw_time.is_null(), nothing),
+        Check("timestamp_invalid", pl.col("at_ms").is_null(), raw_time),
+        Check("quantity_invalid", quantity.is_null() | (quantity <= 0), raw_quantity),
+        Check(
+            "price_invalid",
+            (raw_price.is_not_null() & price.is_null()) | (price < 0),
+            raw_price,
+        ),
+    ]
+
+
+def _drop_duplicates(judged: pl.DataFrame) -> pl.DataFrame:
+    """Mark rows that repeat an earlier one which is kept."""
+    key = [
+        "user_id",
+        "user_key",
+        "item_id",
+        "kind",
+        "at_ms",
+        "quantity",
+        "price",
+        "order_id",
+        "country",
+    ]
+    verdict = [DROPPED, "__reason"]
+    again = ~pl.struct(*key, *verdict).is_first_distinct()
+    is_kept = pl.all_horizontal(pl.col(name).is_null() for name in verdict)
+    return judged.with_columns(
+        pl.when(is_kept & again).then(pl.lit("drop_duplicates")).otherwise(DROPPED).alias(DROPPED)
+    )

@@ -1,0 +1,39 @@
+"""Which of the columns that a mapping names a file has."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+import polars as pl
+
+from models.errors import ConfigError
+from training.read import columns_of
+
+
+def check_columns(
+    frame: pl.LazyFrame,
+    columns: msgspec.Struct,
+    defaults: msgspec.Struct,
+    required: Sequence[str],
+    kind: str,
+) -> dict[str, str]:
+    """Return field → column for the columns a file has.
+
+    Raises
+    ------
+    ConfigError
+        If a required column, or one that the mapping names, is not there.
+    """
+    present = columns_of(frame)
+    names: dict[str, str] = {}
+    for field in columns.__struct_fields__:
+        name = getattr(columns, field)
+        if name in present:
+            names[field] = name
+        elif field in required or name != getattr(defaults, field):
+            raise ConfigError(
+                f"the {kind} have no column {name!r} for {field}; columns: {', '.join(present)}; "
+                f"name it under [{kind}.columns] in the file of --mapping"
+            )
+    return names

@@ -1,0 +1,93 @@
+"""Polars expressions that turn whatever a column holds into ids, numbers and epoch ms.
+
+A value that cannot be turned becomes null; the caller tells it from one that was missing.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from models.ids import MAX_ID_BYTES
+
+MAX_AT_MS = 7_258_118_400_000
+"""The year 2200; a timestamp beyond it is a mistake of units."""
+
+
+def as_text(name: str, dtype: pl.DataType) -> pl.Expr:
+    """Write a column as text; a whole float loses its ``.0``, blanks around and empty text go."""
+    column = pl.col(name)
+    if dtype.is_float():
+        whole = column.round() == column
+        column = (
+            pl.when(whole)
+            .then(column.cast(pl.Int64, strict=False).cast(pl.String))
+            .otherwise(column.fill_nan(None).cast(pl.String))
+        )
+    elif isinstance(dtype, pl.Categorical | pl.Enum) or not isinstance(dtype, pl.String):
+        column = column.cast(pl.String)
+    return pl.when(column.str.strip_chars() != "").then(column)
+
+
+def as_number(name: str, dtype: pl.DataType) -> pl.Expr:
+    """Read a column as float64; NaN and text that is no number are null."""
+    column = pl.col(name)
+    if isinstance(dtype, pl.String):
+        column = column.str.strip_chars()
+    number = column.cast(pl.Float64, strict=False)
+    return pl.when(number.is_finite()).then(number)
+
+
+def as_epoch_ms(name: str, dtype: pl.DataType, text_format: str | None, zone: str) -> pl.Expr:
+    """Read a column as epoch ms: a datetime, an integer, or text in `text_format` or ISO 8601."""
+    column = pl.col(name)
+    if isinstance(dtype, pl.Datetime):
+        moment = column if dtype.time_zone else _localise(column, zone)
+        at_ms = moment.dt.epoch("ms")
+    elif isinstance(dtype, pl.Date):
+        at_ms = _localise(column.cast(pl.Datetime("ms")), zone).dt.epoch("ms")
+    elif isinstance(dtype, pl.String):
+        at_ms = _parse(column.str.strip_chars(), text_format, zone)
+    else:
+        at_ms = column.cast(pl.Int64, strict=False)
+    return pl.when((at_ms >= 0) & (at_ms < MAX_AT_MS)).then(at_ms)
+
+
+def is_valid_id(column: pl.Expr) -> pl.Expr:
+    """Tell whether text obeys the rule of `models.ids`."""
+    return (column.str.len_bytes() <= MAX_ID_BYTES) & ~column.str.contains("\0", literal=True)
+
+
+def matches_any(column: pl.Expr, patterns: tuple[str, ...]) -> pl.Expr:
+    """Tell whether one of the regular expressions matches the whole text; null matches none."""
+    if not patterns:
+        return pl.lit(False)
+    whole = "|".join(f"(?:{pattern})" for pattern in patterns)
+    return column.str.contains(f"^(?:{whole})$").fill_null(False)
+
+
+def _parse(text: pl.Expr, text_format: str | None, zone: str) -> pl.Expr:
+    if text_format is not None:
+        if "%z" in text_format:
+            return text.str.to_datetime(
+                text_format, time_zone="UTC", time_unit="ms", strict=False
+            ).dt.epoch("ms")
+        return _localise(
+            text.str.to_datetime(text_format, time_unit="ms", strict=False), zone
+        ).dt.epoch("ms")
+    iso = (
+        text.str.replace(r"^(\d{4}-\d{2}-\d{2})$", "${1}T00:00:00")
+        .str.replace(r"^(\d{4}-\d{2}-\d{2}) +", "${1}T")
+        .str.replace(r"(T\d{2}:\d{2})($|Z|[+-])", "${1}:00${2}")
+        .str.replace("Z$", "+00:00")
+    )
+    with_offset = iso.str.to_datetime(
+        "%Y-%m-%dT%H:%M:%S%.f%z", time_zone="UTC", time_unit="ms", strict=False
+    )
+    local = iso.str.to_datetime("%Y-%m-%dT%H:%M:%S%.f", time_unit="ms", strict=False)
+    digits = pl.when(text.str.contains(r"^\d{1,15}$")).then(text).cast(pl.Int64, strict=False)
+    return pl.coalesce(with_offset.dt.epoch("ms"), _localise(local, zone).dt.epoch("ms"), digits)
+
+
+def _localise(naive: pl.Expr, zone: str) -> pl.Expr:
+    """Read a wall clock in `zone`; of an hour that comes twice the first, a skipped one is null."""
+    return naive.dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null")

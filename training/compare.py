@@ -1,0 +1,130 @@
+"""Measure every recommender on a split that is given as two files."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+
+import msgspec
+import numpy as np
+from rich.table import Table
+
+from models.dataset import Dataset
+from models.errors import InputError
+from models.manifest import Interval
+from models.recommenders.settings import Settings
+from models.vocabulary import MISSING_ROW, Vocabulary
+from training.contest import measure_all
+from training.load import load_dataset
+from training.mapping import Mapping
+from training.progress import Progress
+from training.split import Split, unseen_pairs
+
+
+class Comparison(msgspec.Struct, frozen=True, kw_only=True):
+    """The object that ``endcap evaluate --json`` prints."""
+
+    n_users: int
+    """Users with at least one test item."""
+    n_items: int
+    """Items that are ranked, the candidates."""
+    seconds: float
+    models: dict[str, dict[str, float]]
+    intervals: dict[str, dict[str, Interval]]
+
+
+def compare(
+    train_files: Sequence[str],
+    test_files: Sequence[str],
+    catalog: Sequence[str],
+    *,
+    mapping: Mapping,
+    ks: Sequence[int],
+    progress: Progress,
+    seed: int,
+    only_new: bool,
+) -> Comparison:
+    """Fit on one file, measure on the other; nothing is written.
+
+    Raises
+    ------
+    InputError
+        If no test user has a test item that could be found.
+    """
+    begin = time.perf_counter()
+    with progress.step("read and clean"):
+        split = load_split(train_files, test_files, catalog, mapping)
+    has_new = np.bincount(split.train.interactions.item_rows, minlength=split.train.n_items) == 0
+    if only_new and not has_new.any():
+        raise InputError(
+            "no item of the catalog is without interactions in the training file; "
+            "give --catalog with the new items, or rank --candidates all"
+        )
+    evaluations = measure_all(split, Settings(), ks, progress, seed=seed, only_new=only_new)
+    n_users = len(next(iter(next(iter(evaluations.values())).per_user.values()), []))
+    if not n_users:
+        raise InputError(
+            f"no user of {', '.join(test_files)} has a test item to be found; is it the right file?"
+        )
+    with progress.step("bootstrap"):
+        intervals = {name: found.intervals(seed) for name, found in evaluations.items()}
+    return Comparison(
+        n_users=n_users,
+        n_items=int(has_new.sum()) if only_new else split.train.n_items,
+        seconds=round(time.perf_counter() - begin, 3),
+        models={name: found.metrics for name, found in evaluations.items()},
+        intervals=intervals,
+    )
+
+
+def load_split(
+    train_files: Sequence[str],
+    test_files: Sequence[str],
+    catalog: Sequence[str],
+    mapping: Mapping,
+) -> Split:
+    """Read both files and number the test's users and items as the training's.
+
+    A test user who is unknown gets a row without history; a test item that neither the training
+    file nor the catalogue knows gets -1.
+    """
+    known = _read(train_files, catalog, mapping)
+    later = _read(test_files, (), mapping)
+    strangers = [user_id for user_id in later.user_ids if user_id not in known.user_ids]
+    known = replace(known, user_ids=Vocabulary.from_ids([*known.user_ids, *strangers]))
+    user_of = known.user_ids.rows(list(later.user_ids))
+    item_of = known.item_ids.rows(list(later.item_ids))
+    n_known = known.n_items
+    # Unknown items are numbered beyond the known ones, so that each still counts as one.
+    unknown = np.flatnonzero(item_of == MISSING_ROW)
+    item_of[unknown] = n_known + np.arange(len(unknown), dtype=np.int32)
+    users, items = unseen_pairs(
+        known.interactions.user_rows,
+        known.interactions.item_rows,
+        user_of[later.interactions.user_rows],
+        item_of[later.interactions.item_rows],
+        n_known + len(unknown),
+    )
+    items[items >= n_known] = MISSING_ROW
+    return Split(known, users, items, int(known.interactions.at_ms.max()))
+
+
+def show_comparison(comparison: Comparison) -> Table:
+    """Draw the figures, the best of each metric in bold."""
+    names = list(next(iter(comparison.models.values())))
+    table = Table("", *names, title=f"{comparison.n_users} users, {comparison.n_items} items")
+    best = {name: max(found[name] for found in comparison.models.values()) for name in names}
+    for model, found in comparison.models.items():
+        cells = [
+            f"[bold]{found[name]:.4f}[/]" if found[name] == best[name] else f"{found[name]:.4f}"
+            for name in names
+        ]
+        table.add_row(model, *cells)
+    return table
+
+
+def _read(files: Sequence[str], catalog: Sequence[str], mapping: Mapping) -> Dataset:
+    return load_dataset(
+        files, catalog, mapping, pseudonym=lambda user_id: user_id, rejects=None
+    ).dataset

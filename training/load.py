@@ -1,0 +1,210 @@
+"""From files to a `Dataset`: read, judge, write the rejects, number ids, net refunds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from models.dataset import Catalog, Dataset, Interactions
+from models.errors import ConfigError, InputError
+from models.events import InteractionKind
+from models.vocabulary import Vocabulary
+from training.clean_catalog import judge_catalog, merge_items
+from training.clean_interactions import judge_interactions
+from training.mapping import Mapping
+from training.read import scan_files
+from training.refunds import take_back
+from training.verdicts import (
+    RowCounts,
+    check_reject_share,
+    count_rows,
+    kept_rows,
+    rejected_rows,
+    write_rejects,
+)
+
+Pseudonym = Callable[[str], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A dataset and where its rows came from."""
+
+    dataset: Dataset
+    rows: dict[str, RowCounts]
+    """``interactions`` and, if there was one, ``catalog``."""
+    n_taken_back: int
+    """Purchase rows that refunds took back as a whole."""
+
+
+def load_dataset(
+    interactions: Sequence[str],
+    catalog: Sequence[str],
+    mapping: Mapping,
+    *,
+    pseudonym: Pseudonym,
+    rejects: Path | None,
+) -> Loaded:
+    """Read a shop's files.
+
+    `pseudonym` hides each user id; rows that are bad go to the file `rejects`, if one is named.
+
+    Raises
+    ------
+    InputError
+        If nothing usable is left, or too many rows are bad.
+    ConfigError
+        If the mapping does not fit the files.
+    """
+    judged = {"interactions": _collect(interactions, "interactions", mapping)}
+    if catalog:
+        judged["catalog"] = _collect(catalog, "catalog", mapping)
+    rows = {kind: count_rows(frame) for kind, frame in judged.items()}
+    if rejects is not None:
+        bad = [row for kind, frame in judged.items() for row in rejected_rows(frame, kind)]
+        write_rejects(rejects, bad)
+    for kind, counts in rows.items():
+        _check(kind, counts, mapping, rejects)
+    kept = {kind: kept_rows(frame) for kind, frame in judged.items()}
+    del judged
+    items = merge_items(kept["catalog"]) if catalog else None
+    return _number(kept["interactions"], items, pseudonym, rows)
+
+
+def _collect(sources: Sequence[str], kind: str, mapping: Mapping) -> pl.DataFrame:
+    own: msgspec.Struct = getattr(mapping, kind).columns
+    wanted = [getattr(own, field) for field in own.__struct_fields__]
+    frames = [frame for source in sources for frame in scan_files(source, wanted)]
+    read = judge_interactions if kind == "interactions" else judge_catalog
+    try:
+        return read(frames, mapping)
+    except pl.exceptions.PolarsError as error:
+        raise InputError(
+            f"cannot read {', '.join(sources)}: {str(error).splitlines()[0]}; check the file"
+        ) from error
+
+
+def _check(kind: str, counts: RowCounts, mapping: Mapping, rejects: Path | None) -> None:
+    where = f"see {rejects}" if rejects is not None else "correct the file or the mapping"
+    if not counts.read:
+        raise InputError(f"the {kind} have no rows; check the files")
+    check_reject_share(kind, counts, mapping.max_reject_share, where)
+    if not counts.kept:
+        raise InputError(
+            f"no row of the {kind} is left of {counts.read}: dropped {counts.dropped}, "
+            f"rejected {counts.rejected}; correct the file or the mapping"
+        )
+
+
+def _number(
+    kept: pl.DataFrame, items: pl.DataFrame | None, pseudonym: Pseudonym, rows: dict[str, RowCounts]
+) -> Loaded:
+    kept, user_keys = _hide_users(kept, pseudonym)
+    # Sorted by every column, so that the order of the files' rows changes nothing.
+    kept = kept.sort(["at_ms", "user", "item_id", "kind", "order_id", "quantity", "price"])
+    item_ids = kept["item_id"].unique()
+    if items is not None:
+        item_ids = pl.concat([item_ids, items["item_id"]]).unique()
+    names = item_ids.sort().to_list()
+    countries = kept["country"].drop_nulls().unique().sort().to_list()
+    raw = Interactions(
+        user_rows=_rows_of(kept["user"], user_keys),
+        item_rows=_rows_of(kept["item_id"], names),
+        kinds=kept["kind"].to_numpy(),
+        at_ms=kept["at_ms"].to_numpy(),
+        quantity=kept["quantity"].cast(pl.Float32).to_numpy(),
+        price=kept["price"].cast(pl.Float32).fill_null(float("nan")).to_numpy(),
+        order_rows=_rows_of(
+            kept["order_id"], kept["order_id"].drop_nulls().unique().sort().to_list()
+        ),
+        country_rows=_rows_of(kept["country"], countries),
+    )
+    interactions = take_back(raw)
+    n_refunds = rows["interactions"].kept - int((raw.kinds != InteractionKind.REFUND).sum())
+    dataset = Dataset(
+        user_ids=Vocabulary.from_ids(user_keys),
+        item_ids=Vocabulary.from_ids(names),
+        countries=Vocabulary.from_ids(countries),
+        interactions=interactions,
+        catalog=_catalog(items, names),
+    )
+    return Loaded(dataset, rows, n_taken_back=len(raw) - n_refunds - len(interactions))
+
+
+def _hide_users(kept: pl.DataFrame, pseudonym: Pseudonym) -> tuple[pl.DataFrame, list[str]]:
+    """Replace the user ids by pseudonyms in a column ``user``; return them in the order of the ids.
+
+    So the rows of users do not depend on the key, and neither does what is learnt.
+    """
+    user_ids = kept.filter(pl.col("user_key").is_null())["user_id"].unique().sort().to_list()
+    hidden = [pseudonym(user_id) for user_id in user_ids]
+    replaced = pl.col("user_id").replace_strict(
+        pl.Series(user_ids, dtype=pl.String), pl.Series(hidden, dtype=pl.String), default=None
+    )
+    kept = kept.with_columns(pl.coalesce("user_key", replaced).alias("user"))
+    strangers = set(kept["user_key"].drop_nulls().unique()) - set(hidden)
+    return kept.drop("user_id", "user_key"), [*hidden, *sorted(strangers)]
+
+
+def _rows_of(column: pl.Series, known: Sequence[str]) -> NDArray[np.int32]:
+    """Number texts by their place in `known`; what is null or unknown is -1."""
+    if not known:
+        return np.full(len(column), -1, dtype=np.int32)
+    rows = column.replace_strict(
+        pl.Series(known), pl.Series(range(len(known)), dtype=pl.Int32), default=-1
+    )
+    return rows.fill_null(-1).to_numpy().astype(np.int32)
+
+
+def _catalog(items: pl.DataFrame | None, names: Sequence[str]) -> Catalog:
+    """Bring the catalogue into the order of `names`."""
+    if items is None:
+        items = pl.DataFrame(schema=_EMPTY)
+    wanted = pl.DataFrame({"item_id": names}, schema={"item_id": pl.String})
+    rows = wanted.join(items, on="item_id", how="left", maintain_order="left")
+    return Catalog(
+        titles=rows["title"].to_list(),
+        categories=rows["category"].to_list(),
+        brands=rows["brand"].to_list(),
+        attributes=[words or [] for words in rows["attributes"].to_list()],
+        price=rows["price"].cast(pl.Float32).fill_null(float("nan")).to_numpy(),
+        available=rows["available"].fill_null(True).to_numpy(),
+        created_at_ms=rows["created_at_ms"].fill_null(0).to_numpy(),
+        image_urls=rows["image_url"].to_list(),
+        urls=rows["url"].to_list(),
+        vectors=_vectors(rows["vector"]),
+    )
+
+
+def _vectors(column: pl.Series) -> NDArray[np.float32] | None:
+    """Stack ready-made embeddings; an item without one has zeros."""
+    widths = column.list.len().drop_nulls().unique().sort().to_list()
+    if not widths:
+        return None
+    if len(widths) > 1:
+        raise ConfigError(
+            f"the vectors of the catalog have different lengths {widths[:5]}; all need the same"
+        )
+    nothing = [0.0] * widths[0]
+    return np.array([vector or nothing for vector in column.to_list()], dtype=np.float32)
+
+
+_EMPTY: dict[str, type[pl.DataType] | pl.DataType] = {
+    "item_id": pl.String,
+    "title": pl.String,
+    "category": pl.String,
+    "brand": pl.String,
+    "image_url": pl.String,
+    "url": pl.String,
+    "price": pl.Float64,
+    "available": pl.Boolean,
+    "attributes": pl.List(pl.String),
+    "vector": pl.List(pl.Float32),
+    "created_at_ms": pl.Int64,
+}

@@ -1,0 +1,123 @@
+"""Open data files lazily: Parquet, CSV and JSON Lines, plain or compressed, one path or many.
+
+Text formats are read as text, so that one bad value cannot stop a file; `training.clean` casts.
+"""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import polars as pl
+
+from models.errors import InputError
+
+FILE = "__file"
+ROW = "__row"
+MALFORMED = "__malformed"
+
+_FORMATS = {
+    ".parquet": "parquet",
+    ".pq": "parquet",
+    ".csv": "csv",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "jsonl",
+}
+_COMPRESSIONS = (".gz", ".zst")
+
+
+def scan_files(source: str, wanted: Sequence[str]) -> list[pl.LazyFrame]:
+    """Open every file of a path, a glob or an object-store URI, each as one lazy frame.
+
+    Beside the file's columns a frame has `FILE`, `ROW` (0-based in its file) and `MALFORMED` (true
+    where the row could not be taken apart). `wanted` are the columns that a JSON Lines file, which
+    has no header, is searched for.
+
+    Raises
+    ------
+    InputError
+        If there is no such file, or one is empty or of an unknown format.
+    """
+    return [_scan(path, wanted) for path in _expand(source)]
+
+
+def columns_of(frame: pl.LazyFrame) -> list[str]:
+    """List the columns of the file behind a frame."""
+    return [name for name in frame.collect_schema().names() if not name.startswith("__")]
+
+
+def _expand(source: str) -> list[str]:
+    if "://" in source:
+        return [source]
+    paths = sorted(glob.glob(source, recursive=True))  # noqa: PTH207  # an absolute glob is allowed
+    if not paths:
+        raise InputError(f"no file matches {source!r}; check the path (quote a glob)")
+    return paths
+
+
+def _scan(path: str, wanted: Sequence[str]) -> pl.LazyFrame:
+    suffixes = [suffix for suffix in Path(path).suffixes if suffix not in _COMPRESSIONS]
+    kind = _FORMATS.get(suffixes[-1].lower() if suffixes else "")
+    if kind is None:
+        raise InputError(
+            f"{path!r} is of no known format; known: {', '.join(sorted(_FORMATS))}, "
+            f"also with {' or '.join(_COMPRESSIONS)}"
+        )
+    if "://" not in path and Path(path).stat().st_size == 0:
+        raise InputError(f"{path!r} is empty; expected a file with rows")
+    openers: dict[str, Callable[[], pl.LazyFrame]] = {
+        "parquet": lambda: pl.scan_parquet(path, row_index_name=ROW),
+        "csv": lambda: _scan_csv(path),
+        "jsonl": lambda: _scan_json_lines(path, wanted),
+    }
+    try:
+        frame = openers[kind]()
+        if MALFORMED not in frame.collect_schema():
+            frame = frame.with_columns(pl.lit(False).alias(MALFORMED))
+    except (pl.exceptions.PolarsError, OSError) as error:
+        first_line = str(error).splitlines()[0]
+        raise InputError(
+            f"cannot read {path!r} as {kind}: {first_line}; check the file and its name"
+        ) from error
+    return frame.with_columns(pl.lit(path).alias(FILE))
+
+
+def _scan_csv(path: str) -> pl.LazyFrame:
+    return pl.scan_csv(
+        path,
+        infer_schema=False,
+        truncate_ragged_lines=True,
+        encoding="utf8-lossy",
+        row_index_name=ROW,
+    )
+
+
+def _scan_json_lines(path: str, wanted: Sequence[str]) -> pl.LazyFrame:
+    """Take each line apart by itself; a line that is no JSON object gives nulls, not an error."""
+    line = pl.col("line")
+    lines = pl.scan_csv(
+        path,
+        has_header=False,
+        new_columns=["line"],
+        separator="\x01",
+        quote_char=None,
+        infer_schema=False,
+        encoding="utf8-lossy",
+        row_index_name=ROW,
+    ).filter(line.str.strip_chars().str.len_bytes() > 0)
+    found = _json_keys(lines)
+    values = [
+        line.str.json_path_match(f'$["{name}"]').alias(name) for name in wanted if name in found
+    ]
+    is_object = line.str.contains(r"^\s*\{") & line.str.json_path_match("$").is_not_null()
+    return lines.select(ROW, *values, (~is_object).alias(MALFORMED))
+
+
+def _json_keys(lines: pl.LazyFrame, n_lines: int = 1000) -> set[str]:
+    """Collect the quoted keys of the first lines; keys of nested objects do no harm."""
+    keys = lines.head(n_lines).select(
+        pl.col("line").str.extract_all(r'"(?:[^"\\]|\\.)*"\s*:').explode().unique()
+    )
+    return {key.rstrip(": \t")[1:-1] for key in keys.collect()["line"].drop_nulls()}

@@ -1,0 +1,199 @@
+"""Train a model version: read, fit, evaluate, gate, publish, and move `live`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from models.artifact import ArtifactStore
+from models.dataset import Dataset
+from models.errors import ArtifactError, InputError
+from models.events import InteractionKind
+from models.manifest import Gate, Interval, Manifest
+from models.pseudonym import load_pseudonymiser
+from models.recommenders.hybrid import Hybrid
+from models.recommenders.settings import Settings
+from training.build import build_snapshot
+from training.contest import LiveContest, run_contest
+from training.load import Loaded, load_dataset
+from training.mapping import Mapping
+from training.progress import Progress
+from training.verdicts import RowCounts
+
+REJECTS_FILE = "rejects.jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class TrainOrder:
+    """What a training run is asked to do."""
+
+    interactions: Sequence[str]
+    catalog: Sequence[str]
+    mapping: Mapping
+    home: Path
+    seed: int
+    is_forced: bool
+    settings: Settings
+
+
+class TrainReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What a training run did; the object that ``--json`` prints."""
+
+    version: str
+    parent: str | None
+    live: str | None
+    """The live version when the run ended."""
+    gate: Gate
+    rows: dict[str, RowCounts]
+    """Of ``interactions`` and ``catalog``: read, kept, dropped by rule, rejected by reason."""
+    rejects: str
+    """The file of the rejected rows."""
+    taken_back: int
+    """Purchases that later refunds took back as a whole."""
+    counts: dict[str, int]
+    metrics: dict[str, dict[str, float]]
+    intervals: dict[str, dict[str, Interval]]
+    n_test_users: int
+    seed: int
+    seconds: dict[str, float]
+
+
+def train(order: TrainOrder, progress: Progress, clock_ms: Callable[[], int]) -> TrainReport:
+    """Run all steps; live is moved only if the gate lets the candidate pass.
+
+    Raises
+    ------
+    InputError
+        If the data cannot be learnt from.
+    ArtifactError
+        If the version cannot be written; live is then where it was.
+    """
+    store = ArtifactStore(order.home)
+    with progress.step("read and clean"):
+        loaded = _load(order)
+    dataset = loaded.dataset
+    _say_rows(loaded, order, progress)
+    live = _live_manifest(store, progress)
+    contest = run_contest(dataset, order.settings, live, progress, seed=order.seed)
+    gate = contest.judge(live.version if live else None, is_forced=order.is_forced)
+    # Scores are asked for after the newest interaction, never at the hour of the training run.
+    now_ms = int(dataset.interactions.at_ms.max())
+    with progress.step("fit on all data"):
+        hybrid = Hybrid.fit(dataset, order.settings, now_ms=now_ms, seed=order.seed)
+        manifest = _manifest(order, loaded, contest, gate, live=live, created_at_ms=clock_ms())
+        snapshot = build_snapshot(dataset, hybrid, manifest, now_ms)
+    with progress.step("publish"):
+        version = store.publish(snapshot)
+        if gate.verdict != "refused":
+            store.promote(version)
+    progress.say(f"version {version}: {gate.verdict}, {gate.reason}")
+    return TrainReport(
+        version=version,
+        parent=manifest.parent,
+        live=store.live_version(),
+        gate=gate,
+        rows=loaded.rows,
+        rejects=str(order.home / REJECTS_FILE),
+        taken_back=loaded.n_taken_back,
+        counts=manifest.counts,
+        metrics=manifest.metrics,
+        intervals=contest.intervals(order.seed),
+        n_test_users=contest.n_users,
+        seed=order.seed,
+        seconds=progress.seconds,
+    )
+
+
+def _load(order: TrainOrder) -> Loaded:
+    try:
+        hide = load_pseudonymiser(order.home)
+        loaded = load_dataset(
+            order.interactions,
+            order.catalog,
+            order.mapping,
+            pseudonym=lambda user_id: hide.pseudonym("user_id", user_id),
+            rejects=order.home / REJECTS_FILE,
+        )
+    except OSError as error:
+        raise ArtifactError(
+            f"cannot write to {order.home}: {error}; the live version is untouched; "
+            "make room or choose another --home and train again"
+        ) from error
+    n_users = len(np.unique(loaded.dataset.interactions.user_rows))
+    if n_users < 2:
+        raise InputError(
+            f"the interactions are of {n_users} user; a recommender learns from what many do: give"
+            "  a file with more users, or check the column of user_id in the mapping"
+        )
+    return loaded
+
+
+def _live_manifest(store: ArtifactStore, progress: Progress) -> Manifest | None:
+    version = store.live_version()
+    if version is None:
+        return None
+    try:
+        manifest = store.manifest(version)
+        manifest.check_format()
+    except ArtifactError as error:
+        progress.say(f"the live version cannot be compared with: {error}")
+        return None
+    return manifest
+
+
+def _say_rows(loaded: Loaded, order: TrainOrder, progress: Progress) -> None:
+    for kind, rows in loaded.rows.items():
+        dropped = ", ".join(f"{rule} {n}" for rule, n in rows.dropped.items()) or "none"
+        rejected = ", ".join(f"{reason} {n}" for reason, n in rows.rejected.items()) or "none"
+        progress.say(f"{kind}: {rows.read} rows read, {rows.kept} kept")
+        progress.say(f"  dropped by rules of the mapping: {dropped}")
+        progress.say(f"  rejected ({order.home / REJECTS_FILE}): {rejected}")
+    dataset = loaded.dataset
+    progress.say(
+        f"{dataset.n_users} users, {dataset.n_items} items, {len(dataset.interactions)} "
+        f"interactions; refunds took back {loaded.n_taken_back} purchases"
+    )
+
+
+def _manifest(
+    order: TrainOrder,
+    loaded: Loaded,
+    contest: LiveContest,
+    gate: Gate,
+    *,
+    live: Manifest | None,
+    created_at_ms: int,
+) -> Manifest:
+    at_ms = loaded.dataset.interactions.at_ms
+    return Manifest(
+        version="",
+        parent=live.version if live else None,
+        created_at_ms=created_at_ms,
+        data_from_ms=int(at_ms.min()),
+        data_until_ms=int(at_ms.max()),
+        counts=_counts(loaded.dataset, loaded.rows["interactions"]),
+        blend=order.settings.blend,
+        hyperparameters=order.settings.numbers(),
+        metrics=contest.metrics(),
+        gate=gate,
+        checksums={},
+        seed=order.seed,
+    )
+
+
+def _counts(dataset: Dataset, rows: RowCounts) -> dict[str, int]:
+    kinds = np.bincount(dataset.interactions.kinds, minlength=len(InteractionKind))
+    return {
+        "rows_read": rows.read,
+        "rows_kept": rows.kept,
+        "rows_dropped": sum(rows.dropped.values()),
+        "rows_rejected": rows.n_rejected,
+        "users": dataset.n_users,
+        "items": dataset.n_items,
+        "interactions": len(dataset.interactions),
+        **{kind.event: int(kinds[kind]) for kind in InteractionKind if kinds[kind]},
+    }
