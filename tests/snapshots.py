@@ -74,13 +74,16 @@ PRIORS = {
 }
 
 
-def tiny_snapshot(version: str = "tiny", **blend: float) -> Snapshot:
-    """Make the tiny shop; `blend` replaces weights (without factors, popularity counting 0.1)."""
+def tiny_snapshot(version: str = "tiny", user_key: str = ALICE, **blend: float) -> Snapshot:
+    """Make the tiny shop with one known shopper.
+
+    `blend` replaces weights; by default there are no factors and popularity counts 0.1.
+    """
     return Snapshot(
         manifest=make_manifest(version, Blend(**{"popularity_weight": 0.1, **blend})),  # type: ignore[arg-type]  # a test names real fields
         items=_items(),
         users=UserTable(
-            ids=Vocabulary.from_ids([ALICE]),
+            ids=Vocabulary.from_ids([user_key]),
             history=RowLists.of([[_ROW["mug"], _ROW["pan"]]]),
             history_kinds=np.array([InteractionKind.VIEW, InteractionKind.PURCHASE], dtype=np.int8),
             history_at_ms=np.array([TRAINED_MS - 2 * DAY_MS, TRAINED_MS - DAY_MS], dtype=np.int64),

@@ -1,0 +1,100 @@
+"""A real `endcap serve` on a free port of this machine, for as long as a test needs it."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+READY_S = 60.0
+STOP_S = 30.0
+WITHIN_S = 1.0
+"""How soon a change must be live in every worker."""
+
+
+class RunningServer:
+    """The address and keys of a server."""
+
+    def __init__(self, address: str, keys: dict[str, str]) -> None:
+        self.address = address
+        self.keys = keys
+
+    def call(
+        self, method: str, path: str, body: object = None, *, scope: str = "publishable"
+    ) -> httpx.Response:
+        """Send one request on a connection of its own, so any worker may answer."""
+        headers = {"X-API-Key": self.keys[scope]}
+        # without `verify=False` each connection would load the machine's certificates, in vain
+        with httpx.Client(verify=False, timeout=20) as client:
+            return client.request(method, self.address + path, json=body, headers=headers)
+
+    def serve(self, *placements: str, **request: object) -> list[dict[str, Any]]:
+        """Return the slates of a page."""
+        body = {"placements": [{"id": one} for one in placements], **request}
+        response = self.call("POST", "/v1/serve", body)
+        assert response.status_code == 200, response.text
+        slates: list[dict[str, Any]] = response.json()["placements"]
+        return slates
+
+    def put(self, path: str, document: object) -> None:
+        """Store a document."""
+        response = self.call("PUT", path, document, scope="admin")
+        assert response.status_code in (200, 201), response.text
+
+
+@contextmanager
+def run_server(home: Path, *options: str) -> Iterator[RunningServer]:
+    """Start a server on `home`, wait until it is ready, and stop it with SIGTERM."""
+    command = [sys.executable, "-c", "import endcap; endcap.main()", "serve", "--json"]
+    with (home / "server.log").open("w") as log:
+        process = subprocess.Popen(
+            [*command, "--home", str(home), "--port", "0", *options],
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+        )
+        try:
+            assert process.stdout is not None
+            announced = process.stdout.readline()
+            assert announced, (home / "server.log").read_text()
+            started = json.loads(announced)
+            keys = {made["info"]["scope"]: made["key"] for made in started["keys"]}
+            server = RunningServer(started["address"], keys)
+            _wait_until(lambda: _is_ready(server.address), READY_S)
+            yield server
+        finally:
+            process.terminate()
+            process.wait(STOP_S)
+            if process.stdout is not None:
+                process.stdout.close()
+
+
+def assert_live_everywhere(holds: Callable[[], bool], n_calls: int = 20) -> None:
+    """Assert that a change holds in every worker within `WITHIN_S`, and goes on holding.
+
+    Each call of `holds` opens a connection, which the kernel gives to either worker.
+    """
+    _wait_until(holds, WITHIN_S)
+    end = time.monotonic() + WITHIN_S
+    while time.monotonic() < end and not all(holds() for _ in range(n_calls)):
+        continue
+    assert all(holds() for _ in range(n_calls))
+
+
+def _wait_until(holds: Callable[[], bool], limit_s: float) -> None:
+    end = time.monotonic() + limit_s
+    while not holds():
+        assert time.monotonic() < end, f"not within {limit_s} s"
+        time.sleep(0.02)
+
+
+def _is_ready(address: str) -> bool:
+    try:
+        return httpx.get(address + "/health/ready", timeout=5).status_code == 200
+    except httpx.TransportError:
+        return False
