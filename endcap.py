@@ -27,9 +27,9 @@ COMMANDS = {
         "service.cli:keys",
         "Create, list and revoke the keys of the HTTP interface.",
     ),
-    "events": ("service.cli:events", "Import, export and reconcile events."),
+    "events": ("service.event_cli:events", "Export and reconcile the stored events."),
     "report": (
-        "service.cli:report",
+        "service.event_cli:report",
         "Print units, click-through and revenue of a rollout.",
     ),
     "demo": (

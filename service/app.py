@@ -42,6 +42,7 @@ from service.routes.items import ItemController
 from service.routes.keys import KeyController
 from service.routes.models import ModelController
 from service.routes.placements import PlacementController
+from service.routes.reports import read_report
 from service.routes.rollouts import RolloutController
 from service.routes.serve import serve_page
 from service.serve.engine import Clock, Engine
@@ -61,6 +62,7 @@ ROUTES: list[ControllerRouterHandler] = [
     ModelController,
     post_events,
     serve_page,
+    read_report,
     health.live,
     health.ready,
     health.metrics,

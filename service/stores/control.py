@@ -69,6 +69,16 @@ class StoredDocument:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredEpoch:
+    """One epoch of a rollout, and the rollout as it was set then."""
+
+    epoch: int
+    opened_at_ms: int
+    body: str
+    """JSON."""
+
+
+@dataclass(frozen=True, slots=True)
 class StoredKey:
     """One key, without the secret: only its SHA-256 digest is kept."""
 
@@ -150,6 +160,15 @@ class ControlTransaction:
             sa.select(sa.func.max(rollout_epochs.c.epoch)).where(rollout_epochs.c.key == key)
         )
         return int(newest or 0)
+
+    def list_epochs(self, key: str) -> list[StoredEpoch]:
+        """Read every epoch of a rollout, oldest first; a deleted one's stay."""
+        rows = self._connection.execute(
+            sa.select(rollout_epochs)
+            .where(rollout_epochs.c.key == key)
+            .order_by(rollout_epochs.c.epoch)
+        )
+        return [StoredEpoch(row.epoch, row.opened_at_ms, row.body) for row in rows]
 
     def append_epoch(self, key: str, epoch: int, revision: int, at_ms: int, body: str) -> None:
         """Record that an epoch began with this state of the rollout."""

@@ -1,0 +1,112 @@
+"""The commands around events: export, reconcile, report. Each calls one function and prints."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+import rich_click as click
+from rich.console import Console
+from rich.table import Table
+
+from service.cli import as_json_option, setting_option
+from service.settings import read_settings
+from service.stores.event_database import open_event_database
+from service.stores.event_ledger import Reconciliation
+from service.stores.event_ledger import reconcile as reconcile_store
+
+
+@click.group()
+def events() -> None:
+    """Export and reconcile the stored events."""
+
+
+@events.command()
+@click.option(
+    "--output",
+    required=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Parquet file to write.",
+)
+@setting_option("home")
+@as_json_option
+def export(output: Path, home: str | None, as_json: bool) -> None:
+    """Write the stored interactions as a Parquet file that `endcap train` reads."""
+    from service.stores.event_export import export_interactions  # noqa: PLC0415  # loads PyArrow
+
+    n_rows = export_interactions(open_event_database(_home(home)), output)
+    if as_json:
+        _print_json({"output": str(output), "rows": n_rows})
+    else:
+        click.echo(f"{n_rows} interactions written to {output}", err=True)
+
+
+@events.command()
+@setting_option("home")
+@as_json_option
+def reconcile(home: str | None, as_json: bool) -> None:
+    """Check that every event and exposure is accounted for; exit code 1 if one is not."""
+    found = reconcile_store(open_event_database(_home(home)))
+    if as_json:
+        _print_json(found)
+    else:
+        _print_ledger(found)
+    sys.exit(0 if found.is_balanced else 1)
+
+
+@click.command()
+@click.argument("rollout")
+@setting_option("home")
+@as_json_option
+def report(rollout: str, home: str | None, as_json: bool) -> None:
+    """Print units, click-through and revenue of ROLLOUT by variant, and how far they differ."""
+    from service.reports.gather import report_rollout  # noqa: PLC0415  # loads SciPy
+    from service.reports.table import print_report  # noqa: PLC0415  # as above
+    from service.stores.control import ControlStore  # noqa: PLC0415  # loads SQLAlchemy
+
+    folder = _home(home)
+    control = ControlStore(folder / "control.sqlite")
+    try:
+        found = report_rollout(folder, control, rollout, at_ms=time.time_ns() // 1_000_000)
+    finally:
+        control.close()
+    if as_json:
+        _print_json(found)
+    else:
+        print_report(found, Console())
+
+
+def _home(given: str | None) -> Path:
+    return read_settings(os.environ, {"home": given}).home
+
+
+def _print_json(value: object) -> None:
+    click.echo(msgspec.json.encode(value).decode())
+
+
+def _print_ledger(found: Reconciliation) -> None:
+    table = Table("events", "n", "exposures", "n")
+    rows = (
+        ("received", "served"),
+        ("accepted", "assigned"),
+        ("duplicate", "stored"),
+        ("rejected", "dropped"),
+        ("event_rows", "exposure_rows"),
+    )
+    for left, right in rows:
+        table.add_row(
+            left.replace("_", " "),
+            f"{getattr(found, left):,}",
+            right.replace("_", " "),
+            f"{getattr(found, right):,}",
+        )
+    console = Console()
+    console.print(table)
+    if found.unclosed_writers:
+        console.print(
+            f"{found.unclosed_writers} processes run, or were killed with exposures in memory"
+        )
+    console.print("all accounted for" if found.is_balanced else "\n".join(found.differences))

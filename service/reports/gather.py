@@ -1,0 +1,34 @@
+"""Reads what a report needs from both stores; blocking, for a thread or the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from service.reports.report import Opened, Report, make_report
+from service.rollouts.definition import Rollout
+from service.stores.control import ControlStore
+from service.stores.event_database import open_event_database
+from service.stores.outcomes import read_outcomes
+
+
+def report_rollout(home: Path, control: ControlStore, key: str, *, at_ms: int) -> Report:
+    """Report a rollout from the stores of `home`.
+
+    Raises
+    ------
+    NotFoundError
+        If nothing is known of the rollout.
+    StoreError
+        If a store cannot be read.
+    """
+    with control.transaction() as transaction:
+        epochs = transaction.list_epochs(key)
+    opened = {
+        each.epoch: Opened(
+            at_ms=each.opened_at_ms, rollout=msgspec.json.decode(each.body, type=Rollout)
+        )
+        for each in epochs
+    }
+    return make_report(key, read_outcomes(open_event_database(home), key), opened, at_ms=at_ms)

@@ -1,0 +1,118 @@
+"""Estimators over sums: means, ratios, differences between arms with intervals, sample ratio.
+
+Pure functions: they take counts and sums, and know neither rollouts nor the store.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from scipy.special import chdtrc, stdtrit
+
+LEVEL = 0.95
+
+
+class Estimate(NamedTuple):
+    """A mean with the variance of its estimate, and the number of units it rests on."""
+
+    value: float
+    variance: float
+    n: int
+
+
+class Difference(NamedTuple):
+    """How far a treatment lies from control, with a 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+def mean_of(n: int, total: float, total_squared: float) -> Estimate | None:
+    """Estimate the mean per unit from sums; nothing below two units, where no spread is known."""
+    if n < 2:
+        return None
+    mean = total / n
+    spread = max(0.0, (total_squared - n * mean * mean) / (n - 1))
+    return Estimate(mean, spread / n, n)
+
+
+def ratio_of(n: int, *, x: float, y: float, xx: float, yy: float, xy: float) -> Estimate | None:
+    """Estimate y / x from sums over units, where the units differ in x, by the delta method.
+
+    The exposures of one unit are not independent; the units are. So the variance of clicks per
+    exposure is that of a ratio of two means over units.
+
+    References
+    ----------
+    Deng, Knoblich, Lu (2018), Applying the Delta Method in Metric Analytics, section 3.
+    doi:10.1145/3219819.3219919
+    """
+    if n < 2 or x <= 0:
+        return None
+    ratio = y / x
+    # The residuals y - ratio · x sum to zero, so their mean square is their variance.
+    spread = max(0.0, (yy - 2 * ratio * xy + ratio * ratio * xx) / (n - 1))
+    return Estimate(ratio, spread * n / (x * x), n)
+
+
+def difference(control: Estimate | None, treatment: Estimate | None) -> Difference | None:
+    """Compare two means that need not have the same spread.
+
+    References
+    ----------
+    Welch (1947), The generalization of Student's problem. doi:10.2307/2332510
+    """
+    if control is None or treatment is None:
+        return None
+    value = treatment.value - control.value
+    margin = _quantile(control, treatment) * math.sqrt(control.variance + treatment.variance)
+    return Difference(value, value - margin, value + margin)
+
+
+def relative_difference(control: Estimate | None, treatment: Estimate | None) -> Difference | None:
+    """Compare two means as treatment / control - 1, by the delta method; nothing over zero."""
+    if control is None or treatment is None or control.value <= 0:
+        return None
+    ratio = treatment.value / control.value
+    variance = (treatment.variance + ratio * ratio * control.variance) / control.value**2
+    margin = _quantile(control, treatment) * math.sqrt(variance)
+    return Difference(ratio - 1, ratio - 1 - margin, ratio - 1 + margin)
+
+
+def stratified(strata: Sequence[tuple[float, Estimate]]) -> Estimate | None:
+    """Combine estimates of separate strata under fixed weights, such as each epoch's units."""
+    total = sum(weight for weight, _ in strata)
+    if total <= 0:
+        return None
+    return Estimate(
+        sum(weight * each.value for weight, each in strata) / total,
+        sum(weight * weight * each.variance for weight, each in strata) / (total * total),
+        sum(each.n for _, each in strata),
+    )
+
+
+def sample_ratio_p(observed: Sequence[int], shares: Sequence[float]) -> float | None:
+    """Return how likely counts at least this far from their shares are (Pearson's χ²).
+
+    Nothing with fewer than two arms, without a unit, or where an arm has no share.
+    """
+    n, whole = sum(observed), sum(shares)
+    if len(observed) < 2 or n == 0 or min(shares) <= 0:
+        return None
+    statistic = sum(
+        (count - n * share / whole) ** 2 / (n * share / whole)
+        for count, share in zip(observed, shares, strict=True)
+    )
+    return float(chdtrc(len(observed) - 1, statistic))
+
+
+def _quantile(first: Estimate, second: Estimate) -> float:
+    """Return Student's quantile at Welch and Satterthwaite's degrees of freedom."""
+    spread = first.variance + second.variance
+    if spread == 0:
+        return 0.0
+    freedom = spread**2 / (first.variance**2 / (first.n - 1) + second.variance**2 / (second.n - 1))
+    return float(stdtrit(freedom, 0.5 + LEVEL / 2))

@@ -1,0 +1,35 @@
+"""GET /v1/rollouts/{key}/report: what a rollout did so far."""
+
+from __future__ import annotations
+
+from litestar import get
+
+from service.access import needs
+from service.reports.gather import report_rollout
+from service.reports.report import Report
+from service.routes.documents import AnyRequest, check_path_id, problems
+from service.services import services_of
+
+
+@get(
+    "/v1/rollouts/{rollout_key:str}/report",
+    operation_id="getRolloutReport",
+    summary="Report a rollout",
+    tags=["rollouts"],
+    opt=needs("merchandiser"),
+    responses=problems(404, 503),
+    sync_to_thread=True,
+)
+def read_report(request: AnyRequest, rollout_key: str) -> Report:
+    """Report units, click-through, conversion and revenue by variant, per epoch and over all.
+
+    Differences are against control, with 95 % intervals that hold for one look at a date fixed
+    beforehand. A deleted rollout still has its report.
+    """
+    services = services_of(request)
+    return report_rollout(
+        services.settings.home,
+        services.control_store,
+        check_path_id(rollout_key, "rollout key"),
+        at_ms=services.now_ms(),
+    )

@@ -1,0 +1,86 @@
+"""Adds the ledger of ``events.sqlite`` up, and compares it with what the tables hold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from service.stores.event_database import connect
+
+
+class Reconciliation(msgspec.Struct, frozen=True, kw_only=True):
+    """The counters of every process that ever wrote, and the rows that are there."""
+
+    received: int
+    accepted: int
+    duplicate: int
+    rejected: int
+    event_rows: int
+    served: int
+    assigned: int
+    dropped: int
+    stored: int
+    exposure_rows: int
+    unclosed_writers: int
+    """Processes that run, or were killed before they could drain what nobody had been told of."""
+    is_balanced: bool
+    differences: list[str]
+    """Each equation that does not hold, in words."""
+
+
+def reconcile(path: Path) -> Reconciliation:
+    """Read counters and rows of one moment, and check that they add up."""
+    connection = connect(path, read_only=True)
+    try:
+        connection.execute("BEGIN")
+        counts = dict(connection.execute("SELECT name, sum(value) FROM counters GROUP BY name"))
+        n_events, n_exposures, n_unclosed = (
+            int(connection.execute(query).fetchone()[0])
+            for query in (
+                "SELECT count(*) FROM events",
+                "SELECT count(*) FROM exposures",
+                "SELECT count(*) FROM writers WHERE closed_ms IS NULL",
+            )
+        )
+        connection.execute("ROLLBACK")
+    finally:
+        connection.close()
+    return balance(
+        counts, event_rows=n_events, exposure_rows=n_exposures, unclosed_writers=n_unclosed
+    )
+
+
+def balance(
+    counts: Mapping[str, int], *, event_rows: int, exposure_rows: int, unclosed_writers: int
+) -> Reconciliation:
+    """Check counters against each other and against rows."""
+    names = (
+        "received",
+        "accepted",
+        "duplicate",
+        "rejected",
+        "served",
+        "assigned",
+        "dropped",
+        "stored",
+    )
+    n = {name: counts.get(name, 0) for name in names}
+    verdicts = n["accepted"] + n["duplicate"] + n["rejected"]
+    equations = (
+        ("received", n["received"], "accepted + duplicate + rejected", verdicts),
+        ("accepted", n["accepted"], "rows of events", event_rows),
+        ("served", n["served"], "assigned", n["assigned"]),
+        ("assigned", n["assigned"], "stored", n["stored"]),
+        ("stored", n["stored"], "rows of exposures", exposure_rows),
+    )
+    differences = [f"{left} {a} is not {right} {b}" for left, a, right, b in equations if a != b]
+    return Reconciliation(
+        **n,
+        event_rows=event_rows,
+        exposure_rows=exposure_rows,
+        unclosed_writers=unclosed_writers,
+        is_balanced=not differences,
+        differences=differences,
+    )

@@ -1,0 +1,210 @@
+"""Reports over a real store, with every number worked out by hand."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from models.errors import NotFoundError
+from service.exposure import Exposure
+from service.reports.report import Arm, Opened, Report, make_report
+from service.rollouts.definition import Rollout, Variant
+from service.stores.event_database import open_event_database
+from service.stores.event_schema import EventFlag
+from service.stores.events import Batch, EventStore, StoredEvent
+from service.stores.outcomes import WINDOW_MS, read_outcomes
+from tests.unit.service.intake.samples import slate
+
+HALF = Opened(at_ms=0, rollout=Rollout(key="r", share=0.5))
+
+MakeReport = Callable[..., Report]
+
+
+@pytest.fixture
+def report(tmp_path: Path) -> MakeReport:
+    path = open_event_database(tmp_path)
+
+    def make(
+        exposures: Sequence[Exposure],
+        events: Sequence[StoredEvent] = (),
+        opened: dict[int, Opened] | None = None,
+    ) -> Report:
+        store = EventStore(path, opened_ms=1)
+        store.commit(Batch(events, exposures))
+        store.close(2)
+        epochs = {1: HALF} if opened is None else opened
+        return make_report("r", read_outcomes(path, "r"), epochs, at_ms=9)
+
+    return make
+
+
+def shown(exposure_id: str, unit: str, variant: str = "control", **fields: object) -> Exposure:
+    """Show items p1 and p2 to a unit at 1,000 ms."""
+    return slate(exposure_id, unit_key=unit, user_key=unit, variant=variant, **fields)
+
+
+def did(event_id: str, kind: int, unit: str, **fields: object) -> StoredEvent:
+    """Let a unit do something with item p1 at 2,000 ms."""
+    row = StoredEvent(event_id, kind, 2_000, 2_000, user_key=unit, item_id="p1")
+    return row._replace(**fields)  # type: ignore[arg-type]  # one dict for every field
+
+
+def arm(report: Report, variant: str) -> Arm:
+    return next(arm for arm in report.arms if arm.variant == variant)
+
+
+def test_counts_per_arm(report: MakeReport) -> None:
+    """Control: 2 units, 3 exposures, 1 clicked twice. Treatment: 1 unit buys 11 and returns 4."""
+    found = report(
+        [
+            shown("x1", "a"),
+            shown("x2", "a"),
+            shown("x3", "b"),
+            shown("x4", "c", "personal"),
+        ],
+        [
+            did("e1", 1, "a", exposure_id="x1"),
+            did("e2", 1, "a", exposure_id="x1"),
+            did("e3", 3, "c", quantity=2.0, price=5.0, order_id="o1"),
+            did("e4", 3, "c", quantity=1.0, price=1.0, order_id="o1"),
+            did("e5", 4, "c", quantity=1.0, price=4.0, order_id="o1"),
+        ],
+    )
+    control, personal = arm(found, "control"), arm(found, "personal")
+    assert (control.units, control.exposures, control.clicked_exposures) == (2, 3, 1)
+    assert (control.clicks_named, control.clicks_joined) == (2, 0)
+    assert control.click_through == pytest.approx(1 / 3)
+    assert (control.buyers, control.revenue_per_unit) == (0, 0.0)
+    assert (personal.units, personal.buyers, personal.orders, personal.purchases) == (1, 1, 1, 2)
+    assert personal.revenue == 2 * 5 + 1 - 4
+    assert [arm.variant for arm in found.arms] == ["control", "personal"]
+
+
+def test_click_without_exposure_goes_to_the_last_one_of_its_item(report: MakeReport) -> None:
+    """Of two slates with p1 the later one is clicked; p9 was on none, and a week is the limit."""
+    found = report(
+        [
+            shown("x1", "a", at_ms=1_000),
+            shown("x2", "a", at_ms=1_500),
+            shown("x3", "b", at_ms=1_000),
+            shown("x4", "c", at_ms=1_000, kind="banners"),
+        ],
+        [
+            did("e1", 1, "a"),
+            did("e2", 1, "a", exposure_id="x2"),
+            did("e3", 1, "b", item_id="p9"),
+            did("e4", 1, "b", at_ms=1_000 + WINDOW_MS + 1),
+            did("e5", 1, "c"),
+            did("e6", 1, "c", item_id=None, banner_id="p2"),
+        ],
+    )
+    control = arm(found, "control")
+    assert (control.clicks_named, control.clicks_joined) == (1, 2)
+    assert control.clicked_exposures == 2
+
+
+def test_last_exposure_of_another_rollout_takes_the_click(report: MakeReport) -> None:
+    """The visitor saw p1 last in another rollout's slate, so this rollout has no click."""
+    found = report(
+        [shown("x1", "a"), shown("x2", "a", at_ms=1_500, rollout_key="other")], [did("e1", 1, "a")]
+    )
+    assert arm(found, "control").clicks_joined == 0
+
+
+def test_what_a_unit_did_before_it_was_shown_anything_does_not_count(report: MakeReport) -> None:
+    """A purchase before the first exposure, and one of a bot, are nobody's lift."""
+    found = report(
+        [shown("x1", "a")],
+        [
+            did("e1", 3, "a", at_ms=999, price=5.0),
+            did("e2", 3, "a", price=7.0, flags=int(EventFlag.BOT)),
+            did("e3", 3, "stranger", price=9.0),
+        ],
+    )
+    assert arm(found, "control").revenue == 0
+
+
+def test_purchase_counts_once_for_a_visitor_who_signed_in(report: MakeReport) -> None:
+    """User and visitor are both units; an order with both keys is the user's."""
+    found = report(
+        [shown("x1", "a"), shown("x2", "v", "personal", unit_kind="anonymous_id")],
+        [
+            did("e1", 3, "a", anonymous_key="v", price=3.0),
+            StoredEvent("e2", 3, 2_000, 2_000, anonymous_key="v", item_id="p1", price=2.0),
+        ],
+    )
+    assert arm(found, "control").revenue == 3.0
+    assert arm(found, "personal").revenue == 2.0
+
+
+def test_epochs_are_strata(report: MakeReport) -> None:
+    """A unit that moves from control to treatment counts in both; its order in the later epoch."""
+    found = report(
+        [
+            shown("x1", "a", at_ms=1_000),
+            shown("x2", "a", "personal", at_ms=3_000, epoch=2),
+            shown("x3", "b", at_ms=3_000, epoch=2),
+        ],
+        [did("e1", 3, "a", at_ms=2_000, price=1.0), did("e2", 3, "a", at_ms=4_000, price=10.0)],
+        opened={1: HALF, 2: HALF},
+    )
+    assert [(e.epoch, [a.units for a in e.arms]) for e in found.epochs] == [
+        (1, [1, 0]),
+        (2, [1, 1]),
+    ]
+    assert (arm(found, "control").units, arm(found, "personal").units) == (2, 1)
+    assert (arm(found, "control").revenue, arm(found, "personal").revenue) == (1.0, 10.0)
+    assert "epoch 1: variant 'personal' has no unit yet" in found.notes
+
+
+def test_unit_that_saw_two_variants_belongs_to_the_first(report: MakeReport) -> None:
+    """It is counted once, and told."""
+    found = report([shown("x1", "a"), shown("x2", "a", "personal", at_ms=1_500)])
+    assert [(each.variant, each.units, each.crossed_units) for each in found.arms] == [
+        ("control", 1, 1)
+    ]
+    assert "1 units saw more than one variant in an epoch; the first one counts" in found.notes
+
+
+def test_exposures_that_no_split_decided_are_in_no_arm(report: MakeReport) -> None:
+    """Forced units and visitors without an id are counted apart."""
+    found = report(
+        [
+            shown("x1", "a", reason="TARGETING_MATCH"),
+            slate("x2", unit_key=None, user_key=None, reason="NO_UNIT"),
+            slate("x3", unit_key=None, user_key=None, reason="NO_UNIT"),
+        ]
+    )
+    assert found.arms == []
+    assert found.not_split == {"NO_UNIT": 2, "TARGETING_MATCH": 1}
+
+
+def test_sample_ratio_is_tested_against_the_declared_shares(report: MakeReport) -> None:
+    """30 to 10 fits 3 to 1; where half was declared, χ² is 10 and p .0016."""
+    exposures = [shown(f"x{i}", f"u{i}", "control" if i < 30 else "personal") for i in range(40)]
+    quarter = Opened(at_ms=0, rollout=Rollout(key="r", share=0.25))
+    (epoch,) = report(exposures, opened={1: quarter}).epochs
+    assert epoch.sample_ratio.p_value == pytest.approx(1.0)
+    (epoch,) = report([], opened={1: HALF}).epochs
+    assert epoch.sample_ratio.p_value == pytest.approx(0.001565, abs=1e-6)
+    assert not epoch.sample_ratio.is_alarm
+    lopsided = Opened(at_ms=0, rollout=Rollout(key="r", share=0.75))
+    found = report([], opened={1: lopsided})
+    assert found.epochs[0].sample_ratio.is_alarm
+    assert "do not act" in found.notes[-1]
+
+
+def test_weights_share_out_the_treated_units(report: MakeReport) -> None:
+    """Share .4 over weights 3 and 1 declares .6, .3 and .1; each variant is shown, seen or not."""
+    rollout = Rollout(
+        key="r", share=0.4, variants=(Variant(key="one", weight=3), Variant(key="two"))
+    )
+    (epoch,) = report([], opened={1: Opened(at_ms=0, rollout=rollout)}).epochs
+    shares = {arm.variant: arm.declared_share for arm in epoch.arms}
+    assert shares == pytest.approx({"control": 0.6, "one": 0.3, "two": 0.1})
+
+
+def test_unknown_rollout_is_told(report: MakeReport) -> None:
+    """Neither configured nor ever shown: the message says how to make one."""
+    with pytest.raises(NotFoundError, match="PUT /v1/rollouts/r"):
+        report([], opened={})

@@ -1,0 +1,55 @@
+"""The ledger adds up, and says which equation fails when it does not."""
+
+from pathlib import Path
+
+from service.stores.event_database import open_event_database
+from service.stores.event_ledger import balance, reconcile
+from service.stores.events import Batch, EventStore
+from tests.unit.service.intake.samples import slate, view
+
+BALANCED = {
+    "received": 10,
+    "accepted": 6,
+    "duplicate": 3,
+    "rejected": 1,
+    "served": 4,
+    "assigned": 4,
+    "stored": 4,
+}
+
+
+def test_balanced_ledger() -> None:
+    """10 = 6 + 3 + 1 and 4 = 4 = 4, with as many rows."""
+    found = balance(BALANCED, event_rows=6, exposure_rows=4, unclosed_writers=0)
+    assert found.is_balanced
+    assert found.differences == []
+    assert found.dropped == 0
+
+
+def test_each_broken_equation_is_named() -> None:
+    """A lost row, a drop and an uncounted event are each said in words."""
+    counts = BALANCED | {"received": 11, "served": 5, "dropped": 1}
+    found = balance(counts, event_rows=5, exposure_rows=4, unclosed_writers=0)
+    assert not found.is_balanced
+    assert found.differences == [
+        "received 11 is not accepted + duplicate + rejected 10",
+        "accepted 6 is not rows of events 5",
+        "served 5 is not assigned 4",
+    ]
+
+
+def test_ledger_sums_over_writers(tmp_path: Path) -> None:
+    """Two writers, one closed and one killed: their counts add, the second is told."""
+    path = open_event_database(tmp_path)
+    assert reconcile(path).is_balanced
+    first, second = EventStore(path, opened_ms=1), EventStore(path, opened_ms=2)
+    first.commit(Batch([view("a"), view("a")], [], {"received": 2}))
+    counts = {"received": 2, "rejected": 1, "served": 1, "assigned": 1}
+    second.commit(Batch([view("a")], [slate("x")], counts))  # type: ignore[arg-type]  # names are right
+    first.close(3)
+    second.abandon()
+    found = reconcile(path)
+    assert (found.received, found.accepted, found.duplicate, found.rejected) == (4, 1, 2, 1)
+    assert (found.served, found.assigned, found.stored) == (1, 1, 1)
+    assert found.unclosed_writers == 1
+    assert found.is_balanced
