@@ -25,9 +25,15 @@ def needs(scope: Scope) -> dict[str, Any]:
     return {_OPT: scope}
 
 
+def scope_of(handler: BaseRouteHandler) -> Scope | None:
+    """Return the scope that a route needs, or nothing if it is open."""
+    scope: Scope | None = handler.opt.get(_OPT, "admin")
+    return scope
+
+
 def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
     """Refuse a request whose key is missing, unknown, revoked or lacks the route's scope."""
-    scope: Scope | None = handler.opt.get(_OPT, "admin")
+    scope = scope_of(handler)
     if scope is None:
         return
     principal = authenticate(connection)

@@ -27,7 +27,7 @@ from service.live_model import LiveModel
 from service.logs import configure_logs
 from service.measured import MeasuredApp
 from service.metrics import Metrics
-from service.openapi import describe_api
+from service.openapi import ExactStructs, describe_api, describe_scopes
 from service.problems import (
     answer_bad_value,
     answer_endcap_error,
@@ -91,7 +91,7 @@ def create_app(settings: Settings, *, now_ms: Callable[[], int] = wall_clock_ms)
             app.state[STATE_KEY] = _open_services(settings, metrics, now_ms, stack)
             yield
 
-    return MeasuredApp(
+    app = MeasuredApp(
         metrics=metrics,
         route_handlers=ROUTES,
         lifespan=[lifespan],
@@ -108,8 +108,11 @@ def create_app(settings: Settings, *, now_ms: Callable[[], int] = wall_clock_ms)
             RecursionError: answer_too_deep,
             Exception: answer_unexpected,
         },
+        plugins=[ExactStructs()],
         logging_config=None,
     )
+    describe_scopes(app)
+    return app
 
 
 def _open_services(

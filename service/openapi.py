@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from importlib.metadata import version
+from inspect import cleandoc
 
-from litestar import Router
+import msgspec
+from litestar import Litestar, Router
+from litestar._openapi.schema_generation import SchemaCreator
+from litestar._openapi.schema_generation.plugins.struct import StructSchemaPlugin
+from litestar.handlers import HTTPRouteHandler
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
-from litestar.openapi.spec import Components, SecurityScheme, Tag
+from litestar.openapi.spec import Components, Schema, SecurityScheme, Tag
+from litestar.plugins import OpenAPISchemaPlugin
+from litestar.typing import FieldDefinition
+from litestar.utils.helpers import unwrap_partial
 
-from service.access import needs
+from service.access import needs, scope_of
 
 DESCRIPTION = """\
 Decides which banners and products stand in each placement of a shop's pages.
@@ -31,6 +39,42 @@ _TAGS = {
     "models": "Versions of the model.",
     "health": "For load balancers and Prometheus.",
 }
+
+
+class ExactStructs(OpenAPISchemaPlugin):
+    """Describes a struct as msgspec checks it, with its docstring."""
+
+    @staticmethod
+    def is_plugin_supported_type(value: object) -> bool:
+        """Say whether a type is a struct."""
+        return isinstance(value, type) and issubclass(value, msgspec.Struct)
+
+    def to_openapi_schema(
+        self, field_definition: FieldDefinition, schema_creator: SchemaCreator
+    ) -> Schema:
+        """Let Litestar register the structs inside, then put in what msgspec says of the fields."""
+        schema = StructSchemaPlugin().to_openapi_schema(field_definition, schema_creator)
+        struct = field_definition.annotation
+        _, components = msgspec.json.schema_components(
+            [struct], ref_template="#/components/schemas/{name}"
+        )
+        exact = components[struct.__name__]
+        schema.description = exact.get("description")
+        schema.properties = exact["properties"]
+        return schema
+
+
+def describe_scopes(app: Litestar) -> None:
+    """Add to each route's description which scope it needs."""
+    for route in app.routes:
+        for handler in getattr(route, "route_handlers", ()):
+            if not isinstance(handler, HTTPRouteHandler):
+                continue
+            written = unwrap_partial(handler.fn).__doc__
+            if written:
+                scope = scope_of(handler)
+                needed = f"Needs a key of scope `{scope}`." if scope else "Needs no key."
+                handler.description = f"{cleandoc(written)}\n\n{needed}"
 
 
 def describe_api() -> OpenAPIConfig:

@@ -34,6 +34,8 @@ log = structlog.get_logger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 1
+EMPTY_BODY = "body.data"
+"""Where Litestar misses the handler's `data`, which is so only without a body."""
 
 _STATUS: tuple[tuple[type[EndcapError], HTTPStatus], ...] = (
     (KeyMissingError, HTTPStatus.UNAUTHORIZED),
@@ -125,6 +127,8 @@ def answer_http_exception(
             detail = f"the body is larger than {limit} bytes; send less at a time"
         case _:
             errors = _field_errors(error.extra)
+            if errors and errors[0].path == EMPTY_BODY:
+                errors = (FieldError(path="$", message="the body is empty; send one JSON value"),)
             places = "; ".join(f"{each.path}: {each.message}" for each in errors)
             detail = f"{places or error.detail}; see /schema"
     code = _CODES.get(status, "internal" if status >= 500 else "input_invalid")

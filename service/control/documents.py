@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Meta
 
 from models.events import ExternalId
+from models.ids import check_id
 from service.rollouts.definition import (
     Label,
     Recipe,
@@ -84,7 +85,7 @@ class Placement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
                 f"recipe {self.recipe!r} does not fill a placement of kind {self.kind!r}; "
                 f"use one of {', '.join(sorted(allowed))}"
             )
-        check_distinct("static_ids", self.static_ids)
+        check_ids("static_ids", self.static_ids)
 
     @property
     def size(self) -> int:
@@ -130,8 +131,9 @@ class Banner(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     revision: Revision = 0
 
     def __post_init__(self) -> None:
-        for name in ("categories", "attributes", "item_ids"):
-            check_distinct(name, getattr(self, name))
+        check_distinct("categories", self.categories)
+        check_distinct("attributes", self.attributes)
+        check_ids("item_ids", self.item_ids)
         check_schedule(self.starts_at, self.ends_at)
 
 
@@ -161,6 +163,13 @@ ID_FIELDS: dict[DocumentKind, str] = {
     "rollout": "key",
     "item": "item_id",
 }
+
+
+def check_ids(name: str, ids: tuple[str, ...]) -> None:
+    """Raise unless every id is one, and none occurs twice."""
+    for each in ids:
+        check_id(each, name)
+    check_distinct(name, ids)
 
 
 def check_distinct(name: str, ids: tuple[str, ...]) -> None:

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import msgspec
 from litestar import Controller, Response, delete, get, patch, put
+from litestar.params import JSONBody
 
 from service.access import needs
 from service.control.documents import Banner
@@ -14,6 +15,7 @@ from service.routes.documents import (
     IfMatch,
     IfNoneMatch,
     Patch,
+    PathId,
     delete_document,
     get_document,
     list_documents,
@@ -53,7 +55,7 @@ class BannerController(Controller):
         responses=problems(404),
         sync_to_thread=True,
     )
-    def read(self, request: AnyRequest, banner_id: str) -> Response[Banner]:
+    def read(self, request: AnyRequest, banner_id: PathId) -> Response[Banner]:
         """Read one as it is stored; the ETag is its revision."""
         return get_document(request, "banner", banner_id, Banner)
 
@@ -67,8 +69,8 @@ class BannerController(Controller):
     def replace(
         self,
         request: AnyRequest,
-        banner_id: str,
-        data: Banner,
+        banner_id: PathId,
+        data: JSONBody[Banner],
         if_match: IfMatch = None,
         if_none_match: IfNoneMatch = None,
     ) -> Response[Banner]:
@@ -85,7 +87,11 @@ class BannerController(Controller):
         sync_to_thread=True,
     )
     def change(
-        self, request: AnyRequest, banner_id: str, data: Patch, if_match: IfMatch = None
+        self,
+        request: AnyRequest,
+        banner_id: PathId,
+        data: JSONBody[Patch],
+        if_match: IfMatch = None,
     ) -> Response[Banner]:
         """Change some fields with a JSON Merge Patch (RFC 7396).
 
@@ -100,6 +106,6 @@ class BannerController(Controller):
         responses=problems(404, 412),
         sync_to_thread=True,
     )
-    def remove(self, request: AnyRequest, banner_id: str, if_match: IfMatch = None) -> None:
+    def remove(self, request: AnyRequest, banner_id: PathId, if_match: IfMatch = None) -> None:
         """Delete it; its history stays in the audit trail."""
         delete_document(request, "banner", banner_id, if_match=if_match)

@@ -7,7 +7,7 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 from litestar import Request, Response
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import Parameter
+from litestar.params import HeaderParameter, PathParameter
 
 from models.errors import IdError
 from models.ids import check_id
@@ -23,16 +23,19 @@ AnyRequest = Request[Any, Any, Any]
 Patch = dict[str, Any]
 D = TypeVar("D", bound=Document)
 
+PathId = Annotated[
+    str, PathParameter(description="1 to 256 bytes of UTF-8 without NUL, percent-encoded")
+]
 IfMatch = Annotated[
     str | None,
-    Parameter(
-        header="If-Match",
+    HeaderParameter(
+        name="If-Match",
         description="Changes only this revision, the ETag of an answer; else 412.",
     ),
 ]
 IfNoneMatch = Annotated[
     str | None,
-    Parameter(header="If-None-Match", description="`*` creates, and never replaces. Else 412."),
+    HeaderParameter(name="If-None-Match", description="`*` creates, and never replaces. Else 412."),
 ]
 
 _PROBLEMS = {

@@ -9,6 +9,7 @@ from litestar import post
 from litestar._openapi.schema_generation import SchemaCreator
 from litestar.dto import AbstractDTO, DTOConfig
 from litestar.openapi.spec import Reference, Schema
+from litestar.params import JSONBody
 from litestar.typing import FieldDefinition
 from msgspec import Meta
 
@@ -94,7 +95,7 @@ class EventsBody(AbstractDTO[Any]):
     dto=EventsBody,
     responses=problems(413, 429, 503),
 )
-async def post_events(request: AnyRequest, data: list[Arrival] | None = None) -> Verdicts:
+async def post_events(request: AnyRequest, data: JSONBody[list[Arrival] | None] = None) -> Verdicts:
     """Store one event, a JSON array of events, or one event a line (JSON Lines); gzip is fine.
 
     The content type is not asked. The answer comes when everything accepted is on disk, and says

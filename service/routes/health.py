@@ -21,6 +21,7 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
 @get(
     "/health/live",
     opt=OPEN,
+    security=[{}],
     operation_id="getLive",
     summary="Is the process alive?",
     tags=["health"],
@@ -34,6 +35,7 @@ def live() -> Health:
 @get(
     "/health/ready",
     opt=OPEN,
+    security=[{}],
     operation_id="getReady",
     summary="May traffic be sent?",
     tags=["health"],

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import msgspec
 from litestar import Controller, Response, get, patch
+from litestar.params import JSONBody
 
 from service.access import needs
 from service.control.documents import ItemStatus
@@ -13,6 +14,7 @@ from service.routes.documents import (
     AnyRequest,
     IfMatch,
     Patch,
+    PathId,
     list_documents,
     patch_document,
     problems,
@@ -50,7 +52,7 @@ class ItemController(Controller):
         sync_to_thread=True,
     )
     def change(
-        self, request: AnyRequest, item_id: str, data: Patch, if_match: IfMatch = None
+        self, request: AnyRequest, item_id: PathId, data: JSONBody[Patch], if_match: IfMatch = None
     ) -> Response[ItemStatus]:
         """Set `hidden` or `available`; in effect everywhere within a second.
 

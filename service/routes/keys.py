@@ -6,11 +6,12 @@ from typing import Annotated, ClassVar
 
 import msgspec
 from litestar import Controller, delete, get, post
+from litestar.params import JSONBody
 from msgspec import Meta
 
 from service.access import needs, principal_of
 from service.control.keys import KeyInfo, NewKey, Scope, create_key, list_keys, revoke_key
-from service.routes.documents import AnyRequest, problems
+from service.routes.documents import AnyRequest, PathId, problems
 from service.services import services_of
 
 
@@ -40,7 +41,7 @@ class KeyController(Controller):
         responses=problems(413),
         sync_to_thread=True,
     )
-    def create(self, request: AnyRequest, data: KeyRequest) -> NewKey:
+    def create(self, request: AnyRequest, data: JSONBody[KeyRequest]) -> NewKey:
         """Make a key. The secret is in this answer and nowhere else."""
         services = services_of(request)
         made = create_key(
@@ -71,7 +72,7 @@ class KeyController(Controller):
         status_code=200,
         sync_to_thread=True,
     )
-    def revoke(self, request: AnyRequest, key_id: str) -> KeyInfo:
+    def revoke(self, request: AnyRequest, key_id: PathId) -> KeyInfo:
         """Revoke a key for good, in every worker within a second."""
         services = services_of(request)
         revoked = revoke_key(

@@ -10,7 +10,7 @@ from msgspec import Meta
 
 from models.manifest import Manifest
 from service.access import needs, principal_of
-from service.routes.documents import AnyRequest, problems
+from service.routes.documents import AnyRequest, PathId, problems
 from service.services import Services, services_of
 from service.stores.control import AuditEntry
 
@@ -53,7 +53,7 @@ class ModelController(Controller):
         responses=problems(404, 503),
         sync_to_thread=True,
     )
-    def read(self, request: AnyRequest, version: str) -> Manifest:
+    def read(self, request: AnyRequest, version: PathId) -> Manifest:
         """Read what a version was made from, how, and how good it is."""
         return services_of(request).artifacts.manifest(version)
 
@@ -65,7 +65,7 @@ class ModelController(Controller):
         status_code=200,
         sync_to_thread=True,
     )
-    def promote(self, request: AnyRequest, version: str) -> Live:
+    def promote(self, request: AnyRequest, version: PathId) -> Live:
         """Move the live pointer in one step; every worker follows within seconds."""
         services = services_of(request)
         before = services.artifacts.live_version()

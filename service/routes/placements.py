@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import msgspec
 from litestar import Response, delete, get, patch, put
+from litestar.params import JSONBody
 
 from service.access import needs
 from service.control.documents import Placement
@@ -14,6 +15,7 @@ from service.routes.documents import (
     IfMatch,
     IfNoneMatch,
     Patch,
+    PathId,
     delete_document,
     get_document,
     list_documents,
@@ -54,7 +56,7 @@ class PlacementController(PlacementServing):
         responses=problems(404),
         sync_to_thread=True,
     )
-    def read(self, request: AnyRequest, placement_id: str) -> Response[Placement]:
+    def read(self, request: AnyRequest, placement_id: PathId) -> Response[Placement]:
         """Read one as it is stored; the ETag is its revision."""
         return get_document(request, "placement", placement_id, Placement)
 
@@ -68,8 +70,8 @@ class PlacementController(PlacementServing):
     def replace(
         self,
         request: AnyRequest,
-        placement_id: str,
-        data: Placement,
+        placement_id: PathId,
+        data: JSONBody[Placement],
         if_match: IfMatch = None,
         if_none_match: IfNoneMatch = None,
     ) -> Response[Placement]:
@@ -86,7 +88,11 @@ class PlacementController(PlacementServing):
         sync_to_thread=True,
     )
     def change(
-        self, request: AnyRequest, placement_id: str, data: Patch, if_match: IfMatch = None
+        self,
+        request: AnyRequest,
+        placement_id: PathId,
+        data: JSONBody[Patch],
+        if_match: IfMatch = None,
     ) -> Response[Placement]:
         """Change some fields with a JSON Merge Patch (RFC 7396).
 
@@ -103,6 +109,6 @@ class PlacementController(PlacementServing):
         responses=problems(404, 412),
         sync_to_thread=True,
     )
-    def remove(self, request: AnyRequest, placement_id: str, if_match: IfMatch = None) -> None:
+    def remove(self, request: AnyRequest, placement_id: PathId, if_match: IfMatch = None) -> None:
         """Delete it; its history stays in the audit trail."""
         delete_document(request, "placement", placement_id, if_match=if_match)

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import msgspec
 from litestar import Controller, Response, delete, get, patch, put
+from litestar.params import JSONBody
 
 from service.access import needs
 from service.rollouts.definition import Rollout
@@ -14,6 +15,7 @@ from service.routes.documents import (
     IfMatch,
     IfNoneMatch,
     Patch,
+    PathId,
     delete_document,
     get_document,
     list_documents,
@@ -53,7 +55,7 @@ class RolloutController(Controller):
         responses=problems(404),
         sync_to_thread=True,
     )
-    def read(self, request: AnyRequest, rollout_key: str) -> Response[Rollout]:
+    def read(self, request: AnyRequest, rollout_key: PathId) -> Response[Rollout]:
         """Read one as it is stored; the ETag is its revision."""
         return get_document(request, "rollout", rollout_key, Rollout)
 
@@ -67,8 +69,8 @@ class RolloutController(Controller):
     def replace(
         self,
         request: AnyRequest,
-        rollout_key: str,
-        data: Rollout,
+        rollout_key: PathId,
+        data: JSONBody[Rollout],
         if_match: IfMatch = None,
         if_none_match: IfNoneMatch = None,
     ) -> Response[Rollout]:
@@ -85,7 +87,11 @@ class RolloutController(Controller):
         sync_to_thread=True,
     )
     def change(
-        self, request: AnyRequest, rollout_key: str, data: Patch, if_match: IfMatch = None
+        self,
+        request: AnyRequest,
+        rollout_key: PathId,
+        data: JSONBody[Patch],
+        if_match: IfMatch = None,
     ) -> Response[Rollout]:
         """Change some fields with a JSON Merge Patch (RFC 7396).
 
@@ -101,6 +107,6 @@ class RolloutController(Controller):
         responses=problems(404, 412),
         sync_to_thread=True,
     )
-    def remove(self, request: AnyRequest, rollout_key: str, if_match: IfMatch = None) -> None:
+    def remove(self, request: AnyRequest, rollout_key: PathId, if_match: IfMatch = None) -> None:
         """Delete it; its history stays in the audit trail."""
         delete_document(request, "rollout", rollout_key, if_match=if_match)

@@ -7,12 +7,12 @@ from typing import Annotated, Any
 import msgspec
 from litestar import Controller, Response, get, post
 from litestar.enums import MediaType
-from litestar.params import Parameter
+from litestar.params import JSONBody, QueryParameter
 
 from models.errors import AccessError
 from service.access import needs, principal_of
 from service.problems import BodyError, FieldError
-from service.routes.documents import AnyRequest, check_path_id, problems
+from service.routes.documents import AnyRequest, PathId, check_path_id, problems
 from service.serve.page import Page
 from service.serve.request import (
     MAX_COUNT,
@@ -28,7 +28,7 @@ _ENCODER = msgspec.json.Encoder()
 
 
 def _query(description: str) -> Any:
-    return Parameter(required=False, description=description)
+    return QueryParameter(required=False, description=description)
 
 
 @post(
@@ -40,7 +40,7 @@ def _query(description: str) -> Any:
     status_code=200,
     responses=problems(404, 413),
 )
-async def serve_page(request: AnyRequest, data: ServeRequest) -> Response[Page]:
+async def serve_page(request: AnyRequest, data: JSONBody[ServeRequest]) -> Response[Page]:
     """Fill every placement of the request, no item twice.
 
     The answer is 200 and no slate is empty while anything may be shown: what fails lets a less
@@ -67,7 +67,7 @@ class PlacementServing(Controller):
     async def serve_placement(
         self,
         request: AnyRequest,
-        placement_id: str,
+        placement_id: PathId,
         *,
         user_id: Annotated[str | None, _query("the signed-in shopper")] = None,
         anonymous_id: Annotated[str | None, _query("the device or browser")] = None,

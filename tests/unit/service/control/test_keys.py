@@ -1,0 +1,78 @@
+"""Keys: made once, kept as digests, revoked for good."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from models.errors import InputError, NotFoundError
+from service.control.keys import (
+    Principal,
+    Scope,
+    create_first_keys,
+    create_key,
+    digest_of,
+    list_keys,
+    revoke_key,
+)
+from tests.unit.service.control.samples import Worker
+
+
+@pytest.fixture
+def worker(tmp_path: Path) -> Iterator[Worker]:
+    """Open one worker's control plane."""
+    opened = Worker(tmp_path)
+    yield opened
+    opened.close()
+
+
+def test_first_keys_are_made_once(worker: Worker) -> None:
+    """The first start makes an admin and a publishable key; later starts make none."""
+    made = create_first_keys(worker.store, 1)
+    assert [key.info.scope for key in made] == ["admin", "publishable"]
+    for key in made:
+        revoke_key(worker.store, key.info.id, actor="tester", now_ms=2)
+    assert create_first_keys(worker.store, 3) == []
+
+
+def test_key_is_found_by_its_digest_until_it_is_revoked(worker: Worker) -> None:
+    """A new key is found after a refresh, a revoked one no longer; its secret is on no disk."""
+    made = create_key(worker.store, scope="trainer", name="nightly", actor="tester", now_ms=1)
+    worker.current.refresh()
+    assert worker.current.find_principal(digest_of(made.key)) == Principal(made.info.id, "trainer")
+    for file in worker.store.path.parent.iterdir():
+        assert made.key.encode() not in file.read_bytes()
+    revoked = revoke_key(worker.store, made.info.id, actor="tester", now_ms=5)
+    worker.current.refresh()
+    assert worker.current.find_principal(digest_of(made.key)) is None
+    again = revoke_key(worker.store, made.info.id, actor="tester", now_ms=9)
+    assert revoked.revoked_at_ms == again.revoked_at_ms == 5
+    assert list_keys(worker.store) == [revoked]
+
+
+@pytest.mark.parametrize(
+    ("scope", "allowed"),
+    [
+        ("publishable", {"publishable"}),
+        ("merchandiser", {"publishable", "merchandiser"}),
+        ("trainer", {"publishable", "trainer"}),
+        ("admin", {"publishable", "merchandiser", "trainer", "admin"}),
+    ],
+)
+def test_scope_includes(scope: Scope, allowed: set[str]) -> None:
+    """An admin may everything; a merchandiser is no trainer."""
+    everything: tuple[Scope, ...] = get_args(Scope)
+    assert {each for each in everything if Principal("k", scope).may(each)} == allowed
+
+
+def test_unknown_key_names_the_known_ones(worker: Worker) -> None:
+    """Revoking a key that does not exist lists those that do."""
+    with pytest.raises(NotFoundError, match="none is known yet"):
+        revoke_key(worker.store, "key_x", actor="tester", now_ms=1)
+
+
+def test_key_without_name_is_refused(worker: Worker) -> None:
+    """A name has 1 to 100 characters."""
+    with pytest.raises(InputError, match="0 characters"):
+        create_key(worker.store, scope="admin", name="", actor="tester", now_ms=1)

@@ -1,0 +1,142 @@
+"""The control plane over HTTP: documents with ETags, keys with scopes, models, metrics, schema."""
+
+import json
+from urllib.parse import quote
+
+import pytest
+
+from tests.unit.service.routes.samples import Shop
+from tests.unit.service.routes.test_bad_input import is_problem
+
+
+def test_placement_lives_its_life(shop: Shop) -> None:
+    """Created 201, read with its ETag, listed, changed, deleted 204, gone 404."""
+    created = shop.call("PUT", "/v1/placements/home", json={"kind": "items"})
+    assert (created.status_code, created.json()["id"]) == (201, "home")
+    read = shop.call("GET", "/v1/placements/home/config")
+    assert (read.json(), read.headers["etag"]) == (created.json(), created.headers["etag"])
+    assert shop.call("GET", "/v1/placements").json() == {"placements": [created.json()]}
+    changed = shop.call(
+        "PATCH",
+        "/v1/placements/home",
+        json={"count": 4},
+        headers={"If-Match": read.headers["etag"]},
+    )
+    assert changed.json()["count"] == 4
+    assert changed.headers["etag"] != read.headers["etag"]
+    assert shop.call("DELETE", "/v1/placements/home").status_code == 204
+    is_problem(shop.call("GET", "/v1/placements/home/config"), 404)
+
+
+def test_stale_change_is_answered_with_the_current_state(shop: Shop) -> None:
+    """Two editors, one ETag: the second gets 412 and the state the first one made."""
+    etag = shop.call("PUT", "/v1/rollouts/r", json={"share": 0.1}).headers["etag"]
+    first, second = (
+        shop.call("PATCH", "/v1/rollouts/r", json={"share": share}, headers={"If-Match": etag})
+        for share in (0.2, 0.3)
+    )
+    assert first.status_code == 200
+    assert is_problem(second, 412)["current"]["share"] == 0.2
+
+
+def test_rollout_share_moves_the_epoch(shop: Shop) -> None:
+    """`{"share": 0.25}` is a whole change, and opens epoch 2."""
+    shop.call("PUT", "/v1/rollouts/home_recs", json={"share": 0.1})
+    moved = shop.call("PATCH", "/v1/rollouts/home_recs", json={"share": 0.25}).json()
+    assert (moved["share"], moved["epoch"]) == (0.25, 2)
+
+
+@pytest.mark.parametrize("item_id", ["p1", "AB/12", "ä b"])
+def test_item_id_may_hold_anything(shop: Shop, item_id: str) -> None:
+    """An id with slashes, spaces or percent signs is one id when it is percent-encoded."""
+    path = f"/v1/items/{quote(item_id, safe='')}"
+    assert shop.call("PATCH", path, json={"hidden": True}).json()["item_id"] == item_id
+    assert shop.services.current.get().hidden_items == {item_id}
+    shop.call("PATCH", path, json={"hidden": False})
+    assert shop.services.current.get().hidden_items == frozenset()
+
+
+def test_request_without_key_is_refused(shop: Shop) -> None:
+    """Without a key, or with an unknown one, 401 says how to send and make one."""
+    answer = shop.call("GET", "/v1/placements", scope=None)
+    assert "Authorization: Bearer KEY" in is_problem(answer, 401)["detail"]
+    assert answer.headers["www-authenticate"] == "Bearer"
+    unknown = shop.call("GET", "/v1/placements", scope=None, headers={"X-API-Key": b"guess-\xe9"})
+    assert "guess" not in is_problem(unknown, 401)["detail"]
+
+
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [
+        ("/v1/placements", {"merchandiser", "admin"}),
+        ("/v1/models", {"trainer", "admin"}),
+        ("/metrics", {"trainer", "admin"}),
+        ("/v1/keys", {"admin"}),
+        ("/schema", {"publishable", "merchandiser", "trainer", "admin"}),
+    ],
+)
+def test_scope_opens_its_routes_only(shop: Shop, path: str, allowed: set[str]) -> None:
+    """A key without the scope gets 403, which says how to make one with it."""
+    for scope in shop.keys:
+        answer = shop.call("GET", path, scope=scope)
+        if scope in allowed:
+            assert answer.status_code == 200, answer.text
+        else:
+            assert "endcap keys create --scope" in is_problem(answer, 403)["detail"]
+
+
+def test_key_is_made_used_and_revoked(shop: Shop) -> None:
+    """A key made over HTTP works in the next request, and not after it is revoked."""
+    made = shop.call("POST", "/v1/keys", json={"scope": "merchandiser", "name": "Ann"}).json()
+    as_ann = {"X-API-Key": made["key"]}
+    assert shop.call("GET", "/v1/banners", scope=None, headers=as_ann).status_code == 200
+    listed = shop.call("GET", "/v1/keys")
+    assert made["info"] in listed.json()["keys"]
+    assert made["key"] not in listed.text
+    shop.call("DELETE", f"/v1/keys/{made['info']['id']}")
+    is_problem(shop.call("GET", "/v1/banners", scope=None, headers=as_ann), 401)
+
+
+@pytest.mark.parametrize("path", ["/health/live", "/health/ready"])
+def test_health_needs_no_key(shop: Shop, path: str) -> None:
+    """A load balancer asks without a key."""
+    assert shop.call("GET", path, scope=None).json() == {"status": "ok"}
+
+
+def test_metrics_count_requests_by_route(shop: Shop) -> None:
+    """Requests are timed under the route's template, never under an id, unknown paths as one."""
+    shop.call("PATCH", "/v1/items/secret-item", json={"hidden": True})
+    shop.call("GET", "/secret-path")
+    text = shop.call("GET", "/metrics").text
+    assert 'route="/v1/items/{item_id}"' in text
+    assert 'route="unmatched",status="404"' in text
+    assert "secret" not in text
+    assert "endcap_configuration_revision 5.0" in text  # four keys and one item
+
+
+def test_openapi_describes_everything(shop: Shop) -> None:
+    """Each route has a unique id, a summary, a description and described problems; refs resolve."""
+    document = shop.call("GET", "/schema").json()
+    text = json.dumps(document)
+    schemas = document["components"]["schemas"]
+    operations = [
+        (f"{method} {path}", operation)
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+    ]
+    ids = [operation["operationId"] for _, operation in operations]
+    assert len(set(ids)) == len(ids)
+    for name, operation in operations:
+        assert operation["summary"], name
+        assert "Needs" in operation["description"], name
+        assert operation["tags"], name
+        for status, response in operation["responses"].items():
+            if int(status) >= 400:
+                (content,) = response["content"].items()
+                expected = ("application/problem+json", "#/components/schemas/Problem")
+                assert (content[0], content[1]["schema"]["$ref"]) == expected, name
+    for name, schema in schemas.items():
+        assert schema.get("description"), f"{name} has no docstring"
+    for part in text.split('"#/components/schemas/')[1:]:
+        assert part.split('"')[0] in schemas
+    assert set(document["components"]["securitySchemes"]) == {"bearer", "header"}
