@@ -1,6 +1,8 @@
 """A real `endcap serve` on a free port of this machine, for as long as a test needs it."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -18,11 +20,22 @@ WITHIN_S = 1.0
 
 
 class RunningServer:
-    """The address and keys of a server."""
+    """The address, keys and process of a server."""
 
-    def __init__(self, address: str, keys: dict[str, str]) -> None:
+    def __init__(self, address: str, keys: dict[str, str], process: subprocess.Popen[str]) -> None:
         self.address = address
         self.keys = keys
+        self.process = process
+
+    def kill(self) -> None:
+        """End the server and all its workers at once, as a power cut would."""
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait(STOP_S)
+
+    def stop(self) -> int:
+        """Ask the server to drain and end, and return its exit code."""
+        self.process.terminate()
+        return self.process.wait(STOP_S)
 
     def call(
         self, method: str, path: str, body: object = None, *, scope: str = "publishable"
@@ -48,8 +61,13 @@ class RunningServer:
 
 
 @contextmanager
-def run_server(home: Path, *options: str) -> Iterator[RunningServer]:
-    """Start a server on `home`, wait until it is ready, and stop it with SIGTERM."""
+def run_server(
+    home: Path, *options: str, keys: dict[str, str] | None = None
+) -> Iterator[RunningServer]:
+    """Start a server on `home`, wait until it is ready, and stop it with SIGTERM.
+
+    A home's second server needs the `keys` that the first one showed.
+    """
     command = [sys.executable, "-c", "import endcap; endcap.main()", "serve", "--json"]
     with (home / "server.log").open("w") as log:
         process = subprocess.Popen(
@@ -57,14 +75,15 @@ def run_server(home: Path, *options: str) -> Iterator[RunningServer]:
             stdout=subprocess.PIPE,
             stderr=log,
             text=True,
+            start_new_session=True,
         )
         try:
             assert process.stdout is not None
             announced = process.stdout.readline()
             assert announced, (home / "server.log").read_text()
             started = json.loads(announced)
-            keys = {made["info"]["scope"]: made["key"] for made in started["keys"]}
-            server = RunningServer(started["address"], keys)
+            shown = {made["info"]["scope"]: made["key"] for made in started["keys"]}
+            server = RunningServer(started["address"], keys or shown, process)
             _wait_until(lambda: _is_ready(server.address), READY_S)
             yield server
         finally:
