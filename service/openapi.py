@@ -52,15 +52,20 @@ class ExactStructs(OpenAPISchemaPlugin):
     def to_openapi_schema(
         self, field_definition: FieldDefinition, schema_creator: SchemaCreator
     ) -> Schema:
-        """Let Litestar register the structs inside, then put in what msgspec says of the fields."""
+        """Let Litestar register the structs inside, then put in what msgspec says of fields."""
         schema = StructSchemaPlugin().to_openapi_schema(field_definition, schema_creator)
+        assert schema.properties is not None
         struct = field_definition.annotation
         _, components = msgspec.json.schema_components(
             [struct], ref_template="#/components/schemas/{name}"
         )
         exact = components[struct.__name__]
         schema.description = exact.get("description")
-        schema.properties = exact["properties"]
+        for name, described in exact["properties"].items():
+            # What refers to another struct stays Litestar's: it alone knows under which name that
+            # struct is registered when two have the same.
+            if "$ref" not in str(described):
+                schema.properties[name] = described
         return schema
 
 

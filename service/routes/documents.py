@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated, Any, TypeVar
+from urllib.parse import unquote_to_bytes
 
 import msgspec
 from litestar import Request, Response
@@ -70,6 +71,15 @@ def check_path_id(value: str, name: str) -> str:
     if "\ufffd" in value:
         raise IdError(f"{name} in the path is not valid UTF-8; percent-encode UTF-8 bytes")
     return check_id(value, name)
+
+
+def path_id_with_slashes(request: AnyRequest, prefix: str) -> str:
+    """Read an id out of the path as it was sent; in the decoded one slashes are merged."""
+    _, _, encoded = request.scope["raw_path"].partition(b"?")[0].partition(prefix.encode())
+    try:
+        return unquote_to_bytes(encoded).decode()
+    except UnicodeDecodeError as error:
+        raise IdError("the id in the path is not valid UTF-8; percent-encode UTF-8") from error
 
 
 def put_document(

@@ -17,6 +17,7 @@ from service.routes.documents import (
     PathId,
     list_documents,
     patch_document,
+    path_id_with_slashes,
     problems,
 )
 
@@ -58,11 +59,10 @@ class ItemController(Controller):
 
         The item need not be known yet. `{"available": null}` takes the catalogue's word again.
         """
-        # A path parameter begins with the slash that precedes it; an id may hold further ones.
         return patch_document(
             request,
             "item",
-            item_id.removeprefix("/"),
+            path_id_with_slashes(request, "/v1/items/"),
             data,
             ItemStatus,
             if_match=if_match,

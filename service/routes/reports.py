@@ -7,7 +7,7 @@ from litestar import get
 from service.access import needs
 from service.reports.gather import report_rollout
 from service.reports.report import Report
-from service.routes.documents import AnyRequest, check_path_id, problems
+from service.routes.documents import AnyRequest, PathId, check_path_id, problems
 from service.services import services_of
 
 
@@ -20,7 +20,7 @@ from service.services import services_of
     responses=problems(404, 503),
     sync_to_thread=True,
 )
-def read_report(request: AnyRequest, rollout_key: str) -> Report:
+def read_report(request: AnyRequest, rollout_key: PathId) -> Report:
     """Report units, click-through, conversion and revenue by variant, per epoch and over all.
 
     Differences are against control, with 95 % intervals that hold for one look at a date fixed

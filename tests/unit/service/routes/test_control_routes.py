@@ -46,7 +46,7 @@ def test_rollout_share_moves_the_epoch(shop: Shop) -> None:
     assert (moved["share"], moved["epoch"]) == (0.25, 2)
 
 
-@pytest.mark.parametrize("item_id", ["p1", "AB/12", "ä b"])
+@pytest.mark.parametrize("item_id", ["p1", "AB/12", "ä b", "..%2f", "%2Fx"])
 def test_item_id_may_hold_anything(shop: Shop, item_id: str) -> None:
     """An id with slashes, spaces or percent signs is one id when it is percent-encoded."""
     path = f"/v1/items/{quote(item_id, safe='')}"

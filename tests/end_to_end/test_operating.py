@@ -1,0 +1,190 @@
+"""Operating a real server: starting, stopping, dying, keys and metrics over several workers."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import quote, urlsplit
+
+import httpx
+import pytest
+
+from tests.end_to_end.running_server import RunningServer, assert_live_everywhere, run_server
+
+ENDCAP = [sys.executable, "-c", "import endcap; endcap.main()"]
+STOP_S = 30
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """Run two workers without a model."""
+    with run_server(tmp_path_factory.mktemp("home"), "--workers", "2") as server:
+        yield server
+
+
+@contextmanager
+def started(home: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str], str, str]]:
+    """Start a server and give its process, address and admin key; kill it if it is left running."""
+    process = subprocess.Popen(
+        [*ENDCAP, "serve", "--json", "--home", str(home), "--port", "0", *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert process.stdout is not None
+    try:
+        announced = json.loads(process.stdout.readline())
+        yield process, announced["address"], announced["keys"][0]["key"]
+    finally:
+        process.kill()
+        process.wait(STOP_S)
+        process.stdout.close()
+
+
+def send(address: str, text: str) -> socket.socket:
+    """Open a connection and send a part of a request on it."""
+    target = urlsplit(address)
+    assert target.hostname is not None
+    connection = socket.create_connection((target.hostname, target.port or 0), timeout=STOP_S)
+    connection.sendall(text.encode())
+    return connection
+
+
+def test_revoked_key_is_refused_in_every_worker(server: RunningServer) -> None:
+    """Within a second a key that is made opens, and one that is revoked no longer does."""
+    made = server.call(
+        "POST", "/v1/keys", {"scope": "merchandiser", "name": "Ann"}, scope="admin"
+    ).json()
+    server.keys["ann"] = made["key"]
+    assert_live_everywhere(
+        lambda: server.call("GET", "/v1/banners", scope="ann").status_code == 200
+    )
+    server.call("DELETE", f"/v1/keys/{made['info']['id']}", scope="admin")
+    assert_live_everywhere(
+        lambda: server.call("GET", "/v1/banners", scope="ann").status_code == 401
+    )
+
+
+def test_metrics_are_those_of_all_workers(server: RunningServer) -> None:
+    """Thirty requests over both workers are thirty, whichever worker is asked."""
+    for _ in range(30):
+        server.call("GET", "/v1/rollouts", scope="admin")
+    wanted = 'endcap_request_seconds_count{method="GET",route="/v1/rollouts",status="200"} 30.0'
+    for _ in range(10):
+        assert wanted in server.call("GET", "/metrics", scope="admin").text
+
+
+@pytest.mark.parametrize(
+    "item_id", ["AB/12", "a//b", "..%2f", "%2Fx", "ä?#&", "/lead", "dot/../dot"]
+)
+def test_item_id_survives_its_path(server: RunningServer, item_id: str) -> None:
+    """A percent-encoded id is the id, whatever it holds."""
+    path = f"/v1/items/{quote(item_id, safe='')}"
+    changed = server.call("PATCH", path, {"hidden": True}, scope="admin")
+    assert changed.status_code == 200, changed.text
+    assert changed.json()["item_id"] == item_id
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_sigterm_finishes_what_is_in_flight(tmp_path: Path, workers: str) -> None:
+    """A request whose body is still on its way is answered, then the process exits with 0."""
+    with started(tmp_path, "--workers", workers) as (process, address, key):
+        body = '{"kind":"items"}'
+        connection = send(
+            address,
+            f"PUT /v1/placements/home HTTP/1.1\r\nHost: x\r\nX-API-Key: {key}\r\n"
+            f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n{body[:5]}",
+        )
+        # A second connection that is answered shows that the first has been taken up.
+        assert httpx.get(address + "/health/ready", timeout=STOP_S).status_code == 200
+        time.sleep(0.3)
+        process.send_signal(signal.SIGTERM)
+        time.sleep(0.7)
+        connection.sendall(body[5:].encode())
+        with connection:
+            assert connection.recv(4096).startswith(b"HTTP/1.1 201")
+        assert process.wait(STOP_S) == 0
+
+
+def test_port_in_use_is_a_clear_error(tmp_path: Path) -> None:
+    """The second server on a port says what to do and exits with 2."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        refused = subprocess.run(
+            [*ENDCAP, "serve", "--home", str(tmp_path), "--port", port],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert refused.returncode == 2
+    assert f"cannot listen on 127.0.0.1:{port}" in refused.stderr
+    assert "choose another --port" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["serve", "--port", "70000"], "--port is '70000': Expected `int` <= 65535"),
+        (["serve", "--workers", "x"], "--workers is 'x'"),
+        (["keys", "revoke", "key_x"], "key 'key_x' does not exist"),
+    ],
+)
+def test_bad_option_is_a_clear_error(tmp_path: Path, options: list[str], said: str) -> None:
+    """A wrong value is named with its rule, in one line, with exit code 2."""
+    refused = subprocess.run(
+        [*ENDCAP, *options, "--home", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert said in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def test_workers_do_not_outlive_their_supervisor(tmp_path: Path) -> None:
+    """When the supervisor is killed its workers stop, and the port is free again."""
+    with started(tmp_path, "--workers", "2") as (process, address, _):
+        assert httpx.get(address + "/health/ready", timeout=STOP_S).status_code == 200
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait(STOP_S)
+        end = time.monotonic() + STOP_S
+        target = urlsplit(address)
+        while True:
+            try:
+                socket.create_connection((target.hostname, target.port), timeout=1).close()
+            except OSError:
+                break
+            assert time.monotonic() < end, "a worker still listens"
+            time.sleep(0.1)
+
+
+def test_keys_command_makes_lists_and_revokes(tmp_path: Path) -> None:
+    """`--json` prints one object; a listed key is without its secret."""
+
+    def keys(*options: str) -> dict[str, object]:
+        ran = subprocess.run(
+            [*ENDCAP, "keys", *options, "--home", str(tmp_path), "--json"],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        )
+        printed: dict[str, object] = json.loads(ran.stdout)
+        return printed
+
+    made = keys("create", "--scope", "trainer", "--name", "nightly")
+    assert str(made["key"]).startswith("endcap_trainer_")
+    info = made["info"]
+    assert isinstance(info, dict)
+    assert keys("list") == {"keys": [info]}
+    assert keys("revoke", info["id"])["revoked_at_ms"]
