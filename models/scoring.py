@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.manifest import Blend
+from models.ragged import Neighbours
 from models.snapshot import Snapshot
 
 MS_PER_DAY = 86_400_000.0
@@ -46,41 +47,38 @@ def history_weights(history: History, now_ms: int, blend: Blend) -> NDArray[np.f
 
 
 def score_history(
-    snapshot: Snapshot, history: History, now_ms: int, *, n_popular: int = 100
+    snapshot: Snapshot, history: History, now_ms: int, *, k: int, n_popular: int = 100
 ) -> ScoredItems:
-    """Score whatever the history's neighbours and the popularity prior bring up.
+    """Score what the history's neighbours and the popularity prior bring up; return the best `k`.
 
     Items of the history itself are candidates too if a neighbour speaks for them; the caller
     filters. An empty history, or one whose weights are all zero, gives no candidates.
     """
-    blend = snapshot.manifest.blend
-    newest, weights = _newest_shares(history, now_ms, blend)
+    newest, weights = _newest_shares(history, now_ms, snapshot.manifest.blend)
     if not len(weights):
         empty = np.empty(0, dtype=np.int32)
         return ScoredItems(empty, np.empty(0, dtype=np.float32), empty)
-
-    lists = [snapshot.graph[int(row)] for row in newest.rows]
-    lengths = [len(rows) for rows, _ in lists]
-    spoken = np.concatenate([rows for rows, _ in lists])
-    parts = np.concatenate([w * values for w, (_, values) in zip(weights, lists, strict=True)])
-    speakers = np.repeat(newest.rows, lengths)
-
+    spoken, parts, speakers = _spoken(snapshot.graph, newest.rows, weights)
     prior = snapshot.priors.get("popular")
-    popular = np.empty(0, dtype=np.int32) if prior is None else prior[0][:n_popular]
-    rows = np.unique(np.concatenate([spoken, popular])).astype(np.int32)
-    slot = np.searchsorted(rows, spoken)
-    scores = np.bincount(slot, weights=parts, minlength=len(rows)).astype(np.float32)
-    because = np.full(len(rows), -1, dtype=np.int32)
-    rising = np.argsort(parts, kind="stable")
-    because[slot[rising]] = speakers[rising]
+    is_candidate = np.zeros(len(snapshot.items.ids), dtype=np.bool_)
+    is_candidate[spoken] = True
+    if prior is not None:
+        is_candidate[prior[0][:n_popular]] = True
+    rows = np.flatnonzero(is_candidate).astype(np.int32)
+    slot_of = np.empty(len(is_candidate), dtype=np.int32)  # filled where it is read
+    slot_of[rows] = np.arange(len(rows), dtype=np.int32)
 
-    items = snapshot.items
-    if blend.factor_weight and items.factors.shape[1]:
-        user_factor = weights @ items.factors[newest.rows]
-        scores += np.float32(blend.factor_weight) * (items.factors[rows] @ user_factor)
-    scores += np.float32(blend.popularity_weight) * items.popularity[rows]
-    order = np.lexsort((rows, -scores))
-    return ScoredItems(rows[order], scores[order], because[order])
+    slots = slot_of[spoken]
+    scores = np.bincount(slots, weights=parts, minlength=len(rows)).astype(np.float32)
+    scores += _factor_part(snapshot, newest, weights, rows)
+    scores += (
+        np.float32(snapshot.manifest.blend.popularity_weight) * snapshot.items.popularity[rows]
+    )
+    best = _best(scores, rows, k)
+    place_of = np.full(len(rows), -1, dtype=np.int32)
+    place_of[best] = np.arange(len(best), dtype=np.int32)
+    because = _loudest(place_of[slots], parts, speakers, len(best))
+    return ScoredItems(rows[best], scores[best], because)
 
 
 def score_parts(
@@ -97,9 +95,7 @@ def score_parts(
         for weight, speaker in zip(weights, newest.rows, strict=True):
             neighbours, values = snapshot.graph[int(speaker)]
             graph += weight * ((rows[:, None] == neighbours[None, :]) @ values)
-        if items.factors.shape[1]:
-            user_factor = weights @ items.factors[newest.rows]
-            factors += np.float32(blend.factor_weight) * (items.factors[rows] @ user_factor)
+        factors += _factor_part(snapshot, newest, weights, rows)
         popularity += np.float32(blend.popularity_weight) * items.popularity[rows]
     return graph, factors, popularity
 
@@ -116,3 +112,56 @@ def _newest_shares(
     weights = history_weights(newest, now_ms, blend)
     total = np.float32(weights.sum())
     return newest, weights / total if total > 0 else weights[:0]
+
+
+def _spoken(
+    graph: Neighbours, rows: NDArray[np.int32], weights: NDArray[np.float32]
+) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.int32]]:
+    """Lay the weighted neighbour lists of `rows` end to end: item, part of its score, speaker."""
+    begins = graph.offsets[rows]
+    lengths = graph.offsets[rows + 1] - begins
+    ends = np.cumsum(lengths)
+    places = np.arange(ends[-1]) + np.repeat(begins - (ends - lengths), lengths)
+    parts = graph.weights[places] * np.repeat(weights, lengths)
+    return graph.rows[places], parts, np.repeat(rows, lengths)
+
+
+def _factor_part(
+    snapshot: Snapshot, newest: History, weights: NDArray[np.float32], rows: NDArray[np.int32]
+) -> NDArray[np.float32]:
+    """Return ``a · x_u · y_i`` of some items, shape (n,)."""
+    factors = snapshot.items.factors
+    user_factor = np.float32(snapshot.manifest.blend.factor_weight) * (
+        weights @ factors[newest.rows]
+    )
+    if 2 * len(rows) > len(factors):  # gathering most rows costs more than multiplying all
+        everyone: NDArray[np.float32] = factors @ user_factor
+        return everyone[rows]
+    part: NDArray[np.float32] = factors[rows] @ user_factor
+    return part
+
+
+def _best(scores: NDArray[np.float32], rows: NDArray[np.int32], k: int) -> NDArray[np.intp]:
+    """Return the places of the `k` highest scores, falling; equals by row, at the border too."""
+    places = np.arange(len(scores))
+    if k < len(scores):
+        border = np.partition(scores, len(scores) - k)[len(scores) - k]
+        places = np.flatnonzero(scores >= border)
+    return places[np.lexsort((rows[places], -scores[places]))][:k]
+
+
+def _loudest(
+    places: NDArray[np.int32], parts: NDArray[np.float32], speakers: NDArray[np.int32], n: int
+) -> NDArray[np.int32]:
+    """Return who gave the largest part to each of `n` places, -1 for none.
+
+    Where `places` is below 0 nobody asks.
+    """
+    is_asked = (places >= 0) & (parts > 0)
+    places, parts, speakers = places[is_asked], parts[is_asked], speakers[is_asked]
+    largest = np.zeros(n, dtype=np.float32)
+    np.maximum.at(largest, places, parts)
+    loudest = parts == largest[places]
+    because = np.full(n, -1, dtype=np.int32)
+    because[places[loudest]] = speakers[loudest]
+    return because

@@ -60,12 +60,10 @@ class Profile:
     def scored(self) -> ScoredItems:
         """The best candidates, or none where only popularity speaks."""
         now_ms = int(self.history.at_ms.max()) if len(self.history.at_ms) else 0
-        scored = score_history(self.stock.snapshot, self.history, now_ms)
-        kept = MAX_SCORED if _is_personal(self.stock.snapshot, self.history, scored) else 0
-        # copies, so that the rest of the arrays is freed
-        return ScoredItems(
-            scored.rows[:kept].copy(), scored.scores[:kept].copy(), scored.because[:kept].copy()
-        )
+        scored = score_history(self.stock.snapshot, self.history, now_ms, k=MAX_SCORED)
+        if _is_personal(self.stock.snapshot, self.history, scored):
+            return scored
+        return ScoredItems(scored.rows[:0], scored.scores[:0], scored.because[:0])
 
     def is_ready(self, shelf: Shelf) -> bool:
         """Whether the candidates are worked out, so that asking for them costs next to nothing."""
@@ -89,8 +87,9 @@ class Profile:
     def banners(self, shelf: Shelf) -> list[tuple[float, int]]:
         """Return affinity times weight and number of each banner that fits, by falling affinity."""
         if self._banners_of is not shelf:
-            rows = self.history.rows if self.speaks else self.history.rows[:0]
-            self._banners = shelf.banners.rank(rows.tolist(), self.weights.tolist())
+            newest = slice(-self.stock.snapshot.manifest.blend.max_recent, None)
+            rows = self.history.rows[newest] if self.speaks else self.history.rows[:0]
+            self._banners = shelf.banners.rank(rows.tolist(), self.weights[newest].tolist())
             self._banners_of = shelf
         return self._banners
 

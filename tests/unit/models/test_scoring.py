@@ -1,0 +1,135 @@
+"""The score of items for a history, against the sum written out."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from models.scoring import History, ScoredItems, score_history, score_parts
+from models.snapshot import Snapshot
+from tests.unit.models.small_snapshot import make_snapshot, neighbours
+
+DAY_MS = 86_400_000
+ALL = 1_000
+
+
+def history(*events: tuple[int, int, float]) -> History:
+    """Make a history of (row, kind, age in days), seen from day 10."""
+    return History(
+        np.array([row for row, _, _ in events], dtype=np.int32),
+        np.array([kind for _, kind, _ in events], dtype=np.int8),
+        np.array([(10 - age) * DAY_MS for *_, age in events], dtype=np.int64),
+    )
+
+
+def score(snapshot: Snapshot, of: History, k: int = ALL) -> ScoredItems:
+    """Score on day 10."""
+    return score_history(snapshot, of, 10 * DAY_MS, k=k)
+
+
+def test_score_is_the_sum_of_its_parts() -> None:
+    """One view of the mug: graph, 0.5 times the product of factors, 0.1 times popularity."""
+    scored = score(make_snapshot(), history((0, 0, 0)))
+    # the mug's factor is (1, 0); the prior brings the mug itself and köpek up
+    expected = {0: 0.5 * 1 + 0.1 * 1, 1: 0.8 + 0 + 0.1 * 0.5, 2: 0.2 + 0.5 * 1 + 0}
+    assert scored.rows.tolist() == [1, 2, 0]
+    assert scored.scores == pytest.approx([expected[1], expected[2], expected[0]])
+    assert scored.because.tolist() == [0, 0, -1]
+
+
+def test_weights_follow_kind_and_age() -> None:
+    """A purchase (5) one half-life ago against a view (1) today: 2.5 to 1."""
+    snapshot = make_snapshot()
+    scored = score(snapshot, history((0, 3, 1), (1, 0, 0)))
+    graph, _, _ = score_parts(
+        snapshot, history((0, 3, 1), (1, 0, 0)), 10 * DAY_MS, np.array([0, 1, 2], dtype=np.int32)
+    )
+    assert graph == pytest.approx([0.4 / 3.5, 0.8 * 2.5 / 3.5, 0.2 * 2.5 / 3.5])
+    assert set(scored.rows.tolist()) == {0, 1, 2}
+
+
+@pytest.mark.parametrize("events", [[], [(0, 4, 0)]])
+def test_nothing_liked_gives_no_candidates(events: list[tuple[int, int, float]]) -> None:
+    """No history, or refunds alone."""
+    assert len(score(make_snapshot(), history(*events)).rows) == 0
+
+
+def test_best_k_are_the_first_of_all() -> None:
+    """Whatever k, equals at the border are cut by row."""
+    rng = np.random.default_rng(7)
+    snapshot, of = _random_shop(rng)
+    everything = score(snapshot, of)
+    for k in (1, 2, 7, 20, len(everything.rows), ALL):
+        cut = score(snapshot, of, k)
+        assert cut.rows.tolist() == everything.rows[:k].tolist()
+        assert cut.because.tolist() == everything.because[:k].tolist()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_scores_are_those_of_the_plain_sum(seed: int) -> None:
+    """The fast way and one loop over everything agree, and so do the parts."""
+    snapshot, of = _random_shop(np.random.default_rng(seed))
+    scored = score(snapshot, of)
+    for row, value, speaker in zip(scored.rows, scored.scores, scored.because, strict=True):
+        parts = _plain_parts(snapshot, of, int(row))
+        assert value == pytest.approx(sum(parts.values()) + _rest(snapshot, of, int(row)), abs=1e-5)
+        if parts:
+            assert parts[int(speaker)] == pytest.approx(max(parts.values()), abs=1e-6)
+        else:
+            assert speaker == -1
+    graph, factors, popularity = score_parts(snapshot, of, 10 * DAY_MS, scored.rows)
+    assert graph + factors + popularity == pytest.approx(scored.scores, abs=1e-5)
+
+
+def _random_shop(rng: np.random.Generator) -> tuple[Snapshot, History]:
+    """Make 40 items with coarse weights, so that scores tie, and a history of six of them."""
+    small, n_items = make_snapshot(), 40
+    graph = neighbours(
+        [
+            {int(row): float(rng.integers(1, 4)) / 4 for row in rng.choice(n_items, 8, False)}
+            for _ in range(n_items)
+        ]
+    )
+    items = replace(
+        small.items,
+        ids=type(small.items.ids).from_ids(f"i{row}" for row in range(n_items)),
+        factors=rng.integers(0, 2, (n_items, 2)).astype(np.float32),
+        popularity=(rng.integers(0, 3, n_items) / 2).astype(np.float32),
+    )
+    rows: NDArray[np.int64] = rng.choice(n_items, 6, replace=False)
+    events = [(int(row), int(rng.integers(0, 4)), float(rng.integers(0, 3))) for row in rows]
+    return replace(small, graph=graph, items=items), history(*events)
+
+
+def _plain_parts(snapshot: Snapshot, of: History, row: int) -> dict[int, float]:
+    """Return what each of the newest two items gives to `row` through the graph."""
+    parts = {}
+    for speaker, weight in _plain_weights(snapshot, of).items():
+        rows, values = snapshot.graph[speaker]
+        if row in rows:
+            parts[speaker] = weight * float(values[rows == row][0])
+    return parts
+
+
+def _rest(snapshot: Snapshot, of: History, row: int) -> float:
+    factors, blend = snapshot.items.factors, snapshot.manifest.blend
+    user = sum(
+        weight * factors[speaker] for speaker, weight in _plain_weights(snapshot, of).items()
+    )
+    return float(
+        blend.factor_weight * (factors[row] @ user)
+        + blend.popularity_weight * snapshot.items.popularity[row]
+    )
+
+
+def _plain_weights(snapshot: Snapshot, of: History) -> dict[int, float]:
+    blend = snapshot.manifest.blend
+    newest = list(zip(of.rows, of.kinds, of.at_ms, strict=True))[-blend.max_recent :]
+    weights = {
+        int(row): blend.event_weights[kind]
+        * 2.0 ** (-(10 * DAY_MS - at_ms) / DAY_MS / blend.half_life_days)
+        for row, kind, at_ms in newest
+    }
+    total = sum(weights.values())
+    return {row: weight / total for row, weight in weights.items()}
