@@ -24,6 +24,7 @@ class ServedRollout(msgspec.Struct, frozen=True):
     key: str
     variant: str
     reason: str
+    epoch: int
 
 
 class Served(msgspec.Struct, frozen=True):
@@ -60,16 +61,12 @@ class Page(msgspec.Struct, frozen=True):
         return next((slate for slate in self.placements if slate.id == placement_id), None)
 
 
-class Verdict(msgspec.Struct, frozen=True):
-    """What became of one event."""
-
-    status: Literal["accepted", "duplicate", "rejected"]
-
-
 class Verdicts(msgspec.Struct, frozen=True):
-    """The answer to a batch of events."""
+    """The answer to a batch of events: how many became what."""
 
-    events: tuple[Verdict, ...]
+    accepted: int
+    duplicate: int
+    rejected: int
 
 
 _PAGE = msgspec.json.Decoder(Page)
@@ -78,15 +75,19 @@ _FAILED = "no answer"
 
 
 class Storefront:
-    """What shoppers call, under a publishable key. A failed call is counted, never repeated."""
+    """What shoppers call, under a publishable key. A failed call is counted, never repeated.
+
+    There is a client for every visit that may go on at one time: a client of httpx looks through
+    all its connections for each call, so one that holds many spends its time on that.
+    """
 
     def __init__(
         self,
-        client: httpx.AsyncClient,
+        clients: list[httpx.AsyncClient],
         counters: Counters,
         timer: Callable[[], float] = time.perf_counter,
     ) -> None:
-        self._client = client
+        self._idle = clients
         self._counters = counters
         self._timer = timer
 
@@ -103,17 +104,20 @@ class Storefront:
         """Report what happened on a page in one batch."""
         answer = await self._post("/v1/events", msgspec.json.encode(events), "events")
         if answer is not None:
-            self._counters.verdicts.update(v.status for v in _VERDICTS.decode(answer).events)
+            self._counters.verdicts.update(msgspec.structs.asdict(_VERDICTS.decode(answer)))
 
     async def _post(self, path: str, body: bytes, name: str) -> bytes | None:
+        client = self._idle.pop()
         begin = self._timer()
         try:
-            response = await self._client.post(
+            response = await client.post(
                 path, content=body, headers={"content-type": "application/json"}
             )
         except httpx.HTTPError as error:
             self._counters.count_error(name, f"{_FAILED}: {type(error).__name__}")
             return None
+        finally:
+            self._idle.append(client)
         self._counters.count_call(name, (self._timer() - begin) * 1000.0)
         if response.is_error:
             self._counters.count_error(name, str(response.status_code), response.text[:300])

@@ -60,6 +60,7 @@ class Visit:
     intent_leaf: int
     is_anonymous: bool
     rng: np.random.Generator
+    has_consent: bool = True
     n_events: int = 0
 
     def next_event_id(self) -> str:
@@ -116,7 +117,8 @@ def _look(shop: Browsing, visit: Visit, page: Page) -> tuple[list[Body], int | N
         chances = _click_chances(shop, visit, slate)
         clicks = visit.rng.random(len(chances)) < chances
         if slate.rollout is not None and slate.rollout.reason == "SPLIT":
-            shop.counters.arms[slate.rollout.variant].add(chances, clicks)
+            arm = shop.counters.truth.arm(slate.rollout.epoch, slate.rollout.variant)
+            arm.add(chances, clicks)
         named = "item_id" if slate.kind == "items" else "banner_id"
         for place in np.flatnonzero(clicks):
             shown_id = slate.items[place].id
@@ -196,5 +198,5 @@ def _who(shop: Browsing, visit: Visit) -> Body:
         **signed_in,
         "anonymous_id": shoppers.anonymous_ids[row],
         "session_id": visit.id,
-        "consent": True,
+        "consent": visit.has_consent,
     }

@@ -112,7 +112,7 @@ def make_shop(config: WorldConfig) -> Shop:
         price=np.maximum(1.0, np.round(medians * np.exp(_PRICE_SPREAD * level)) - 0.05),
         price_level=(level / np.hypot(1.0, _BRAND_LEVEL_WEIGHT)).astype(np.float32),
         quality=quality.astype(np.float32),
-        reach=np.exp(0.6 * quality + rng.normal(scale=0.8, size=n)),
+        reach=np.exp(rng.normal(scale=0.6, size=n)),
         created_at_ms=_arrivals(config, n_leaves, rng),
         available=rng.random(n) >= config.unavailable_share,
         leaves=[leaf.path for leaf in LEAVES[:n_leaves]],

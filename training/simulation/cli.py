@@ -17,8 +17,10 @@ from training.simulation.demo import run_demo
 from training.simulation.display import tell
 from training.simulation.preparing import DemoPlan
 from training.simulation.result import DemoResult
+from training.simulation.traffic import Pace
 
 _ROWS_PER_SHOPPER = 40
+_CALLS_FAILED = 1
 _STOPPED_EARLY = 130
 
 
@@ -94,7 +96,7 @@ def demo(
         port=port,
         n_workers=workers,
         share=share,
-        visits_per_s=rate,
+        pace=Pace(visits_per_s=rate),
         seconds=seconds,
     )
     console = Console(stderr=as_json, highlight=False)
@@ -107,6 +109,8 @@ def demo(
         click.echo(_encode(result))
     else:
         console.print(tell(result))
+    if result.errors.n:
+        sys.exit(_CALLS_FAILED)
 
 
 def _encode(result: DemoResult) -> str:

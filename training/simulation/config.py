@@ -33,6 +33,8 @@ class WorldConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """Shoppers who have never been seen before the live visits begin."""
     anonymous_share: Share = 0.20
     """Live visits of somebody who does not sign in."""
+    unwilling_share: Share = 0.03
+    """Live visits without consent: nothing personal may be used or kept."""
     dirty_share: Share = 0.003
     """Broken rows in the history, as a share of the clean ones."""
     position_bias: Annotated[float, msgspec.Meta(ge=0.0)] = 0.7
@@ -41,7 +43,7 @@ class WorldConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """Utility of a middling item for a middling shopper; its ``sigmoid`` is a click probability."""
     taste_scale: Annotated[float, msgspec.Meta(ge=0.0)] = 1.0
     """How far tastes move utility; with 0 all want the same and no list is personal."""
-    quality_scale: Annotated[float, msgspec.Meta(ge=0.0)] = 0.7
+    quality_scale: Annotated[float, msgspec.Meta(ge=0.0)] = 0.5
     """Standard deviation of what everybody agrees on."""
 
     def rng(self, stream: str) -> np.random.Generator:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict, deque
+from collections import Counter, deque
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from training.simulation.truth import ArmTruth
+from training.simulation.truth import Truth
 
 _KEPT_CALLS = 50_000
 _KEPT_FAULTS = 5
@@ -31,8 +31,7 @@ class Counters:
     n_visits: int = 0
     n_purchases: int = 0
     revenue: float = 0.0
-    arms: defaultdict[str, ArmTruth] = field(default_factory=lambda: defaultdict(ArmTruth))
-    """Truth by variant."""
+    truth: Truth = field(default_factory=Truth)
     took_ms: dict[str, deque[float]] = field(default_factory=dict)
     """Newest times by kind of call, as the shopper waited."""
 

@@ -30,13 +30,15 @@ from training.simulation.processes import DemoError, run_endcap
 from training.simulation.result import DemoResult, Retrained
 from training.simulation.retraining import retrain
 from training.simulation.shelves import ROLLOUT
-from training.simulation.traffic import Pace, send_visitors
+from training.simulation.traffic import send_visitors
+from training.simulation.truth import Truth
 
 RETRAIN_FROM_S = 20.0
 """A run that ends earlier does not train again."""
 RETRAIN_AFTER_S = 30.0
 """When an endless run trains again; one that ends, after a third of its time."""
 SETTLE_WITHIN_S = 10.0
+TRUTH_FILE = "truth.json"
 _TICK_S = 0.5
 _PLAIN_EVERY_S = 5.0
 
@@ -59,8 +61,9 @@ async def run_demo(plan: DemoPlan, console: Console) -> DemoResult:
                 scene = _open_scene(plan, stage)
                 interrupts.is_live = True
                 retrained = await _go_live(plan, stage, scene, console, stop)
-                ledger = await _settle(stage, scene.ledger)
-                report = await run_endcap("report", ROLLOUT, "--home", str(plan.home))
+                with console.status("the last visits have ended; reading the report …"):
+                    ledger = await _settle(stage, scene.ledger)
+                    report = await run_endcap("report", ROLLOUT, "--home", str(plan.home))
             status = await stage.server.stop()
     except ExceptionGroup as group:
         raise _first_refusal(group) from group
@@ -110,7 +113,7 @@ def _interrupts(stop: asyncio.Event) -> Iterator[_Interrupts]:
 def _open_scene(plan: DemoPlan, stage: Stage) -> Scene:
     config, url = stage.world.config, stage.server.url
     return Scene(
-        counters=Counters(),
+        counters=Counters(truth=Truth.read(plan.home / TRUTH_FILE)),
         headline=(
             f"{config.n_items:,} items · {config.n_shoppers:,} shoppers · "
             f"{plan.share:.0%} of them get their own home page"
@@ -135,13 +138,17 @@ async def _go_live(
         counters,
         {banner.id: banner.leaf_rows for banner in stage.banners},
     )
-    pace = Pace(plan.visits_per_s)
     run_id = f"v{secrets.token_hex(4)}"
-    async with asyncio.TaskGroup() as group:
-        group.create_task(send_visitors(shop, pace, stop, run_id=run_id, clock=time.monotonic))
-        again = group.create_task(_train_again(plan, stage, scene))
-        await _watch(stage, scene, console, stop, again)
-        again.cancel()
+    try:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(
+                send_visitors(shop, plan.pace, stop, run_id=run_id, clock=time.monotonic)
+            )
+            again = group.create_task(_train_again(plan, stage, scene))
+            await _watch(stage, scene, console, stop, again)
+            again.cancel()
+    finally:
+        counters.truth.write(plan.home / TRUTH_FILE)
     return None if again.cancelled() else again.result()
 
 

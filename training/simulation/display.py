@@ -105,7 +105,7 @@ def _tiers(counters: Counters) -> Text:
 
 
 def _arms(counters: Counters) -> Table:
-    arms = {name: counters.arms.get(name, ArmTruth()) for name in (CONTROL, TREATED)}
+    arms = {name: counters.truth.newest(name) for name in (CONTROL, TREATED)}
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
     table.add_column("home_recs", min_width=22, no_wrap=True)
     for name in ("slates", "clicked", "measured", "planted"):
@@ -127,7 +127,7 @@ def _arms(counters: Counters) -> Table:
 
 
 def _lift_line(counters: Counters) -> Text:
-    control, treated = (counters.arms.get(name, ArmTruth()) for name in (CONTROL, TREATED))
+    control, treated = counters.truth.newest(CONTROL), counters.truth.newest(TREATED)
     lift = measured_lift(
         (treated.clicked_slates, control.clicked_slates), (treated.n_slates, control.n_slates)
     )

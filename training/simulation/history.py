@@ -21,7 +21,7 @@ SHELF = 10
 _VIEWS_PER_VISIT = 3.0
 _ROWS_PER_VIEW = 1.6
 """Rows of all kinds that follow from one view, at least; what is too much at the old end is cut."""
-_INTENT_SHARE = 0.75
+_INTENT_SHARE = 0.85
 _CART_EASE = 1.2
 """What utility gains on the item's own page, where it decides about the basket."""
 _CHUNK = 250_000

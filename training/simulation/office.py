@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 
 import httpx
@@ -10,6 +11,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from training.simulation.api import Body
 from training.simulation.processes import DemoError
+
+ANSWERS_WITHIN_S = 30.0
+_POLL_S = 0.1
 
 
 class Ledger(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,6 +54,34 @@ class Office:
         except httpx.HTTPError:
             return None
         return None if response.is_error else parse_ledger(response.text)
+
+    async def wait_for_model(self, version: str) -> None:
+        """Wait until a model version answers.
+
+        Raises
+        ------
+        DemoError
+            If it does not within `ANSWERS_WITHIN_S`.
+        """
+        try:
+            async with asyncio.timeout(ANSWERS_WITHIN_S):
+                while not shows_model((await self.client.get("/metrics")).text, version):
+                    await asyncio.sleep(_POLL_S)
+        except TimeoutError as error:
+            raise DemoError(
+                f"model {version} is live, but the server does not answer with it after "
+                f"{ANSWERS_WITHIN_S:.0f} s; see serve.log"
+            ) from error
+
+
+def shows_model(metrics: str, version: str) -> bool:
+    """Tell from Prometheus' text format whether a model version answers."""
+    return any(
+        sample.labels.get("version") == version and sample.value == 1
+        for family in text_string_to_metric_families(metrics)
+        if family.name == "endcap_model_info"
+        for sample in family.samples
+    )
 
 
 def parse_ledger(metrics: str) -> Ledger:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import msgspec
+
+from models.manifest import Interval
 from training.simulation.counters import Counters
 from training.simulation.display import CONTROL, TREATED, Scene
 from training.simulation.office import Ledger
@@ -19,7 +22,7 @@ from training.simulation.result import (
     Waits,
     WorldSize,
 )
-from training.simulation.truth import measured_lift, relative_lift
+from training.simulation.truth import Truth, relative_lift
 
 
 def sum_up(
@@ -49,7 +52,7 @@ def sum_up(
         exposures=exposures,
         events=events,
         report=report,
-        lift=_compare_lift(counters, report),
+        lift=compare_lift(counters.truth, report),
         model=Model(version=version, metrics=stage.artifacts.manifest(version).metrics),
         latency_ms=_measure_waits(counters),
         retrain=retrained,
@@ -100,12 +103,35 @@ def _split_ledger(ledger: Ledger) -> tuple[Exposures, Events]:
     )
 
 
-def _compare_lift(counters: Counters, report: Report) -> Lift:
-    control, treated = counters.arms[CONTROL], counters.arms[TREATED]
-    measured = measured_lift(
-        (treated.clicked_slates, control.clicked_slates), (treated.n_slates, control.n_slates)
-    )
+class _Comparison(msgspec.Struct, frozen=True):
+    variant: str
+    metric: str
+    relative: Interval | None
+
+
+class _Epoch(msgspec.Struct, frozen=True):
+    epoch: int
+    comparisons: list[_Comparison]
+
+
+class _Reported(msgspec.Struct, frozen=True):
+    epochs: list[_Epoch]
+
+
+def compare_lift(truth: Truth, report: Report) -> Lift:
+    """Set the lift that the report measured in the newest epoch beside the planted one."""
+    control, treated = truth.newest(CONTROL), truth.newest(TREATED)
     planted = relative_lift(treated.click_through, control.click_through)
+    measured = next(
+        (
+            comparison.relative
+            for epoch in msgspec.convert(report, _Reported).epochs
+            for comparison in epoch.comparisons
+            if epoch.epoch == truth.newest_epoch
+            and (comparison.variant, comparison.metric) == (TREATED, "click_through")
+        ),
+        None,
+    )
     is_covered = None
     if measured is not None and planted is not None:
         is_covered = measured.low <= planted <= measured.high
@@ -114,6 +140,8 @@ def _compare_lift(counters: Counters, report: Report) -> Lift:
         planted=planted,
         is_covered=is_covered,
         click_through_planted={
-            name: arm.click_through for name, arm in counters.arms.items() if arm.n_slates
+            name: arm.click_through
+            for name, arm in ((CONTROL, control), (TREATED, treated))
+            if arm.n_slates
         },
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import time
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from training.simulation.files import WorldFacts, WorldFiles
 from training.simulation.office import Office
 from training.simulation.processes import (
     DemoError,
+    NewKey,
     Server,
     is_free,
     run_endcap,
@@ -27,6 +29,7 @@ from training.simulation.processes import (
 )
 from training.simulation.retraining import train
 from training.simulation.shelves import BannerPlan, documents, plan_banners
+from training.simulation.traffic import Pace
 from training.simulation.world import World
 
 _LINE_WIDTH = 90
@@ -41,7 +44,7 @@ class DemoPlan(msgspec.Struct, frozen=True, kw_only=True):
     n_workers: int = 1
     share: float = 0.5
     """Share of the units that the rollout treats."""
-    visits_per_s: float = 40.0
+    pace: Pace = Pace(visits_per_s=40.0)
     seconds: float | None = None
     """When to end; without it, at Ctrl-C."""
 
@@ -57,8 +60,8 @@ class Stage:
     banners: list[BannerPlan]
     server: Server
     admin_key: str
-    shoppers: httpx.AsyncClient
-    """Under a publishable key."""
+    shoppers: list[httpx.AsyncClient]
+    """Under a publishable key, one for every visit that may go on at one time."""
     office: Office
 
 
@@ -82,8 +85,12 @@ async def prepare(plan: DemoPlan, console: Console, cleanup: AsyncExitStack) -> 
             serving = group.create_task(_serve(plan, console, cleanup))
         server, admin_key, publishable_key = serving.result()
         artifacts = training.result()
-    shoppers = await cleanup.enter_async_context(_client(server, publishable_key))
-    office = await cleanup.enter_async_context(_client(server, admin_key))
+    tls = ssl.create_default_context()  # slow to make, so the clients share one
+    shoppers = [
+        await cleanup.enter_async_context(_client(server, publishable_key, tls))
+        for _ in range(plan.pace.n_at_once)
+    ]
+    office = await cleanup.enter_async_context(_client(server, admin_key, tls))
     stage = Stage(
         world=world,
         facts=facts,
@@ -97,6 +104,9 @@ async def prepare(plan: DemoPlan, console: Console, cleanup: AsyncExitStack) -> 
     )
     for path, document in documents(stage.banners, facts.best_sellers, plan.share):
         await stage.office.put(path, document)
+    version = artifacts.live_version()
+    assert version is not None  # _train has seen to it
+    await stage.office.wait_for_model(version)
     say(
         console,
         "shelves",
@@ -105,11 +115,11 @@ async def prepare(plan: DemoPlan, console: Console, cleanup: AsyncExitStack) -> 
     return stage
 
 
-def _client(server: Server, key: str) -> httpx.AsyncClient:
+def _client(server: Server, key: str, tls: ssl.SSLContext) -> httpx.AsyncClient:
     return httpx.AsyncClient(
         base_url=server.url,
         headers={"Authorization": f"Bearer {key}"},
-        limits=httpx.Limits(max_connections=64, max_keepalive_connections=64),
+        verify=tls,
         timeout=10.0,
     )
 
@@ -165,11 +175,13 @@ async def _serve(
     plan: DemoPlan, console: Console, cleanup: AsyncExitStack
 ) -> tuple[Server, str, str]:
     begin = time.monotonic()
-    admin_key = await _create_key(plan.home, "admin")
-    publishable_key = await _create_key(plan.home, "publishable")
     taken = not is_free(plan.port)
     server = await start_server(plan.home, 0 if taken else plan.port, plan.n_workers)
     cleanup.push_async_callback(server.stop)
+    admin_key, publishable_key = [
+        server.keys.get(scope) or await _create_key(plan.home, scope)
+        for scope in ("admin", "publishable")
+    ]
     where = f"{server.url}, {plan.n_workers} worker{'s' if plan.n_workers > 1 else ''}"
     note = f" [yellow](port {plan.port} is taken)[/]" if taken else ""
     say(console, "server", where + note, time.monotonic() - begin)
@@ -177,10 +189,6 @@ async def _serve(
 
 
 async def _create_key(home: Path, scope: str) -> str:
-    made = await run_endcap(
-        "keys", "create", "--scope", scope, "--name", f"demo {scope}", "--home", str(home)
-    )
-    key = made.get("key")
-    if not isinstance(key, str):
-        raise DemoError("'endcap keys create --json' printed no key")
-    return key
+    named = ("--scope", scope, "--name", f"demo {scope}")
+    made = await run_endcap("keys", "create", *named, "--home", str(home))
+    return msgspec.convert(made, NewKey).key

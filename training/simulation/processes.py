@@ -23,6 +23,8 @@ READY_WITHIN_S = 60.0
 STOP_WITHIN_S = 20.0
 _POLL_S = 0.1
 _LINE_LIMIT = 1 << 20
+# The trainer's linear algebra would take every core, and wait for those that the server has.
+_THREADS = {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 2) // 2))}
 
 
 class DemoError(EndcapError):
@@ -54,7 +56,7 @@ async def run_endcap(
         stderr=PIPE,
         limit=_LINE_LIMIT,
         start_new_session=True,
-        env={**os.environ, "PYTHONUNBUFFERED": "1", "NO_COLOR": "1"},
+        env={**_THREADS, **os.environ, "PYTHONUNBUFFERED": "1", "NO_COLOR": "1"},
     )
     assert process.stdout is not None
     assert process.stderr is not None
@@ -64,7 +66,8 @@ async def run_endcap(
     finally:
         await _end(process)
     if status != 0:
-        raise DemoError(f"'endcap {' '.join(arguments)}' failed: {said or f'status {status}'}")
+        why = said.removeprefix("endcap: ") or f"it ended with status {status}"
+        raise DemoError(f"'endcap {' '.join(arguments[:2])}' failed: {why}")
     try:
         answer: dict[str, Any] = msgspec.json.decode(output, type=dict[str, Any])
     except msgspec.DecodeError as error:
@@ -86,8 +89,20 @@ async def _follow(stream: asyncio.StreamReader, on_line: Callable[[str], None] |
     return last
 
 
+class _KeyInfo(msgspec.Struct, frozen=True):
+    scope: str
+
+
+class NewKey(msgspec.Struct, frozen=True):
+    """A key, as it is shown once."""
+
+    key: str
+    info: _KeyInfo
+
+
 class _Announced(msgspec.Struct, frozen=True):
     address: str
+    keys: list[NewKey]
 
 
 @dataclass(slots=True)
@@ -97,6 +112,8 @@ class Server:
     url: str
     log: Path
     process: Process
+    keys: dict[str, str]
+    """Keys by scope, which it made because there was none."""
 
     @property
     def is_running(self) -> bool:
@@ -129,7 +146,9 @@ async def start_server(home: Path, port: int, n_workers: int) -> Server:
         )
     try:
         async with asyncio.timeout(READY_WITHIN_S):
-            server = Server(await _read_address(process, log), log, process)
+            announced = await _read_announcement(process, log)
+            keys = {made.info.scope: made.key for made in announced.keys}
+            server = Server(announced.address, log, process, keys)
             await _ready(server)
     except TimeoutError as error:
         await _end(process)
@@ -140,14 +159,14 @@ async def start_server(home: Path, port: int, n_workers: int) -> Server:
     return server
 
 
-async def _read_address(process: Process, log: Path) -> str:
-    """Read where it listens from the one line it prints."""
+async def _read_announcement(process: Process, log: Path) -> _Announced:
+    """Read the one line it prints: where it listens, and the first keys."""
     assert process.stdout is not None
     line = await process.stdout.readline()
     if not line:
         await process.wait()
         raise DemoError(f"the server did not start: {_last_line(log)}; see {log}")
-    return msgspec.json.decode(line, type=_Announced).address
+    return msgspec.json.decode(line, type=_Announced)
 
 
 async def _ready(server: Server) -> None:

@@ -68,7 +68,7 @@ class Lift(msgspec.Struct, frozen=True, kw_only=True):
     """What the rollout brought, as measured and as it truly was."""
 
     measured: Interval | None
-    """Relative lift of click-through, treated over control, from the report's counts."""
+    """Relative lift of click-through in the newest epoch, treated over control, by the report."""
     planted: float | None
     """The same from the true click probabilities of the very slates that were served."""
     is_covered: bool | None

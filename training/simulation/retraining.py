@@ -46,7 +46,7 @@ async def retrain(
     watch = asyncio.create_task(_see_swap(artifacts, before, counters, clock))
     swapped_after_s = failure = None
     try:
-        await run_endcap("events", "export", "--home", str(home), "--out", str(log))
+        await run_endcap("events", "export", "--home", str(home), "--output", str(log))
         await train(home, files, lambda _: None, log)
         if artifacts.live_version() != before:
             with contextlib.suppress(TimeoutError):

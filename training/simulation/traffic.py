@@ -19,8 +19,8 @@ class Pace:
 
     visits_per_s: float
     """Visits that begin per second; 0 means as fast as the service answers."""
-    n_at_once: int = 24
-    """Visits that go on at one time, at most."""
+    n_at_once: int = 16
+    """Visits that go on at one time, at most; the storefront has a client for each."""
 
 
 async def send_visitors(
@@ -48,6 +48,7 @@ async def send_visitors(
                 shopper_row=row,
                 intent_leaf=int(intent),
                 is_anonymous=bool(arrivals.random() < config.anonymous_share),
+                has_consent=bool(arrivals.random() >= config.unwilling_share),
                 rng=np.random.default_rng([config.seed, 99, number]),
             )
             await browse(shop, visit)

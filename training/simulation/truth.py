@@ -7,8 +7,10 @@ the shoppers' coin tosses only.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -42,6 +44,35 @@ class ArmTruth:
     def click_through(self) -> float:
         """Expected share of slates with at least one click; NaN before the first slate."""
         return self.expected_clicked_slates / self.n_slates if self.n_slates else math.nan
+
+
+@dataclass(slots=True)
+class Truth:
+    """What each arm of the rollout is worth, per epoch; runs in one home add up."""
+
+    epochs: dict[int, dict[str, ArmTruth]] = field(default_factory=dict)
+
+    def arm(self, epoch: int, variant: str) -> ArmTruth:
+        """Find an arm, an empty one at first."""
+        return self.epochs.setdefault(epoch, {}).setdefault(variant, ArmTruth())
+
+    @property
+    def newest_epoch(self) -> int:
+        """The epoch of the newest setting of the rollout, 0 before the first slate."""
+        return max(self.epochs, default=0)
+
+    def newest(self, variant: str) -> ArmTruth:
+        """Find what an arm was worth in the newest epoch."""
+        return self.epochs.get(self.newest_epoch, {}).get(variant, ArmTruth())
+
+    @classmethod
+    def read(cls, path: Path) -> Truth:
+        """Go on from what earlier runs in this home wrote."""
+        return msgspec.json.decode(path.read_bytes(), type=cls) if path.exists() else cls()
+
+    def write(self, path: Path) -> None:
+        """Keep it for the next run in this home."""
+        path.write_bytes(msgspec.json.encode(self))
 
 
 def relative_lift(treated: float, control: float) -> float | None:

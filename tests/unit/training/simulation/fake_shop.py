@@ -35,8 +35,8 @@ class FakeService:
         body = msgspec.json.decode(request.content)
         if request.url.path == "/v1/events":
             self.events += body
-            verdicts = [{"event_id": event["event_id"], "status": "accepted"} for event in body]
-            return httpx.Response(202, json={"events": verdicts})
+            verdicts = {"accepted": len(body), "duplicate": 0, "rejected": 0}
+            return httpx.Response(202, json=verdicts)
         self.pages.append(body)
         slates = [self._slate(placement["id"], body) for placement in body["placements"]]
         return httpx.Response(200, json={"model_version": "abc", "placements": slates})
@@ -63,12 +63,11 @@ class FakeService:
 def open_shop(world: World, service: FakeService) -> Browsing:
     """Let shoppers into a shop that this service serves."""
     counters = Counters()
-    client = httpx.AsyncClient(
-        base_url="http://shop.test", transport=httpx.MockTransport(service.answer)
-    )
+    transport = httpx.MockTransport(service.answer)
+    clients = [httpx.AsyncClient(base_url="http://shop.test", transport=transport) for _ in "1234"]
     return Browsing.of(
         world,
-        Storefront(client, counters, timer=iter(range(1_000_000)).__next__),
+        Storefront(clients, counters, timer=iter(range(1_000_000)).__next__),
         counters,
         {banner.id: banner.leaf_rows for banner in plan_banners(world.shop)},
     )

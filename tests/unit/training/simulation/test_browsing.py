@@ -70,14 +70,15 @@ def test_visits_count_the_truth_of_the_rollout_per_arm(small_world: World) -> No
     service = FakeService(small_world)
     shop = open_shop(small_world, service)
     _visit(shop, 40)
-    arms = shop.counters.arms
-    assert arms["control"].n_slates == arms["personal"].n_slates == 20
+    truth = shop.counters.truth
+    assert truth.newest_epoch == 1
+    assert truth.newest("control").n_slates == truth.newest("personal").n_slates == 20
     # Shoppers 0, 2, ... have even row numbers and so odd ids: they are in the arm "personal".
     expected = sum(
         1 - np.prod(1 - small_world.click_probability(row, np.arange(12), 0))
         for row in range(0, 40, 2)
     )
-    assert arms["personal"].expected_clicked_slates == pytest.approx(expected)
+    assert truth.newest("personal").expected_clicked_slates == pytest.approx(expected)
 
 
 def test_visits_of_a_failing_service_are_counted_and_end(small_world: World) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from service.control.documents import Banner, Placement
 from service.rollouts.definition import Rollout
-from training.simulation.office import Ledger, Office, parse_ledger
+from training.simulation.office import Ledger, Office, parse_ledger, shows_model
 from training.simulation.processes import DemoError
 from training.simulation.shelves import documents, plan_banners
 from training.simulation.world import World
@@ -22,6 +22,8 @@ endcap_exposures_dropped_total 1.0
 endcap_events_total{verdict="accepted"} 1.2e+02
 endcap_events_total{verdict="duplicate"} 3.0
 endcap_placements_served_total{degraded="",tier="personal"} 7.0
+endcap_model_info{version="abc"} 1.0
+endcap_model_info{version="old"} 0.0
 """
 
 
@@ -35,6 +37,13 @@ def test_ledger_is_read_from_the_metrics() -> None:
         events_duplicate=3,
         events_rejected=0,
     )
+
+
+def test_model_that_answers_is_read_from_the_metrics() -> None:
+    """The version with a 1 answers; one with a 0, or one never seen, does not."""
+    assert shows_model(METRICS, "abc")
+    assert not shows_model(METRICS, "old")
+    assert not shows_model(METRICS, "new")
 
 
 def test_office_says_why_a_document_was_refused() -> None:

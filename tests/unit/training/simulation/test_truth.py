@@ -1,11 +1,13 @@
 """Lifts: worked out by hand, and right about their uncertainty."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from training.simulation.truth import ArmTruth, measured_lift, relative_lift
+from training.simulation.outcome import compare_lift
+from training.simulation.truth import ArmTruth, Truth, measured_lift, relative_lift
 
 
 def test_arm_truth_counts_a_slate_by_hand() -> None:
@@ -57,3 +59,42 @@ def test_measured_lift_covers_the_truth_as_often_as_it_says() -> None:
         assert lift is not None
         covered += lift.low <= 0.5 <= lift.high
     assert 0.93 < covered / 2_000 < 0.97
+
+
+def test_truth_goes_on_in_the_next_run(tmp_path: Path) -> None:
+    """What a run wrote is what the next one begins with, epoch by epoch."""
+    truth = Truth.read(tmp_path / "truth.json")
+    assert truth.newest_epoch == 0
+    truth.arm(2, "control").add(np.array([0.25]), np.array([True]))
+    truth.write(tmp_path / "truth.json")
+    again = Truth.read(tmp_path / "truth.json")
+    assert again == truth
+    assert again.newest("control").click_through == 0.25
+
+
+def test_lift_is_compared_within_the_newest_epoch() -> None:
+    """An older epoch, another metric and another variant say nothing about the newest setting."""
+    truth = Truth()
+    truth.arm(1, "personal").add(np.array([0.9]), np.array([True]))
+    truth.arm(2, "personal").add(np.array([0.3]), np.array([True]))
+    truth.arm(2, "control").add(np.array([0.2]), np.array([False]))
+
+    def comparison(metric: str, value: float) -> dict[str, object]:
+        relative = {"value": value, "low": value - 0.2, "high": value + 0.2}
+        return {"variant": "personal", "metric": metric, "relative": relative}
+
+    report = {
+        "epochs": [
+            {"epoch": 1, "comparisons": [comparison("click_through", 9.0)]},
+            {
+                "epoch": 2,
+                "comparisons": [comparison("conversion", 5.0), comparison("click_through", 0.4)],
+            },
+        ]
+    }
+    lift = compare_lift(truth, report)
+    assert lift.planted == pytest.approx(0.5)
+    assert lift.measured is not None
+    assert lift.measured.value == 0.4
+    assert lift.is_covered
+    assert lift.click_through_planted == pytest.approx({"control": 0.2, "personal": 0.3})
