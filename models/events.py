@@ -38,6 +38,9 @@ INTERACTION_KINDS = {kind.event: kind for kind in InteractionKind}
 ExternalId = Annotated[str, msgspec.Meta(min_length=1, max_length=256, pattern="^[^\\x00]*$")]
 """1 to 256 characters without NUL; `models.ids.check_id` holds the exact rule in bytes."""
 
+WireId = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
+"""An id of an event: intake checks bytes and NUL, for a pattern costs most of the decoding."""
+
 ShortText = Annotated[str, msgspec.Meta(max_length=64)]
 
 
@@ -52,30 +55,30 @@ class WireEvent(
 ):
     """What every event has. `timestamp` is ISO 8601 with an offset, or epoch ms; else arrival."""
 
-    event_id: ExternalId
+    event_id: WireId
     timestamp: datetime | int | None = None
-    user_id: ExternalId | None = None
-    anonymous_id: ExternalId | None = None
-    session_id: ExternalId | None = None
+    user_id: WireId | None = None
+    anonymous_id: WireId | None = None
+    session_id: WireId | None = None
     consent: bool = True
     country: ShortText | None = None
     channel: ShortText | None = None
     platform: ShortText | None = None
-    exposure_id: ExternalId | None = None
+    exposure_id: WireId | None = None
     schema_version: Literal[1] = SCHEMA_VERSION
 
 
 class View(WireEvent, frozen=True, kw_only=True, tag="view"):
     """A shopper looked at the page of an item."""
 
-    item_id: ExternalId
+    item_id: WireId
 
 
 class Click(WireEvent, frozen=True, kw_only=True, tag="click"):
     """A shopper chose an item or a banner; exactly one of the two is named."""
 
-    item_id: ExternalId | None = None
-    banner_id: ExternalId | None = None
+    item_id: WireId | None = None
+    banner_id: WireId | None = None
 
     def __post_init__(self) -> None:
         if (self.item_id is None) == (self.banner_id is None):
@@ -85,7 +88,7 @@ class Click(WireEvent, frozen=True, kw_only=True, tag="click"):
 class AddToCart(WireEvent, frozen=True, kw_only=True, tag="add_to_cart"):
     """A shopper put an item into the basket."""
 
-    item_id: ExternalId
+    item_id: WireId
     quantity: Quantity = 1.0
     price: Price | None = None
 
@@ -93,19 +96,19 @@ class AddToCart(WireEvent, frozen=True, kw_only=True, tag="add_to_cart"):
 class Purchase(WireEvent, frozen=True, kw_only=True, tag="purchase"):
     """A line of a paid order; `price` is per unit, in the shop's one currency."""
 
-    item_id: ExternalId
+    item_id: WireId
     quantity: Quantity = 1.0
     price: Price | None = None
-    order_id: ExternalId | None = None
+    order_id: WireId | None = None
 
 
 class Refund(WireEvent, frozen=True, kw_only=True, tag="refund"):
     """A line of an order taken back; `quantity` is positive."""
 
-    item_id: ExternalId
+    item_id: WireId
     quantity: Quantity = 1.0
     price: Price | None = None
-    order_id: ExternalId | None = None
+    order_id: WireId | None = None
 
 
 class ExposureEvent(WireEvent, frozen=True, kw_only=True, tag="exposure"):

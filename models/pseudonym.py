@@ -32,7 +32,7 @@ _PERSON: dict[IdKind, bytes] = {
 class Pseudonymiser:
     """Derives pseudonyms under one key."""
 
-    __slots__ = ("_key",)
+    __slots__ = ("_keyed",)
 
     def __init__(self, key: bytes) -> None:
         if not 16 <= len(key) <= 64:
@@ -40,13 +40,17 @@ class Pseudonymiser:
                 f"the pseudonym key has {len(key)} bytes; it needs 16 to 64; "
                 f"set {KEY_VARIABLE} to 32 to 128 hexadecimal digits"
             )
-        self._key = key
+        # Keyed once; a copy of one costs less than keying it again for each id.
+        self._keyed = {
+            kind: blake2b(digest_size=_DIGEST_BYTES, key=key, person=person)
+            for kind, person in _PERSON.items()
+        }
 
     def pseudonym(self, kind: IdKind, external_id: str) -> str:
         """Hash one id to 32 hexadecimal digits (128 bits); not reversible without the key."""
-        return blake2b(
-            external_id.encode(), digest_size=_DIGEST_BYTES, key=self._key, person=_PERSON[kind]
-        ).hexdigest()
+        keyed = self._keyed[kind].copy()
+        keyed.update(external_id.encode())
+        return keyed.hexdigest()
 
 
 def load_pseudonymiser(home: Path) -> Pseudonymiser:

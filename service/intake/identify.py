@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
-from functools import cache
+from typing import Any, NamedTuple
 
 from models.errors import InputError
 from models.events import (
     EVENT_KINDS,
-    AddToCart,
-    Click,
     Event,
     ExposureEvent,
-    Purchase,
-    Refund,
     WireEvent,
 )
 from models.ids import check_id
@@ -36,6 +32,10 @@ _IDS = (
     "banner_id",
     "order_id",
 )
+# An enum's operators cost more than all the rest of an event.
+_LATE, _FUTURE, _NO_CONSENT = (
+    int(flag) for flag in (EventFlag.LATE, EventFlag.FUTURE, EventFlag.NO_CONSENT)
+)
 
 
 class FieldError(InputError):
@@ -46,6 +46,35 @@ class FieldError(InputError):
         self.name = name
 
 
+class _Form(NamedTuple):
+    """What a type of event has, looked up once and not for each event."""
+
+    kind: int
+    ids: tuple[str, ...]
+    has_item: bool
+    has_banner: bool
+    is_priced: bool
+    is_ordered: bool
+
+
+def _form(event_type: type[WireEvent], kind: int) -> _Form:
+    fields = event_type.__struct_fields__
+    return _Form(
+        kind=kind,
+        ids=tuple(name for name in _IDS if name in fields),
+        has_item="item_id" in fields,
+        has_banner="banner_id" in fields,
+        is_priced="price" in fields,
+        is_ordered="order_id" in fields,
+    )
+
+
+_FORMS: dict[type[WireEvent], _Form] = {
+    **{event_type: _form(event_type, kind) for event_type, kind in EVENT_KINDS.items()},
+    ExposureEvent: _form(ExposureEvent, RENDERED),
+}
+
+
 def store_form(event: Event, *, pseudonymiser: Pseudonymiser, received_ms: int) -> StoredEvent:
     """Say how an event is stored. Without consent nothing that names a person or an order is kept.
 
@@ -54,42 +83,44 @@ def store_form(event: Event, *, pseudonymiser: Pseudonymiser, received_ms: int) 
     FieldError
         If an id has too many bytes, or the timestamp has no offset or is no date.
     """
-    _check_ids(event)
+    form = _FORMS[type(event)]
+    # What a type lacks is absent: the form says which fields are there.
+    fields: Any = event
+    for name in form.ids:
+        value = getattr(fields, name)
+        # Up to 64 characters are at most 256 bytes, and an ASCII character is one.
+        if value is not None and ("\0" in value or (not value.isascii() and len(value) > 64)):
+            _check_bytes(value, name)
     at_ms = received_ms if event.timestamp is None else to_ms(event.timestamp)
-    flags = _flags(event, at_ms=at_ms, received_ms=received_ms)
-    keys = (
-        (None, None, None)
-        if not event.consent
-        else (
-            None if event.user_id is None else pseudonymiser.pseudonym("user_id", event.user_id),
-            None
-            if event.anonymous_id is None
-            else pseudonymiser.pseudonym("anonymous_id", event.anonymous_id),
-            None
-            if event.session_id is None
-            else pseudonymiser.pseudonym("session_id", event.session_id),
-        )
-    )
-    item_id = banner_id = quantity = price = order_id = None
-    if not isinstance(event, ExposureEvent):
-        item_id = event.item_id
-    if isinstance(event, Click):
-        banner_id = event.banner_id
-    if isinstance(event, AddToCart | Purchase | Refund):
-        quantity, price = event.quantity, event.price
-    if isinstance(event, Purchase | Refund) and event.consent:
-        order_id = event.order_id
+    flags = 0
+    if at_ms < received_ms - LATE_MS:
+        flags = _LATE
+    elif at_ms > received_ms + FUTURE_MS:
+        flags = _FUTURE
+    user_key = anonymous_key = session_key = order_id = None
+    if event.consent:
+        hide = pseudonymiser.pseudonym
+        user_key = None if event.user_id is None else hide("user_id", event.user_id)
+        if event.anonymous_id is not None:
+            anonymous_key = hide("anonymous_id", event.anonymous_id)
+        if event.session_id is not None:
+            session_key = hide("session_id", event.session_id)
+        order_id = fields.order_id if form.is_ordered else None
+    else:
+        flags |= _NO_CONSENT
     return StoredEvent(
         event.event_id,
-        _kind(event),
+        VIEWABLE if isinstance(event, ExposureEvent) and event.grade == "viewable" else form.kind,
         at_ms,
         received_ms,
-        *keys,
-        item_id,
-        banner_id,
+        user_key,
+        anonymous_key,
+        session_key,
+        fields.item_id if form.has_item else None,
+        fields.banner_id if form.has_banner else None,
         event.exposure_id,
-        quantity,
-        price,
+        fields.quantity if form.is_priced else None,
+        fields.price if form.is_priced else None,
         order_id,
         event.country,
         event.channel,
@@ -122,35 +153,9 @@ def to_ms(timestamp: datetime | int) -> int:
     return timestamp
 
 
-def _kind(event: Event) -> int:
-    if isinstance(event, ExposureEvent):
-        return RENDERED if event.grade == "rendered" else VIEWABLE
-    return EVENT_KINDS[type(event)].value
-
-
-def _flags(event: WireEvent, *, at_ms: int, received_ms: int) -> int:
-    flags = 0
-    if at_ms < received_ms - LATE_MS:
-        flags |= EventFlag.LATE
-    elif at_ms > received_ms + FUTURE_MS:
-        flags |= EventFlag.FUTURE
-    if not event.consent:
-        flags |= EventFlag.NO_CONSENT
-    return int(flags)
-
-
-def _check_ids(event: Event) -> None:
-    """Hold ids to the rule in bytes; the decoder has counted characters."""
-    for name in _present_ids(type(event)):
-        value = getattr(event, name)
-        # Up to 64 characters are at most 256 bytes, and an ASCII character is one.
-        if value is not None and not value.isascii() and len(value) > 64:
-            try:
-                check_id(value, name)
-            except InputError as error:
-                raise FieldError(name, error.message) from error
-
-
-@cache
-def _present_ids(event_type: type[WireEvent]) -> tuple[str, ...]:
-    return tuple(name for name in _IDS if name in event_type.__struct_fields__)
+def _check_bytes(value: str, name: str) -> None:
+    """Hold an id to the whole rule; the decoder has counted characters."""
+    try:
+        check_id(value, name)
+    except InputError as error:
+        raise FieldError(name, error.message) from error

@@ -98,6 +98,13 @@ def test_ids_are_counted_in_bytes() -> None:
     assert caught.value.name == "item_id"
 
 
+def test_id_with_nul_is_refused() -> None:
+    """C programs down the line would cut the id there."""
+    with pytest.raises(FieldError, match="NUL") as caught:
+        stored(item_id="a\0b")
+    assert caught.value.name == "item_id"
+
+
 @pytest.mark.parametrize(("grade", "kind"), [("rendered", RENDERED), ("viewable", VIEWABLE)])
 def test_grades_of_an_exposure_have_their_own_kinds(grade: str, kind: int) -> None:
     """A report of a slate names no item, but its exposure."""
