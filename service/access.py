@@ -31,8 +31,11 @@ def scope_of(handler: BaseRouteHandler) -> Scope | None:
     return scope
 
 
-def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
-    """Refuse a request whose key is missing, unknown, revoked or lacks the route's scope."""
+async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+    """Refuse a request whose key is missing, unknown, revoked or lacks the route's scope.
+
+    It never waits, but Litestar would run a guard that is no coroutine in a thread.
+    """
     scope = scope_of(handler)
     if scope is None:
         return

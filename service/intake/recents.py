@@ -85,10 +85,17 @@ class RecentEvents:
         self, user_key: str | None, anonymous_key: str | None
     ) -> tuple[RecentEvent, ...]:
         """Return what `get` would, but read in a thread; a caller that gives up stops no read."""
-        if user_key is not None and user_key not in self._entries:
-            await asyncio.shield(self._fetch("user_key", user_key))
-        if anonymous_key is not None and anonymous_key not in self._entries:
-            await asyncio.shield(self._fetch("anonymous_key", anonymous_key))
+        wanted: tuple[tuple[KeyColumn, str | None], ...] = (
+            ("user_key", user_key),
+            ("anonymous_key", anonymous_key),
+        )
+        reads = [
+            self._fetch(column, key)
+            for column, key in wanted
+            if key is not None and key not in self._entries
+        ]
+        for read in reads:
+            await asyncio.shield(read)
         return self.get(user_key, anonymous_key)
 
     def add(self, events: Sequence[NumberedEvent]) -> None:
