@@ -13,7 +13,7 @@ Tier = Literal["personal", "segment", "popular", "static"]
 UnitKind = Literal["user_id", "anonymous_id"]
 
 
-class Shown(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Shown(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One item or banner of a slate."""
 
     id: str
@@ -26,7 +26,7 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     because: str | None = None
 
 
-class Exposure(msgspec.Struct, frozen=True, kw_only=True):
+class Exposure(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One slate, graded ``assigned``. Keys are pseudonyms; without consent they are absent."""
 
     exposure_id: str

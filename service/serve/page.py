@@ -1,4 +1,7 @@
-"""What a client gets: the answer of ``POST /v1/serve`` and ``GET /v1/placements/{id}``."""
+"""What a client gets: the answer of ``POST /v1/serve`` and ``GET /v1/placements/{id}``.
+
+Structs here hold no cycles, so the garbage collector need not know the dozens that a page makes.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ Degraded = Literal["no_model", "store_unavailable", "deadline", "no_candidates"]
 """Why a less personal tier answered than the recipe wished."""
 
 
-class RolloutAnswer(msgspec.Struct, frozen=True, kw_only=True):
+class RolloutAnswer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Which arm of which rollout the slate belongs to."""
 
     key: str
@@ -22,7 +25,7 @@ class RolloutAnswer(msgspec.Struct, frozen=True, kw_only=True):
     epoch: int
 
 
-class Parts(msgspec.Struct, frozen=True, kw_only=True):
+class Parts(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The summands of a personal score."""
 
     graph: float
@@ -30,7 +33,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     popularity: float
 
 
-class ServedItem(msgspec.Struct, frozen=True, kw_only=True):
+class ServedItem(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One item of a slate."""
 
     id: str
@@ -62,7 +65,7 @@ class ServedItem(msgspec.Struct, frozen=True, kw_only=True):
     ] = msgspec.UNSET
 
 
-class ServedBanner(msgspec.Struct, frozen=True, kw_only=True):
+class ServedBanner(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One banner of a slate."""
 
     id: str
@@ -74,7 +77,7 @@ class ServedBanner(msgspec.Struct, frozen=True, kw_only=True):
     propensity: float
 
 
-class ItemSlate(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="items"):
+class ItemSlate(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag_field="kind", tag="items"):
     """A placement filled with items."""
 
     id: str
@@ -87,7 +90,9 @@ class ItemSlate(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag
     items: tuple[ServedItem, ...]
 
 
-class BannerSlate(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="banners"):
+class BannerSlate(
+    msgspec.Struct, frozen=True, kw_only=True, gc=False, tag_field="kind", tag="banners"
+):
     """A placement filled with banners."""
 
     id: str
@@ -101,7 +106,7 @@ class BannerSlate(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", t
 Slate = ItemSlate | BannerSlate
 
 
-class Page(msgspec.Struct, frozen=True, kw_only=True):
+class Page(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The slates of a page, in the order of the request."""
 
     request_id: str
