@@ -125,7 +125,7 @@ def _open_services(
     stack.callback(store.close)
     reader = ControlReader(store.path)
     stack.callback(reader.close)
-    current = CurrentConfiguration(reader)
+    current = CurrentConfiguration(reader, metrics.configuration_revision.set)
     _keep_running(stack, current.watch(settings.control_poll_ms / 1000))
 
     artifacts = ArtifactStore(settings.home)

@@ -121,6 +121,7 @@ def answer_http_exception(
         case NoRouteException():
             detail = f"there is no {path}; see the paths in /schema"
         case MethodNotAllowedException():
+            headers.setdefault("Allow", _allowed_methods(request))
             detail = f"{request.method} is not a method of {path}; see /schema"
         case _ if status is HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
             limit = request.route_handler.resolve_request_max_body_size()
@@ -183,6 +184,18 @@ def _answer(
         current=None if current is None else msgspec.to_builtins(current),
     )
     return Response(problem, status_code=status, media_type=MEDIA_TYPE, headers=headers or {})
+
+
+def _allowed_methods(request: Request[Any, Any, Any]) -> str:
+    """List the methods of the path that a request came to with another one."""
+    template = request.scope.get("path_template")
+    methods = {
+        method
+        for route in request.app.routes
+        if getattr(route, "path_format", None) == template
+        for method in getattr(route, "methods", ())
+    }
+    return ", ".join(sorted(methods))
 
 
 def _field_errors(extra: object) -> tuple[FieldError, ...]:

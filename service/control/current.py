@@ -7,6 +7,7 @@ within a second; the worker that made the change refreshes at once.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from threading import Lock
 
@@ -32,8 +33,11 @@ class _State:
 class CurrentConfiguration:
     """Holds the newest state and replaces it whole; never a mixture of two."""
 
-    def __init__(self, reader: ControlReader) -> None:
+    def __init__(
+        self, reader: ControlReader, on_change: Callable[[int], None] = lambda _revision: None
+    ) -> None:
         self._reader = reader
+        self._on_change = on_change
         self._lock = Lock()
         self._data_version = -1
         self._documents: dict[tuple[str, str], Document] = {}
@@ -64,6 +68,7 @@ class CurrentConfiguration:
                 Configuration.compile(newest, self._documents.values()), principals_of(keys)
             )
             self._data_version = data_version
+            self._on_change(newest)
             return True
 
     async def watch(self, poll_s: float) -> None:

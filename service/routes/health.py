@@ -59,8 +59,6 @@ def ready(request: AnyRequest) -> Health:
 )
 def metrics(request: AnyRequest) -> Response[bytes]:
     """Write all metrics of all workers in Prometheus' text format."""
-    services = services_of(request)
-    services.metrics.configuration_revision.set(services.current.get().revision)
     return Response(
-        services.metrics.render(), media_type="text/plain; version=0.0.4; charset=utf-8"
+        services_of(request).metrics.render(), media_type="text/plain; version=0.0.4; charset=utf-8"
     )

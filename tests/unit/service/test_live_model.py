@@ -1,0 +1,46 @@
+"""The live model: swapped in whole, and the old one kept when the new one cannot be opened."""
+
+from pathlib import Path
+
+from models.artifact import ArtifactStore
+from service.live_model import LiveModel
+from tests.snapshots import tiny_snapshot
+
+
+def publish(store: ArtifactStore, user_id: str) -> str:
+    """Publish the tiny shop with one user, and promote it."""
+    version = store.publish(tiny_snapshot("", user_id))
+    store.promote(version)
+    return version
+
+
+def test_live_model_follows_the_pointer(tmp_path: Path) -> None:
+    """Nothing before the first model, each promoted version once, and back after a rollback."""
+    store, swaps = ArtifactStore(tmp_path), list[str]()
+    live = LiveModel(store, swaps.append)
+    assert not live.refresh()
+    assert live.get() is None
+    first = publish(store, "a" * 32)
+    assert live.refresh()
+    assert not live.refresh()
+    second = publish(store, "b" * 32)
+    assert live.refresh()
+    store.rollback()
+    assert live.refresh()
+    snapshot = live.get()
+    assert snapshot is not None
+    assert (snapshot.version, swaps) == (first, [first, second, first])
+
+
+def test_live_model_keeps_the_old_one_when_the_new_one_is_damaged(tmp_path: Path) -> None:
+    """A version whose files are gone leaves the one in memory answering; it is tried once."""
+    store = ArtifactStore(tmp_path)
+    live = LiveModel(store, lambda _version: None)
+    first = publish(store, "a" * 32)
+    live.refresh()
+    second = publish(store, "b" * 32)
+    for table in (tmp_path / "models" / second).glob("*.lance"):
+        table.rename(table.with_suffix(".gone"))
+    assert not live.refresh()
+    assert not live.refresh()
+    assert live.version == first

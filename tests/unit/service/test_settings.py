@@ -1,0 +1,54 @@
+"""Settings: command line over environment over default; each one documented; a clear refusal."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from models.errors import ConfigError
+from service.settings import Settings, read_settings, to_environment
+
+GUIDE = Path(__file__).parents[3] / "docs" / "guides" / "operations.md"
+
+
+def test_settings_come_from_the_command_line_first() -> None:
+    """An option beats its variable, a variable beats the default."""
+    settings = read_settings({"ENDCAP_PORT": "9000", "ENDCAP_WORKERS": "3"}, {"port": "9001"})
+    assert (settings.port, settings.workers, settings.host) == (9001, 3, "127.0.0.1")
+
+
+def test_settings_survive_the_way_to_a_worker() -> None:
+    """What a supervisor puts into the environment is what a worker reads."""
+    settings = Settings(home=Path("/tmp/a b"), cors_origins=("https://a.example", "*"), port=0)
+    assert read_settings(to_environment(settings), {}) == settings
+    assert read_settings(to_environment(Settings()), {}) == Settings()
+
+
+@pytest.mark.parametrize(
+    ("environment", "given", "said"),
+    [
+        ({"ENDCAP_PORT": "x"}, {}, "ENDCAP_PORT is 'x'"),
+        ({}, {"port": "70000"}, "--port is '70000': Expected `int` <= 65535"),
+        ({"ENDCAP_LOG_LEVEL": "loud"}, {}, "ENDCAP_LOG_LEVEL is 'loud'"),
+        ({}, {"body_limit_bytes": "1"}, "--body-limit-bytes is '1'"),
+    ],
+)
+def test_wrong_setting_is_named(
+    environment: dict[str, str], given: dict[str, str], said: str
+) -> None:
+    """A refusal names where the value came from, the value and the rule."""
+    with pytest.raises(ConfigError, match=said):
+        read_settings(environment, given)
+
+
+def test_every_setting_is_in_the_guide() -> None:
+    """The guide's table has each option with its variable, default and description."""
+    guide = GUIDE.read_text()
+    for field in msgspec.structs.fields(Settings):
+        default = field.default
+        shown = ",".join(default) if isinstance(default, tuple) else str(default)
+        row = (
+            f"| `--{field.name.replace('_', '-')}` | `ENDCAP_{field.name.upper()}` "
+            f"| {f'`{shown}`' if shown else 'none'} | {field.type.__metadata__[0].description} |"
+        )
+        assert row in guide
