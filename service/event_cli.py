@@ -107,6 +107,6 @@ def _print_ledger(found: Reconciliation) -> None:
     console.print(table)
     if found.unclosed_writers:
         console.print(
-            f"{found.unclosed_writers} processes run, or were killed with exposures in memory"
+            f"writers that run, or were killed before they drained: {found.unclosed_writers}"
         )
     console.print("all accounted for" if found.is_balanced else "\n".join(found.differences))

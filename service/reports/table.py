@@ -11,7 +11,7 @@ from service.reports.report import Arm, Comparison, Epoch, Interval, MetricName,
 _TITLES: dict[MetricName, str] = {
     "click_through": "click-through",
     "conversion": "conversion",
-    "revenue_per_unit": "revenue per unit",
+    "revenue_per_unit": "revenue/unit",
 }
 
 
@@ -27,21 +27,25 @@ def print_report(report: Report, console: Console) -> None:
     console.print(Group(*parts))
 
 
+def _table(title: str) -> Table:
+    """Make a table that fits on a terminal of 80 columns."""
+    return Table(title=title, title_justify="left", box=None, padding=(0, 1, 0, 0))
+
+
 def _arms(title: str, arms: list[Arm]) -> Table:
-    table = Table(title=title, title_justify="left")
-    table.add_column("variant")
+    table = _table(title)
+    table.add_column("variant", no_wrap=True)
     for name in (
         "share",
         "units",
         "exposures",
         "clicked",
-        "click-through",
+        "rate",
         "buyers",
-        "orders",
         "revenue",
         "per unit",
     ):
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", no_wrap=True)
     for arm in arms:
         table.add_row(
             arm.variant,
@@ -51,7 +55,6 @@ def _arms(title: str, arms: list[Arm]) -> Table:
             f"{arm.clicked_exposures:,}",
             _percent(arm.click_through, 2),
             f"{arm.buyers:,}",
-            f"{arm.orders:,}",
             f"{arm.revenue:,.2f}",
             "" if arm.revenue_per_unit is None else f"{arm.revenue_per_unit:,.4f}",
         )
@@ -59,11 +62,11 @@ def _arms(title: str, arms: list[Arm]) -> Table:
 
 
 def _comparisons(comparisons: list[Comparison]) -> Table:
-    table = Table(title="against control, with 95 % intervals", title_justify="left")
+    table = _table("against control, with 95 % intervals")
     table.add_column("variant")
     table.add_column("metric")
-    table.add_column("difference", justify="right")
-    table.add_column("relative", justify="right")
+    table.add_column("difference", justify="right", no_wrap=True)
+    table.add_column("relative", justify="right", no_wrap=True)
     for each in comparisons:
         shares = each.metric != "revenue_per_unit"
         table.add_row(
@@ -87,7 +90,7 @@ def _interval(interval: Interval | None, factor: float, unit: str) -> str:
     if interval is None:
         return "too little data"
     value, low, high = (part * factor for part in (interval.value, interval.low, interval.high))
-    return f"{value:+.3f}{unit} [{low:+.3f}, {high:+.3f}]"
+    return f"{value:+.2f}{unit} [{low:+.2f}, {high:+.2f}]"
 
 
 def _percent(share: float | None, digits: int) -> str:

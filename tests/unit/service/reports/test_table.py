@@ -1,0 +1,39 @@
+"""A report on a terminal of 80 columns."""
+
+from io import StringIO
+
+from rich.console import Console
+
+from service.reports.report import Opened, make_report
+from service.reports.table import print_report
+from service.rollouts.definition import Rollout
+from service.stores.outcomes import ArmSums, RolloutSums
+
+
+def sums(epoch: int, variant: str, n_clicked: int) -> ArmSums:
+    """Let 123,456 units see a slate each, and some click or buy for 10."""
+    n = 123_456
+    money = 10.0 * n_clicked
+    return ArmSums(
+        epoch, variant, n, 0, n, n_clicked, n, n_clicked, n_clicked, n_clicked, 0,
+        n_clicked, n_clicked, n_clicked, money, 10 * money,
+    )  # fmt: skip
+
+
+def test_report_fits_on_a_terminal() -> None:
+    """Each arm, difference, epoch and note is there, and nothing is cut off at 80 columns."""
+    arms = [
+        sums(epoch, variant, n)
+        for epoch in (1, 2)
+        for variant, n in (("control", 9_000), ("personal", 9_900))
+    ]
+    opened = {epoch: Opened(at_ms=0, rollout=Rollout(key="r", share=0.5)) for epoch in (1, 2)}
+    units = {"control": 246_912, "personal": 246_912}
+    report = make_report("home_recs", RolloutSums(arms, units, {"NO_UNIT": 7}), opened, at_ms=0)
+    console = Console(width=80, file=StringIO())
+    print_report(report, console)
+    assert isinstance(console.file, StringIO)
+    text = console.file.getvalue()
+    assert "…" not in text
+    for expected in ("246,912", "7.29 %", "8.02 %", "50.0 %", "epoch 2", "7 NO_UNIT", "+10.00 % ["):
+        assert expected in text, text
