@@ -112,15 +112,15 @@ def load_split(
 
 def show_comparison(comparison: Comparison) -> Table:
     """Draw the figures, the best of each metric in bold."""
-    names = list(next(iter(comparison.models.values())))
-    table = Table("", *names, title=f"{comparison.n_users} users, {comparison.n_items} items")
-    best = {name: max(found[name] for found in comparison.models.values()) for name in names}
-    for model, found in comparison.models.items():
-        cells = [
-            f"[bold]{found[name]:.4f}[/]" if found[name] == best[name] else f"{found[name]:.4f}"
-            for name in names
-        ]
-        table.add_row(model, *cells)
+    table = Table("", title=f"{comparison.n_users} users, {comparison.n_items} items")
+    for model in comparison.models:
+        table.add_column(model, no_wrap=True, justify="right")
+    for name in next(iter(comparison.models.values())):
+        values = [found[name] for found in comparison.models.values()]
+        table.add_row(
+            name,
+            *(f"[bold]{v:.4f}[/]" if v == max(values) else f"{v:.4f}" for v in values),
+        )
     return table
 
 

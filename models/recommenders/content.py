@@ -14,13 +14,15 @@ from scipy.sparse.linalg import svds
 
 from models.dataset import Catalog, Dataset
 from models.histories import Histories
+from models.recommenders.rounding import settle
 from models.recommenders.settings import Settings
 from models.snapshot import Arrays
 
 CATEGORY_SEPARATOR = ">"
 
 _WORD = re.compile(r"[^\W_]{2,}")
-_PRICE_BANDS_PER_DOUBLING = 1.0
+_PRICE_WEIGHT = 0.3
+"""A price band is shared by hundreds of items: it may break a tie, not make a resemblance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,7 @@ def embed(catalog: Catalog, dimensions: int, *, seed: int) -> NDArray[np.float32
     largest = embedding[np.abs(embedding).argmax(axis=0), np.arange(d)]
     embedding *= np.where(largest < 0, -1.0, 1.0)
     embedding[np.diff(tokens.indptr) == 0] = 0.0
-    return unit_rows(embedding)
+    return settle(unit_rows(embedding))
 
 
 def tf_idf(catalog: Catalog) -> csr_matrix:
@@ -93,6 +95,7 @@ def tf_idf(catalog: Catalog) -> csr_matrix:
     # A token that only one item has tells of no resemblance.
     useful = n_items_with > 1
     weights = np.where(useful, np.log((1 + counts.shape[0]) / (1 + n_items_with)) + 1.0, 0.0)
+    weights *= [_PRICE_WEIGHT if token.startswith("price:") else 1.0 for token in numbers]
     weighed = counts.multiply(weights[np.newaxis, :]).tocsr().astype(np.float32)
     weighed.eliminate_zeros()
     norms = np.sqrt(np.asarray(weighed.multiply(weighed).sum(axis=1)).ravel())
@@ -118,7 +121,7 @@ def tokens_of(catalog: Catalog, item: int) -> Iterator[str]:
             yield f"word:{word}"
     price = float(catalog.price[item])
     if price > 0 and np.isfinite(price):
-        yield f"price:{int(np.floor(np.log2(price) * _PRICE_BANDS_PER_DOUBLING))}"
+        yield f"price:{int(np.floor(np.log2(price)))}"
 
 
 def unit_rows(matrix: NDArray[np.generic]) -> NDArray[np.float32]:

@@ -22,6 +22,7 @@ from models.recommenders.confidence import user_item_confidence
 from models.recommenders.content import embed, unit_rows
 from models.recommenders.item_graph import build_graph, share_of_weight
 from models.recommenders.popularity import Popularity
+from models.recommenders.rounding import settle
 from models.recommenders.settings import Settings
 from models.snapshot import Arrays
 
@@ -101,11 +102,11 @@ def blend_factors(
     """
     warm = n_interactions > 0
     if not content.shape[1] or not warm.any():
-        return unit_rows(factors)
+        return settle(unit_rows(factors))
     seen = content[warm].astype(np.float64)
     # An item that many know tells more about its attributes than one that a single user tried.
     trust = np.sqrt(n_interactions[warm])[:, np.newaxis]
     gram = seen.T @ (seen * trust) + settings.ridge * np.eye(content.shape[1])
     mapped = content @ np.linalg.solve(gram, seen.T @ (factors[warm] * trust))
     own = (n_interactions / (n_interactions + settings.kappa))[:, np.newaxis]
-    return unit_rows(own * factors + (1.0 - own) * unit_rows(mapped))
+    return settle(unit_rows(own * factors + (1.0 - own) * unit_rows(mapped)))

@@ -19,6 +19,7 @@ from models.dataset import Dataset
 from models.histories import Histories
 from models.ragged import Neighbours
 from models.recommenders.content import embed
+from models.recommenders.rounding import settle
 from models.recommenders.settings import Settings
 from models.recommenders.top_k import top_k_rows
 from models.snapshot import Arrays
@@ -79,7 +80,7 @@ def build_graph(
         if embedding.shape[1]:
             block += settings.content_weight * np.maximum(embedding[rows] @ embedding.T, 0.0)
         block[np.arange(len(block)), np.arange(rows.start, rows.stop)] = 0.0
-        return block
+        return settle(block)
 
     k = max(settings.graph_k - settings.new_items, 1)
     graph = top_k_rows(n_items, n_items, merged, k)
@@ -148,7 +149,7 @@ def _new_items(
     def similarity(rows: slice) -> NDArray[np.float32]:
         block = settings.content_weight * np.maximum(embedding[rows] @ embedding[cold].T, 0.0)
         block[np.arange(rows.start, rows.stop)[:, np.newaxis] == cold] = 0.0
-        return np.asarray(block, dtype=np.float32)
+        return settle(block)
 
     near = top_k_rows(n_items, len(cold), similarity, settings.new_items)
     return csr_matrix((near.data, cold[near.indices], near.indptr), shape=(n_items, n_items))

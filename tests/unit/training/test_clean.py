@@ -1,0 +1,282 @@
+"""Reading and cleaning: every row is kept, dropped by a rule, or rejected with a reason."""
+
+import gzip
+import json
+from pathlib import Path
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models.errors import ConfigError, InputError, RejectedShareError
+from models.events import InteractionKind
+from training.clean_catalog import judge_catalog, merge_items
+from training.clean_interactions import judge_interactions
+from training.load import Loaded, load_dataset
+from training.mapping import InteractionMapping, ItemRules, Mapping, load_mapping
+from training.read import scan_files
+from training.verdicts import count_rows, kept_rows
+
+EXAMPLE = Path(__file__).resolve().parents[3] / "docs" / "examples" / "online-retail.toml"
+
+ROWS = [
+    {"user_id": "u1", "item_id": "a", "event": "view", "timestamp": "2026-01-02T03:04:05Z"},
+    {"user_id": None, "item_id": "a", "event": "view", "timestamp": "2026-01-02T03:04:05Z"},
+    {"user_id": "u1", "item_id": "", "event": "view", "timestamp": "2026-01-02T03:04:05Z"},
+    {"user_id": "u1", "item_id": "b" * 257, "event": "view", "timestamp": "2026-01-02"},
+    {"user_id": "u1", "item_id": "a", "event": "stare", "timestamp": "2026-01-02"},
+    {"user_id": "u1", "item_id": "a", "event": "view", "timestamp": "yesterday"},
+    {"user_id": "u1", "item_id": "a", "event": "view", "timestamp": None},
+    {"user_id": "u1", "item_id": "a", "event": "purchase", "timestamp": "1", "quantity": "0"},
+    {"user_id": "u1", "item_id": "a", "event": "purchase", "timestamp": "1", "price": "-1"},
+]
+REASONS = {
+    "event_unknown": 1,
+    "item_id_invalid": 1,
+    "item_id_missing": 1,
+    "price_invalid": 1,
+    "quantity_invalid": 1,
+    "timestamp_invalid": 1,
+    "timestamp_missing": 1,
+    "user_id_missing": 1,
+}
+
+
+def load(path: Path, mapping: Mapping, rejects: Path | None = None) -> Loaded:
+    """Load interactions without hiding user ids."""
+    return load_dataset([str(path)], [], mapping, pseudonym=lambda user: user, rejects=rejects)
+
+
+def write(folder: Path, rows: list[dict[str, object]]) -> Path:
+    """Write rows as JSON Lines."""
+    path = folder / "log.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+@pytest.mark.parametrize(
+    "name", ["log.jsonl", "log.jsonl.gz", "log.csv", "log.csv.gz", "log.parquet"]
+)
+def test_every_format_gives_the_same_counts(tmp_path: Path, name: str) -> None:
+    """The same rows as JSON Lines, CSV or Parquet, plain or compressed, are judged alike."""
+    path = tmp_path / name
+    frame = pl.DataFrame(ROWS, infer_schema_length=None)
+    if ".parquet" in name:
+        frame.write_parquet(path)
+    else:
+        text = frame.write_csv() if ".csv" in name else frame.write_ndjson()
+        path.write_bytes(gzip.compress(text.encode()) if name.endswith(".gz") else text.encode())
+    loaded = load(path, Mapping(max_reject_share=1.0))
+    assert loaded.rows["interactions"].rejected == REASONS
+    assert loaded.rows["interactions"].kept == 1
+
+
+def test_rejects_file_names_row_and_reason_but_no_user(tmp_path: Path) -> None:
+    """Each rejected row is one line with file, row, reason and value; user ids stay out of it."""
+    path = write(tmp_path, [{**ROWS[4], "user_id": "secret"}, ROWS[0]])
+    rejects = tmp_path / "rejects.jsonl"
+    load(path, Mapping(max_reject_share=1.0), rejects)
+    assert [json.loads(line) for line in rejects.read_text().splitlines()] == [
+        {
+            "kind": "interactions",
+            "file": str(path),
+            "row": 1,
+            "reason": "event_unknown",
+            "value": "stare",
+        }
+    ]
+
+
+def test_malformed_lines_are_rejected_not_fatal(tmp_path: Path) -> None:
+    """A line that is no JSON object costs itself only; blank lines are no rows."""
+    path = tmp_path / "log.jsonl"
+    path.write_text(json.dumps(ROWS[0]) + '\n{"user_id": \n\n"text"\n')
+    rows = load(path, Mapping(max_reject_share=1.0)).rows["interactions"]
+    assert (rows.read, rows.kept, rows.rejected) == (3, 1, {"row_malformed": 2})
+
+
+def test_too_many_rejects_stop_the_run(tmp_path: Path) -> None:
+    """One bad row in four is more than 20 %; a row dropped by rule is not among the four."""
+    good = {"user_id": "u1", "item_id": "a", "event": "view", "timestamp": "1"}
+    bad, nobody = {**good, "timestamp": "x"}, {**good, "user_id": "0"}
+    path = write(tmp_path, [good, good, good, bad, *[nobody] * 6])
+    rules = InteractionMapping(drop_users=("0",))
+    with pytest.raises(RejectedShareError, match=r"1 of 4 rows .*25\.0%"):
+        load(path, Mapping(interactions=rules, max_reject_share=0.2))
+    rows = load(path, Mapping(interactions=rules, max_reject_share=0.25)).rows["interactions"]
+    assert (rows.kept, rows.dropped, rows.n_rejected) == (3, {"drop_users": 6}, 1)
+
+
+def test_nothing_left_is_an_error(tmp_path: Path) -> None:
+    """A file whose every row is dropped cannot be learnt from."""
+    path = write(tmp_path, [{**ROWS[0], "user_id": "0"}])
+    with pytest.raises(InputError, match="no row of the interactions is left of 1"):
+        load(path, Mapping(interactions=InteractionMapping(drop_users=("0",))))
+
+
+@given(
+    st.lists(
+        st.fixed_dictionaries(
+            {
+                "user_id": st.sampled_from([None, "", "0", "u1", "ü2", "n\0ul"]),
+                "item_id": st.sampled_from([None, "a", " A ", "POST", "x" * 300]),
+                "event": st.sampled_from([None, "view", "purchase", "refund", "?"]),
+                "timestamp": st.sampled_from([None, "0", "2026-01-01", "soon", "99999999999999"]),
+                "quantity": st.sampled_from([None, "1", "-2", "0", "many"]),
+                "price": st.sampled_from([None, "1.5", "-1", "NaN", "free"]),
+            }
+        ),
+        min_size=1,
+        max_size=30,
+    )
+)
+def test_counts_add_up_to_the_rows_read(rows: list[dict[str, str | None]]) -> None:
+    """Whatever the rows are: read = kept + dropped + rejected, and each is counted once."""
+    mapping = Mapping(
+        items=ItemRules(normalise=("strip", "upper"), not_products=("POST",)),
+        interactions=InteractionMapping(
+            drop_users=("0",), drop_duplicates=True, refund_negative_quantity=True
+        ),
+    )
+    frame = pl.LazyFrame(rows, schema=dict.fromkeys(rows[0], pl.String)).with_row_index("__row")
+    frame = frame.with_columns(__file=pl.lit("f"), __malformed=pl.lit(False))
+    judged = judge_interactions([frame], mapping)
+    counts = count_rows(judged)
+    dropped, rejected = sum(counts.dropped.values()), counts.n_rejected
+    assert counts.read == len(rows) == counts.kept + dropped + rejected
+    kept = kept_rows(judged)
+    assert kept.height == counts.kept
+    assert set(kept["item_id"]) <= {"A"}
+    assert (kept["quantity"] > 0).all()
+
+
+@pytest.mark.parametrize(
+    ("text", "zone", "at_ms"),
+    [
+        ("2026-01-01T00:00:00Z", "UTC", 1_767_225_600_000),
+        ("2026-01-01 00:00:00", "UTC", 1_767_225_600_000),
+        ("2026-01-01T02:00:00.250+02:00", "UTC", 1_767_225_600_250),
+        ("2026-01-01", "UTC", 1_767_225_600_000),
+        ("1767225600000", "UTC", 1_767_225_600_000),
+        ("2026-07-01T01:00", "Europe/London", 1_782_864_000_000),
+    ],
+)
+def test_timestamps_become_utc(tmp_path: Path, text: str, zone: str, at_ms: int) -> None:
+    """ISO 8601 with and without an offset, and epoch ms, mean one moment."""
+    path = write(tmp_path, [{**ROWS[0], "timestamp": text}])
+    loaded = load(path, Mapping(interactions=InteractionMapping(timezone=zone)))
+    assert loaded.dataset.interactions.at_ms.tolist() == [at_ms]
+
+
+def test_whole_floats_are_ids_without_a_point(tmp_path: Path) -> None:
+    """A customer column that became float because of its gaps gives "13085", not "13085.0"."""
+    path = tmp_path / "log.parquet"
+    pl.DataFrame(
+        {**{k: [v] * 2 for k, v in ROWS[0].items()}, "user_id": [13085.0, None]}
+    ).write_parquet(path)
+    rules = InteractionMapping(drop_missing_users=True)
+    assert list(load(path, Mapping(interactions=rules)).dataset.user_ids) == ["13085"]
+
+
+def test_keys_of_the_service_are_taken_as_they_are(tmp_path: Path) -> None:
+    """A pseudonym from the service's own log is one user with the raw id that it hides."""
+    rows = [ROWS[0], {**ROWS[0], "user_id": None, "user_key": "hidden u1", "timestamp": "5"}]
+    rows.append({**ROWS[0], "user_id": None, "timestamp": "6"})
+    path = write(tmp_path, rows)
+    loaded = load_dataset([str(path)], [], Mapping(), pseudonym="hidden {}".format, rejects=None)
+    assert list(loaded.dataset.user_ids) == ["hidden u1"]
+    assert loaded.rows["interactions"].dropped == {"without_user_key": 1}
+    assert len(loaded.dataset.interactions) == 2
+
+
+def test_refund_rules_turn_rows_into_refunds(tmp_path: Path) -> None:
+    """A C invoice or a negative quantity is a refund; what is wholly taken back is not bought."""
+    row = {"user_id": "u", "item_id": "a", "event": "purchase", "timestamp": "1", "quantity": 2}
+    rows = [
+        {**row, "order_id": "1"},
+        {**row, "order_id": "C1", "timestamp": "2"},
+        {**row, "item_id": "b", "quantity": 5, "order_id": "2"},
+        {**row, "item_id": "b", "quantity": -3, "order_id": "3", "timestamp": "3"},
+    ]
+    rules = InteractionMapping(refund_orders=r"C\d+", refund_negative_quantity=True)
+    loaded = load(write(tmp_path, rows), Mapping(interactions=rules))
+    left = loaded.dataset.interactions
+    assert loaded.dataset.item_ids.ids(left.item_rows) == ["b"]
+    assert left.quantity.tolist() == [2.0]
+    assert left.kinds.tolist() == [InteractionKind.PURCHASE]
+    assert loaded.n_taken_back == 1
+
+
+def _catalog(folder: Path, rows: list[dict[str, object]], mapping: Mapping) -> pl.DataFrame:
+    path = folder / "catalog.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    wanted = [
+        getattr(mapping.catalog.columns, f) for f in mapping.catalog.columns.__struct_fields__
+    ]
+    return merge_items(kept_rows(judge_catalog(scan_files(str(path), wanted), mapping)))
+
+
+def test_catalog_newest_non_empty_title_wins(tmp_path: Path) -> None:
+    """Of repeated rows each column keeps its newest value; an empty one does not overwrite."""
+    rows: list[dict[str, object]] = [
+        {"item_id": "a", "title": "new", "price": 1, "updated_at": "2026-03-01"},
+        {"item_id": "a", "title": "old", "price": 2, "updated_at": "2026-01-01", "brand": "B"},
+        {"item_id": "a", "title": " ", "price": 3, "updated_at": "2026-04-01"},
+    ]
+    items = _catalog(tmp_path, rows, Mapping())
+    assert items.select("item_id", "title", "price", "brand").rows() == [("a", "new", 3.0, "B")]
+
+
+def test_catalog_attributes_in_every_shape(tmp_path: Path) -> None:
+    """A JSON list, a JSON object, and text with bars become lists of text."""
+    rows: list[dict[str, object]] = [
+        {"item_id": "a", "attributes": ["red", "big"]},
+        {"item_id": "b", "attributes": {"colour": "red"}},
+        {"item_id": "c", "attributes": "red | big", "available": False, "vector": [1, 0.5]},
+    ]
+    items = _catalog(tmp_path, rows, Mapping())
+    assert items["attributes"].to_list() == [["red", "big"], ["colour=red"], ["red", "big"]]
+    assert items["available"].to_list() == [None, None, False]
+    assert items["vector"].to_list()[2] == [1.0, 0.5]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "not toml",
+        "[items]\nnormalize = ['upper']\n",
+        "[items]\nnot_products = ['(']\n",
+        "[interactions]\ntimezone = 'Mars/Base'\n",
+        "[interactions.events]\nbought = 'buy'\n",
+        "max_reject_share = 2\n",
+    ],
+)
+def test_wrong_mapping_is_a_config_error(tmp_path: Path, text: str) -> None:
+    """No TOML, an unknown key, a bad pattern, zone, event or share: the file is named."""
+    path = tmp_path / "mapping.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=r"mapping\.toml"):
+        load_mapping(path)
+
+
+def test_missing_mapping_is_a_config_error(tmp_path: Path) -> None:
+    """A mapping that is not there is named."""
+    with pytest.raises(ConfigError, match="cannot read the mapping"):
+        load_mapping(tmp_path / "none.toml")
+
+
+@pytest.mark.parametrize(
+    "code", ["POST", "M", "ADJUST2", "gift_0001_20", "TEST001", "bank charges", "22016"]
+)
+def test_example_mapping_knows_what_is_no_product(tmp_path: Path, code: str) -> None:
+    """Postage, fees, vouchers and tests of Online Retail are dropped, by rule."""
+    mapping = load_mapping(EXAMPLE)
+    row = {"Customer ID": 1, "Invoice": "1", "InvoiceDate": "2010-01-01 00:00:00", "Quantity": 1}
+    rows: list[dict[str, object]] = [
+        {**row, "StockCode": code, "Price": 1.0, "Country": "EIRE"},
+        {**row, "StockCode": "15056bl ", "Price": 1.0, "Country": "EIRE"},
+    ]
+    loaded = load(write(tmp_path, rows), mapping)
+    assert loaded.rows["interactions"].dropped == {"not_products": 1}
+    assert list(loaded.dataset.item_ids) == ["15056BL"]

@@ -1,0 +1,213 @@
+"""The trainer's commands, as they are called: what they print, and that bad input harms nothing."""
+
+import errno
+import json
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from click.testing import CliRunner, Result
+
+from models import artifact
+from models.artifact import ArtifactStore
+from models.errors import EndcapError
+from tests.unit.training.small_shop import interactions_frame, write_shop
+from training.cli import evaluate, models, train
+
+
+def run(command: Any, *arguments: object) -> Result:
+    """Call a command as the shell does; output and errors are kept apart."""
+    return CliRunner().invoke(command, [str(argument) for argument in arguments])
+
+
+def run_json(command: Any, *arguments: object) -> Any:
+    """Call a command that must succeed, and read the one object that it prints."""
+    result = run(command, *arguments, "--json")
+    assert result.exception is None, result.exception
+    assert len(result.stdout.splitlines()) == 1
+    return json.loads(result.stdout)
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a home with one trained version, its data beside it."""
+    home = tmp_path_factory.mktemp("shop")
+    log, catalog = write_shop(home)
+    report = run_json(train, "--interactions", log, "--catalog", catalog, "--home", home)
+    assert report["live"] == report["version"]
+    return home
+
+
+def test_train_reports_and_goes_live(shop: Path) -> None:
+    """A first version that beats popularity is published and live; its manifest says how it is."""
+    store = ArtifactStore(shop)
+    manifest = store.manifest(str(store.live_version()))
+    assert manifest.gate.verdict == "first"
+    assert manifest.counts["users"] == 60
+    assert manifest.counts["items"] == 25
+    assert manifest.metrics["hybrid"]["ndcg@20"] > manifest.metrics["popularity"]["ndcg@20"]
+    snapshot = store.open(manifest.version)
+    cold = snapshot.items.ids.row("item 24")
+    assert snapshot.items.n_interactions[cold] == 0
+    assert cold in snapshot.graph.rows
+    assert snapshot.priors.get("country:FR") is not None
+    assert "user 7" not in list(snapshot.users.ids)
+
+
+def test_train_again_gives_the_same_version(shop: Path) -> None:
+    """Same data and seed, same hash; the gate finds it not worse than live."""
+    before = ArtifactStore(shop).live_version()
+    arguments = ("--interactions", shop / "interactions.parquet", "--home", shop)
+    report = run_json(train, *arguments, "--catalog", shop / "catalog.parquet")
+    assert report["version"] == before
+    assert report["gate"]["verdict"] == "passed"
+    assert report["gate"]["against_live"] == {"value": 0.0, "low": 0.0, "high": 0.0}
+
+
+def test_train_reads_several_files(shop: Path, tmp_path: Path) -> None:
+    """`--interactions` may be given more than once, in different formats."""
+    log = interactions_frame()
+    log.head(300).write_csv(tmp_path / "old.csv")
+    log.tail(300).write_ndjson(tmp_path / "new.jsonl")
+    files = ("--interactions", tmp_path / "old.csv", "--interactions", tmp_path / "new.jsonl")
+    report = run_json(train, *files, "--home", tmp_path / "home")
+    assert report["rows"]["interactions"]["kept"] == 600
+
+
+def test_refused_candidate_is_kept_and_explained(tmp_path: Path) -> None:
+    """Where nothing personal can be learnt the gate refuses; --force is recorded."""
+    log = tmp_path / "log.csv"
+    everyone = [(f"u{user}", f"i{item}", 1_000 + item) for user in range(8) for item in range(3)]
+    pl.DataFrame(everyone, schema=["user_id", "item_id", "timestamp"], orient="row").with_columns(
+        pl.lit("view").alias("event")
+    ).write_csv(log)
+    refused = run(train, "--interactions", log, "--home", tmp_path, "--json")
+    assert isinstance(refused.exception, EndcapError)
+    assert "does not go live" in str(refused.exception)
+    report = json.loads(refused.stdout)
+    assert report["live"] is None
+    listed = run_json(models, "list", "--home", tmp_path)
+    assert [line["verdict"] for line in listed["versions"]] == ["refused"]
+    forced = run_json(train, "--interactions", log, "--home", tmp_path, "--force")
+    assert forced["gate"]["verdict"] == "forced"
+    assert forced["live"] == forced["version"]
+
+
+def test_models_list_show_promote_rollback(shop: Path) -> None:
+    """Versions are listed, shown and moved; `live` follows."""
+    first = ArtifactStore(shop).live_version()
+    arguments = ("--interactions", shop / "interactions.parquet", "--home", shop, "--seed", 2)
+    second = run_json(train, *arguments)["version"]
+    listed = run_json(models, "list", "--home", shop)
+    assert {line["version"] for line in listed["versions"]} == {first, second}
+    assert run_json(models, "show", second, "--home", shop)["seed"] == 2
+    promoted = run_json(models, "promote", str(first), "--home", shop)
+    assert promoted == {"live": first, "before": second}
+    assert run_json(models, "rollback", "--home", shop) == {"live": second, "before": first}
+    assert run_json(models, "promote", str(first), "--home", shop)["live"] == first
+    text = run(models, "list", "--home", shop).stdout
+    assert f"{first} live" in text
+
+
+def test_evaluate_prints_metrics_and_intervals(tmp_path: Path) -> None:
+    """Every recommender is measured, with intervals around its figures."""
+    log = interactions_frame().sort("timestamp")
+    log.head(500).write_parquet(tmp_path / "train.parquet")
+    log.tail(100).write_parquet(tmp_path / "test.parquet")
+    files = ("--train", tmp_path / "train.parquet", "--test", tmp_path / "test.parquet")
+    found = run_json(evaluate, *files, "--k", "5,10")
+    assert set(found["models"]) == {"popularity", "item_graph", "als", "content", "hybrid"}
+    assert found["n_items"] == 24
+    hybrid, around = found["models"]["hybrid"], found["intervals"]["hybrid"]["recall@5"]
+    assert around["low"] <= hybrid["recall@5"] <= around["high"]
+    assert {"recall@5", "ndcg@10", "hit_rate@10", "coverage@10", "novelty@10"} <= set(hybrid)
+    assert "hybrid" in run(evaluate, *files).stdout
+
+
+def test_evaluate_new_ranks_only_cold_items(tmp_path: Path) -> None:
+    """With `--candidates new` the items that training has seen are no candidates."""
+    log, catalog = write_shop(tmp_path)
+    new = {"user_id": ["user 2"], "item_id": ["item 24"], "event": ["view"], "timestamp": [1]}
+    pl.DataFrame(new).write_parquet(tmp_path / "test.parquet")
+    files = ("--train", log, "--test", tmp_path / "test.parquet", "--catalog", catalog)
+    found = run_json(evaluate, *files, "--candidates", "new", "--k", "1")
+    assert (found["n_users"], found["n_items"]) == (1, 1)
+    assert found["models"]["content"]["hit_rate@1"] == 1.0
+
+
+def _csv(folder: Path, text: str) -> Path:
+    path = folder / "bad.csv"
+    path.write_text(text)
+    return path
+
+
+BAD_FILES = {
+    "missing column": ("user_id,item,event,timestamp\nu,i,view,1\n", "columns: user_id, item"),
+    "no event": ("user_id,item_id,timestamp\nu,i,1\n", "have no column 'event'"),
+    "empty": ("", "is empty"),
+    "only a header": ("user_id,item_id,event,timestamp\n", "have no rows"),
+    "one user": ("user_id,item_id,event,timestamp\nu,i,view,1\nu,j,view,2\n", "of 1 user"),
+    "all bad": ("user_id,item_id,event,timestamp\nu,i,stare,1\n", "more than max_reject_share"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_FILES)
+def test_bad_interactions_leave_live_untouched(shop: Path, tmp_path: Path, name: str) -> None:
+    """A file that cannot be used is one clear error that exits with 2; nothing is published."""
+    text, message = BAD_FILES[name]
+    store = ArtifactStore(shop)
+    before = (store.live_version(), len(store.versions()))
+    result = run(train, "--interactions", _csv(tmp_path, text), "--home", shop)
+    assert isinstance(result.exception, EndcapError)
+    assert message in str(result.exception)
+    assert (store.live_version(), len(store.versions())) == before
+
+
+def test_mapping_that_names_a_missing_column_lists_the_columns(shop: Path, tmp_path: Path) -> None:
+    """The error says which column is missing and which there are."""
+    mapping = tmp_path / "mapping.toml"
+    mapping.write_text('[interactions.columns]\nprice = "Unit Price"\n')
+    log = shop / "interactions.parquet"
+    result = run(train, "--interactions", log, "--mapping", mapping, "--home", shop)
+    assert "'Unit Price' for price; columns: user_id, item_id, event" in str(result.exception)
+
+
+def test_catalog_without_ids_is_refused(shop: Path, tmp_path: Path) -> None:
+    """A catalogue needs item ids."""
+    catalog = _csv(tmp_path, "title,price\nMug,1\n")
+    arguments = ("--interactions", shop / "interactions.parquet", "--home", shop)
+    result = run(train, *arguments, "--catalog", catalog)
+    assert "the catalog have no column 'item_id'" in str(result.exception)
+
+
+def test_full_disk_leaves_live_untouched(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that fills while publishing is an error; the live version and the list stay."""
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    store = ArtifactStore(shop)
+    before = (store.live_version(), len(store.versions()))
+    monkeypatch.setattr(artifact, "_write_tables", fail)
+    arguments = ("--interactions", shop / "interactions.parquet", "--home", shop, "--seed", 77)
+    result = run(train, *arguments)
+    assert isinstance(result.exception, EndcapError)
+    assert "No space left on device" in str(result.exception)
+    assert (store.live_version(), len(store.versions())) == before
+
+
+def test_unknown_file_and_format_are_named(tmp_path: Path) -> None:
+    """A path that matches nothing, or of an unknown format, is named."""
+    result = run(train, "--interactions", tmp_path / "*.parquet", "--home", tmp_path)
+    assert "no file matches" in str(result.exception)
+    (tmp_path / "log.xlsx").write_text("x")
+    result = run(train, "--interactions", tmp_path / "log.xlsx", "--home", tmp_path)
+    assert "is of no known format; known: .csv" in str(result.exception)
+
+
+@pytest.mark.parametrize("k", ["", "0", "ten", "5,-1"])
+def test_evaluate_refuses_odd_lengths(tmp_path: Path, k: str) -> None:
+    """A list of lengths has positive integers."""
+    result = run(evaluate, "--train", tmp_path, "--test", tmp_path, "--k", k)
+    assert "is no list of lengths" in str(result.exception)
