@@ -67,10 +67,11 @@ def serve(as_json: bool, **given: Any) -> None:
 
     settings = read_settings(os.environ, given)
     configure_logs(settings.log_level)
-    with _store(settings) as store:
-        keys = create_first_keys(store, _now_ms())
 
     def announce(address: str) -> None:
+        # Not before the port is ours: keys made by a start that then fails would never be seen.
+        with _store(settings) as store:
+            keys = create_first_keys(store, _now_ms())
         if as_json:
             _print_json({"address": address, "pid": os.getpid(), "keys": keys})
             return

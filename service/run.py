@@ -10,10 +10,11 @@ import shutil
 import signal
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import uvicorn
+from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
 from models.errors import ConfigError
@@ -22,6 +23,7 @@ from service.settings import Settings, to_environment
 SUPERVISOR_VARIABLE = "ENDCAP_SUPERVISOR_PID"
 METRICS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 BACKLOG = 2048
+_NOT_STARTED = "the server could not start; the log lines above say why"
 
 
 def run(settings: Settings, on_listening: Callable[[str], None]) -> None:
@@ -62,15 +64,20 @@ def _serve(settings: Settings, listener: socket.socket) -> None:
         timeout_graceful_shutdown=settings.drain_s,
     )
     if settings.workers > 1:
-        Multiprocess(config, sockets=[listener]).run()
+        supervisor = Multiprocess(config, sockets=[listener])
+        supervisor.run()
+        if any(worker.exitcode == STARTUP_FAILURE for worker in supervisor.processes):
+            raise ConfigError(_NOT_STARTED)
         return
     # After draining, uvicorn raises the signal it caught again; it ends here instead of killing us.
     for caught in (signal.SIGTERM, signal.SIGINT):
         signal.signal(caught, lambda *_: None)
     server = uvicorn.Server(config)
-    server.run(sockets=[listener])
+    # A start that fails makes uvicorn exit with a code of its own.
+    with suppress(SystemExit):
+        server.run(sockets=[listener])
     if not server.started:
-        raise ConfigError("the server could not start; the log lines above say why")
+        raise ConfigError(_NOT_STARTED)
 
 
 def _listen(host: str, port: int) -> socket.socket:

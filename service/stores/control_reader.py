@@ -6,29 +6,35 @@
 from __future__ import annotations
 
 from pathlib import Path
+from threading import Lock
 
 from service.stores.control import StoredDocument, StoredKey
 from service.stores.sqlite import open_reader, reported
 
 
 class ControlReader:
-    """One read-only connection; not to be used by two threads at a time."""
+    """One read-only connection; threads wait for each other.
+
+    `close` waits too: closing a connection that another thread reads from crashes the process, and
+    a cancelled task does not stop the thread it waits for.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._lock = Lock()
         with reported(path):
             self._connection = open_reader(path)
 
     def data_version(self) -> int:
         """Return a number that differs after any commit of any other connection."""
-        with reported(self._path):
+        with self._lock, reported(self._path):
             return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
 
     def changes_since(
         self, revision: int
     ) -> tuple[int, list[StoredDocument], list[tuple[str, str]], list[StoredKey]]:
         """Return the newest revision, documents written, (kind, id) deleted, and all keys."""
-        with reported(self._path):
+        with self._lock, reported(self._path):
             self._connection.execute("BEGIN")
             try:
                 return self._read(revision)
@@ -60,5 +66,6 @@ class ControlReader:
         )
 
     def close(self) -> None:
-        """Close the connection."""
-        self._connection.close()
+        """Close the connection; reads that come later are refused."""
+        with self._lock:
+            self._connection.close()

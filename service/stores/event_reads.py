@@ -6,6 +6,7 @@ One connection an instance, used by one thread at a time. Readers never wait for
 from __future__ import annotations
 
 from pathlib import Path
+from threading import Lock
 from typing import Literal, NamedTuple
 
 import msgspec
@@ -58,6 +59,9 @@ class EventReader:
 
     def __init__(self, path: Path) -> None:
         self._connection = connect(path, read_only=True)
+        # A cancelled task does not stop the thread it waits for, and closing a connection that a
+        # thread reads from crashes the process.
+        self._lock = Lock()
 
     def newest(self, column: KeyColumn, key: str, limit: int) -> list[InteractionRow]:
         """Return the newest interactions stored under a key, newest first."""
@@ -72,7 +76,8 @@ class EventReader:
 
     def since(self, seq: int, limit: int) -> tuple[list[KeyedRow], int]:
         """Return the interactions among the `limit` events after `seq`, and the last one's seq."""
-        last, text = self._connection.execute(_SINCE, (seq, limit)).fetchone()
+        with self._lock:
+            last, text = self._connection.execute(_SINCE, (seq, limit)).fetchone()
         return ([], seq) if last is None else (_decode_rows(text), int(last))
 
     def data_version(self) -> int:
@@ -80,5 +85,6 @@ class EventReader:
         return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
 
     def close(self) -> None:
-        """Close the file."""
-        self._connection.close()
+        """Close the file, once a read of the tail has ended."""
+        with self._lock:
+            self._connection.close()

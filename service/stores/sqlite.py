@@ -26,7 +26,8 @@ Schema = Literal["control", "events"]
 
 def open_engine(path: Path, schema: Schema) -> Engine:
     """Open a SQLite file, made if missing, and upgrade it; other processes may do the same."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    with reported(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(f"sqlite:///{path}")
     event.listen(engine, "connect", _configure)
     event.listen(engine, "begin", _begin_immediate)

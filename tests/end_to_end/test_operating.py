@@ -126,6 +126,8 @@ def test_port_in_use_is_a_clear_error(tmp_path: Path) -> None:
     assert refused.returncode == 2
     assert f"cannot listen on 127.0.0.1:{port}" in refused.stderr
     assert "choose another --port" in refused.stderr
+    # The first keys were not made by the start that failed: the next one still shows them.
+    assert not (tmp_path / "control.sqlite").exists()
     assert "Traceback" not in refused.stderr
 
 
@@ -135,12 +137,14 @@ def test_port_in_use_is_a_clear_error(tmp_path: Path) -> None:
         (["serve", "--port", "70000"], "--port is '70000': Expected `int` <= 65535"),
         (["serve", "--workers", "x"], "--workers is 'x'"),
         (["keys", "revoke", "key_x"], "key 'key_x' does not exist"),
+        (["keys", "list", "--home", "/dev/null/home"], "/dev/null/home/control.sqlite cannot be"),
+        (["serve", "--home", "/dev/null/home", "--port", "0"], "cannot write to --home"),
     ],
 )
 def test_bad_option_is_a_clear_error(tmp_path: Path, options: list[str], said: str) -> None:
     """A wrong value is named with its rule, in one line, with exit code 2."""
     refused = subprocess.run(
-        [*ENDCAP, *options, "--home", str(tmp_path)],
+        [*ENDCAP, options[0], *_homed(options[1:], tmp_path)],
         capture_output=True,
         text=True,
         timeout=60,
@@ -149,6 +153,26 @@ def test_bad_option_is_a_clear_error(tmp_path: Path, options: list[str], said: s
     assert (refused.returncode, refused.stdout) == (2, "")
     assert said in refused.stderr
     assert "Traceback" not in refused.stderr
+
+
+def _homed(options: list[str], home: Path) -> list[str]:
+    return options if "--home" in options else [*options, "--home", str(home)]
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_start_that_fails_is_a_clear_error(tmp_path: Path, workers: str) -> None:
+    """When a worker cannot open its stores the command ends, with 2 and without a traceback."""
+    (tmp_path / "events.sqlite").write_bytes(b"no database, but long enough to look at" * 100)
+    refused = subprocess.run(
+        [*ENDCAP, "serve", "--home", str(tmp_path), "--port", "0", "--workers", workers],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert refused.returncode == 2
+    assert "events.sqlite" in refused.stderr
+    assert "the server could not start" in refused.stderr
 
 
 def test_workers_do_not_outlive_their_supervisor(tmp_path: Path) -> None:

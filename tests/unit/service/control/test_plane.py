@@ -189,6 +189,14 @@ def test_change_reaches_other_workers_on_their_next_poll(tmp_path: Path) -> None
         other.close()
 
 
+def test_refresh_after_close_is_an_error_and_no_crash(tmp_path: Path) -> None:
+    """A poll that outlives its task meets a closed reader and says so."""
+    worker = Worker(tmp_path)
+    worker.close()
+    with pytest.raises(StoreError, match="closed"):
+        worker.current.refresh()
+
+
 def test_unreadable_store_is_a_clear_error(tmp_path: Path) -> None:
     """A file that is no database is named, with what to check."""
     (tmp_path / "control.sqlite").write_bytes(b"no database, but long enough to look at" * 100)
