@@ -70,7 +70,8 @@ def report(rollout: str, home: str | None, as_json: bool) -> None:
     folder = _home(home)
     control = ControlStore(folder / "control.sqlite")
     try:
-        found = report_rollout(folder, control, rollout, at_ms=time.time_ns() // 1_000_000)
+        path = open_event_database(folder)
+        found = report_rollout(path, control, rollout, at_ms=time.time_ns() // 1_000_000)
     finally:
         control.close()
     if as_json:

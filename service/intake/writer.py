@@ -175,7 +175,10 @@ class StoreWriter:
 
     def _resolve(self, submissions: Sequence[Submission], outcome: Committed | EndcapError) -> None:
         if isinstance(outcome, Committed):
-            self._on_commit(outcome.added)
+            try:
+                self._on_commit(outcome.added)
+            except Exception:  # the events are stored, and whoever waits must hear it
+                _log.exception("committed_events_not_shown")
         first = 0
         for submission in submissions:
             end = first + len(submission.events)

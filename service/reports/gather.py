@@ -9,12 +9,11 @@ import msgspec
 from service.reports.report import Opened, Report, make_report
 from service.rollouts.definition import Rollout
 from service.stores.control import ControlStore
-from service.stores.event_database import open_event_database
 from service.stores.outcomes import read_outcomes
 
 
-def report_rollout(home: Path, control: ControlStore, key: str, *, at_ms: int) -> Report:
-    """Report a rollout from the stores of `home`.
+def report_rollout(events: Path, control: ControlStore, key: str, *, at_ms: int) -> Report:
+    """Report a rollout from the event store at `events`, which is open to writers meanwhile.
 
     Raises
     ------
@@ -31,4 +30,4 @@ def report_rollout(home: Path, control: ControlStore, key: str, *, at_ms: int) -
         )
         for each in epochs
     }
-    return make_report(key, read_outcomes(open_event_database(home), key), opened, at_ms=at_ms)
+    return make_report(key, read_outcomes(events, key), opened, at_ms=at_ms)

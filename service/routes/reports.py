@@ -9,6 +9,7 @@ from service.reports.gather import report_rollout
 from service.reports.report import Report
 from service.routes.documents import AnyRequest, PathId, check_path_id, problems
 from service.services import services_of
+from service.stores.event_database import EVENTS_FILE
 
 
 @get(
@@ -28,7 +29,7 @@ def read_report(request: AnyRequest, rollout_key: PathId) -> Report:
     """
     services = services_of(request)
     return report_rollout(
-        services.settings.home,
+        services.settings.home / EVENTS_FILE,
         services.control_store,
         check_path_id(rollout_key, "rollout key"),
         at_ms=services.now_ms(),

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from service.stores.event_database import connect
 from service.stores.event_schema import EventFlag
+from service.stores.sqlite import reported
 
 WINDOW_MS = 7 * 86_400_000
 """How long after an exposure a click on its item, without an ``exposure_id``, is put down to it."""
@@ -141,7 +142,18 @@ GROUP BY reason ORDER BY reason
 
 
 def read_outcomes(path: Path, rollout_key: str, *, window_ms: int = WINDOW_MS) -> RolloutSums:
-    """Add up one rollout; reads one consistent state while others write."""
+    """Add up one rollout; reads one consistent state while others write.
+
+    Raises
+    ------
+    StoreError
+        If the store cannot be read, or the disk has no room for the temporary tables.
+    """
+    with reported(path):
+        return _read(path, rollout_key, window_ms)
+
+
+def _read(path: Path, rollout_key: str, window_ms: int) -> RolloutSums:
     connection = connect(path)
     try:
         connection.execute("BEGIN")

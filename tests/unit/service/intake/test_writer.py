@@ -196,6 +196,16 @@ def test_value_that_cannot_be_stored_takes_no_other_with_it(tmp_path: Path) -> N
     assert bench.counts["dropped"] == 1
 
 
+def test_events_are_acknowledged_even_if_serving_cannot_take_them_in(tmp_path: Path) -> None:
+    """What is stored is told, whatever a listener does."""
+
+    async def use(bench: Bench) -> None:
+        bench.writer._on_commit = lambda _: 1 / 0  # type: ignore[assignment]  # it is meant to fail
+        assert await bench.events.submit([view("a")], n_received=1) == [True]
+
+    with_bench(tmp_path, use)
+
+
 def test_closed_writer_refuses(tmp_path: Path) -> None:
     """After closing nothing is taken in that nobody would write."""
     bench = Bench(tmp_path)
