@@ -85,6 +85,7 @@ def _card(catalog: Catalog, item: int) -> bytes:
         "price": float(str(catalog.price[item])) if np.isfinite(price) else None,
         "image_url": catalog.image_urls[item],
         "url": catalog.urls[item],
+        "attributes": catalog.attributes[item] or None,
     }
     return msgspec.json.encode({name: value for name, value in card.items() if value is not None})
 
