@@ -82,8 +82,8 @@ async def _follow(stream: asyncio.StreamReader, on_line: Callable[[str], None] |
     last = ""
     async for raw in stream:
         line = raw.decode(errors="replace").strip()
-        if line:
-            last = line
+        if any(map(str.isalnum, line)):  # and not the frame that a usage error is drawn in
+            last = line.strip("│ ")
             if on_line is not None:
                 on_line(line)
     return last
