@@ -2,6 +2,8 @@
 
 import gzip
 import json
+from collections.abc import Mapping as MappingType
+from collections.abc import Sequence
 from pathlib import Path
 
 import polars as pl
@@ -20,7 +22,7 @@ from training.verdicts import count_rows, kept_rows
 
 EXAMPLE = Path(__file__).resolve().parents[3] / "docs" / "examples" / "online-retail.toml"
 
-ROWS = [
+ROWS: list[dict[str, str | None]] = [
     {"user_id": "u1", "item_id": "a", "event": "view", "timestamp": "2026-01-02T03:04:05Z"},
     {"user_id": None, "item_id": "a", "event": "view", "timestamp": "2026-01-02T03:04:05Z"},
     {"user_id": "u1", "item_id": "", "event": "view", "timestamp": "2026-01-02T03:04:05Z"},
@@ -48,7 +50,7 @@ def load(path: Path, mapping: Mapping, rejects: Path | None = None) -> Loaded:
     return load_dataset([str(path)], [], mapping, pseudonym=lambda user: user, rejects=rejects)
 
 
-def write(folder: Path, rows: list[dict[str, object]]) -> Path:
+def write(folder: Path, rows: Sequence[MappingType[str, object]]) -> Path:
     """Write rows as JSON Lines."""
     path = folder / "log.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))

@@ -1,0 +1,239 @@
+"""Splitting, ranking, metrics and the gate, on numbers worked out by hand."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from models.dataset import Dataset
+from models.histories import Histories
+from models.manifest import Interval
+from models.recommenders.settings import Settings
+from models.scoring import MS_PER_DAY
+from tests.unit.models.small_dataset import make_dataset
+from training.evaluate import evaluate, paired_difference
+from training.gate import decide
+from training.metrics import bootstrap, hit_rate, ndcg, pessimistic_ranks, recall
+from training.refunds import take_back
+from training.split import Split, split_newest, unseen_pairs
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """A recommender whose scores are given."""
+
+    name: ClassVar[str] = "fixed"
+    scores: NDArray[np.float32]
+
+    @classmethod
+    def fit(cls, dataset: Dataset, settings: Settings, *, now_ms: int, seed: int) -> Self:
+        """Nothing is learnt."""
+        raise NotImplementedError
+
+    def score(self, histories: Histories) -> NDArray[np.float32]:
+        """Give everybody the same scores."""
+        return np.tile(self.scores, (len(histories), 1))
+
+    def to_arrays(self) -> dict[str, NDArray[np.generic]]:
+        """Nothing is kept."""
+        return {}
+
+    @classmethod
+    def from_arrays(cls, arrays: Any, settings: Settings) -> Self:
+        """Nothing is opened."""
+        raise NotImplementedError
+
+
+def _scores(*values: float) -> NDArray[np.float32]:
+    return np.array(values, dtype=np.float32)
+
+
+def _rows(*values: int) -> NDArray[np.int32]:
+    return np.array(values, dtype=np.int32)
+
+
+def test_ranks_count_from_the_best() -> None:
+    """The highest score has rank 1; what is no candidate (-inf) has no rank within reach."""
+    scores = _scores(0.1, 0.9, 0.5, -np.inf)
+    assert pessimistic_ranks(scores, _rows(1, 0, 3), 3).tolist() == [1, 3, 4]
+
+
+def test_ties_go_against_the_recommender() -> None:
+    """Among equals the irrelevant come first: constant scores are the worst, not the best."""
+    assert pessimistic_ranks(_scores(1, 1, 1, 1), _rows(0, 2), 10).tolist() == [3, 4]
+
+
+@given(
+    st.lists(st.integers(0, 3), min_size=1, max_size=12),
+    st.data(),
+    st.integers(1, 5),
+)
+def test_ranks_are_those_of_a_sort(scores: list[int], data: st.DataObject, k: int) -> None:
+    """Ranks are the places in a list sorted by score, the irrelevant before the relevant."""
+    items = range(len(scores))
+    relevant = sorted(data.draw(st.sets(st.sampled_from(items), min_size=1)))
+    order = sorted(items, key=lambda item: (-scores[item], item in relevant, item))
+    expected = [min(order.index(item) + 1, k + 1) for item in relevant]
+    assert pessimistic_ranks(_scores(*scores), _rows(*relevant), k).tolist() == expected
+
+
+def test_metrics_by_hand() -> None:
+    """Two of three test items at ranks 1 and 3, k = 3."""
+    ranks = np.array([1, 3, 4])
+    assert recall(ranks, 3, 3) == pytest.approx(2 / 3)
+    assert hit_rate(ranks, 3) == 1.0
+    ideal = 1 + 1 / np.log2(3) + 1 / 2
+    assert ndcg(ranks, 3, 3) == pytest.approx((1 + 1 / 2) / ideal)
+
+
+def test_ndcg_is_one_when_the_list_is_full_of_hits() -> None:
+    """With more test items than places a list of hits only is perfect."""
+    assert ndcg(np.array([1, 2, 3, 3]), 4, 2) == pytest.approx(1.0)
+
+
+def test_evaluate_leaves_out_what_the_user_had() -> None:
+    """User 0 had item 0, so item 1 is first; coverage counts both users' lists."""
+    train = make_dataset([(0, 0, 1), (1, 2, 1)], n_users=3, n_items=4)
+    split = Split(train, _rows(0, 1), _rows(1, 3), now_ms=0)
+    found = evaluate(Fixed(_scores(4, 3, 2, 1)), split, (1, 2))
+    assert found.per_user["hit_rate@1"].tolist() == [1.0, 0.0]
+    assert found.per_user["recall@2"].tolist() == [1.0, 0.0]
+    # Lists of length 2: items 1, 2 and items 0, 1, of four.
+    assert found.overall["coverage@2"] == pytest.approx(3 / 4)
+    # Items 0 and 2 are known to one of three users: -log2(2/4) = 1; item 1 to none: 2.
+    assert found.overall["novelty@2"] == pytest.approx((2 + 1 + 1 + 2) / 4)
+
+
+def test_evaluate_new_has_only_new_candidates() -> None:
+    """With only_new, item 0 is no candidate, and who has no new test item is not counted."""
+    train = make_dataset([(0, 0, 1)], n_users=2, n_items=3)
+    split = Split(train, _rows(0, 1, 1), _rows(2, 0, 2), now_ms=0)
+    found = evaluate(Fixed(_scores(9, 2, 1)), split, (1, 2), only_new=True)
+    assert found.per_user["recall@1"].tolist() == [0.0, 0.0]
+    assert found.per_user["recall@2"].tolist() == [1.0, 1.0]
+
+
+def test_evaluate_counts_an_unknown_test_item() -> None:
+    """A test item that nobody can rank halves the recall."""
+    train = make_dataset([(0, 0, 1)], n_users=1, n_items=2)
+    found = evaluate(Fixed(_scores(1, 2)), Split(train, _rows(0, 0), _rows(1, -1), 0), (5,))
+    assert found.per_user["recall@5"].tolist() == [0.5]
+
+
+def test_split_cuts_by_time_and_keeps_only_new_pairs() -> None:
+    """Of 100 days the last 20 are the test, as 28 days would be more than a fifth."""
+    rows = [(0, 0, 0), (0, 1, 50), (0, 1, 90), (1, 0, 95), (1, 2, 100)]
+    split = split_newest(make_dataset(rows, 2, 3), seed=1)
+    assert split.now_ms == 80 * MS_PER_DAY
+    assert len(split.train.interactions) == 2
+    assert split.test_users.tolist() == [1, 1]
+    assert split.test_items.tolist() == [0, 2]
+    assert split.n_users == 1
+
+
+def test_split_without_time_is_random_and_repeatable() -> None:
+    """Where all moments are equal about a fifth is the test, the same one for a seed."""
+    dataset = make_dataset([(user, item, 5) for user in range(20) for item in range(50)], 20, 50)
+    first, second = (split_newest(dataset, seed=3) for _ in range(2))
+    assert first.test_items.tolist() == second.test_items.tolist()
+    assert 150 < len(first.test_items) < 250
+
+
+def test_unseen_pairs_are_distinct() -> None:
+    """A pair counts once, and not if it was seen."""
+    users, items = unseen_pairs(_rows(0), _rows(1), _rows(0, 0, 0, 1), _rows(1, 2, 2, 1), 3)
+    assert list(zip(users.tolist(), items.tolist(), strict=True)) == [(0, 2), (1, 1)]
+
+
+def test_bootstrap_holds_the_mean() -> None:
+    """The interval holds the mean, is of one point for a constant, and repeats with the seed."""
+    values = np.arange(100, dtype=np.float64)
+    first, second = (bootstrap(values, np.random.default_rng(1)) for _ in range(2))
+    assert first == second
+    assert first.low < first.value < first.high
+    assert first.value == 49.5
+    # The standard error is 28.9 / 10; a 95 % interval is about four of them wide.
+    assert 9 < first.high - first.low < 14
+    assert bootstrap(np.full(5, 2.0), np.random.default_rng(1)).low == 2.0
+    assert bootstrap(np.empty(0), np.random.default_rng(1)).value == 0.0
+
+
+def test_paired_difference_is_over_the_same_users() -> None:
+    """What one is better at than the other, user by user."""
+    train = make_dataset([(0, 0, 1)], n_users=3, n_items=3)
+    split = Split(train, _rows(1, 2), _rows(1, 1), now_ms=0)
+    good, bad = (
+        evaluate(Fixed(scores), split, (1,)) for scores in (_scores(0, 1, 0), _scores(1, 0, 0))
+    )
+    assert paired_difference(good, bad, "ndcg@1", seed=1) == Interval(value=1.0, low=1.0, high=1.0)
+
+
+def _interval(value: float, width: float) -> Interval:
+    return Interval(value=value, low=value - width, high=value + width)
+
+
+@pytest.mark.parametrize(
+    ("popularity", "live", "verdict"),
+    [
+        (0.02, None, "first"),
+        (0.02, _interval(0.0, 0.01), "passed"),
+        (0.02, _interval(-0.01, 0.02), "passed"),
+        (0.02, _interval(-0.03, 0.02), "refused"),
+        (0.0, None, "refused"),
+        (-0.02, _interval(0.1, 0.02), "refused"),
+    ],
+)
+def test_gate_verdicts(popularity: float, live: Interval | None, verdict: str) -> None:
+    """Better than popularity, and not surely worse than live."""
+    arguments: dict[str, Any] = {
+        "n_users": 10,
+        "against_popularity": _interval(popularity, 0.01),
+        "against_live": live,
+        "live": None if live is None else "0123456789abcdef",
+    }
+    assert decide(**arguments, is_forced=False).verdict == verdict
+    forced = decide(**arguments, is_forced=True)
+    assert forced.verdict == ("forced" if verdict == "refused" else verdict)
+
+
+def test_gate_refuses_what_cannot_be_measured() -> None:
+    """Without a test user nothing is shown."""
+    gate = decide(n_users=0, against_popularity=None, against_live=None, live=None, is_forced=False)
+    assert gate.verdict == "refused"
+    assert "no user chose anything new" in gate.reason
+
+
+def test_refunds_take_back_the_newest_purchases_first() -> None:
+    """Bought 2, then 3; 4 come back: 1 of the first is left. An earlier refund is void."""
+    dataset = make_dataset([(0, 0, day) for day in (1, 2, 3, 4)], 1, 1)
+    rows = dataset.interactions
+    rows.kinds[:] = [4, 3, 3, 4]
+    rows.quantity[:] = [9, 2, 3, 4]
+    left = take_back(rows)
+    assert left.at_ms.tolist() == [2 * MS_PER_DAY]
+    assert left.quantity.tolist() == [1.0]
+
+
+@given(st.lists(st.tuples(st.integers(0, 1), st.integers(0, 1), st.booleans(), st.integers(1, 3))))
+def test_refunds_never_take_more_than_was_bought(
+    events: list[tuple[int, int, bool, int]],
+) -> None:
+    """Per user and item what is left is never negative, never more than bought, and others stay."""
+    dataset = make_dataset([(user, item, 1) for user, item, _, _ in events], 2, 2)
+    rows = dataset.interactions
+    rows.kinds[:] = [4 if is_refund else 3 for _, _, is_refund, _ in events]
+    rows.quantity[:] = [quantity for *_, quantity in events]
+    left = take_back(rows)
+    assert (left.quantity > 0).all()
+    for user in range(2):
+        for item in range(2):
+            balance = 0
+            for owner, thing, is_refund, quantity in events:
+                if (owner, thing) == (user, item):
+                    balance = max(balance - quantity, 0) if is_refund else balance + quantity
+            chosen = (left.user_rows == user) & (left.item_rows == item)
+            assert left.quantity[chosen].sum() == balance
