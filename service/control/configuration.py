@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from service.control.documents import Banner, Document, ItemStatus, Placement
+from service.control.fit import rollout_key_of
 from service.rollouts.definition import Rollout
 from service.rollouts.evaluate import CompiledRollout, compile_rollout
 
@@ -57,4 +58,4 @@ class Configuration:
 
     def rollout_of(self, placement: Placement) -> CompiledRollout | None:
         """Find the rollout a placement names, else the one whose key is the placement's id."""
-        return self.rollouts.get(placement.id if placement.rollout is None else placement.rollout)
+        return self.rollouts.get(rollout_key_of(placement))

@@ -79,7 +79,7 @@ class Placement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     revision: Revision = 0
 
     def __post_init__(self) -> None:
-        allowed = ITEM_RECIPES if self.kind == "items" else BANNER_RECIPES
+        allowed = recipes_of(self.kind)
         if self.recipe is not None and self.recipe not in allowed:
             raise ValueError(
                 f"recipe {self.recipe!r} does not fill a placement of kind {self.kind!r}; "
@@ -163,6 +163,11 @@ ID_FIELDS: dict[DocumentKind, str] = {
     "rollout": "key",
     "item": "item_id",
 }
+
+
+def recipes_of(kind: PlacementKind) -> frozenset[Recipe]:
+    """List the recipes that fill a placement of a kind."""
+    return ITEM_RECIPES if kind == "items" else BANNER_RECIPES
 
 
 def check_ids(name: str, ids: tuple[str, ...]) -> None:

@@ -16,7 +16,8 @@ from models.errors import InputError, NotFoundError
 from models.ids import list_known
 from models.pseudonym import Pseudonymiser
 from service.control.current import CurrentConfiguration, decode_document
-from service.control.documents import DOCUMENT_TYPES, ID_FIELDS, Document, DocumentKind
+from service.control.documents import DOCUMENT_TYPES, ID_FIELDS, Document, DocumentKind, Placement
+from service.control.fit import check_fit, rollout_key_of
 from service.control.forced import pseudonymise_forced
 from service.control.precondition import Precondition
 from service.rollouts.bucketing import UnitKind
@@ -141,6 +142,7 @@ class ControlPlane:
         if document.revision and current is not None:
             Precondition(revisions=frozenset({document.revision})).check(_name(change), current)
         document = _with(document, **{ID_FIELDS[change.kind]: change.id})
+        _check_fit(transaction, document)
         opens = False
         if isinstance(document, Rollout):
             document, opens = _in_epoch(transaction, current, document)
@@ -207,6 +209,17 @@ def _in_epoch(
             return rollout, False
     epoch = transaction.last_epoch(rollout.key) + 1
     return msgspec.structs.replace(rollout, epoch=epoch), True
+
+
+def _check_fit(transaction: ControlTransaction, document: Document) -> None:
+    """Hold a placement and its rollout together, whichever of the two is being changed."""
+    if isinstance(document, Placement):
+        rollout = _read(transaction, "rollout", rollout_key_of(document))
+        if isinstance(rollout, Rollout):
+            check_fit([document], rollout)
+    elif isinstance(document, Rollout):
+        stored = map(decode_document, transaction.list_documents("placement"))
+        check_fit((each for each in stored if isinstance(each, Placement)), document)
 
 
 def _read(transaction: ControlTransaction, kind: DocumentKind, document_id: str) -> Document | None:

@@ -14,7 +14,7 @@ from models.errors import InputError, NotFoundError, StoreError
 from service.control.documents import Banner, ItemStatus, Placement
 from service.control.plane import merge_patch
 from service.control.precondition import Precondition, RevisionError
-from service.rollouts.definition import Rollout
+from service.rollouts.definition import Rollout, Variant
 from tests.unit.service.control.samples import PSEUDONYMISER, Worker
 
 
@@ -187,6 +187,18 @@ def test_change_reaches_other_workers_on_their_next_poll(tmp_path: Path) -> None
     finally:
         one.close()
         other.close()
+
+
+def test_recipe_of_a_variant_must_fill_its_placements(worker: Worker) -> None:
+    """A banner placement and a rollout with a recipe for items refuse each other, either way."""
+    trending = Rollout(share=0.1, variants=(Variant(key="t", recipe="trending"),))
+    worker.put("placement", "hero", Placement(kind="banners"))
+    with pytest.raises(InputError, match="'trending', which does not fill placement 'hero'"):
+        worker.put("rollout", "hero", trending)
+    worker.put("rollout", "recs", trending)
+    with pytest.raises(InputError, match="use one of banner_for_you, static, or leave it out"):
+        worker.put("placement", "other", Placement(kind="banners", rollout="recs"))
+    worker.put("placement", "recs", Placement(kind="items"))
 
 
 def test_refresh_after_close_is_an_error_and_no_crash(tmp_path: Path) -> None:
