@@ -100,10 +100,6 @@ class Engine:
         self._shelf = Shelf(stock, configuration)
         return self._shelf
 
-    def forget(self, key: str) -> None:
-        """Drop what is kept of a pseudonym."""
-        self._profiles.forget(key)
-
     async def _visit(self, shelf: Shelf, request: ServeRequest, late_s: float) -> Visit:
         user = request.user
         keys: list[str | None] = [None, None, None]
