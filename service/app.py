@@ -40,6 +40,7 @@ from service.routes.banners import BannerController
 from service.routes.events import post_events
 from service.routes.items import ItemController
 from service.routes.keys import KeyController
+from service.routes.layers import HoldoutController, LayerController
 from service.routes.models import ModelController
 from service.routes.placements import PlacementController
 from service.routes.reports import read_report
@@ -57,6 +58,8 @@ ROUTES: list[ControllerRouterHandler] = [
     PlacementController,
     BannerController,
     RolloutController,
+    LayerController,
+    HoldoutController,
     ItemController,
     KeyController,
     ModelController,

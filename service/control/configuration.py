@@ -10,8 +10,10 @@ from dataclasses import dataclass, field
 
 from service.control.documents import Banner, Document, ItemStatus, Placement
 from service.control.fit import rollout_key_of
+from service.rollouts.compiled import CompiledRollout, compile_rollouts
 from service.rollouts.definition import Rollout
-from service.rollouts.evaluate import CompiledRollout, compile_rollout
+from service.rollouts.layer import Holdout, Layer
+from service.rollouts.visitor import Members
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,8 @@ class Configuration:
     placements: dict[str, Placement] = field(default_factory=dict)
     banners: dict[str, Banner] = field(default_factory=dict)
     rollouts: dict[str, CompiledRollout] = field(default_factory=dict)
+    segments: dict[str, Members] = field(default_factory=dict)
+    """Uploaded lists."""
     hidden_items: frozenset[str] = frozenset()
     unavailable_items: frozenset[str] = frozenset()
     """Set to unavailable here, whatever the catalogue of the model says."""
@@ -34,7 +38,9 @@ class Configuration:
         """Sort documents by kind and work out what does not depend on a request."""
         placements: dict[str, Placement] = {}
         banners: dict[str, Banner] = {}
-        rollouts: dict[str, CompiledRollout] = {}
+        rollouts: list[Rollout] = []
+        layers: dict[str, Layer] = {}
+        holdout: Holdout | None = None
         statuses: list[ItemStatus] = []
         for document in documents:
             match document:
@@ -43,14 +49,18 @@ class Configuration:
                 case Banner():
                     banners[document.id] = document
                 case Rollout():
-                    rollouts[document.key] = compile_rollout(document)
+                    rollouts.append(document)
+                case Layer():
+                    layers[document.key] = document
+                case Holdout():
+                    holdout = document
                 case ItemStatus():
                     statuses.append(document)
         return cls(
             revision=revision,
             placements=placements,
             banners=banners,
-            rollouts=rollouts,
+            rollouts=compile_rollouts(rollouts, layers, holdout),
             hidden_items=frozenset(s.item_id for s in statuses if s.hidden),
             unavailable_items=frozenset(s.item_id for s in statuses if s.available is False),
             available_items=frozenset(s.item_id for s in statuses if s.available is True),

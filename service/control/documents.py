@@ -13,16 +13,12 @@ from msgspec import Meta
 
 from models.events import ExternalId
 from models.ids import check_id
-from service.rollouts.definition import (
-    Label,
-    Recipe,
-    Revision,
-    Rollout,
-    UtcTime,
-    check_schedule,
-)
+from service.rollouts.definition import Recipe, Rollout
+from service.rollouts.fields import Label, Revision
+from service.rollouts.layer import Holdout, Layer
+from service.rollouts.schedule import ScheduleTime, TimeZone, check_schedule
 
-DocumentKind = Literal["placement", "banner", "rollout", "item"]
+DocumentKind = Literal["placement", "banner", "rollout", "item", "layer", "holdout"]
 PlacementKind = Literal["items", "banners"]
 
 MAX_COUNT = 100
@@ -125,8 +121,9 @@ class Banner(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             description="multiplies its chance beside other banners; 0 hides it",
         ),
     ] = 1.0
-    starts_at: Annotated[UtcTime | None, Meta(description="not shown before")] = None
-    ends_at: Annotated[UtcTime | None, Meta(description="not shown from then on")] = None
+    starts_at: Annotated[ScheduleTime | None, Meta(description="not shown before")] = None
+    ends_at: Annotated[ScheduleTime | None, Meta(description="not shown from then on")] = None
+    time_zone: TimeZone | None = None
     enabled: Annotated[bool, Meta(description="false takes it off every page")] = True
     revision: Revision = 0
 
@@ -134,7 +131,7 @@ class Banner(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         check_distinct("categories", self.categories)
         check_distinct("attributes", self.attributes)
         check_ids("item_ids", self.item_ids)
-        check_schedule(self.starts_at, self.ends_at)
+        check_schedule(self.starts_at, self.ends_at, self.time_zone)
 
 
 class ItemStatus(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -149,19 +146,23 @@ class ItemStatus(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     revision: Revision = 0
 
 
-Document = Placement | Banner | ItemStatus | Rollout
+Document = Placement | Banner | ItemStatus | Rollout | Layer | Holdout
 
 DOCUMENT_TYPES: dict[DocumentKind, type[Document]] = {
     "placement": Placement,
     "banner": Banner,
     "rollout": Rollout,
     "item": ItemStatus,
+    "layer": Layer,
+    "holdout": Holdout,
 }
 ID_FIELDS: dict[DocumentKind, str] = {
     "placement": "id",
     "banner": "id",
     "rollout": "key",
     "item": "item_id",
+    "layer": "key",
+    "holdout": "id",
 }
 
 

@@ -20,6 +20,7 @@ from service.control.documents import DOCUMENT_TYPES, ID_FIELDS, Document, Docum
 from service.control.fit import check_fit, rollout_key_of
 from service.control.forced import pseudonymise_forced
 from service.control.precondition import Precondition
+from service.control.references import follow_change
 from service.rollouts.bucketing import UnitKind
 from service.rollouts.definition import Rollout, opens_epoch
 from service.stores.control import AuditEntry, ControlStore, ControlTransaction, StoredDocument
@@ -29,6 +30,8 @@ PATHS: dict[DocumentKind, str] = {
     "banner": "/v1/banners",
     "rollout": "/v1/rollouts",
     "item": "/v1/items",
+    "layer": "/v1/layers",
+    "holdout": "/v1/holdout",
 }
 
 
@@ -92,6 +95,9 @@ class ControlPlane:
             document = msgspec.structs.replace(document, forced=forced)
         with self._store.transaction() as transaction:
             current = _read(transaction, change.kind, change.id)
+            if isinstance(document, Rollout) and isinstance(current, Rollout):
+                # Who replaces a killed rollout may not know; only `kill` and PATCH end that.
+                document = msgspec.structs.replace(document, killed=current.killed)
             changed = self._write(transaction, change, current, document)
         self._current.refresh()
         return changed
@@ -120,6 +126,17 @@ class ControlPlane:
         self._current.refresh()
         return changed
 
+    def kill(self, change: Change, *, killed: bool) -> Changed:
+        """Put everyone into control at once, or end that; audited, and never waiting for anyone."""
+        with self._store.transaction() as transaction:
+            current = _read(transaction, change.kind, change.id)
+            if not isinstance(current, Rollout):
+                raise _not_found(transaction, change.kind, change.id)
+            document = msgspec.structs.replace(current, killed=killed)
+            changed = self._write(transaction, change, current, document)
+        self._current.refresh()
+        return changed
+
     def delete(self, change: Change) -> None:
         """Delete a document; its audit trail and epochs stay."""
         with self._store.transaction() as transaction:
@@ -127,6 +144,14 @@ class ControlPlane:
             if current is None:
                 raise _not_found(transaction, change.kind, change.id)
             change.precondition.check(_name(change), current)
+            follow_change(
+                transaction,
+                change.kind,
+                change.id,
+                before=current,
+                after=None,
+                now_ms=self._now_ms(),
+            )
             self._audit(transaction, change, current, None)
             transaction.delete_document(change.kind, change.id)
         self._current.refresh()
@@ -148,10 +173,13 @@ class ControlPlane:
             document, opens = _in_epoch(transaction, current, document)
         if current is not None and _with(document, revision=current.revision) == current:
             return Changed(current, is_new=False)
+        at_ms = self._now_ms()
+        follow_change(
+            transaction, change.kind, change.id, before=current, after=document, now_ms=at_ms
+        )
         revision = self._audit(transaction, change, current, document)
         document = _with(document, revision=revision)
         body = msgspec.json.encode(document).decode()
-        at_ms = self._now_ms()
         transaction.write_document(StoredDocument(change.kind, change.id, body, revision), at_ms)
         if opens and isinstance(document, Rollout):
             transaction.append_epoch(change.id, document.epoch, revision, at_ms, body)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
+from msgspec.structs import force_setattr
 
 from models.events import ExternalId
 from service.rollouts.bucketing import UnitKind
+from service.rollouts.conditions import Condition, check_audience
+from service.rollouts.fields import Label, Name, Revision, Share
+from service.rollouts.layer import LayerShare
+from service.rollouts.schedule import ScheduleTime, TimeZone, check_schedule
+from service.rollouts.values import ValueType, typed_value
 
 CONTROL = "control"
 """The variant of every unit that the rollout does not treat."""
@@ -24,33 +29,6 @@ Recipe = Literal[
     "banner_for_you",
 ]
 """How a placement is filled."""
-
-Name = Annotated[
-    str,
-    Meta(
-        min_length=1,
-        max_length=64,
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:-]*$",
-        description="1 to 64 letters, digits, `_`, `.`, `:` or `-`, the first a letter or a digit",
-    ),
-]
-UtcTime = Annotated[datetime, Meta(tz=True, description="ISO 8601 with an offset")]
-Share = Annotated[
-    float,
-    Meta(
-        ge=0,
-        le=1,
-        description="share of the units that are treated, 0 to 1, exact to 0.000001",
-    ),
-]
-Label = Annotated[str, Meta(max_length=200, description="for people")]
-Revision = Annotated[
-    int,
-    Meta(
-        ge=0,
-        description="set by the server; sent back with a change it must still be the current one",
-    ),
-]
 
 
 class Variant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -69,12 +47,29 @@ class Variant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         Recipe | None,
         Meta(description="fills the placement; without it, the placement's own recipe does"),
     ] = None
+    banner_ids: Annotated[
+        tuple[ExternalId, ...],
+        Meta(max_length=100, description="fills a placement of banners with these, in this order"),
+    ] = ()
+    value: Annotated[
+        Any | UnsetType,
+        Meta(description="what a flag answers; of the rollout's `value_type`"),
+    ] = UNSET
 
     def __post_init__(self) -> None:
         if self.key == CONTROL:
             raise ValueError(
                 f"variant {CONTROL!r} is every unit that is not treated; name a treatment otherwise"
             )
+
+
+class Prerequisite(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Another rollout in which the visitor must have one of these variants."""
+
+    rollout: Name
+    variants: Annotated[
+        tuple[Name, ...], Meta(min_length=1, max_length=21, description="`control` may be one")
+    ]
 
 
 class Rollout(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -108,14 +103,38 @@ class Rollout(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             "`user_key:…` or `anonymous_key:…`",
         ),
     ] = {}  # msgspec copies an empty default for each struct
-    starts_at: Annotated[UtcTime | None, Meta(description="treats nobody before")] = None
-    ends_at: Annotated[UtcTime | None, Meta(description="treats nobody from then on")] = None
+    audience: Annotated[
+        Condition | None, Meta(description="only visitors for whom it holds are enrolled")
+    ] = None
+    prerequisites: Annotated[
+        tuple[Prerequisite, ...], Meta(max_length=20, description="each of them must be met")
+    ] = ()
+    layer: Annotated[
+        LayerShare | None, Meta(description="only units in these slots are enrolled")
+    ] = None
+    holdout: Annotated[
+        bool, Meta(description="false reaches the units of the global holdout too")
+    ] = True
+    value_type: Annotated[
+        ValueType | None,
+        Meta(description="makes it a flag whose variants carry values; else it answers variants"),
+    ] = None
+    control_value: Annotated[
+        Any | UnsetType,
+        Meta(description="what the flag answers in control; the code's own default if absent"),
+    ] = UNSET
+    starts_at: Annotated[ScheduleTime | None, Meta(description="treats nobody before")] = None
+    ends_at: Annotated[ScheduleTime | None, Meta(description="treats nobody from then on")] = None
+    time_zone: TimeZone | None = None
+    killed: Annotated[
+        bool, Meta(description="everyone is in control until it is resumed; see `/kill`")
+    ] = False
     revision: Revision = 0
     epoch: Annotated[
         int,
         Meta(
             ge=0,
-            description="set by the server; a change of share, variants or schedule adds one",
+            description="set by the server; a change of who is treated how adds one",
         ),
     ] = 0
 
@@ -131,21 +150,49 @@ class Rollout(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
                 raise ValueError(
                     f"forced variant {variant!r} is not one of {', '.join([*keys, CONTROL])}"
                 )
-        check_schedule(self.starts_at, self.ends_at)
+        check_schedule(self.starts_at, self.ends_at, self.time_zone)
+        if self.audience is not None:
+            check_audience(self.audience)
+        self._check_prerequisites()
+        self._check_values()
+
+    def _check_prerequisites(self) -> None:
+        required = [one.rollout for one in self.prerequisites]
+        twice = sorted({key for key in required if required.count(key) > 1})
+        if twice:
+            raise ValueError(f"prerequisite {twice[0]!r} is listed twice; put its variants in one")
+
+    def _check_values(self) -> None:
+        """Hold every value to the declared type, and give it the form that the type is written in.
+
+        A float may come as ``1``, and must go out as ``1.0``.
+        """
+        carrying = [variant for variant in self.variants if variant.value is not UNSET]
+        if self.value_type is None:
+            if carrying or self.control_value is not UNSET:
+                raise ValueError("a value needs value_type; declare one, such as 'boolean'")
+            return
+        if len(carrying) < len(self.variants):
+            missing = next(one.key for one in self.variants if one.value is UNSET)
+            raise ValueError(
+                f"variant {missing!r} has no value, which value_type {self.value_type!r} asks "
+                "of each; give it one, or leave value_type out"
+            )
+        typed = tuple(
+            msgspec.structs.replace(
+                one, value=typed_value(f"value of {one.key!r}", one.value, self.value_type)
+            )
+            for one in self.variants
+        )
+        force_setattr(self, "variants", typed)
+        if self.control_value is not UNSET:
+            value = typed_value("control_value", self.control_value, self.value_type)
+            force_setattr(self, "control_value", value)
 
     @property
     def share_ppm(self) -> int:
         """The share in parts per million, which buckets are compared with."""
         return round(self.share * 1_000_000)
-
-
-def check_schedule(starts_at: datetime | None, ends_at: datetime | None) -> None:
-    """Raise `ValueError` unless the start lies before the end."""
-    if starts_at is not None and ends_at is not None and ends_at <= starts_at:
-        raise ValueError(
-            f"ends_at {ends_at.isoformat()} is not after starts_at {starts_at.isoformat()}; "
-            "swap them or leave one out"
-        )
 
 
 def opens_epoch(before: Rollout, after: Rollout) -> bool:
@@ -162,4 +209,12 @@ def _assignment_rule(rollout: Rollout) -> tuple[object, ...]:
         rollout.variants,
         rollout.starts_at,
         rollout.ends_at,
+        rollout.time_zone,
+        rollout.killed,
+        rollout.audience,
+        rollout.prerequisites,
+        rollout.layer,
+        rollout.holdout,
+        rollout.value_type,
+        rollout.control_value,
     )

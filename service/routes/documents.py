@@ -18,6 +18,7 @@ from service.control.plane import Change
 from service.control.precondition import Precondition
 from service.json_body import broken_rule
 from service.problems import MEDIA_TYPE, Problem
+from service.rollouts.definition import Rollout
 from service.services import services_of
 
 AnyRequest = Request[Any, Any, Any]
@@ -114,6 +115,13 @@ def patch_document(
     except msgspec.ValidationError as error:
         raise broken_rule(patch, error) from error
     return _answer(changed.document, returned, 200)
+
+
+def kill_rollout(request: AnyRequest, rollout_key: str, *, killed: bool) -> Response[Rollout]:
+    """Kill a rollout or resume it; 200 with the stored document and its ETag."""
+    change = _change(request, "rollout", rollout_key, None, None)
+    changed = services_of(request).control.kill(change, killed=killed)
+    return _answer(changed.document, Rollout, 200)
 
 
 def delete_document(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 import msgspec
-from litestar import Controller, Response, delete, get, patch, put
+from litestar import Controller, Response, delete, get, patch, post, put
 from litestar.params import JSONBody
 
 from service.access import needs
@@ -18,6 +18,7 @@ from service.routes.documents import (
     PathId,
     delete_document,
     get_document,
+    kill_rollout,
     list_documents,
     patch_document,
     problems,
@@ -63,7 +64,7 @@ class RolloutController(Controller):
         "/{rollout_key:str}",
         operation_id="putRollout",
         summary="Create or replace a rollout",
-        responses=problems(412, 413),
+        responses=problems(409, 412, 413),
         sync_to_thread=True,
     )
     def replace(
@@ -83,7 +84,7 @@ class RolloutController(Controller):
         "/{rollout_key:str}",
         operation_id="patchRollout",
         summary="Change a rollout",
-        responses=problems(404, 412, 413),
+        responses=problems(404, 409, 412, 413),
         sync_to_thread=True,
     )
     def change(
@@ -95,16 +96,43 @@ class RolloutController(Controller):
     ) -> Response[Rollout]:
         """Change some fields with a JSON Merge Patch (RFC 7396).
 
-        `{"share": 0.25}` moves the share. A change of share, variants, unit, salt, schedule or of
-        `enabled` opens a new epoch; a new name does not.
+        `{"share": 0.25}` moves the share. A change of who is treated how opens a new epoch; a new
+        name, or another forced unit, does not.
         """
         return patch_document(request, "rollout", rollout_key, data, Rollout, if_match=if_match)
+
+    @post(
+        "/{rollout_key:str}/kill",
+        operation_id="killRollout",
+        summary="Put everyone into control at once",
+        status_code=200,
+        responses=problems(404),
+        sync_to_thread=True,
+    )
+    def kill(self, request: AnyRequest, rollout_key: PathId) -> Response[Rollout]:
+        """Put everyone into control, in every worker within a second; no body, no confirmation.
+
+        It stays so, whatever else is changed, until `/resume`. Killing it again changes nothing.
+        """
+        return kill_rollout(request, rollout_key, killed=True)
+
+    @post(
+        "/{rollout_key:str}/resume",
+        operation_id="resumeRollout",
+        summary="Go on after a kill",
+        status_code=200,
+        responses=problems(404),
+        sync_to_thread=True,
+    )
+    def resume(self, request: AnyRequest, rollout_key: PathId) -> Response[Rollout]:
+        """End a kill: share, variants and arms are what they were."""
+        return kill_rollout(request, rollout_key, killed=False)
 
     @delete(
         "/{rollout_key:str}",
         operation_id="deleteRollout",
         summary="Delete a rollout",
-        responses=problems(404, 412),
+        responses=problems(404, 409, 412),
         sync_to_thread=True,
     )
     def remove(self, request: AnyRequest, rollout_key: PathId, if_match: IfMatch = None) -> None:

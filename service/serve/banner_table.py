@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from service.control.documents import Banner
+from service.rollouts.schedule import schedule_ms
 from service.serve.stock import Stock, attribute_label, category_label
 
 LIKENESS_SHARE = 0.5
@@ -91,10 +91,11 @@ class BannerTable:
 
 
 def _compile(banner: Banner, stock: Stock | None) -> CompiledBanner:
+    starts_at_ms, ends_at_ms = schedule_ms(banner.starts_at, banner.ends_at, banner.time_zone)
     return CompiledBanner(
         banner=banner,
-        starts_at_ms=_to_ms(banner.starts_at, 0),
-        ends_at_ms=_to_ms(banner.ends_at, 2**63),
+        starts_at_ms=starts_at_ms,
+        ends_at_ms=ends_at_ms,
         labels=frozenset(map(category_label, banner.categories))
         | frozenset(map(attribute_label, banner.attributes)),
         item_rows=frozenset(() if stock is None else stock.known_rows(banner.item_ids)),
@@ -114,7 +115,3 @@ def _category_rows(entry: CompiledBanner, stock: Stock) -> list[int]:
     ]
     rows: list[int] = np.flatnonzero(np.isin(items.category_rows, under))[:MAX_ADVERTISED].tolist()
     return rows
-
-
-def _to_ms(moment: datetime | None, otherwise: int) -> int:
-    return otherwise if moment is None else int(moment.timestamp() * 1000)

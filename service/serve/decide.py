@@ -71,7 +71,7 @@ def _expose(
         degraded=slate.degraded,
         rollout_key=None if assignment is None else assignment.key,
         variant=None if assignment is None else assignment.variant,
-        reason=None if assignment is None else assignment.reason,
+        reason=None if assignment is None else assignment.logged_reason,
         epoch=None if assignment is None else assignment.epoch,
         model_version=shelf.version,
         country=context.country,

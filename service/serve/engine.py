@@ -100,6 +100,10 @@ class Engine:
         self._shelf = Shelf(stock, configuration)
         return self._shelf
 
+    def forget(self, key: str) -> None:
+        """Drop what is kept of a pseudonym."""
+        self._profiles.forget(key)
+
     async def _visit(self, shelf: Shelf, request: ServeRequest, late_s: float) -> Visit:
         user = request.user
         keys: list[str | None] = [None, None, None]
@@ -127,6 +131,7 @@ class Engine:
             explain=request.options.explain,
             now_ms=self.clock.now_ms(),
             is_late=lambda: self.clock.monotonic_s() > late_s,
+            segments=shelf.configuration.segments,
         )
 
     async def _profile(

@@ -23,6 +23,10 @@ class RolloutAnswer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     variant: str
     reason: str
     epoch: int
+    detail: Annotated[
+        str | None,
+        Meta(description="Why exactly: `NOT_ENROLLED`, `AUDIENCE`, `HOLDOUT`, `FORCED`, ..."),
+    ] = None
 
 
 class Parts(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import msgspec
+
 from service.control.documents import BANNER_RECIPES, ITEM_RECIPES, Placement, PlacementKind
+from service.rollouts.assignment import Assignment
 from service.rollouts.definition import CONTROL, Recipe
-from service.rollouts.evaluate import Assignment, Unit, evaluate
+from service.rollouts.evaluate import evaluate
+from service.rollouts.visitor import Unit
 from service.serve.request import PlacementRequest
 from service.serve.shelf import Shelf
 from service.serve.visit import Visit
@@ -32,15 +36,22 @@ class Plan(NamedTuple):
 def make_plan(
     shelf: Shelf, visit: Visit, placement: Placement, asked: PlacementRequest, exposure_id: str
 ) -> Plan:
-    """Choose the recipe: the static list for control, else the variant's, else the placement's."""
+    """Choose the recipe: the static list for control, else the variant's, else the placement's.
+
+    A variant that names banners fills a placement of banners with them, as a static list.
+    """
     recipe, assignment, unit = placement.main_recipe, None, visit.unit
     rollout = shelf.configuration.rollout_of(placement)
     if rollout is not None:
-        unit = rollout.unit(visit.user_key, visit.anonymous_key)
-        assignment = evaluate(rollout, unit, visit.now_ms)
+        unit = rollout.unit(visit.visitor)
+        assignment = evaluate(rollout, visit.visitor)
         named = rollout.recipes.get(assignment.variant)
+        banner_ids = rollout.banner_ids.get(assignment.variant)
         if assignment.variant == CONTROL:
             recipe = "static"
+        elif banner_ids is not None and placement.kind == "banners":
+            recipe = "static"
+            placement = msgspec.structs.replace(placement, static_ids=banner_ids)
         elif named is not None and named in _FITTING[placement.kind]:
             recipe = named
     k = placement.size if asked.count is None else asked.count

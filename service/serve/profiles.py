@@ -42,6 +42,11 @@ class Profiles:
             self._kept.popitem(last=False)
         return profile
 
+    def forget(self, key: str) -> None:
+        """Drop every profile made for a pseudonym."""
+        for keys in [keys for keys in self._kept if key in keys]:
+            del self._kept[keys]
+
 
 def _is_same(kept: tuple[RecentEvent, ...], recent: tuple[RecentEvent, ...]) -> bool:
     return kept is recent or kept == recent

@@ -24,6 +24,12 @@ DeadlineMs = Annotated[int, Meta(ge=1, le=10_000)]
 ContextItems = Annotated[tuple[Id, ...], Meta(max_length=MAX_CONTEXT_ITEMS)]
 ExcludedItems = Annotated[tuple[Id, ...], Meta(max_length=MAX_EXCLUDED)]
 
+MAX_ATTRIBUTES = 50
+AttributeName = Annotated[str, Meta(min_length=1, max_length=64)]
+AttributeText = Annotated[str, Meta(max_length=256)]
+Scalar = bool | int | float | AttributeText
+Attribute = Scalar | Annotated[tuple[Scalar, ...], Meta(max_length=100)] | None
+
 _SURELY_SHORT = 64  # characters: at most 4 bytes each
 
 
@@ -66,10 +72,27 @@ class Context(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         ShortText | None,
         Meta(description="The kind of page, in your own words: `home`, `product`, `basket`."),
     ] = None
+    app_version: Annotated[ShortText | None, Meta(description="Such as 4.2.0.")] = None
     item_ids: Annotated[
         ContextItems,
         Meta(description="What the page is about: the product, or the basket; not recommended."),
     ] = ()
+    attributes: Annotated[
+        dict[AttributeName, Attribute],
+        Meta(max_length=MAX_ATTRIBUTES, description="Whatever else audiences of rollouts ask."),
+    ] = {}  # msgspec copies an empty default for each struct
+
+    def for_audiences(self) -> dict[str, object]:
+        """Return everything that the audience of a rollout may ask, by name."""
+        return {
+            **self.attributes,
+            "channel": self.channel,
+            "platform": self.platform,
+            "country": self.country,
+            "page": self.page,
+            "app_version": self.app_version,
+            "item_ids": self.item_ids,
+        }
 
     def __post_init__(self) -> None:
         _check_ids("an item id", self.item_ids)
@@ -111,5 +134,5 @@ class ServeRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     placements: Placements
     user: User = User()
-    context: Context = Context()
+    context: Context = msgspec.field(default_factory=Context)
     options: Options = Options()

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 import msgspec
 
 from service.exposure import Shown, Tier
+from service.rollouts.assignment import Assignment
 from service.rollouts.definition import Recipe
-from service.rollouts.evaluate import Assignment
 from service.serve.banners import pick_banners
 from service.serve.explain import parts_of
 from service.serve.items import pick_items
@@ -152,4 +152,5 @@ def _answer(assignment: Assignment | None) -> RolloutAnswer | None:
         variant=assignment.variant,
         reason=assignment.reason,
         epoch=assignment.epoch,
+        detail=assignment.detail,
     )

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
-from service.rollouts.evaluate import Unit
+from service.rollouts.visitor import NO_SEGMENTS, Members, Unit, Visitor
 from service.serve.page import Degraded
 from service.serve.profile import Profile
 from service.serve.request import Context
@@ -31,6 +31,22 @@ class Visit:
     now_ms: int
     is_late: Callable[[], bool]
     """Whether the deadline is so near that nothing long may begin."""
+    segments: Mapping[str, Members] = field(default_factory=lambda: NO_SEGMENTS)
+    """Uploaded lists, by key."""
+    _visitor: Visitor | None = None
+
+    @property
+    def visitor(self) -> Visitor:
+        """Whom rollouts are evaluated for, made when the first one asks."""
+        if self._visitor is None:
+            self._visitor = Visitor(
+                self.user_key,
+                self.anonymous_key,
+                now_ms=self.now_ms,
+                attributes=self.context.for_audiences(),
+                segments=self.segments,
+            )
+        return self._visitor
 
     @property
     def unit(self) -> Unit | None:

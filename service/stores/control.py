@@ -13,6 +13,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
+from service.stores.layer_slots import LayerSlots
 from service.stores.sqlite import open_engine, reported
 
 metadata = sa.MetaData()
@@ -107,6 +108,8 @@ class ControlTransaction:
 
     def __init__(self, connection: sa.Connection) -> None:
         self._connection = connection
+        self.slots = LayerSlots(connection)
+        """Who owns which slot of which layer."""
 
     def find_document(self, kind: str, document_id: str) -> StoredDocument | None:
         """Read one document."""

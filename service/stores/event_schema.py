@@ -114,11 +114,11 @@ Index(
 Index(
     "exposures_rollout",
     exposures.c.rollout_key,
-    exposures.c.reason,
     exposures.c.epoch,
     exposures.c.unit_key,
-    exposures.c.variant,
     exposures.c.at_ms,
+    exposures.c.variant,
+    exposures.c.reason,
     sqlite_where=text("rollout_key IS NOT NULL"),
 )
 

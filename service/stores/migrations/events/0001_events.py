@@ -97,7 +97,7 @@ def upgrade() -> None:
     op.create_index(
         "exposures_rollout",
         "exposures",
-        ["rollout_key", "reason", "epoch", "unit_key", "variant", "at_ms"],
+        ["rollout_key", "epoch", "unit_key", "at_ms", "variant", "reason"],
         unique=False,
         sqlite_where=sa.text("rollout_key IS NOT NULL"),
     )

@@ -8,9 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from service.rollouts.assignment import Assignment
 from service.rollouts.bucketing import bucket
+from service.rollouts.compiled import compile_rollout
 from service.rollouts.definition import Rollout, Variant, opens_epoch
-from service.rollouts.evaluate import Assignment, Unit, compile_rollout, evaluate
+from service.rollouts.evaluate import evaluate
+from service.rollouts.visitor import Unit, Visitor
 
 NOW_MS = int(datetime(2026, 1, 15, tzinfo=UTC).timestamp() * 1000)
 U1 = Unit("user_id", "u1")
@@ -27,7 +30,17 @@ def rollout(share: float = 0.5, **fields: object) -> Rollout:
 
 def assign(definition: Rollout, unit: Unit | None = U1, now_ms: int = NOW_MS) -> Assignment:
     """Compile and evaluate."""
-    return evaluate(compile_rollout(definition), unit, now_ms)
+    return evaluate(compile_rollout(definition), visitor_of(unit, now_ms))
+
+
+def visitor_of(unit: Unit | None, now_ms: int = NOW_MS) -> Visitor:
+    """Make the visitor who has this unit's key and no other."""
+    user_key, anonymous_key = None, None
+    if unit is not None and unit.kind == "user_id":
+        user_key = unit.key
+    elif unit is not None:
+        anonymous_key = unit.key
+    return Visitor(user_key, anonymous_key, now_ms=now_ms)
 
 
 def test_evaluate_compares_the_bucket_with_the_share() -> None:
@@ -84,10 +97,14 @@ def test_unit_is_the_user_else_the_visitor() -> None:
     by_user, by_visitor = (
         compile_rollout(rollout(unit=unit)) for unit in ("user_id", "anonymous_id")
     )
-    assert by_user.unit("u", "a") == Unit("user_id", "u")
-    assert by_user.unit(None, "a") == Unit("anonymous_id", "a")
-    assert by_visitor.unit("u", "a") == Unit("anonymous_id", "a")
-    assert by_visitor.unit("u", None) is None
+    both, anonymous, user = (
+        Visitor(user_key, anonymous_key, now_ms=NOW_MS)
+        for user_key, anonymous_key in (("u", "a"), (None, "a"), ("u", None))
+    )
+    assert by_user.unit(both) == Unit("user_id", "u")
+    assert by_user.unit(anonymous) == Unit("anonymous_id", "a")
+    assert by_visitor.unit(both) == Unit("anonymous_id", "a")
+    assert by_visitor.unit(user) is None
 
 
 @given(st.lists(shares, min_size=2, max_size=2), units)
@@ -105,7 +122,7 @@ def test_ramp_flips_no_arm() -> None:
     for share in (0.01, 0.05, 0.25, 0.5, 0.1, 0.25):
         compiled = compile_rollout(rollout(share, variants=TWO_ARMS))
         for number in range(5_000):
-            variant = evaluate(compiled, Unit("user_id", f"u{number}"), NOW_MS).variant
+            variant = evaluate(compiled, Visitor(f"u{number}", None, now_ms=NOW_MS)).variant
             if variant != "control":
                 seen.setdefault(f"u{number}", set()).add(variant)
     assert {len(variants) for variants in seen.values()} == {1}

@@ -101,7 +101,7 @@ CASES = [
         "/v1/banners/b",
         b'{"title":"T","image_url":"i","link_url":"l","starts_at":"2026-02-01T00:00:00"}',
         400,
-        "timezone",
+        "time_zone",
     ),
     ("PUT", "/v1/banners/b", b'{"title":"T"}', 400, "required field `image_url`"),
     ("PATCH", "/v1/items/p1", b'{"hidden":"yes"}', 400, "$.hidden"),

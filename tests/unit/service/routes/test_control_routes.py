@@ -140,3 +140,39 @@ def test_openapi_describes_everything(shop: Shop) -> None:
     for part in text.split('"#/components/schemas/')[1:]:
         assert part.split('"')[0] in schemas
     assert set(document["components"]["securitySchemes"]) == {"bearer", "header"}
+
+
+def test_rollout_is_killed_and_resumed(shop: Shop) -> None:
+    """One call without a body kills, whatever is put meanwhile; resume restores, both audited."""
+    shop.call("PUT", "/v1/rollouts/r", json={"share": 0.5})
+    killed = shop.call("POST", "/v1/rollouts/r/kill", scope="merchandiser")
+    assert (killed.status_code, killed.json()["killed"], killed.json()["epoch"]) == (200, True, 2)
+    assert shop.call("POST", "/v1/rollouts/r/kill").headers["etag"] == killed.headers["etag"]
+    assert shop.call("PUT", "/v1/rollouts/r", json={"share": 0.9}).json()["killed"] is True
+    resumed = shop.call("POST", "/v1/rollouts/r/resume").json()
+    assert (resumed["killed"], resumed["share"]) == (False, 0.9)
+    is_problem(shop.call("POST", "/v1/rollouts/r/kill", scope="publishable"), 403)
+    is_problem(shop.call("POST", "/v1/rollouts/nope/kill"), 404)
+
+
+def test_layer_shows_its_slots_and_refuses_the_taken(shop: Shop) -> None:
+    """A layer is set, divided, shown; a slot that is taken is 409 with its owner's name."""
+    assert shop.call("PUT", "/v1/layers/home", json={"n_slots": 10}).status_code == 201
+    share = {"share": 1, "layer": {"key": "home", "slots": [[0, 4]]}}
+    assert shop.call("PUT", "/v1/rollouts/first", json=share).status_code == 201
+    problem = is_problem(shop.call("PUT", "/v1/rollouts/second", json=share), 409)
+    assert (problem["code"], "'first'" in problem["detail"]) == ("slot_taken", True)
+    assert shop.call("GET", "/v1/layers/home/slots").json() == {
+        "n_slots": 10,
+        "slots": [{"first": 0, "last": 4, "rollout": "first", "rests_until": None}],
+    }
+    is_problem(shop.call("DELETE", "/v1/layers/home"), 409)
+    assert len(shop.call("GET", "/v1/layers").json()["layers"]) == 1
+
+
+def test_holdout_lives_its_life(shop: Shop) -> None:
+    """There is none until one is set; then it is read, widened and ended."""
+    is_problem(shop.call("GET", "/v1/holdout"), 404)
+    assert shop.call("PUT", "/v1/holdout", json={"share": 0.05}).status_code == 201
+    assert shop.call("PUT", "/v1/holdout", json={"share": 0.1}).json()["share"] == 0.1
+    assert shop.call("DELETE", "/v1/holdout").status_code == 204

@@ -80,7 +80,7 @@ def test_profile_is_kept_until_its_shopper_acts_or_the_model_changes() -> None:
 
 
 def test_profiles_keep_the_newest_only() -> None:
-    """The shopper who was away longest is dropped."""
+    """The shopper who was away longest is dropped, and whoever is to be forgotten."""
     profiles, stock = Profiles(max_profiles=2), Stock(TINY)
     kept = profiles.get(stock, "a", None, ())
     profiles.get(stock, "b", None, ())
@@ -88,6 +88,9 @@ def test_profiles_keep_the_newest_only() -> None:
     profiles.get(stock, None, "c", ())
     assert profiles.get(stock, "a", None, ()) is kept
     assert len(profiles) == 2
+    profiles.forget("a")
+    profiles.forget("c")
+    assert len(profiles) == 0
 
 
 def test_anonymous_history_is_found_too() -> None:

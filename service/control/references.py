@@ -1,0 +1,133 @@
+"""What documents say of each other: layers, prerequisites and uploaded lists that must exist.
+
+Checked inside the transaction of a change, so what it leans on cannot go at the same time.
+"""
+
+from __future__ import annotations
+
+from models.errors import ConflictError, InputError
+from models.ids import list_known
+from service.control.current import decode_document
+from service.control.documents import Document, DocumentKind
+from service.control.slots import check_layer, check_share, move_slots
+from service.rollouts.definition import CONTROL, Rollout
+from service.rollouts.layer import HOLDOUT_ID, Holdout, Layer
+from service.stores.control import ControlTransaction
+
+
+def follow_change(
+    transaction: ControlTransaction,
+    kind: DocumentKind,
+    document_id: str,
+    *,
+    before: Document | None,
+    after: Document | None,
+    now_ms: int,
+) -> None:
+    """Check what a change leans on and what leans on it, and move slots of layers with it.
+
+    Raises
+    ------
+    InputError
+        If the document names something that does not exist, or rollouts would require each other.
+    ConflictError
+        If another document needs what would go, or a slot is not free.
+    """
+    match kind:
+        case "rollout":
+            _follow_rollout(transaction, document_id, after, now_ms)
+        case "layer":
+            check_layer(transaction, before, after if isinstance(after, Layer) else None)
+        case "holdout":
+            _check_holdout(document_id, before, after)
+        case _:
+            pass
+
+
+def _follow_rollout(
+    transaction: ControlTransaction, key: str, after: Document | None, now_ms: int
+) -> None:
+    rollout = after if isinstance(after, Rollout) else None
+    rollouts = {one.key: one for one in _all(transaction, "rollout") if isinstance(one, Rollout)}
+    rollouts.pop(key, None)
+    _check_required_by_others(key, rollout, rollouts)
+    layer = None
+    if rollout is not None:
+        _check_prerequisites(rollout, rollouts)
+        if rollout.layer is not None:
+            layers = {one.key: one for one in _all(transaction, "layer") if isinstance(one, Layer)}
+            layer = layers.get(rollout.layer.key)
+            check_share(rollout.layer, rollout.unit, layer, sorted(layers))
+    move_slots(transaction, key, rollout, layer, now_ms)
+
+
+def _check_prerequisites(rollout: Rollout, others: dict[str, Rollout]) -> None:
+    for one in rollout.prerequisites:
+        required = others.get(one.rollout)
+        if required is None:
+            raise InputError(
+                f"prerequisite {one.rollout!r} is not configured; {list_known(others)}; "
+                f"add it with PUT /v1/rollouts/{one.rollout}"
+            )
+        unknown = set(one.variants) - _variants(required)
+        if unknown:
+            raise InputError(
+                f"prerequisite {one.rollout!r} has no variant {min(unknown)!r}; "
+                f"{list_known(_variants(required))}"
+            )
+    path = _path_back(rollout, others)
+    if path:
+        raise InputError(
+            f"rollouts would require each other: {' → '.join(path)}; leave one prerequisite out"
+        )
+
+
+def _path_back(rollout: Rollout, others: dict[str, Rollout]) -> list[str]:
+    """Find a chain of prerequisites from a rollout back to itself; empty if there is none."""
+    stack = [[rollout.key, one.rollout] for one in rollout.prerequisites]
+    seen: set[str] = set()
+    while stack:
+        path = stack.pop()
+        if path[-1] == rollout.key:
+            return path
+        if path[-1] not in seen:
+            seen.add(path[-1])
+            required = others.get(path[-1])
+            if required is not None:
+                stack.extend([*path, one.rollout] for one in required.prerequisites)
+    return []
+
+
+def _check_required_by_others(key: str, after: Rollout | None, others: dict[str, Rollout]) -> None:
+    known = set() if after is None else _variants(after)
+    for other in others.values():
+        for one in other.prerequisites:
+            missing = set(one.variants) - known
+            if one.rollout == key and missing:
+                gone = f"variant {min(missing)!r} of {key!r}" if after else f"rollout {key!r}"
+                raise ConflictError(
+                    f"{gone} is a prerequisite of rollout {other.key!r}; change that one first"
+                )
+
+
+def _check_holdout(document_id: str, before: Document | None, after: Document | None) -> None:
+    if document_id != HOLDOUT_ID:
+        raise InputError(f"there is one holdout, {HOLDOUT_ID!r}; use /v1/holdout")
+    if (
+        isinstance(before, Holdout)
+        and isinstance(after, Holdout)
+        and before.share
+        and before.salt != after.salt
+    ):
+        raise ConflictError(
+            f"another salt would choose other units for a running holdout of {before.share:.4%}; "
+            "end it with share 0, then begin a new one with its own salt"
+        )
+
+
+def _all(transaction: ControlTransaction, kind: DocumentKind) -> list[Document]:
+    return [decode_document(stored) for stored in transaction.list_documents(kind)]
+
+
+def _variants(rollout: Rollout) -> set[str]:
+    return {CONTROL, *(variant.key for variant in rollout.variants)}

@@ -1,0 +1,162 @@
+"""Layers' slots, prerequisites and kills in the store: what one rollout has no other one gets."""
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from models.errors import ConflictError, InputError
+from service.control.slots import DAY_MS, SlotError, use_of_slots
+from service.rollouts.definition import Rollout
+from service.rollouts.layer import Holdout, Layer
+from tests.unit.service.control.samples import Worker
+
+
+@pytest.fixture
+def worker(tmp_path: Path) -> Iterator[Worker]:
+    """Open a control plane with a layer `home` of 100 slots whose slots rest for a day."""
+    opened = Worker(tmp_path)
+    opened.put("layer", "home", Layer(n_slots=100, rest_days=1.0))
+    yield opened
+    opened.close()
+
+
+def put(worker: Worker, key: str, **fields: Any) -> Any:
+    """Put a rollout from the fields of its JSON."""
+    return worker.put("rollout", key, msgspec.convert({"share": 0.5, **fields}, Rollout))
+
+
+def in_layer(*slots: tuple[int, int], key: str = "home") -> dict[str, Any]:
+    """Say which slots."""
+    return {"key": key, "slots": [list(one) for one in slots]}
+
+
+def owners(worker: Worker, now_ms: int = 0) -> list[tuple[int, int, str, bool]]:
+    """List first slot, last slot, rollout, and whether they rest."""
+    with worker.store.transaction() as transaction:
+        use = use_of_slots(transaction, Layer(key="home", rest_days=1.0), now_ms)
+    return [(one.first, one.last, one.rollout, one.rests_until is not None) for one in use]
+
+
+def test_slot_belongs_to_one_rollout(worker: Worker) -> None:
+    """Overlapping slots are refused with the owner's name; the store keeps what it had."""
+    put(worker, "first", layer=in_layer((0, 49)))
+    with pytest.raises(
+        SlotError, match=r"slots 40 to 49 of layer 'home' belong to rollout 'first'"
+    ):
+        put(worker, "second", layer=in_layer((40, 60)))
+    put(worker, "second", layer=in_layer((50, 99)))
+    assert owners(worker) == [(0, 49, "first", False), (50, 99, "second", False)]
+    assert set(worker.current.get().rollouts) == {"first", "second"}
+
+
+def test_database_itself_keeps_slots_apart(worker: Worker) -> None:
+    """Whoever writes past the program meets the primary key."""
+    put(worker, "first", layer=in_layer((0, 49)))
+    with (
+        sqlite3.connect(worker.store.path) as connection,
+        pytest.raises(sqlite3.IntegrityError),
+    ):
+        connection.execute("INSERT INTO layer_slots VALUES ('home', 49, 'other', 'other', NULL)")
+    connection.close()
+
+
+def test_freed_slot_rests(worker: Worker) -> None:
+    """A slot given back is nobody's for the layer's rest, except for its last owner."""
+    put(worker, "first", layer=in_layer((0, 49)))
+    put(worker, "first", layer=in_layer((0, 9)))
+    assert owners(worker) == [(0, 9, "first", False), (10, 49, "first", True)]
+    with pytest.raises(SlotError, match=r"slots 10 to 20 of layer 'home' rest until"):
+        put(worker, "second", layer=in_layer((10, 20)))
+    put(worker, "first", layer=in_layer((0, 19)))
+    assert owners(worker)[:2] == [(0, 19, "first", False), (20, 49, "first", True)]
+    # The rest is over a day after the clock of the test, which has ticked a few ms past 1,000.
+    assert owners(worker, now_ms=DAY_MS + 2_000) == [(0, 19, "first", False)]
+    worker.patch("layer", "home", {"rest_days": 0})
+    put(worker, "second", layer=in_layer((20, 30)))
+
+
+def test_deleted_rollout_gives_its_slots_back(worker: Worker) -> None:
+    """Deletion, or leaving the layer, frees every slot into its rest."""
+    put(worker, "first", layer=in_layer((0, 9)))
+    put(worker, "second", layer=in_layer((10, 19)))
+    worker.delete("rollout", "first")
+    worker.patch("rollout", "second", {"layer": None})
+    assert owners(worker) == [(0, 9, "first", True), (10, 19, "second", True)]
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"layer": in_layer((0, 9), key="nope")}, "layer 'nope' is not configured; known: home"),
+        (
+            {"layer": in_layer((90, 100))},
+            "slot 100 is beyond layer 'home', which has the slots 0 to",
+        ),
+        ({"layer": in_layer((0, 9)), "unit": "anonymous_id"}, "hash the same unit"),
+        (
+            {"prerequisites": [{"rollout": "nope", "variants": ["a"]}]},
+            "prerequisite 'nope' is not configured",
+        ),
+        ({"prerequisites": [{"rollout": "r", "variants": ["personal"]}]}, "is not configured"),
+    ],
+)
+def test_rollout_that_leans_on_nothing_is_refused(
+    worker: Worker, fields: dict[str, Any], message: str
+) -> None:
+    """What a rollout names must exist, with the slots, unit and variants that it asks."""
+    with pytest.raises(InputError, match=message):
+        put(worker, "r", **fields)
+
+
+def test_prerequisites_make_no_circle(worker: Worker) -> None:
+    """The change that would close a circle is refused, and names the way round."""
+    for key, below in (("b", "a"), ("c", "b")):
+        if below == "a":
+            put(worker, "a")
+        put(worker, key, prerequisites=[{"rollout": below, "variants": ["personal"]}])
+    with pytest.raises(InputError, match="a → c → b → a"):
+        put(worker, "a", prerequisites=[{"rollout": "c", "variants": ["personal"]}])
+    with pytest.raises(InputError, match="has no variant 'big'"):
+        put(worker, "d", prerequisites=[{"rollout": "a", "variants": ["big"]}])
+
+
+def test_prerequisite_stays_while_it_is_needed(worker: Worker) -> None:
+    """Neither the rollout nor the variant that another one asks for can go."""
+    put(worker, "a")
+    put(worker, "b", prerequisites=[{"rollout": "a", "variants": ["personal"]}])
+    with pytest.raises(ConflictError, match="rollout 'a' is a prerequisite of rollout 'b'"):
+        worker.delete("rollout", "a")
+    with pytest.raises(ConflictError, match="variant 'personal' of 'a' is a prerequisite"):
+        put(worker, "a", variants=[{"key": "other"}])
+    worker.delete("rollout", "b")
+    worker.delete("rollout", "a")
+
+
+def test_layer_in_use_keeps_its_units(worker: Worker) -> None:
+    """While a rollout owns slots, a layer keeps slots, salt and unit, and cannot go."""
+    put(worker, "r", layer=in_layer((0, 9)))
+    for change in ({"n_slots": 50}, {"salt": "other"}, {"unit": "anonymous_id"}):
+        with pytest.raises(ConflictError, match="rollouts own slots of it"):
+            worker.patch("layer", "home", change)
+    with pytest.raises(ConflictError, match="cannot be deleted"):
+        worker.delete("layer", "home")
+    worker.patch("layer", "home", {"name": "Home page", "salt": "home"})
+    worker.patch("rollout", "r", {"layer": None})
+    worker.delete("layer", "home")
+    assert owners(worker) == []
+
+
+def test_running_holdout_keeps_its_salt(worker: Worker) -> None:
+    """A holdout may be widened; another salt would swap its units, so it must end first."""
+    worker.put("holdout", "global", Holdout(share=0.05))
+    worker.put("holdout", "global", Holdout(share=0.1))
+    with pytest.raises(ConflictError, match="another salt"):
+        worker.put("holdout", "global", Holdout(share=0.1, salt="2027"))
+    worker.put("holdout", "global", Holdout(share=0))
+    worker.put("holdout", "global", Holdout(share=0.1, salt="2027"))
+    with pytest.raises(InputError, match="there is one holdout"):
+        worker.put("holdout", "other", Holdout(share=0.1))
