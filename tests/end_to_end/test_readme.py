@@ -1,0 +1,71 @@
+"""The README's shell blocks, run word by word as a newcomer would paste them."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+MARK = "<!-- runs: tests/end_to_end/test_readme.py -->\n```sh\n"
+
+
+def readme_script(port: int) -> str:
+    """Join the marked blocks into one script; the setup line is what `make install` did already."""
+    text = (ROOT / "README.md").read_text()
+    blocks = [part.partition("```")[0] for part in text.split(MARK)[1:]]
+    assert len(blocks) >= 5
+    script = "\n".join(blocks)
+    setup = "make install && . .venv/bin/activate\n"
+    assert script.startswith(setup)
+    script = script.removeprefix(setup).replace("localhost:8080", f"127.0.0.1:{port}")
+    return re.sub(
+        r"^curl ", "curl --silent --show-error --fail-with-body -w '\\\\n' ", script, flags=re.M
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+def test_readme_blocks_work_pasted(
+    tmp_path: Path, require_tool: Callable[[str, str], Path]
+) -> None:
+    """Every command of the quickstart and the API section succeeds and answers what it promises."""
+    require_tool("curl", "apt-get install curl")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    commands = os.pathsep.join([str(ROOT / ".venv" / "bin"), os.environ["PATH"]])
+    environment = os.environ | {"PATH": commands, "ENDCAP_PORT": str(port)}
+    script = "set -euo pipefail\ntrap 'kill -TERM %1 && wait %1' EXIT\n" + readme_script(port)
+    process = subprocess.Popen(
+        [shutil.which("bash") or "bash", "-c", script],
+        cwd=tmp_path,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        output, errors = process.communicate(timeout=220)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        raise
+    assert process.returncode == 0, errors[-4000:] + output[-4000:]
+
+    answers = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
+    slates = [slate for answer in answers for slate in answer.get("placements", ())]
+    by_placement = {(slate["id"], slate["kind"]) for slate in slates}
+    assert by_placement == {("home_recs", "items"), ("home_hero", "banners")}
+    assert all(slate.get("items") or slate.get("banners") for slate in slates)
+    assert any(answer.get("accepted") == 2 for answer in answers)
+    assert any(answer.get("share") == 0.25 and answer["epoch"] == 2 for answer in answers)
+    assert "home_recs: all epochs" in output
