@@ -33,9 +33,27 @@ _STOPPED_EARLY = 130
     help="Folder of the simulated shop, its models and its databases; a shop found there goes on.",
 )
 @click.option("--seconds", type=click.FloatRange(min=1), help="End by itself; else Ctrl-C ends it.")
-@click.option("--seed", type=click.IntRange(min=0), default=7, show_default=True)
-@click.option("--items", type=click.IntRange(12, 1_000_000), default=2_000, show_default=True)
-@click.option("--shoppers", type=click.IntRange(10, 1_000_000), default=5_000, show_default=True)
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=7,
+    show_default=True,
+    help="Equal seeds make equal shops and shoppers.",
+)
+@click.option(
+    "--items",
+    type=click.IntRange(12, 1_000_000),
+    default=2_000,
+    show_default=True,
+    help="Size of the catalogue.",
+)
+@click.option(
+    "--shoppers",
+    type=click.IntRange(10, 1_000_000),
+    default=5_000,
+    show_default=True,
+    help="How many people may come.",
+)
 @click.option(
     "--interactions",
     type=click.IntRange(min=100),
@@ -48,7 +66,13 @@ _STOPPED_EARLY = 130
     show_default=True,
     help="Where to serve; a free port if it is taken, or for 0.",
 )
-@click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True)
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 64),
+    default=1,
+    show_default=True,
+    help="Worker processes of the server.",
+)
 @click.option(
     "--rate",
     type=click.FloatRange(min=0),
