@@ -180,8 +180,8 @@ def tell(result: DemoResult) -> RenderableType:
     if lift.measured is not None and lift.planted is not None:
         table.add_row(
             "lift",
-            f"{lift.measured.value:+.1%} click-through measured "
-            f"({lift.measured.low:+.1%} to {lift.measured.high:+.1%}), {lift.planted:+.1%} planted",
+            f"click-through {lift.measured.value:+.1%} "
+            f"({lift.measured.low:+.1%} to {lift.measured.high:+.1%}), planted {lift.planted:+.1%}",
         )
     if result.retrain is not None:
         table.add_row("retrained", result.retrain.in_words)
