@@ -31,6 +31,8 @@ MAX_POINTER_HISTORY = 50
 
 _MANIFEST = "manifest.json"
 _VERSION = re.compile(r"[0-9a-f]{16}")
+# LanceDB ends its messages with the line of its own source.
+_RUST_PLACE = re.compile(r", \S+\.rs:\d+:\d+$")
 # LanceDB and Arrow raise these three for whatever goes wrong on a disk.
 _STORAGE_ERRORS = (OSError, RuntimeError, ValueError)
 
@@ -67,7 +69,8 @@ class ArtifactStore:
                     replace_file(staging / _MANIFEST, _encode(manifest))
         except _STORAGE_ERRORS as error:
             raise ArtifactError(
-                f"cannot write model version {manifest.version} to {self._models}: {error}; "
+                f"cannot write model version {manifest.version} to {self._models}: "
+                f"{_RUST_PLACE.sub('', str(error))}; "
                 "the live version is untouched; make room or choose another --home and train again"
             ) from error
         return manifest.version
@@ -142,7 +145,8 @@ class ArtifactStore:
             return Snapshot.from_arrays(manifest, arrays)
         except (*_STORAGE_ERRORS, KeyError) as error:
             raise ArtifactError(
-                f"cannot open model version {version} in {folder}: {error}; "
+                f"cannot open model version {version} in {folder}: "
+                f"{_RUST_PLACE.sub('', str(error))}; "
                 "go back with 'endcap models rollback' or train again"
             ) from error
 

@@ -16,7 +16,7 @@ from models.ragged import Neighbours, RowLists, Texts, offsets_of
 from models.recommenders.bought_together import bought_together
 from models.recommenders.hybrid import Hybrid
 from models.recommenders.priors import build_priors
-from models.recommenders.rounding import settle
+from models.recommenders.rounding import exact_cosines
 from models.recommenders.top_k import top_k_rows
 from models.snapshot import ItemTable, Snapshot, UserTable
 from models.vocabulary import MISSING_ROW, Vocabulary
@@ -45,9 +45,9 @@ def similar_items(content: NDArray[np.float32], k: int) -> Neighbours:
     n_items = len(content)
 
     def similarity(rows: slice) -> NDArray[np.float32]:
-        block = content[rows] @ content.T
+        block = exact_cosines(content[rows], content)
         block[np.arange(len(block)), np.arange(rows.start, rows.stop)] = 0.0
-        return settle(block)
+        return block
 
     return Neighbours.from_csr(top_k_rows(n_items, n_items, similarity, k), k)
 

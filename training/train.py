@@ -93,7 +93,7 @@ def train(order: TrainOrder, progress: Progress, clock_ms: Callable[[], int]) ->
     progress.say(f"version {version}: {gate.verdict}, {gate.reason}")
     return TrainReport(
         version=version,
-        parent=manifest.parent,
+        parent=store.manifest(version).parent,
         live=store.live_version(),
         gate=gate,
         rows=loaded.rows,

@@ -60,13 +60,13 @@ class Content:
 def embed(catalog: Catalog, dimensions: int, *, seed: int) -> NDArray[np.float32]:
     """Reduce TF-IDF of the items' tokens by truncated SVD; ready-made vectors are kept."""
     if catalog.vectors is not None:
-        return unit_rows(catalog.vectors)
+        return settle(unit_rows(catalog.vectors))
     tokens = tf_idf(catalog)
     if tokens.nnz == 0:
         return np.zeros((tokens.shape[0], 0), dtype=np.float32)
     d = min(dimensions, min(tokens.shape) - 1)
     if d < 1:
-        return unit_rows(tokens.toarray())
+        return settle(unit_rows(tokens.toarray()))
     # A start vector of our own: the default one is drawn anew in every process.
     start = np.random.default_rng(seed).standard_normal(min(tokens.shape))
     left, singular, _ = svds(tokens.astype(np.float64), k=d, v0=start)

@@ -19,7 +19,7 @@ from models.dataset import Dataset
 from models.histories import Histories
 from models.ragged import Neighbours
 from models.recommenders.content import embed
-from models.recommenders.rounding import settle
+from models.recommenders.rounding import exact_cosines
 from models.recommenders.settings import Settings
 from models.recommenders.top_k import top_k_rows
 from models.snapshot import Arrays
@@ -78,9 +78,11 @@ def build_graph(
         block = np.asarray((alike[rows] @ together).toarray(), dtype=np.float32)
         block += settings.transition_weight * followed[rows].toarray()
         if embedding.shape[1]:
-            block += settings.content_weight * np.maximum(embedding[rows] @ embedding.T, 0.0)
+            block += settings.content_weight * np.maximum(
+                exact_cosines(embedding[rows], embedding), 0.0
+            )
         block[np.arange(len(block)), np.arange(rows.start, rows.stop)] = 0.0
-        return settle(block)
+        return np.asarray(block, dtype=np.float32)
 
     k = max(settings.graph_k - settings.new_items, 1)
     graph = top_k_rows(n_items, n_items, merged, k)
@@ -147,9 +149,11 @@ def _new_items(
         return csr_matrix((n_items, n_items), dtype=np.float32)
 
     def similarity(rows: slice) -> NDArray[np.float32]:
-        block = settings.content_weight * np.maximum(embedding[rows] @ embedding[cold].T, 0.0)
+        block = settings.content_weight * np.maximum(
+            exact_cosines(embedding[rows], embedding[cold]), 0.0
+        )
         block[np.arange(rows.start, rows.stop)[:, np.newaxis] == cold] = 0.0
-        return settle(block)
+        return np.asarray(block, dtype=np.float32)
 
     near = top_k_rows(n_items, len(cold), similarity, settings.new_items)
     return csr_matrix((near.data, cold[near.indices], near.indptr), shape=(n_items, n_items))

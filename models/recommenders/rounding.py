@@ -5,9 +5,20 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-DECIMALS = 5
+GRID = 65_536.0
+"""Values become multiples of 1/65536: far above the noise, far below what matters."""
 
 
 def settle(values: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Round to `DECIMALS`, far above the noise and far below what matters; -0 becomes 0."""
-    return (np.round(values, DECIMALS) + 0.0).astype(np.float32)
+    """Round to the grid, which float32 holds exactly up to 1; -0 becomes 0."""
+    return (np.round(np.asarray(values, dtype=np.float64) * GRID) / GRID + 0.0).astype(np.float32)
+
+
+def exact_cosines(left: NDArray[np.float32], right: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Multiply settled unit rows, shape (n_left, n_right).
+
+    Products of grid values are multiples of 2**-32 and their sums stay below 2, so float64 holds
+    each partial sum exactly: the order in which threads add them up changes nothing.
+    """
+    cosines = left.astype(np.float64) @ right.astype(np.float64).T
+    return cosines.astype(np.float32)
