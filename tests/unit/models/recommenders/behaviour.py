@@ -18,24 +18,13 @@ def all_histories(dataset: Dataset) -> Histories:
 
 
 class RecommenderBehaviour:
-    """Subclass it, name the recommender in `kind`, and say whether its answers are personal."""
+    """Subclass it and name the recommender in `kind`."""
 
     kind: type[Recommender]
-    is_personal = True
 
     def fit(self, dataset: Dataset, seed: int = 1) -> Recommender:
         """Fit with small settings."""
         return self.kind.fit(dataset, SETTINGS, now_ms=NOW_MS, seed=seed)
-
-    def test_finds_the_missing_square(self) -> None:
-        """On the checkerboard the best new item of a user is the one of the user's colour."""
-        if not self.is_personal:
-            pytest.skip("gives everybody the same")
-        dataset = checkerboard()
-        scores = self.fit(dataset).score(all_histories(dataset))
-        seen = dataset.interactions
-        scores[seen.user_rows, seen.item_rows] = -np.inf
-        assert scores.argmax(axis=1).tolist() == [missing_item(user) for user in range(20)]
 
     def test_scores_have_shape_and_are_finite(self) -> None:
         """Every user gets a finite float32 score for every item: no padding, no id 0 by default."""
@@ -101,3 +90,15 @@ class RecommenderBehaviour:
         )
         scores = self.fit(dataset).score(all_histories(dataset))
         assert (scores[:, 3] <= scores[:, :3].max(axis=1)).all()
+
+
+class PersonalBehaviour(RecommenderBehaviour):
+    """And of one that learns tastes from what users do."""
+
+    def test_finds_the_missing_square(self) -> None:
+        """On the checkerboard the best new item of a user is the one of the user's colour."""
+        dataset = checkerboard()
+        scores = self.fit(dataset).score(all_histories(dataset))
+        seen = dataset.interactions
+        scores[seen.user_rows, seen.item_rows] = -np.inf
+        assert scores.argmax(axis=1).tolist() == [missing_item(user) for user in range(20)]

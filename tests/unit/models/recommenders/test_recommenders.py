@@ -16,6 +16,7 @@ from models.recommenders.top_k import keep_top_k
 from models.snapshot import category_prior
 from tests.unit.models.recommenders.behaviour import (
     SETTINGS,
+    PersonalBehaviour,
     RecommenderBehaviour,
     all_histories,
 )
@@ -26,16 +27,15 @@ class TestPopularity(RecommenderBehaviour):
     """Popularity."""
 
     kind = Popularity
-    is_personal = False
 
 
-class TestAls(RecommenderBehaviour):
+class TestAls(PersonalBehaviour):
     """ALS."""
 
     kind = Als
 
 
-class TestItemGraph(RecommenderBehaviour):
+class TestItemGraph(PersonalBehaviour):
     """The item graph."""
 
     kind = ItemGraph
@@ -45,10 +45,9 @@ class TestContent(RecommenderBehaviour):
     """The content embedding."""
 
     kind = Content
-    is_personal = False  # all squares of a colour look the same to it
 
 
-class TestHybrid(RecommenderBehaviour):
+class TestHybrid(PersonalBehaviour):
     """The hybrid."""
 
     kind = Hybrid
