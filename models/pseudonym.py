@@ -32,7 +32,7 @@ _PERSON: dict[IdKind, bytes] = {
 class Pseudonymiser:
     """Derives pseudonyms under one key."""
 
-    __slots__ = ("_keyed",)
+    __slots__ = ("_deriving", "_keyed")
 
     def __init__(self, key: bytes) -> None:
         if not 16 <= len(key) <= 64:
@@ -45,12 +45,19 @@ class Pseudonymiser:
             kind: blake2b(digest_size=_DIGEST_BYTES, key=key, person=person)
             for kind, person in _PERSON.items()
         }
+        self._deriving = blake2b(key=key, person=b"derive")
 
     def pseudonym(self, kind: IdKind, external_id: str) -> str:
         """Hash one id to 32 hexadecimal digits (128 bits); not reversible without the key."""
         keyed = self._keyed[kind].copy()
         keyed.update(external_id.encode())
         return keyed.hexdigest()
+
+    def derive(self, purpose: str) -> bytes:
+        """Derive a secret for another purpose, which tells nothing of the key or of other ones."""
+        derived = self._deriving.copy()
+        derived.update(purpose.encode())
+        return derived.digest()
 
 
 def load_pseudonymiser(home: Path) -> Pseudonymiser:

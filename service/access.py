@@ -17,6 +17,9 @@ from service.services import services_of
 OPEN: dict[str, Any] = {"scope": None}
 """For a route that answers without a key."""
 
+TICKETS: dict[str, Any] = {"tickets": True}
+"""Beside `needs`, for a route that takes a ticket in the query where a key cannot be sent."""
+
 _OPT = "scope"
 
 
@@ -39,7 +42,9 @@ async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRou
     scope = scope_of(handler)
     if scope is None:
         return
-    principal = authenticate(connection)
+    principal = (_by_ticket(connection) if handler.opt.get("tickets") else None) or authenticate(
+        connection
+    )
     if not principal.may(scope):
         raise AccessError(
             f"key {principal.key_id} has the scope {principal.scope!r}; this route needs "
@@ -69,6 +74,18 @@ def principal_of(connection: ASGIConnection[Any, Any, Any, Any]) -> Principal:
     """Return whom the guard let in."""
     principal = connection.scope["user"]
     assert isinstance(principal, Principal)
+    return principal
+
+
+def _by_ticket(connection: ASGIConnection[Any, Any, Any, Any]) -> Principal | None:
+    ticket = connection.query_params.get("ticket")
+    if ticket is None:
+        return None
+    services = services_of(connection)
+    key_id = services.tickets.check(ticket, services.now_ms())
+    principal = None if key_id is None else services.current.find_key(key_id)
+    if principal is None:
+        raise KeyMissingError("the ticket is unknown or too old; evaluate all flags for a new one")
     return principal
 
 

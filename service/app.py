@@ -19,8 +19,10 @@ from models.artifact import ArtifactStore
 from models.errors import EndcapError
 from models.pseudonym import load_pseudonymiser
 from service.access import guard
+from service.changes import ChangeHub
 from service.control.current import CurrentConfiguration
 from service.control.plane import ControlPlane
+from service.drain import on_stop_signal
 from service.intake.opening import open_intake
 from service.json_body import JsonBody
 from service.live_model import LiveModel
@@ -37,11 +39,13 @@ from service.problems import (
 )
 from service.routes import health
 from service.routes.banners import BannerController
+from service.routes.changes import stream_changes
 from service.routes.events import post_events
 from service.routes.items import ItemController
 from service.routes.keys import KeyController
 from service.routes.layers import HoldoutController, LayerController
 from service.routes.models import ModelController
+from service.routes.ofrep import ofrep
 from service.routes.placements import PlacementController
 from service.routes.reports import read_report
 from service.routes.rollouts import RolloutController
@@ -51,6 +55,7 @@ from service.services import STATE_KEY, Services
 from service.settings import Settings, settings_from_environment
 from service.stores.control import ControlStore
 from service.stores.control_reader import ControlReader
+from service.tickets import Tickets
 
 SUPERVISOR_VARIABLE = "ENDCAP_SUPERVISOR_PID"
 
@@ -65,6 +70,8 @@ ROUTES: list[ControllerRouterHandler] = [
     ModelController,
     post_events,
     serve_page,
+    ofrep,
+    stream_changes,
     read_report,
     health.live,
     health.ready,
@@ -147,6 +154,12 @@ def _open_services(
     intake.start()
     stack.push_async_callback(intake.close, settings.drain_s)
 
+    changes = ChangeHub(current.get, now_ms, settings.change_clients)
+    loop = asyncio.get_running_loop()
+    current.subscribe(lambda: _call_in(loop, changes.wake))
+    _keep_running(stack, changes.watch_clock())
+    stack.enter_context(on_stop_signal(lambda: _call_in(loop, changes.close)))
+
     return Services(
         settings=settings,
         now_ms=now_ms,
@@ -166,7 +179,15 @@ def _open_services(
             deadline_ms=settings.deadline_ms,
             clock=Clock(now_ms=now_ms),
         ),
+        changes=changes,
+        tickets=Tickets(pseudonymiser.derive("change stream tickets")),
     )
+
+
+def _call_in(loop: asyncio.AbstractEventLoop, act: Callable[[], None]) -> None:
+    """Call something in the event loop, from whatever thread, unless the loop has closed."""
+    with suppress(RuntimeError):
+        loop.call_soon_threadsafe(act)
 
 
 def _keep_running(stack: AsyncExitStack, work: Coroutine[None, None, None]) -> None:

@@ -33,6 +33,7 @@ _TAGS = {
     "placements": "Slots of the pages: what stands there, and how it is chosen.",
     "banners": "Pictures with a link.",
     "rollouts": "Which share of the units is treated.",
+    "flags": "Rollouts as flags of the OpenFeature protocol, and their changes.",
     "events": "What shoppers did.",
     "items": "Statuses of items between two trainings.",
     "keys": "Who may call.",

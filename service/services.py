@@ -10,6 +10,7 @@ from litestar.connection import ASGIConnection
 
 from models.artifact import ArtifactStore
 from models.pseudonym import Pseudonymiser
+from service.changes import ChangeHub
 from service.control.current import CurrentConfiguration
 from service.control.plane import ControlPlane
 from service.intake.opening import Intake
@@ -18,6 +19,7 @@ from service.metrics import Metrics
 from service.serve.engine import Engine
 from service.settings import Settings
 from service.stores.control import ControlStore
+from service.tickets import Tickets
 
 STATE_KEY = "services"
 
@@ -37,6 +39,8 @@ class Services:
     live_model: LiveModel
     intake: Intake
     engine: Engine
+    changes: ChangeHub
+    tickets: Tickets
 
 
 def services_of(connection: ASGIConnection[Any, Any, Any, Any]) -> Services:

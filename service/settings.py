@@ -59,6 +59,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     event_queue_size: Annotated[
         int, Meta(ge=1, description="Events a worker holds before it answers 429.")
     ] = 20_000
+    change_clients: Annotated[
+        int, Meta(ge=0, description="Clients that may listen for changes, in each worker.")
+    ] = 1_000
     drain_s: Annotated[
         int, Meta(ge=1, description="How long a stop waits for requests and queues to finish.")
     ] = 20

@@ -42,6 +42,15 @@ def shared_data() -> Path:
 
 
 @pytest.fixture(scope="session")
+def ofrep_document() -> Path:
+    """Return the published OpenAPI document of OFREP, `../shared/conformance/ofrep`."""
+    document = REPOSITORY.parent / "shared" / "conformance" / "ofrep" / "openapi.yaml"
+    if not document.is_file():
+        _missing(f"no {document}; take openapi.yaml 0.3.0 of open-feature/protocol")
+    return document
+
+
+@pytest.fixture(scope="session")
 def require_tool() -> Callable[[str, str], Path]:
     """Return ``require_tool(name, install_hint)``: the path of an executable this test needs."""
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from service.control.documents import Banner, Document, ItemStatus, Placement
 from service.control.fit import rollout_key_of
-from service.rollouts.compiled import CompiledRollout, compile_rollouts
+from service.rollouts.compiled import CompiledRollout, compile_rollouts, turning_points_ms
 from service.rollouts.definition import Rollout
 from service.rollouts.layer import Holdout, Layer
 from service.rollouts.visitor import Members
@@ -22,11 +22,15 @@ class Configuration:
 
     revision: int = 0
     """Grows by one with each change to any document."""
+    flags_revision: int = 0
+    """The newest revision that changed what a rollout answers."""
     placements: dict[str, Placement] = field(default_factory=dict)
     banners: dict[str, Banner] = field(default_factory=dict)
     rollouts: dict[str, CompiledRollout] = field(default_factory=dict)
     segments: dict[str, Members] = field(default_factory=dict)
     """Uploaded lists."""
+    turning_points_ms: tuple[int, ...] = ()
+    """Moments, ascending, at which a schedule or an audience begins or ends."""
     hidden_items: frozenset[str] = frozenset()
     unavailable_items: frozenset[str] = frozenset()
     """Set to unavailable here, whatever the catalogue of the model says."""
@@ -34,7 +38,9 @@ class Configuration:
     """Set to available here, whatever the catalogue of the model says."""
 
     @classmethod
-    def compile(cls, revision: int, documents: Iterable[Document]) -> Configuration:
+    def compile(
+        cls, revision: int, documents: Iterable[Document], *, flags_revision: int = 0
+    ) -> Configuration:
         """Sort documents by kind and work out what does not depend on a request."""
         placements: dict[str, Placement] = {}
         banners: dict[str, Banner] = {}
@@ -58,6 +64,8 @@ class Configuration:
                     statuses.append(document)
         return cls(
             revision=revision,
+            flags_revision=flags_revision,
+            turning_points_ms=turning_points_ms(rollouts),
             placements=placements,
             banners=banners,
             rollouts=compile_rollouts(rollouts, layers, holdout),

@@ -21,6 +21,9 @@ from service.control.keys import Principal, principals_of
 from service.stores.control import StoredDocument
 from service.stores.control_reader import ControlReader
 
+FLAG_KINDS: frozenset[str] = frozenset({"rollout", "layer", "holdout"})
+"""Kinds of documents that change what a rollout answers."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -42,6 +45,7 @@ class CurrentConfiguration:
         self._data_version = -1
         self._documents: dict[tuple[str, str], Document] = {}
         self._state = _State()
+        self._listeners: list[Callable[[], None]] = []
         self.refresh()
 
     def get(self) -> Configuration:
@@ -51,6 +55,15 @@ class CurrentConfiguration:
     def find_principal(self, digest: bytes) -> Principal | None:
         """Return whom a key belongs to, by its digest, unless it is unknown or revoked."""
         return self._state.principals.get(digest)
+
+    def find_key(self, key_id: str) -> Principal | None:
+        """Return whom a key belongs to, by its id, unless it is unknown or revoked."""
+        principals = self._state.principals.values()
+        return next((one for one in principals if one.key_id == key_id), None)
+
+    def subscribe(self, listener: Callable[[], None]) -> None:
+        """Call `listener` after each new state, in the thread that read it."""
+        self._listeners.append(listener)
 
     def refresh(self) -> bool:
         """Read what has changed since the last refresh; say whether anything has."""
@@ -64,12 +77,19 @@ class CurrentConfiguration:
                 self._keep(stored)
             for kind, document_id in deleted:
                 self._documents.pop((kind, document_id), None)
-            self._state = _State(
-                Configuration.compile(newest, self._documents.values()), principals_of(keys)
+            changed = {stored.kind for stored in written} | {kind for kind, _ in deleted}
+            flags_revision = self._state.configuration.flags_revision
+            configuration = Configuration.compile(
+                newest,
+                self._documents.values(),
+                flags_revision=newest if changed & FLAG_KINDS else flags_revision,
             )
+            self._state = _State(configuration, principals_of(keys))
             self._data_version = data_version
             self._on_change(newest)
-            return True
+        for listener in self._listeners:
+            listener()
+        return True
 
     async def watch(self, poll_s: float) -> None:
         """Refresh until cancelled; a failing store leaves the last good state in effect."""

@@ -12,9 +12,10 @@ from msgspec import UNSET, UnsetType
 from service.rollouts.assignment import Assignment, Detail, Reason
 from service.rollouts.audience import Check, compile_audience
 from service.rollouts.bucketing import BUCKETS, UnitKind, salted
+from service.rollouts.conditions import After, Before, walk
 from service.rollouts.definition import CONTROL, Recipe, Rollout
 from service.rollouts.layer import Holdout, Layer
-from service.rollouts.schedule import schedule_ms
+from service.rollouts.schedule import FOREVER_MS, schedule_ms
 from service.rollouts.values import ValueType
 from service.rollouts.visitor import Unit, Visitor
 
@@ -133,6 +134,20 @@ def compile_rollouts(
         return compiled
 
     return {key: finish(rollout, frozenset()) for key, rollout in waiting.items()}
+
+
+def turning_points_ms(rollouts: Iterable[Rollout]) -> tuple[int, ...]:
+    """List the moments, ascending, at which the time alone changes what a rollout answers."""
+    points: set[int] = set()
+    for rollout in rollouts:
+        points.update(schedule_ms(rollout.starts_at, rollout.ends_at, rollout.time_zone))
+        if rollout.audience is not None:
+            points.update(
+                int(one.at.timestamp() * 1000)
+                for one, _ in walk(rollout.audience)
+                if isinstance(one, Before | After) and one.attribute is None
+            )
+    return tuple(sorted(points - {-FOREVER_MS, FOREVER_MS}))
 
 
 def compile_rollout(rollout: Rollout, holdout: Holdout | None = None) -> CompiledRollout:

@@ -16,6 +16,17 @@ from service.settings import Settings
 NOW_MS = 1_768_435_200_000
 
 
+class HandClock:
+    """A clock that stands at `NOW_MS` until it is moved."""
+
+    def __init__(self) -> None:
+        self.now_ms = NOW_MS
+
+    def __call__(self) -> int:
+        """Read it."""
+        return self.now_ms
+
+
 class Shop:
     """A running app, its services and its keys."""
 
@@ -30,6 +41,12 @@ class Shop:
         }
         self.services.current.refresh()
 
+    def advance(self, by_ms: int) -> None:
+        """Let time pass."""
+        clock = self.services.now_ms
+        assert isinstance(clock, HandClock)
+        clock.now_ms += by_ms
+
     def call(
         self, method: str, path: str, *, scope: str | None = "admin", **options: Any
     ) -> httpx.Response:
@@ -40,7 +57,7 @@ class Shop:
         return self.client.request(method, path, headers=headers, **options)
 
 
-def open_client(home: Path) -> TestClient:
-    """Make a client of an app whose clock stands still; an exception in the app is a 500."""
-    app = create_app(Settings(home=home), now_ms=lambda: NOW_MS)
+def open_client(home: Path, **settings: Any) -> TestClient:
+    """Make a client of an app whose clock moves only by hand; an exception in it is a 500."""
+    app = create_app(Settings(home=home, **settings), now_ms=HandClock())
     return TestClient(app, raise_server_exceptions=False)

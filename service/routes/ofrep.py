@@ -1,0 +1,248 @@
+"""Flags over the OpenFeature remote evaluation protocol (OFREP) 0.3.0: one flag, or all of them."""
+
+from __future__ import annotations
+
+import asyncio
+from hashlib import blake2b
+from typing import Annotated, Any, Literal
+
+import msgspec
+from litestar import Response, Router, post
+from litestar.exceptions import HTTPException
+from litestar.params import HeaderParameter, QueryParameter
+from msgspec import Meta
+
+from models.errors import AccessError, EndcapError, IdError
+from models.ids import check_id, list_known
+from service.access import needs, principal_of
+from service.changes import revision_of
+from service.problems import answer_endcap_error, answer_http_exception, answer_unexpected
+from service.rollouts.flags import FlagAnswer, Metadata, answer_flag
+from service.rollouts.visitor import Visitor
+from service.routes.documents import AnyRequest, PathId
+from service.services import Services, services_of
+
+ErrorCode = Literal[
+    "FLAG_NOT_FOUND", "PARSE_ERROR", "TARGETING_KEY_MISSING", "INVALID_CONTEXT", "GENERAL"
+]
+INACTIVITY_S = 120
+
+
+class Failure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Why nothing was evaluated."""
+
+    key: Annotated[str | None, Meta(description="of the flag, unless all were asked")] = None
+    error_code: ErrorCode = msgspec.field(name="errorCode")
+    error_details: str = msgspec.field(name="errorDetails")
+
+
+class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a stream is, below the origin that the provider is configured with."""
+
+    request_uri: str = msgspec.field(name="requestUri")
+
+
+class EventStream(msgspec.Struct, frozen=True, kw_only=True):
+    """A stream of changes that the client may listen to instead of polling."""
+
+    type: Literal["sse"] = "sse"
+    endpoint: Endpoint
+    inactivity_s: int = msgspec.field(name="inactivityDelaySec", default=INACTIVITY_S)
+
+
+class Flags(msgspec.Struct, frozen=True, kw_only=True):
+    """All flags for one context, by key."""
+
+    flags: list[FlagAnswer]
+    metadata: Metadata
+    event_streams: list[EventStream] = msgspec.field(name="eventStreams")
+
+
+class _ContextError(EndcapError):
+    """The request cannot be evaluated, for one of the protocol's reasons."""
+
+    def __init__(self, error_code: ErrorCode, message: str) -> None:
+        super().__init__(message)
+        self.error_code = error_code
+
+
+@post(
+    "/{key:str}",
+    status_code=200,
+    operation_id="evaluateFlag",
+    summary="Evaluate one flag (OFREP)",
+    description='The body is `{"context": {"targetingKey": …}}`; see docs/guides/rollouts.md.',
+)
+async def evaluate_flag(request: AnyRequest, key: PathId) -> Response[FlagAnswer]:
+    """Evaluate one flag for the context of the body."""
+    services = services_of(request)
+    visitor = _visitor(services, _context(await request.body()))
+    rollouts = services.current.get().rollouts
+    rollout = rollouts.get(key)
+    if rollout is None:
+        raise _ContextError(
+            "FLAG_NOT_FOUND",
+            f"flag {key[:80]!r} is not configured; {list_known(rollouts)}; "
+            "add it with PUT /v1/rollouts/…",
+        )
+    return Response(answer_flag(rollout, visitor))
+
+
+@post(
+    status_code=200,
+    operation_id="evaluateFlags",
+    summary="Evaluate all flags (OFREP)",
+    description='The body is `{"context": {"targetingKey": …}}`; see docs/guides/rollouts.md.',
+)
+async def evaluate_flags(
+    request: AnyRequest,
+    if_none_match: Annotated[
+        str | None,
+        HeaderParameter(name="If-None-Match", description="an ETag; 304 if nothing has changed"),
+    ] = None,
+    seen: Annotated[
+        str | None,
+        QueryParameter(name="flagConfigEtag", description="`etag` of the event that made you ask"),
+    ] = None,
+) -> Response[bytes]:
+    """Evaluate every flag for a context; the ETag is of the answer and the context."""
+    services = services_of(request)
+    if seen is not None and revision_of(seen) > services.current.get().flags_revision:
+        # The event came through another worker, which was some milliseconds faster.
+        await asyncio.to_thread(services.current.refresh)
+    context = _context(await request.body())
+    visitor = _visitor(services, context)
+    configuration = services.current.get()
+    ticket = services.tickets.issue(principal_of(request).key_id, visitor.now_ms)
+    body = msgspec.json.encode(
+        Flags(
+            flags=[answer_flag(rollout, visitor) for rollout in configuration.rollouts.values()],
+            metadata={"revision": configuration.flags_revision},
+            event_streams=[
+                EventStream(endpoint=Endpoint(request_uri=f"/v1/changes?ticket={ticket}"))
+            ],
+        )
+    )
+    headers = {"ETag": _etag(context, body), "Cache-Control": "no-cache"}
+    if if_none_match is not None and _matches(if_none_match, headers["ETag"]):
+        return Response(b"", status_code=304, headers=headers)
+    return Response(body, headers=headers, media_type="application/json")
+
+
+def _context(body: bytes) -> dict[str, Any]:
+    """Read the context out of a body, whatever its content type says."""
+    try:
+        asked = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise _ContextError(
+            "PARSE_ERROR", f'the body is not JSON ({error}); send {{"context": {{…}}}}'
+        ) from error
+    context = asked.get("context") if isinstance(asked, dict) else None
+    if not isinstance(context, dict):
+        raise _ContextError(
+            "INVALID_CONTEXT",
+            'the body has no "context" that is an object; send {"context": {"targetingKey": "…"}}',
+        )
+    return context
+
+
+def _visitor(services: Services, context: dict[str, Any]) -> Visitor:
+    """Find who is asked about.
+
+    `targetingKey` is the user id, or with `"anonymous": true` the anonymous id. `user_id` and
+    `anonymous_id` beside it are taken as such. `"consent": false` uses no id at all.
+    """
+    target = _id(context, "targetingKey")
+    is_anonymous = context.get("anonymous") is True
+    user_id = _id(context, "user_id") or (None if is_anonymous else target)
+    anonymous_id = _id(context, "anonymous_id") or (target if is_anonymous else None)
+    if user_id is None and anonymous_id is None:
+        raise _ContextError(
+            "TARGETING_KEY_MISSING",
+            "the context has no targetingKey, which says whom the flags are for; add one",
+        )
+    has_consent = context.get("consent") is not False
+    pseudonym = services.pseudonymiser.pseudonym
+    return Visitor(
+        pseudonym("user_id", user_id) if user_id and has_consent else None,
+        pseudonym("anonymous_id", anonymous_id) if anonymous_id and has_consent else None,
+        now_ms=services.now_ms(),
+        attributes=context,
+        segments=services.current.get().segments,
+    )
+
+
+def _id(context: dict[str, Any], name: str) -> str | None:
+    value = context.get(name)
+    if value is None or value == "":
+        return None
+    if not isinstance(value, str):
+        raise _ContextError("INVALID_CONTEXT", f"{name} in the context is no text; send a string")
+    try:
+        return check_id(value, name)
+    except IdError as error:
+        raise _ContextError("INVALID_CONTEXT", error.message) from error
+
+
+def _etag(context: dict[str, Any], body: bytes) -> str:
+    """Hash the answer and the context it is for.
+
+    The answer holds the revisions, the effect of the time and of who is known as whom; the context
+    is there because a client may keep one tag for two contexts.
+    """
+    asked = msgspec.json.encode(context, order="sorted")
+    digest = blake2b(len(asked).to_bytes(8, "big") + asked + body, digest_size=16)
+    return f'"{digest.hexdigest()}"'
+
+
+def _matches(if_none_match: str, etag: str) -> bool:
+    tags = {tag.strip().removeprefix("W/") for tag in if_none_match.split(",")}
+    return etag in tags or "*" in tags
+
+
+def _answer_context_error(request: AnyRequest, error: _ContextError) -> Response[Failure]:
+    status = 404 if error.error_code == "FLAG_NOT_FOUND" else 400
+    return _fail(request, status, error.error_code, error.message, {})
+
+
+def _answer_endcap_error(request: AnyRequest, error: EndcapError) -> Response[Any]:
+    problem = answer_endcap_error(request, error)
+    if isinstance(error, AccessError):
+        return problem
+    return _fail(request, problem.status_code or 500, "GENERAL", error.message, problem.headers)
+
+
+def _answer_http_exception(request: AnyRequest, error: HTTPException) -> Response[Failure]:
+    problem = answer_http_exception(request, error)
+    details = problem.content.detail
+    return _fail(request, error.status_code, "GENERAL", details, problem.headers)
+
+
+def _answer_unexpected(request: AnyRequest, error: Exception) -> Response[Failure]:
+    details = answer_unexpected(request, error).content.detail
+    return _fail(request, 500, "GENERAL", details, {})
+
+
+def _fail(
+    request: AnyRequest, status: int, error_code: ErrorCode, details: str, headers: dict[str, Any]
+) -> Response[Failure]:
+    return Response(
+        Failure(key=request.path_params.get("key"), error_code=error_code, error_details=details),
+        status_code=status,
+        headers=headers,
+        media_type="application/json",
+    )
+
+
+ofrep = Router(
+    "/ofrep/v1/evaluate/flags",
+    route_handlers=[evaluate_flag, evaluate_flags],
+    opt=needs("publishable"),
+    tags=["flags"],
+    exception_handlers={
+        _ContextError: _answer_context_error,
+        EndcapError: _answer_endcap_error,
+        HTTPException: _answer_http_exception,
+        Exception: _answer_unexpected,
+    },
+)
