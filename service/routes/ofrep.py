@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Annotated, Any, Literal
 
 import msgspec
 from litestar import Response, Router, post
 from litestar.exceptions import HTTPException
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.openapi.spec import (
+    OpenAPIMediaType,
+    OpenAPIType,
+    Operation,
+    RequestBody,
+    Schema,
+)
 from litestar.params import HeaderParameter, QueryParameter
 from msgspec import Meta
 
@@ -19,7 +28,7 @@ from service.changes import revision_of
 from service.problems import answer_endcap_error, answer_http_exception, answer_unexpected
 from service.rollouts.flags import FlagAnswer, Metadata, answer_flag
 from service.rollouts.visitor import Visitor
-from service.routes.documents import AnyRequest, PathId
+from service.routes.documents import AnyRequest, PathId, problems
 from service.services import Services, services_of
 
 ErrorCode = Literal[
@@ -66,12 +75,44 @@ class _ContextError(EndcapError):
         self.error_code = error_code
 
 
+@dataclass
+class Evaluation(Operation):
+    """Describes the body, which handlers read themselves, so that mistakes get OFREP's words."""
+
+    def __post_init__(self) -> None:
+        context = Schema(
+            type=OpenAPIType.OBJECT,
+            required=["targetingKey"],
+            properties={"targetingKey": Schema(type=OpenAPIType.STRING)},
+            additional_properties=True,
+            description="who is asked about, and whatever audiences ask",
+        )
+        body = Schema(
+            type=OpenAPIType.OBJECT, required=["context"], properties={"context": context}
+        )
+        self.request_body = RequestBody({"application/json": OpenAPIMediaType(body)}, required=True)
+
+
+FAILURES = {
+    **problems(),
+    **{
+        status: ResponseSpec(Failure, description=description, generate_examples=False)
+        for status, description in (
+            (400, "The body or its context is wrong; `errorCode` says how."),
+            (404, "There is no such flag."),
+            (413, "The body is too large."),
+        )
+    },
+}
+
+
 @post(
     "/{key:str}",
     status_code=200,
     operation_id="evaluateFlag",
     summary="Evaluate one flag (OFREP)",
-    description='The body is `{"context": {"targetingKey": …}}`; see docs/guides/rollouts.md.',
+    operation_class=Evaluation,
+    responses=FAILURES,
 )
 async def evaluate_flag(request: AnyRequest, key: PathId) -> Response[FlagAnswer]:
     """Evaluate one flag for the context of the body."""
@@ -92,7 +133,8 @@ async def evaluate_flag(request: AnyRequest, key: PathId) -> Response[FlagAnswer
     status_code=200,
     operation_id="evaluateFlags",
     summary="Evaluate all flags (OFREP)",
-    description='The body is `{"context": {"targetingKey": …}}`; see docs/guides/rollouts.md.',
+    operation_class=Evaluation,
+    responses=FAILURES,
 )
 async def evaluate_flags(
     request: AnyRequest,
