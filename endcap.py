@@ -27,6 +27,7 @@ COMMANDS = {
         "service.cli:keys",
         "Create, list and revoke the keys of the HTTP interface.",
     ),
+    "audit": ("service.audit_cli:audit", "Check the audit trail."),
     "events": ("service.event_cli:events", "Export and reconcile the stored events."),
     "report": (
         "service.event_cli:report",

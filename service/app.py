@@ -41,6 +41,7 @@ from service.routes import health
 from service.routes.banners import BannerController
 from service.routes.changes import stream_changes
 from service.routes.events import post_events
+from service.routes.history import HISTORY_ROUTES
 from service.routes.items import ItemController
 from service.routes.keys import KeyController
 from service.routes.layers import HoldoutController, LayerController
@@ -73,6 +74,7 @@ ROUTES: list[ControllerRouterHandler] = [
     ofrep,
     stream_changes,
     read_report,
+    *HISTORY_ROUTES,
     health.live,
     health.ready,
     health.metrics,

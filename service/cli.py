@@ -70,7 +70,7 @@ def serve(as_json: bool, **given: Any) -> None:
 
     def announce(address: str) -> None:
         # Not before the port is ours: keys made by a start that then fails would never be seen.
-        with _store(settings) as store:
+        with open_store(settings) as store:
             keys = create_first_keys(store, _now_ms())
         if as_json:
             _print_json({"address": address, "pid": os.getpid(), "keys": keys})
@@ -94,7 +94,7 @@ def keys() -> None:
 @as_json_option
 def create(scope: Scope, name: str, home: str | None, as_json: bool) -> None:
     """Make a key and show it once."""
-    with _store(read_settings(os.environ, {"home": home})) as store:
+    with open_store(read_settings(os.environ, {"home": home})) as store:
         made = create_key(
             store, scope=scope, name=name or scope, actor=COMMAND_LINE, now_ms=_now_ms()
         )
@@ -110,7 +110,7 @@ def create(scope: Scope, name: str, home: str | None, as_json: bool) -> None:
 @as_json_option
 def list_(home: str | None, as_json: bool) -> None:
     """List keys, without their secrets."""
-    with _store(read_settings(os.environ, {"home": home})) as store:
+    with open_store(read_settings(os.environ, {"home": home})) as store:
         found = list_keys(store)
     if as_json:
         _print_json({"keys": found})
@@ -124,7 +124,7 @@ def list_(home: str | None, as_json: bool) -> None:
 @as_json_option
 def revoke(key_id: str, home: str | None, as_json: bool) -> None:
     """Revoke a key for good, by its id; running servers refuse it within a second."""
-    with _store(read_settings(os.environ, {"home": home})) as store:
+    with open_store(read_settings(os.environ, {"home": home})) as store:
         revoked = revoke_key(store, key_id, actor=COMMAND_LINE, now_ms=_now_ms())
     if as_json:
         _print_json(revoked)
@@ -133,7 +133,8 @@ def revoke(key_id: str, home: str | None, as_json: bool) -> None:
 
 
 @contextmanager
-def _store(settings: Settings) -> Iterator[ControlStore]:
+def open_store(settings: Settings) -> Iterator[ControlStore]:
+    """Open the control store of a home, and close it."""
     store = ControlStore(settings.home / "control.sqlite")
     try:
         yield store

@@ -15,7 +15,8 @@ from msgspec import Meta
 
 from models.errors import InputError, NotFoundError
 from models.ids import list_known
-from service.stores.control import AuditEntry, ControlStore, ControlTransaction, StoredKey
+from service.stores.audit import AuditEntry
+from service.stores.control import ControlStore, ControlTransaction, StoredKey
 
 Scope = Literal["publishable", "merchandiser", "trainer", "admin"]
 
@@ -143,7 +144,7 @@ def _audit(
     actor: str,
     now_ms: int,
 ) -> None:
-    transaction.append_audit(
+    transaction.audit.append(
         AuditEntry(
             at_ms=now_ms,
             actor=actor,

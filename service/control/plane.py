@@ -6,6 +6,7 @@ workers that change the same document at the same time cannot lose one of the ch
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -15,15 +16,19 @@ import msgspec
 from models.errors import InputError, NotFoundError
 from models.ids import list_known
 from models.pseudonym import Pseudonymiser
+from service.control.consent import NO_CONSENT, Consent, check_jump, in_phase
 from service.control.current import CurrentConfiguration, decode_document
 from service.control.documents import DOCUMENT_TYPES, ID_FIELDS, Document, DocumentKind, Placement
 from service.control.fit import check_fit, rollout_key_of
 from service.control.forced import pseudonymise_forced
+from service.control.merge_patch import merge_patch
 from service.control.precondition import Precondition
 from service.control.references import follow_change
+from service.control.trail import document_as_of
 from service.rollouts.bucketing import UnitKind
 from service.rollouts.definition import Rollout, opens_epoch
-from service.stores.control import AuditEntry, ControlStore, ControlTransaction, StoredDocument
+from service.stores.audit import AuditEntry
+from service.stores.control import ControlStore, ControlTransaction, StoredDocument
 
 PATHS: dict[DocumentKind, str] = {
     "placement": "/v1/placements",
@@ -45,12 +50,14 @@ class Changed:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Which document, by whom, expecting what."""
+    """Which document, by whom, expecting what, and why."""
 
     kind: DocumentKind
     id: str
     actor: str
     precondition: Precondition
+    consent: Consent = NO_CONSENT
+    note: str | None = None
 
 
 class ControlPlane:
@@ -137,6 +144,25 @@ class ControlPlane:
         self._current.refresh()
         return changed
 
+    def undo(self, change: Change, revision: int) -> Changed:
+        """Write a document again as it was at a revision; a rollout that is killed stays killed.
+
+        Raises
+        ------
+        ConflictError
+            If it did not exist then, or what it leaned on is gone or taken.
+        """
+        with self._store.transaction() as transaction:
+            current = _read(transaction, change.kind, change.id)
+            document = document_as_of(transaction, change.kind, change.id, revision)
+            document = _with(document, revision=0)
+            if isinstance(document, Rollout) and isinstance(current, Rollout):
+                document = msgspec.structs.replace(document, killed=current.killed)
+            noted = dataclasses.replace(change, note=f"undo to revision {revision}")
+            changed = self._write(transaction, noted, current, document)
+        self._current.refresh()
+        return changed
+
     def delete(self, change: Change) -> None:
         """Delete a document; its audit trail and epochs stay."""
         with self._store.transaction() as transaction:
@@ -170,7 +196,7 @@ class ControlPlane:
         _check_fit(transaction, document)
         opens = False
         if isinstance(document, Rollout):
-            document, opens = _in_epoch(transaction, current, document)
+            document, opens = _in_epoch(transaction, current, document, change.consent)
         if current is not None and _with(document, revision=current.revision) == current:
             return Changed(current, is_new=False)
         at_ms = self._now_ms()
@@ -192,7 +218,7 @@ class ControlPlane:
         before: Document | None,
         after: Document | None,
     ) -> int:
-        return transaction.append_audit(
+        return transaction.audit.append(
             AuditEntry(
                 at_ms=self._now_ms(),
                 actor=change.actor,
@@ -200,6 +226,7 @@ class ControlPlane:
                 id=change.id,
                 before=None if before is None else msgspec.json.encode(before).decode(),
                 after=None if after is None else msgspec.json.encode(after).decode(),
+                note=change.note,
             )
         )
 
@@ -214,23 +241,13 @@ class ControlPlane:
         return {**patch, "forced": pseudonymise_forced(forced, unit, self._pseudonymiser)}
 
 
-def merge_patch(target: Any, patch: Any) -> Any:
-    """Merge as RFC 7396 says: objects deeply, null removes, anything else replaces."""
-    if not isinstance(patch, dict):
-        return patch
-    merged = dict(target) if isinstance(target, dict) else {}
-    for name, value in patch.items():
-        if value is None:
-            merged.pop(name, None)
-        else:
-            merged[name] = merge_patch(merged.get(name), value)
-    return merged
-
-
 def _in_epoch(
-    transaction: ControlTransaction, current: Document | None, rollout: Rollout
+    transaction: ControlTransaction, current: Document | None, rollout: Rollout, consent: Consent
 ) -> tuple[Rollout, bool]:
-    """Stamp the epoch, and say whether it is a new one; numbers go on after a deletion."""
+    """Stamp epoch and phase, and say whether the epoch is new; its number outlives a deletion."""
+    before = current if isinstance(current, Rollout) else None
+    rollout = in_phase(before, rollout, consent)
+    check_jump(before, rollout, consent)
     if isinstance(current, Rollout):
         rollout = msgspec.structs.replace(rollout, epoch=current.epoch)
         if not opens_epoch(current, rollout):

@@ -138,6 +138,11 @@ class Rollout(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         ),
     ] = 0
 
+    phase: Annotated[
+        int,
+        Meta(ge=1, description="set by the server; another salt or unit deals anew and adds one"),
+    ] = 1
+
     def __post_init__(self) -> None:
         keys = [variant.key for variant in self.variants]
         twice = sorted({key for key in keys if keys.count(key) > 1})

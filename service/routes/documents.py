@@ -9,15 +9,17 @@ import msgspec
 from litestar import Request, Response
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import HeaderParameter, PathParameter
+from msgspec import Meta
 
 from models.errors import IdError
 from models.ids import check_id
 from service.access import principal_of
+from service.control.consent import NO_CONSENT, Consent
 from service.control.documents import Document, DocumentKind
 from service.control.plane import Change
 from service.control.precondition import Precondition
 from service.json_body import broken_rule
-from service.problems import MEDIA_TYPE, Problem
+from service.problems import MEDIA_TYPE, BodyError, FieldError, Problem
 from service.rollouts.definition import Rollout
 from service.services import services_of
 
@@ -39,6 +41,15 @@ IfNoneMatch = Annotated[
     str | None,
     HeaderParameter(name="If-None-Match", description="`*` creates, and never replaces. Else 412."),
 ]
+
+
+class Undo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which state to go back to."""
+
+    revision: Annotated[int, Meta(ge=1, description="the document as it was after this change")]
+    confirm: Annotated[bool, Meta(description="also if many times more units are treated")] = False
+    new_phase: Annotated[bool, Meta(description="also if every unit is dealt anew")] = False
+
 
 _PROBLEMS = {
     400: "The request breaks a rule; `errors` says where.",
@@ -91,9 +102,10 @@ def put_document(
     *,
     if_match: str | None,
     if_none_match: str | None,
+    consent: Consent = NO_CONSENT,
 ) -> Response[D]:
     """Create or replace; 201 or 200 with the stored document and its ETag."""
-    change = _change(request, kind, document_id, if_match, if_none_match)
+    change = _change(request, kind, document_id, if_match, if_none_match, consent=consent)
     changed = services_of(request).control.put(change, document)
     return _answer(changed.document, type(document), 201 if changed.is_new else 200)
 
@@ -107,9 +119,10 @@ def patch_document(
     *,
     if_match: str | None,
     create: bool = False,
+    consent: Consent = NO_CONSENT,
 ) -> Response[D]:
     """Merge; 200 with the stored document and its ETag."""
-    change = _change(request, kind, document_id, if_match, None)
+    change = _change(request, kind, document_id, if_match, None, consent=consent)
     try:
         changed = services_of(request).control.patch(change, patch, create=create)
     except msgspec.ValidationError as error:
@@ -117,11 +130,40 @@ def patch_document(
     return _answer(changed.document, returned, 200)
 
 
+def take_consent(patch: Patch) -> tuple[Patch, Consent]:
+    """Take what the caller says yes to out of a patch.
+
+    Raises
+    ------
+    BodyError
+        If one of the two is neither true nor false.
+    """
+    names = ("confirm", "new_phase")
+    for name in names:
+        if not isinstance(patch.get(name, False), bool):
+            raise BodyError(
+                f"$.{name} is neither true nor false",
+                (FieldError(path=f"$.{name}", message="Expected `bool`"),),
+            )
+    rest = {name: value for name, value in patch.items() if name not in names}
+    return rest, Consent(**{name: patch.get(name, False) for name in names})
+
+
 def kill_rollout(request: AnyRequest, rollout_key: str, *, killed: bool) -> Response[Rollout]:
     """Kill a rollout or resume it; 200 with the stored document and its ETag."""
     change = _change(request, "rollout", rollout_key, None, None)
     changed = services_of(request).control.kill(change, killed=killed)
     return _answer(changed.document, Rollout, 200)
+
+
+def undo_document(
+    request: AnyRequest, kind: DocumentKind, document_id: str, undo: Undo, returned: type[D]
+) -> Response[D]:
+    """Write a document as it was; 200 with the stored document and its ETag."""
+    consent = Consent(new_phase=undo.new_phase, confirm=undo.confirm)
+    change = _change(request, kind, document_id, None, None, consent=consent)
+    changed = services_of(request).control.undo(change, undo.revision)
+    return _answer(changed.document, returned, 200)
 
 
 def delete_document(
@@ -152,12 +194,15 @@ def _change(
     document_id: str,
     if_match: str | None,
     if_none_match: str | None,
+    *,
+    consent: Consent = NO_CONSENT,
 ) -> Change:
     return Change(
         kind,
         check_path_id(document_id, f"{kind} id"),
         principal_of(request).key_id,
         Precondition.from_headers(if_match, if_none_match),
+        consent,
     )
 
 

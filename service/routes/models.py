@@ -12,7 +12,7 @@ from models.manifest import Manifest
 from service.access import needs, principal_of
 from service.routes.documents import AnyRequest, PathId, problems
 from service.services import Services, services_of
-from service.stores.control import AuditEntry
+from service.stores.audit import AuditEntry
 
 
 class Versions(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,7 +93,7 @@ class ModelController(Controller):
 def _moved(services: Services, actor: str, before: str | None, after: str) -> None:
     """Record the move, and follow it at once in this worker."""
     with services.control_store.transaction() as transaction:
-        transaction.append_audit(
+        transaction.audit.append(
             AuditEntry(
                 at_ms=services.now_ms(),
                 actor=actor,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import msgspec
 from litestar import Controller, Response, delete, get, patch, post, put
-from litestar.params import JSONBody
+from litestar.params import JSONBody, QueryParameter
 
 from service.access import needs
+from service.control.consent import Consent
 from service.rollouts.definition import Rollout
 from service.routes.documents import (
     AnyRequest,
@@ -23,7 +24,13 @@ from service.routes.documents import (
     patch_document,
     problems,
     put_document,
+    take_consent,
 )
+
+Confirm = Annotated[
+    bool, QueryParameter(description="treats more than five times the share of now")
+]
+NewPhase = Annotated[bool, QueryParameter(description="deals the units of a running rollout anew")]
 
 
 class Rollouts(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,10 +81,22 @@ class RolloutController(Controller):
         data: JSONBody[Rollout],
         if_match: IfMatch = None,
         if_none_match: IfNoneMatch = None,
+        *,
+        confirm: Confirm = False,
+        new_phase: NewPhase = False,
     ) -> Response[Rollout]:
-        """Create (201) or replace (200). What the body leaves out takes its default."""
+        """Create (201) or replace (200). What the body leaves out takes its default.
+
+        409 as for a change with PATCH, unless the query says `confirm` or `new_phase`.
+        """
         return put_document(
-            request, "rollout", rollout_key, data, if_match=if_match, if_none_match=if_none_match
+            request,
+            "rollout",
+            rollout_key,
+            data,
+            if_match=if_match,
+            if_none_match=if_none_match,
+            consent=Consent(new_phase=new_phase, confirm=confirm),
         )
 
     @patch(
@@ -97,9 +116,14 @@ class RolloutController(Controller):
         """Change some fields with a JSON Merge Patch (RFC 7396).
 
         `{"share": 0.25}` moves the share. A change of who is treated how opens a new epoch; a new
-        name, or another forced unit, does not.
+        name, or another forced unit, does not. 409 if more than five times the share of now would
+        be treated, unless the patch says `"confirm": true`; 409 if another salt or unit would deal
+        the units of a running rollout anew, unless it says `"new_phase": true`.
         """
-        return patch_document(request, "rollout", rollout_key, data, Rollout, if_match=if_match)
+        patch, consent = take_consent(data)
+        return patch_document(
+            request, "rollout", rollout_key, patch, Rollout, if_match=if_match, consent=consent
+        )
 
     @post(
         "/{rollout_key:str}/kill",

@@ -13,21 +13,11 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
+from service.stores.audit import AuditTrail
 from service.stores.layer_slots import LayerSlots
 from service.stores.sqlite import open_engine, reported
 
 metadata = sa.MetaData()
-audit = sa.Table(
-    "audit",
-    metadata,
-    sa.Column("revision", sa.Integer, primary_key=True),
-    sa.Column("at_ms", sa.BigInteger, nullable=False),
-    sa.Column("actor", sa.Text, nullable=False),
-    sa.Column("kind", sa.Text, nullable=False),
-    sa.Column("id", sa.Text, nullable=False),
-    sa.Column("before", sa.Text),
-    sa.Column("after", sa.Text),
-)
 documents = sa.Table(
     "documents",
     metadata,
@@ -91,25 +81,20 @@ class StoredKey:
     revoked_at_ms: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class AuditEntry:
-    """Who changed what, when, from what, to what; `before` and `after` are JSON or absent."""
-
-    at_ms: int
-    actor: str
-    kind: str
-    id: str
-    before: str | None
-    after: str | None
-
-
 class ControlTransaction:
     """Reads and writes that become visible together, or not at all."""
 
     def __init__(self, connection: sa.Connection) -> None:
         self._connection = connection
+        self.audit = AuditTrail(connection)
+        """Who changed what."""
         self.slots = LayerSlots(connection)
         """Who owns which slot of which layer."""
+
+    def all_documents(self) -> list[StoredDocument]:
+        """Read all documents of every kind."""
+        rows = self._connection.execute(sa.select(documents))
+        return [StoredDocument(row.kind, row.id, row.body, row.revision) for row in rows]
 
     def find_document(self, kind: str, document_id: str) -> StoredDocument | None:
         """Read one document."""
@@ -124,21 +109,6 @@ class ControlTransaction:
             sa.select(documents).where(documents.c.kind == kind).order_by(documents.c.id)
         )
         return [StoredDocument(row.kind, row.id, row.body, row.revision) for row in rows]
-
-    def append_audit(self, entry: AuditEntry) -> int:
-        """Record a change and return its revision."""
-        result = self._connection.execute(
-            sa.insert(audit).values(
-                at_ms=entry.at_ms,
-                actor=entry.actor,
-                kind=entry.kind,
-                id=entry.id,
-                before=entry.before,
-                after=entry.after,
-            )
-        )
-        assert result.inserted_primary_key is not None
-        return int(result.inserted_primary_key[0])
 
     def write_document(self, document: StoredDocument, at_ms: int) -> None:
         """Insert or replace one document."""

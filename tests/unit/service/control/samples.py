@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from models.pseudonym import Pseudonymiser
+from service.control.consent import NO_CONSENT, Consent
 from service.control.current import CurrentConfiguration
 from service.control.documents import Document, DocumentKind
 from service.control.plane import Change, ControlPlane
@@ -34,11 +35,23 @@ class Worker:
         return self.plane.put(change, document)
 
     def patch(
-        self, kind: DocumentKind, document_id: str, patch: dict[str, Any], **expected: Any
+        self,
+        kind: DocumentKind,
+        document_id: str,
+        patch: dict[str, Any],
+        consent: Consent = NO_CONSENT,
+        **expected: Any,
     ) -> Any:
         """Patch a document as the actor `tester`."""
-        change = Change(kind, document_id, "tester", Precondition(**expected))
+        change = Change(kind, document_id, "tester", Precondition(**expected), consent)
         return self.plane.patch(change, patch)
+
+    def undo(
+        self, kind: DocumentKind, document_id: str, revision: int, consent: Consent = NO_CONSENT
+    ) -> Any:
+        """Take a document back as the actor `tester`."""
+        change = Change(kind, document_id, "tester", Precondition(), consent)
+        return self.plane.undo(change, revision)
 
     def delete(self, kind: DocumentKind, document_id: str) -> None:
         """Delete a document as the actor `tester`."""

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from models.errors import InputError, NotFoundError, StoreError
 from service.control.documents import Banner, ItemStatus, Placement
-from service.control.plane import merge_patch
+from service.control.merge_patch import merge_patch
 from service.control.precondition import Precondition, RevisionError
 from service.rollouts.definition import Rollout, Variant
 from tests.unit.service.control.samples import PSEUDONYMISER, Worker

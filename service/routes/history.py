@@ -1,0 +1,148 @@
+"""The audit trail over HTTP: all of it, the history of a document, and the way back."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from litestar import Response, get, post
+from litestar.params import JSONBody, QueryParameter
+
+from service.access import needs
+from service.control.documents import Banner, DocumentKind, Placement
+from service.control.trail import AuditPage, read_page
+from service.rollouts.definition import Rollout
+from service.routes.documents import (
+    AnyRequest,
+    PathId,
+    Undo,
+    check_path_id,
+    problems,
+    undo_document,
+)
+from service.services import services_of
+
+Before = Annotated[
+    int | None,
+    QueryParameter(ge=1, description="only revisions below this one; see `next_before`"),
+]
+Limit = Annotated[int, QueryParameter(ge=1, le=1000, description="how many at most")]
+_UNDONE = "Write it again as it was after the change `revision` of its history, as a new change."
+
+
+@get(
+    "/v1/audit",
+    operation_id="getAudit",
+    summary="Read the audit trail",
+    tags=["audit"],
+    opt=needs("merchandiser"),
+    responses=problems(),
+    sync_to_thread=True,
+)
+def read_audit(
+    request: AnyRequest,
+    kind: Annotated[
+        str | None, QueryParameter(description="only of this kind: `rollout`, `banner`, `key`, …")
+    ] = None,
+    document_id: Annotated[
+        str | None, QueryParameter(name="id", description="only of the document with this id")
+    ] = None,
+    before: Before = None,
+    limit: Limit = 100,
+) -> AuditPage:
+    """Read every change of every document, key and live model, the newest first.
+
+    Each row's `hash` seals the rows up to it: keep one elsewhere, and `endcap audit verify` with
+    this page proves later that nothing before it was altered.
+    """
+    store = services_of(request).control_store
+    return read_page(store, before=before, limit=limit, kind=kind, document_id=document_id)
+
+
+def _history(
+    request: AnyRequest, kind: DocumentKind, document_id: str, before: int | None, limit: int
+) -> AuditPage:
+    check_path_id(document_id, f"{kind} id")
+    store = services_of(request).control_store
+    return read_page(store, before=before, limit=limit, kind=kind, document_id=document_id)
+
+
+def _history_options(name: str) -> dict[str, Any]:
+    return {
+        "operation_id": f"get{name.capitalize()}History",
+        "summary": f"Read the history of a {name}",
+        "description": "Read its changes, the newest first; a deleted one's too.",
+        "tags": [f"{name}s"],
+        "opt": needs("merchandiser"),
+        "responses": problems(),
+        "sync_to_thread": True,
+    }
+
+
+def _undo_options(name: str) -> dict[str, Any]:
+    return {
+        "operation_id": f"undo{name.capitalize()}",
+        "summary": f"Take a {name} back to a revision",
+        "description": _UNDONE,
+        "status_code": 200,
+        "tags": [f"{name}s"],
+        "opt": needs("merchandiser"),
+        "responses": problems(409, 413),
+        "sync_to_thread": True,
+    }
+
+
+@get("/v1/rollouts/{rollout_key:str}/history", **_history_options("rollout"))
+def rollout_history(
+    request: AnyRequest, rollout_key: PathId, before: Before = None, limit: Limit = 100
+) -> AuditPage:
+    """Read the changes of a rollout."""
+    return _history(request, "rollout", rollout_key, before, limit)
+
+
+@post("/v1/rollouts/{rollout_key:str}/undo", **_undo_options("rollout"))
+def undo_rollout(
+    request: AnyRequest, rollout_key: PathId, data: JSONBody[Undo]
+) -> Response[Rollout]:
+    """Take a rollout back; one that is killed stays killed."""
+    return undo_document(request, "rollout", rollout_key, data, Rollout)
+
+
+@get("/v1/placements/{placement_id:str}/history", **_history_options("placement"))
+def placement_history(
+    request: AnyRequest, placement_id: PathId, before: Before = None, limit: Limit = 100
+) -> AuditPage:
+    """Read the changes of a placement."""
+    return _history(request, "placement", placement_id, before, limit)
+
+
+@post("/v1/placements/{placement_id:str}/undo", **_undo_options("placement"))
+def undo_placement(
+    request: AnyRequest, placement_id: PathId, data: JSONBody[Undo]
+) -> Response[Placement]:
+    """Take a placement back."""
+    return undo_document(request, "placement", placement_id, data, Placement)
+
+
+@get("/v1/banners/{banner_id:str}/history", **_history_options("banner"))
+def banner_history(
+    request: AnyRequest, banner_id: PathId, before: Before = None, limit: Limit = 100
+) -> AuditPage:
+    """Read the changes of a banner."""
+    return _history(request, "banner", banner_id, before, limit)
+
+
+@post("/v1/banners/{banner_id:str}/undo", **_undo_options("banner"))
+def undo_banner(request: AnyRequest, banner_id: PathId, data: JSONBody[Undo]) -> Response[Banner]:
+    """Take a banner back."""
+    return undo_document(request, "banner", banner_id, data, Banner)
+
+
+HISTORY_ROUTES = [
+    read_audit,
+    rollout_history,
+    undo_rollout,
+    placement_history,
+    undo_placement,
+    banner_history,
+    undo_banner,
+]
