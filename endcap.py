@@ -22,6 +22,10 @@ COMMANDS = {
         "training.cli:models",
         "List, show, promote and roll back model versions.",
     ),
+    "segments": (
+        "training.cli:segments",
+        "Count the segments of users and say how each buys.",
+    ),
     "serve": ("service.cli:serve", "Answer requests over HTTP."),
     "keys": (
         "service.cli:keys",

@@ -1,7 +1,8 @@
 """A snapshot as the four Arrow tables of an artifact, and back without loss.
 
 ``items`` and ``users`` hold one row per item and user, ``neighbours`` one row per item and kind of
-list, ``segments`` one row per context (its prior list) and one per name of a category or brand.
+list, ``segments`` one row per context (its prior list) and one per name of a category, a brand or
+a segment of users.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from models.vocabulary import Vocabulary
 TABLES = ("items", "users", "neighbours", "segments")
 NEIGHBOUR_KINDS = ("graph", "similar", "bought_together")
 
-_PRIOR, _CATEGORY, _BRAND = "prior", "category", "brand"
+_PRIOR, _CATEGORY, _BRAND, _SEGMENT = "prior", "category", "brand", "segment"
 
 
 def to_tables(snapshot: Snapshot) -> dict[str, pa.Table]:
@@ -42,7 +43,7 @@ def from_tables(manifest: Manifest, tables: Mapping[str, pa.Table]) -> Snapshot:
     return Snapshot(
         manifest=manifest,
         items=_read_items(items, segments),
-        users=_read_users(users),
+        users=_read_users(users, segments),
         priors=Priors(keys=_names(segments, _PRIOR), lists=_read_lists(segments, _PRIOR)),
         **{kind: _read_lists(neighbours, kind) for kind in NEIGHBOUR_KINDS},
     )
@@ -97,11 +98,12 @@ def _users(users: UserTable) -> pa.Table:
             "history_kinds": _list_column(offsets, users.history_kinds),
             "history_at_ms": _list_column(offsets, users.history_at_ms),
             "purchased": _list_column(users.purchased.offsets, users.purchased.rows),
+            "segments": _list_column(users.segments.offsets, users.segments.rows),
         }
     )
 
 
-def _read_users(table: pa.Table) -> UserTable:
+def _read_users(table: pa.Table, segments: pa.Table) -> UserTable:
     offsets, rows = _list_values(table, "history")
     bought_offsets, bought_rows = _list_values(table, "purchased")
     return UserTable(
@@ -110,13 +112,20 @@ def _read_users(table: pa.Table) -> UserTable:
         history_kinds=_list_values(table, "history_kinds")[1],
         history_at_ms=_list_values(table, "history_at_ms")[1],
         purchased=RowLists(bought_offsets, bought_rows),
+        segments=RowLists(*_list_values(table, "segments")),
+        segment_keys=_names(segments, _SEGMENT),
     )
 
 
 def _segments(snapshot: Snapshot) -> pa.Table:
     items, priors = snapshot.items, snapshot.priors
     parts = [_lists(_PRIOR, priors.lists, priors.keys)]
-    for kind, names in ((_CATEGORY, items.categories), (_BRAND, items.brands)):
+    named = {
+        _CATEGORY: items.categories,
+        _BRAND: items.brands,
+        _SEGMENT: snapshot.users.segment_keys,
+    }
+    for kind, names in named.items():
         parts.append(_lists(kind, _no_lists(len(names)), names))
     return pa.concat_tables(parts)
 

@@ -29,6 +29,8 @@ class Interactions:
     """Dense number of the order, -1 where unknown."""
     country_rows: NDArray[np.int32]
     """Row in `Dataset.countries`, -1 where unknown."""
+    channel_rows: NDArray[np.int32]
+    """Row in `Dataset.channels`, -1 where unknown."""
 
     def __len__(self) -> int:
         return len(self.user_rows)
@@ -64,6 +66,7 @@ class Dataset:
     """Pseudonyms, or raw ids in an evaluation that writes nothing."""
     item_ids: Vocabulary
     countries: Vocabulary
+    channels: Vocabulary
     interactions: Interactions
     catalog: Catalog
 

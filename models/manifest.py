@@ -45,6 +45,21 @@ class Gate(msgspec.Struct, frozen=True, kw_only=True):
     against_live: Interval | None = None
 
 
+class SegmentSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """What the users of a segment have in common, over the training window."""
+
+    users: int
+    orders: int
+    average_order_value: float | None
+    """Nothing where no price is known."""
+    items_per_order: float | None
+    """Units, not lines."""
+    orders_per_month: float | None
+    """Of one user, in 30 days."""
+    channel_share: dict[str, float]
+    """Of the interactions whose channel is known."""
+
+
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """Everything about a version but its arrays."""
 
@@ -65,6 +80,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     checksums: dict[str, str]
     """Array name, then the BLAKE2b hash of its bytes."""
     seed: int
+    segments: dict[str, SegmentSummary] = {}
+    """By key, in order of priority."""
     format_version: int = FORMAT_VERSION
 
     def check_format(self) -> None:

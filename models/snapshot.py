@@ -33,6 +33,11 @@ def category_prior(category: str) -> str:
     return f"category:{category}"
 
 
+def segment_prior(key: str) -> str:
+    """Name the prior of a segment of users."""
+    return f"segment:{key}"
+
+
 def trending_prior(country: str) -> str:
     """Name what is trending in a country."""
     return f"{TRENDING}:{country}"
@@ -80,6 +85,9 @@ class UserTable:
     """(n_values of history,) when the newest of these interactions was."""
     purchased: RowLists
     """All items a user has bought and not given back, ascending."""
+    segments: RowLists
+    """Rows in `segment_keys` of each user, by falling priority."""
+    segment_keys: Vocabulary
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,7 +71,9 @@ PRIORS = {
     "category:Home > Kitchen": ["pan", "pot", "mug"],
     "trending": ["lamp", "bulb"],
     "trending:GB": ["spade"],
+    "segment:value:regular": ["bulb"],
 }
+SEGMENTS = ["churn:at_risk", "value:regular"]
 
 
 def tiny_snapshot(version: str = "tiny", user_key: str = ALICE, **blend: float) -> Snapshot:
@@ -88,6 +90,8 @@ def tiny_snapshot(version: str = "tiny", user_key: str = ALICE, **blend: float) 
             history_kinds=np.array([InteractionKind.VIEW, InteractionKind.PURCHASE], dtype=np.int8),
             history_at_ms=np.array([TRAINED_MS - 2 * DAY_MS, TRAINED_MS - DAY_MS], dtype=np.int64),
             purchased=RowLists.of([[_ROW["pan"]]]),
+            segments=RowLists.of([[SEGMENTS.index("value:regular")]]),
+            segment_keys=Vocabulary.from_ids(SEGMENTS),
         ),
         graph=neighbours([GRAPH.get(item_id, {}) for item_id in ITEM_IDS]),
         similar=neighbours([SIMILAR.get(item_id, {}) for item_id in ITEM_IDS]),

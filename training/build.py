@@ -20,6 +20,8 @@ from models.recommenders.rounding import exact_cosines
 from models.recommenders.top_k import top_k_rows
 from models.snapshot import ItemTable, Snapshot, UserTable
 from models.vocabulary import MISSING_ROW, Vocabulary
+from training.segment_tables import add_segment_priors, summarise
+from training.segments import Segments, find_segments
 
 SIMILAR_K = 50
 BOUGHT_TOGETHER_K = 50
@@ -29,14 +31,16 @@ MAX_HISTORY = 100
 
 def build_snapshot(dataset: Dataset, hybrid: Hybrid, manifest: Manifest, now_ms: int) -> Snapshot:
     """Put the tables of a version together."""
+    segments = find_segments(dataset, now_ms)
+    priors = build_priors(dataset, hybrid.popularity, manifest.blend, now_ms=now_ms)
     return Snapshot(
-        manifest=manifest,
+        manifest=msgspec.structs.replace(manifest, segments=summarise(dataset, segments)),
         items=_items(dataset, hybrid),
-        users=_users(dataset, now_ms),
+        users=_users(dataset, segments, now_ms),
         graph=hybrid.graph,
         similar=similar_items(hybrid.content, SIMILAR_K),
         bought_together=bought_together(dataset, BOUGHT_TOGETHER_K),
-        priors=build_priors(dataset, hybrid.popularity, manifest.blend, now_ms=now_ms),
+        priors=add_segment_priors(priors, dataset, segments, manifest.blend, now_ms),
     )
 
 
@@ -97,7 +101,7 @@ def _number(names: Iterable[str | None]) -> tuple[Vocabulary, NDArray[np.int32]]
     return Vocabulary.from_ids(known), np.array(rows, dtype=np.int32)
 
 
-def _users(dataset: Dataset, now_ms: int) -> UserTable:
+def _users(dataset: Dataset, segments: Segments, now_ms: int) -> UserTable:
     everyone = np.arange(dataset.n_users)
     histories = Histories.of(dataset.interactions, dataset.n_users, now_ms)
     newest = histories.take(everyone, max_recent=MAX_HISTORY)
@@ -107,6 +111,8 @@ def _users(dataset: Dataset, now_ms: int) -> UserTable:
         history_kinds=newest.kinds,
         history_at_ms=newest.at_ms,
         purchased=_purchased(dataset),
+        segments=segments.members,
+        segment_keys=segments.keys,
     )
 
 

@@ -23,7 +23,7 @@ def judge_interactions(frames: Sequence[pl.LazyFrame], mapping: Mapping) -> pl.D
     """Read and judge every row of the files.
 
     Returns a frame with ``user_id, user_key, item_id, kind, at_ms, quantity, price, order_id,
-    country`` and the columns of `training.verdicts`.
+    country, channel`` and the columns of `training.verdicts`.
 
     Raises
     ------
@@ -81,6 +81,7 @@ def _name_columns(frame: pl.LazyFrame, mapping: Mapping) -> pl.LazyFrame:
         number("price").alias("price"),
         text("order_id").alias("order_id"),
         text("country").alias("country"),
+        text("channel").alias("channel"),
         *raw,
     )
     refund = (pl.col("event") == InteractionKind.REFUND.event).fill_null(False)
@@ -153,6 +154,7 @@ def _drop_duplicates(judged: pl.DataFrame) -> pl.DataFrame:
         "price",
         "order_id",
         "country",
+        "channel",
     ]
     verdict = [DROPPED, "__reason"]
     again = ~pl.struct(*key, *verdict).is_first_distinct()

@@ -139,6 +139,22 @@ def evaluate(
         Console().print(show_comparison(comparison))
 
 
+@click.command()
+@click.argument("version", required=False)
+@_home
+@_json
+def segments(version: str | None, home: Path, as_json: bool) -> None:
+    """Count the segments of users in VERSION, or in the live one, and say how each buys."""
+    from training.segment_tables import show_segments  # noqa: PLC0415  # fast --help
+
+    store = ArtifactStore(home)
+    manifest = store.manifest(_version_or_live(store, version))
+    if as_json:
+        _print_json({"version": manifest.version, "segments": manifest.segments})
+    else:
+        Console().print(show_segments(manifest.version, manifest.segments))
+
+
 @click.group()
 def models() -> None:
     """List, show, promote and roll back model versions."""

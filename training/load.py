@@ -107,12 +107,16 @@ def _number(
 ) -> Loaded:
     kept, user_keys = _hide_users(kept, pseudonym)
     # Sorted by every column, so that the order of the files' rows changes nothing.
-    kept = kept.sort(["at_ms", "user", "item_id", "kind", "order_id", "quantity", "price"])
+    kept = kept.sort(
+        ["at_ms", "user", "item_id", "kind", "order_id", "quantity", "price", "country", "channel"]
+    )
     item_ids = kept["item_id"].unique()
     if items is not None:
         item_ids = pl.concat([item_ids, items["item_id"]]).unique()
     names = item_ids.sort().to_list()
-    countries = kept["country"].drop_nulls().unique().sort().to_list()
+    countries, channels = (
+        kept[name].drop_nulls().unique().sort().to_list() for name in ("country", "channel")
+    )
     raw = Interactions(
         user_rows=_rows_of(kept["user"], user_keys),
         item_rows=_rows_of(kept["item_id"], names),
@@ -124,6 +128,7 @@ def _number(
             kept["order_id"], kept["order_id"].drop_nulls().unique().sort().to_list()
         ),
         country_rows=_rows_of(kept["country"], countries),
+        channel_rows=_rows_of(kept["channel"], channels),
     )
     interactions = take_back(raw)
     n_refunds = rows["interactions"].kept - int((raw.kinds != InteractionKind.REFUND).sum())
@@ -131,6 +136,7 @@ def _number(
         user_ids=Vocabulary.from_ids(user_keys),
         item_ids=Vocabulary.from_ids(names),
         countries=Vocabulary.from_ids(countries),
+        channels=Vocabulary.from_ids(channels),
         interactions=interactions,
         catalog=_catalog(items, names),
     )

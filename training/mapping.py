@@ -45,6 +45,7 @@ class InteractionColumns(Strict, frozen=True, kw_only=True):
     price: str = "price"
     order_id: str = "order_id"
     country: str = "country"
+    channel: str = "channel"
 
 
 class InteractionMapping(Strict, frozen=True, kw_only=True):

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from models.dataset import Dataset
+from models.dataset import Dataset, Interactions
 from models.events import InteractionKind
 from models.ragged import Neighbours
 from models.recommenders.top_k import top_k_rows
@@ -21,7 +21,7 @@ SHRINK = 10.0
 def bought_together(dataset: Dataset, k: int) -> Neighbours:
     """Rank each item's companions by shrunk lift, ``lift * n / (n + SHRINK)``; only lifts above 1.
 
-    A purchase without an order id belongs to the basket of its user and day.
+    ``lift`` is the number of baskets with both over the number that chance would give.
     """
     baskets = basket_items(dataset)
     n_items = dataset.n_items
@@ -41,14 +41,23 @@ def bought_together(dataset: Dataset, k: int) -> Neighbours:
     return Neighbours.from_csr(top_k_rows(n_items, n_items, weight, k), k)
 
 
-def basket_items(dataset: Dataset) -> csr_matrix:
-    """Mark which items each basket holds, shape (n_baskets, n_items)."""
-    rows = dataset.interactions
-    bought = rows.take(rows.kinds == InteractionKind.PURCHASE)
+def basket_numbers(bought: Interactions) -> NDArray[np.int64]:
+    """Number the baskets of purchases from 0, shape (n_purchases,).
+
+    A purchase without an order id belongs to the basket of its user and day.
+    """
     # Orders are numbered from 0; the baskets of users and days get the negative numbers.
     by_day = -2 - (bought.user_rows.astype(np.int64) << 24) - bought.at_ms // int(MS_PER_DAY)
     key = np.where(bought.order_rows >= 0, bought.order_rows.astype(np.int64), by_day)
     _, basket = np.unique(key, return_inverse=True)
+    return basket.astype(np.int64)
+
+
+def basket_items(dataset: Dataset) -> csr_matrix:
+    """Mark which items each basket holds, shape (n_baskets, n_items)."""
+    rows = dataset.interactions
+    bought = rows.take(rows.kinds == InteractionKind.PURCHASE)
+    basket = basket_numbers(bought)
     n_baskets = int(basket.max(initial=-1)) + 1
     counts = csr_matrix(
         (np.ones(len(basket), dtype=np.float32), (basket, bought.item_rows)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -110,13 +111,7 @@ def _countries(dataset: Dataset) -> Iterator[tuple[str, NDArray[np.bool_]]]:
 
 
 def _part(dataset: Dataset, chosen: NDArray[np.bool_]) -> Dataset:
-    return Dataset(
-        user_ids=dataset.user_ids,
-        item_ids=dataset.item_ids,
-        countries=dataset.countries,
-        interactions=dataset.interactions.take(chosen),
-        catalog=dataset.catalog,
-    )
+    return replace(dataset, interactions=dataset.interactions.take(chosen))
 
 
 def _category_items(dataset: Dataset) -> dict[str, list[int]]:

@@ -210,7 +210,7 @@ def _visitor(services: Services, context: dict[str, Any]) -> Visitor:
         pseudonym("anonymous_id", anonymous_id) if anonymous_id and has_consent else None,
         now_ms=services.now_ms(),
         attributes=context,
-        segments=services.current.get().segments,
+        segments=services.engine.shelf().segments,
     )
 
 

@@ -131,7 +131,7 @@ class Engine:
             explain=request.options.explain,
             now_ms=self.clock.now_ms(),
             is_late=lambda: self.clock.monotonic_s() > late_s,
-            segments=shelf.configuration.segments,
+            segments=shelf.segments,
         )
 
     async def _profile(

@@ -34,6 +34,7 @@ class Profile:
     def __init__(self, stock: Stock, user_row: int, recent: tuple[RecentEvent, ...]) -> None:
         self.stock = stock
         self.recent = recent
+        self.user_row = user_row
         self.history, self.purchased = merge_history(stock, user_row, recent)
         self._layers: dict[tuple[bool, bool], list[Layer]] = {}
         self._layers_of: Shelf | None = None
@@ -50,6 +51,14 @@ class Profile:
         weights = history_weights(self.history, int(at_ms.max()), blend)
         total = float(weights.sum())
         return weights / np.float32(total) if total > 0 else np.empty(0, dtype=np.float32)
+
+    @cached_property
+    def segments(self) -> list[str]:
+        """Keys of the segments that the trainer put this shopper into, by falling priority."""
+        if self.user_row == MISSING_ROW:
+            return []
+        users = self.stock.snapshot.users
+        return users.segment_keys.ids(users.segments[self.user_row])
 
     @property
     def speaks(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
-from models.vocabulary import MISSING_ROW
+from service.serve.model_segments import user_row
 from service.serve.profile import Profile
 from service.serve.recent import RecentEvent
 from service.serve.stock import Stock
@@ -35,7 +35,7 @@ class Profiles:
         if profile is not None and profile.stock is stock and _is_same(profile.recent, recent):
             self._kept.move_to_end(key)
             return profile
-        row = _user_row(stock, user_key, anonymous_key)
+        row = user_row(stock.snapshot.users, user_key, anonymous_key)
         profile = self._kept[key] = Profile(stock, row, recent)
         self._kept.move_to_end(key)
         if len(self._kept) > self.max_profiles:
@@ -50,13 +50,3 @@ class Profiles:
 
 def _is_same(kept: tuple[RecentEvent, ...], recent: tuple[RecentEvent, ...]) -> bool:
     return kept is recent or kept == recent
-
-
-def _user_row(stock: Stock, user_key: str | None, anonymous_key: str | None) -> int:
-    """Find the history of the user, else of the device; the trainer knows both by pseudonym."""
-    users = stock.snapshot.users.ids
-    for key in (user_key, anonymous_key):
-        row = MISSING_ROW if key is None else users.row(key)
-        if row != MISSING_ROW:
-            return row
-    return MISSING_ROW

@@ -9,7 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from models.ragged import Neighbours
-from models.snapshot import TRENDING, category_prior, country_prior, trending_prior
+from models.snapshot import (
+    TRENDING,
+    category_prior,
+    country_prior,
+    segment_prior,
+    trending_prior,
+)
 from service.control.documents import Placement
 from service.exposure import Tier
 from service.rollouts.definition import Recipe
@@ -94,7 +100,7 @@ def _trending(shelf: Shelf, visit: Visit, placement: Placement) -> Layers:
 
 
 def _segment(shelf: Shelf, visit: Visit, placement: Placement) -> Layers:
-    """Give the priors of the page's category, then of the country."""
+    """Give the priors of the page's category, of the shopper's segments, then of the country."""
     if shelf.stock is None:
         return
     for row in visit.context_rows[:1]:
@@ -105,6 +111,10 @@ def _segment(shelf: Shelf, visit: Visit, placement: Placement) -> Layers:
             )
             if layer is not None:
                 yield layer
+    for name in [] if visit.profile is None else visit.profile.segments:
+        layer = shelf.prior(segment_prior(name), "segment", "segment", placement.only_available)
+        if layer is not None:
+            yield layer
     if visit.context.country is not None:
         key = country_prior(visit.context.country)
         layer = shelf.prior(key, "segment", "country", placement.only_available)

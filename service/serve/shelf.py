@@ -5,7 +5,7 @@ Built once per model version and revision; every list on it holds only items tha
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import msgspec
 import numpy as np
@@ -16,7 +16,9 @@ from models.vocabulary import MISSING_ROW
 from service.control.configuration import Configuration
 from service.control.documents import Placement
 from service.exposure import Tier
+from service.rollouts.visitor import Members
 from service.serve.banner_table import BannerTable
+from service.serve.model_segments import all_segments
 from service.serve.stock import Item, Stock
 
 MAX_LAYER = 500
@@ -45,6 +47,10 @@ class Shelf:
     def __init__(self, stock: Stock | None, configuration: Configuration) -> None:
         self.stock = stock
         self.configuration = configuration
+        self.segments: Mapping[str, Members] = configuration.segments
+        """Whom audiences may ask for: uploaded lists, and what the model knows of its users."""
+        if stock is not None:
+            self.segments = all_segments(configuration.segments, stock.snapshot.users)
         self.banners = BannerTable(configuration.banners.values(), stock)
         self.banner_priors: dict[str, list[tuple[float, int]]] = {}
         """What `banners` works out for a context: affinity times weight, and banner number."""

@@ -32,7 +32,7 @@ class Visit:
     is_late: Callable[[], bool]
     """Whether the deadline is so near that nothing long may begin."""
     segments: Mapping[str, Members] = field(default_factory=lambda: NO_SEGMENTS)
-    """Uploaded lists, by key."""
+    """Uploaded lists and segments of the model, by key."""
     _visitor: Visitor | None = None
 
     @property

@@ -34,6 +34,7 @@ def make_dataset(
         user_ids=Vocabulary.from_ids(f"u{user}" for user in range(n_users)),
         item_ids=Vocabulary.from_ids(f"i{item}" for item in range(n_items)),
         countries=Vocabulary.from_ids(["GB"]),
+        channels=Vocabulary.from_ids([]),
         interactions=Interactions(
             user_rows=users.astype(np.int32),
             item_rows=items.astype(np.int32),
@@ -43,6 +44,7 @@ def make_dataset(
             price=np.full(n, np.nan, dtype=np.float32),
             order_rows=np.full(n, -1, dtype=np.int32),
             country_rows=np.zeros(n, dtype=np.int32),
+            channel_rows=np.full(n, -1, dtype=np.int32),
         ),
         catalog=Catalog(
             titles=list(titles or [None] * n_items),

@@ -61,6 +61,8 @@ def make_snapshot(**changes: object) -> Snapshot:
             history_kinds=np.array([0, 3], dtype=np.int8),
             history_at_ms=np.array([800, 900], dtype=np.int64),
             purchased=RowLists.of([[1], []]),
+            segments=RowLists.of([[0, 1], [1]]),
+            segment_keys=Vocabulary.from_ids(["churn:at_risk", "value:regular"]),
         ),
         graph=neighbours([{1: 0.8, 2: 0.2}, {0: 0.4}, {}]),
         similar=neighbours([{2: 0.9}, {}, {0: 0.9}]),

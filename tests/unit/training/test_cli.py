@@ -13,7 +13,7 @@ from models import artifact
 from models.artifact import ArtifactStore
 from models.errors import EndcapError
 from tests.unit.training.small_shop import interactions_frame, write_shop
-from training.cli import evaluate, models, train
+from training.cli import evaluate, models, segments, train
 
 
 def run(command: Any, *arguments: object) -> Result:
@@ -204,6 +204,16 @@ def test_unknown_file_and_format_are_named(tmp_path: Path) -> None:
     (tmp_path / "log.xlsx").write_text("x")
     result = run(train, "--interactions", tmp_path / "log.xlsx", "--home", tmp_path)
     assert "is of no known format; known: .csv" in str(result.exception)
+
+
+def test_segments_of_the_live_version_are_told(shop: Path) -> None:
+    """Every user of the small shop has a value tier, and the figures are those of the orders."""
+    told = json.loads(run(segments, "--home", shop, "--json").stdout)
+    assert told["version"] == ArtifactStore(shop).live_version()
+    tiers = [one for key, one in told["segments"].items() if key.startswith("value:")]
+    assert sum(one["users"] for one in tiers) == 60
+    assert all(one["average_order_value"] > 0 and one["orders_per_month"] > 0 for one in tiers)
+    assert "value:regular" in run(segments, "--home", shop).stdout
 
 
 @pytest.mark.parametrize("k", ["", "0", "ten", "5,-1"])

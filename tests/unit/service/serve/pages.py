@@ -73,6 +73,7 @@ def make_visit(
         explain=explain,
         now_ms=now_ms,
         is_late=lambda: is_late,
+        segments=shelf.segments,
     )
 
 
