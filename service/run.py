@@ -23,6 +23,7 @@ from service.settings import Settings, to_environment
 SUPERVISOR_VARIABLE = "ENDCAP_SUPERVISOR_PID"
 METRICS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 BACKLOG = 2048
+APP = "service.app:app_from_environment"
 _NOT_STARTED = "the server could not start; the log lines above say why"
 
 
@@ -46,9 +47,10 @@ def run(settings: Settings, on_listening: Callable[[str], None]) -> None:
         _serve(settings, listener)
 
 
-def _serve(settings: Settings, listener: socket.socket) -> None:
-    config = uvicorn.Config(
-        "service.app:app_from_environment",
+def server_config(settings: Settings, app: str) -> uvicorn.Config:
+    """Configure the server under an app factory, which is named as ``module:function``."""
+    return uvicorn.Config(
+        app,
         factory=True,
         host=settings.host,
         port=settings.port,
@@ -63,6 +65,10 @@ def _serve(settings: Settings, listener: socket.socket) -> None:
         backlog=BACKLOG,
         timeout_graceful_shutdown=settings.drain_s,
     )
+
+
+def _serve(settings: Settings, listener: socket.socket) -> None:
+    config = server_config(settings, APP)
     if settings.workers > 1:
         supervisor = Multiprocess(config, sockets=[listener])
         supervisor.run()

@@ -1,0 +1,160 @@
+"""Sends requests at a constant rate whatever the answers do, and times each from when it was due.
+
+So a server that stalls is charged for all who would have come meanwhile (coordinated omission is
+counted). One thread over non-blocking sockets; it spins, so give it a core of its own.
+Run as a program: ``python -m tests.benchmarks.serve.open_loop ADDRESS FILE KEY RATE SECONDS``.
+"""
+
+from __future__ import annotations
+
+import json
+import select
+import socket
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import numpy as np
+
+from tests.benchmarks.serve.processes import Server
+from tests.benchmarks.serve.traffic import EVENT_ID
+
+CONNECTIONS = 128
+GRACE_S = 10.0
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Times from due to answered."""
+
+    rate_per_s: float
+    n_requests: int
+    n_failed: int
+    p50_ms: float
+    p95_ms: float
+    p99_ms: float
+    p999_ms: float
+    max_ms: float
+
+
+def measure(
+    server: Server, requests: Path, rate_per_s: float, seconds: float, pinned: Sequence[int] = ()
+) -> Latency:
+    """Run the generator as a process of its own."""
+    command = [sys.executable, "-m", "tests.benchmarks.serve.open_loop", server.address]
+    command += [str(requests), server.keys["publishable"], str(rate_per_s), str(seconds)]
+    if pinned:
+        command = ["taskset", "--cpu-list", ",".join(map(str, pinned)), *command]
+    output = subprocess.run(
+        command, stdout=subprocess.PIPE, text=True, check=True, cwd=Path(__file__).parents[3]
+    ).stdout
+    return Latency(**json.loads(output))
+
+
+class Generator:
+    """Sends what is due on whichever connection is free."""
+
+    def __init__(self, address: str, requests: list[bytes]) -> None:
+        split = urlsplit(address)
+        self._requests = requests
+        self._poll = select.epoll()
+        self._sockets: dict[int, socket.socket] = {}
+        self._idle: deque[int] = deque()
+        self._due_s: dict[int, float] = {}
+        self._received: dict[int, bytes] = {}
+        self._marker = EVENT_ID.encode()
+        self._started_ms = int(time.time() * 1000) % 10**9
+        self.latencies_s: list[float] = []
+        self.n_failed = 0
+        for _ in range(CONNECTIONS):
+            opened = socket.create_connection((split.hostname, split.port))
+            opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            opened.setblocking(False)
+            self._sockets[opened.fileno()] = opened
+            self._poll.register(opened, select.EPOLLIN)
+            self._idle.append(opened.fileno())
+
+    def run(self, rate_per_s: float, seconds: float) -> None:
+        """Send for `seconds`, then wait for the answers that are still to come."""
+        begin_s = time.perf_counter()
+        n, n_wanted = 0, max(int(rate_per_s * seconds), 1)
+        end_s = begin_s + seconds + GRACE_S
+        while len(self.latencies_s) + self.n_failed < n_wanted:
+            now_s = time.perf_counter()
+            if now_s > end_s:
+                self.n_failed = n_wanted - len(self.latencies_s)
+                return
+            while n < n_wanted and self._idle and begin_s + n / rate_per_s <= now_s:
+                self._send(self._idle.popleft(), n, begin_s + n / rate_per_s)
+                n += 1
+            for number, _ in self._poll.poll(0):
+                self._receive(number)
+
+    def _send(self, number: int, n: int, due_s: float) -> None:
+        request = self._requests[n % len(self._requests)]
+        if self._marker in request:
+            request = request.replace(self._marker, b"%09d-%010d" % (self._started_ms, n))
+        self._due_s[number] = due_s
+        self._received[number] = b""
+        self._sockets[number].sendall(request)  # a request fits into the socket's buffer
+
+    def _receive(self, number: int) -> None:
+        received = self._received.get(number, b"") + self._sockets[number].recv(262_144)
+        self._received[number] = received
+        head, blank, body = received.partition(b"\r\n\r\n")
+        if not received:
+            self.n_failed += 1
+            self._poll.unregister(number)
+            return
+        if not blank or len(body) < _content_length(head):
+            return
+        self.latencies_s.append(time.perf_counter() - self._due_s[number])
+        if head[9:10] != b"2":
+            self.latencies_s.pop()
+            self.n_failed += 1
+        self._idle.append(number)
+
+
+def _content_length(head: bytes) -> int:
+    at = head.lower().find(b"content-length:")
+    return int(head[at + 15 :].split(b"\r\n", 1)[0]) if at >= 0 else 0
+
+
+def read_requests(path: Path, host: str, key: str) -> list[bytes]:
+    """Turn the lines of a file into the bytes of requests."""
+    requests = []
+    for line in path.read_text().splitlines():
+        method, target, body = line.split(" ", 2)
+        head = f"{method} {target} HTTP/1.1\r\nHost: {host}\r\nX-API-Key: {key}\r\n"
+        head += "Content-Type: application/json\r\n"
+        requests.append(f"{head}Content-Length: {len(body.encode())}\r\n\r\n{body}".encode())
+    return requests
+
+
+def main(arguments: list[str]) -> None:
+    """Measure and print one JSON object."""
+    address, path, key, rate, seconds = arguments
+    generator = Generator(address, read_requests(Path(path), urlsplit(address).netloc, key))
+    generator.run(float(rate), float(seconds))
+    times_ms = np.array(generator.latencies_s or [float("nan")]) * 1000
+    p50, p95, p99, p999 = np.percentile(times_ms, [50, 95, 99, 99.9]).round(3).tolist()
+    latency = Latency(
+        rate_per_s=float(rate),
+        n_requests=len(generator.latencies_s),
+        n_failed=generator.n_failed,
+        p50_ms=p50,
+        p95_ms=p95,
+        p99_ms=p99,
+        p999_ms=p999,
+        max_ms=round(float(times_ms.max()), 3),
+    )
+    sys.stdout.write(json.dumps(asdict(latency)))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,154 @@
+"""The servers that are measured, as processes of their own, and what /proc says of them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+READY_S = 120.0
+STOP_S = 30.0
+_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server that answers."""
+
+    address: str
+    process: subprocess.Popen[str]
+    start_s: float
+    """From the start of the process to ready."""
+    keys: dict[str, str]
+
+    def workers(self) -> list[int]:
+        """Return the processes that answer requests."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
+        named = [int(child) for child in children.split()]
+        return [pid for pid in named if _is_worker(pid)] or [self.process.pid]
+
+    def cpu_s(self) -> float:
+        """Return the processor time spent so far, of all workers."""
+        return sum(map(_cpu_s, self.workers()))
+
+    def metrics(self) -> dict[str, float]:
+        """Return the value of every series at /metrics."""
+        text = httpx.get(
+            f"{self.address}/metrics", headers={"X-API-Key": self.keys["admin"]}, timeout=20
+        ).text
+        lines = (line.rpartition(" ") for line in text.splitlines() if not line.startswith("#"))
+        return {name: float(value) for name, _, value in lines}
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Memory of one process in MB: what only it has, and what is mapped from files."""
+
+    private_mb: float
+    resident_mb: float
+    peak_mb: float
+
+
+def memory_of(pid: int) -> Memory:
+    """Read the memory of a process."""
+    rollup = _fields(Path(f"/proc/{pid}/smaps_rollup").read_text())
+    status = _fields(Path(f"/proc/{pid}/status").read_text())
+    return Memory(
+        private_mb=(rollup["Private_Clean"] + rollup["Private_Dirty"]) / 1024,
+        resident_mb=rollup["Rss"] / 1024,
+        peak_mb=status["VmHWM"] / 1024,
+    )
+
+
+@contextmanager
+def endcap_server(
+    home: Path, *options: str, keys: dict[str, str] | None = None, pinned: Sequence[int] = ()
+) -> Iterator[Server]:
+    """Run `endcap serve` on a free port until the block ends."""
+    command = [sys.executable, "-c", "import endcap; endcap.main()", "serve", "--json"]
+    command += ["--home", str(home), "--port", "0", "--log-level", "warning", *options]
+    began_s = time.monotonic()
+    with _running(command, pinned) as process:
+        started = json.loads(_first_line(process))
+        address = started["address"]
+        _wait_until_ready(f"{address}/health/ready", process)
+        start_s = time.monotonic() - began_s
+        made = {one["info"]["scope"]: one["key"] for one in started["keys"]}
+        yield Server(address, process, start_s, keys or made)
+
+
+@contextmanager
+def empty_server(pinned: Sequence[int] = ()) -> Iterator[Server]:
+    """Run the empty handler until the block ends."""
+    began_s = time.monotonic()
+    with _running([sys.executable, "-m", "tests.benchmarks.serve.empty"], pinned) as process:
+        address = f"http://127.0.0.1:{int(_first_line(process))}"
+        _wait_until_ready(f"{address}/schema/openapi.json", process)
+        yield Server(address, process, time.monotonic() - began_s, {"publishable": "none"})
+
+
+@contextmanager
+def _running(command: list[str], pinned: Sequence[int]) -> Iterator[subprocess.Popen[str]]:
+    if pinned:
+        command = ["taskset", "--cpu-list", ",".join(map(str, pinned)), *command]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[3]
+    )
+    try:
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
+
+
+def _first_line(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    if not line:
+        raise RuntimeError(f"the server did not start: {process.args!r}; see its messages above")
+    return line
+
+
+def _wait_until_ready(url: str, process: subprocess.Popen[str]) -> None:
+    end_s = time.monotonic() + READY_S
+    while time.monotonic() < end_s and process.poll() is None:
+        try:
+            if httpx.get(url, timeout=5).status_code == 200:
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.01)
+    raise RuntimeError(f"{url} was not ready within {READY_S:.0f} s")
+
+
+def _is_worker(pid: int) -> bool:
+    command = Path(f"/proc/{pid}/cmdline").read_bytes()
+    return b"resource_tracker" not in command
+
+
+def _cpu_s(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS_PER_S
+
+
+def _fields(text: str) -> dict[str, float]:
+    found = {}
+    for line in text.splitlines():
+        name, _, value = line.partition(":")
+        if value.strip().endswith("kB"):
+            found[name] = float(value.split()[0])
+    return found
