@@ -33,6 +33,10 @@ COMMANDS = {
     ),
     "audit": ("service.audit_cli:audit", "Check the audit trail."),
     "events": ("service.event_cli:events", "Export and reconcile the stored events."),
+    "recommend": (
+        "service.batch_cli:recommend",
+        "Write the lists of a file of users, for e-mail and push.",
+    ),
     "report": (
         "service.event_cli:report",
         "Print units, click-through and revenue of a rollout.",

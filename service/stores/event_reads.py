@@ -41,7 +41,8 @@ class KeyedRow(NamedTuple):
 # are interactions.
 _NEWEST = """
 SELECT seq, kind, item_id, min(at_ms, received_ms) FROM events
-WHERE {column} = ? AND item_id IS NOT NULL AND kind <= 4 ORDER BY at_ms DESC, seq DESC LIMIT ?
+WHERE {column} = ? AND item_id IS NOT NULL AND kind <= 4 {until}
+ORDER BY at_ms DESC, seq DESC LIMIT ?
 """
 # One JSON text, so the interpreter lock changes hands once and not once a row.
 _SINCE = """
@@ -57,7 +58,13 @@ _decode_rows = msgspec.json.Decoder(list[KeyedRow]).decode
 class EventReader:
     """Point reads of one visitor, and the tail of the log."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, until_ms: int | None = None) -> None:
+        """Open the store; with `until_ms`, `newest` knows only what had arrived by then."""
+        until = "" if until_ms is None else f"AND received_ms <= {until_ms:d}"
+        self._newest = {
+            column: _NEWEST.format(column=column, until=until)
+            for column in ("user_key", "anonymous_key")
+        }
         self._connection = connect(path, read_only=True)
         # A cancelled task does not stop the thread it waits for, and closing a connection that a
         # thread reads from crashes the process.
@@ -65,7 +72,7 @@ class EventReader:
 
     def newest(self, column: KeyColumn, key: str, limit: int) -> list[InteractionRow]:
         """Return the newest interactions stored under a key, newest first."""
-        rows = self._connection.execute(_NEWEST.format(column=column), (key, limit))
+        rows = self._connection.execute(self._newest[column], (key, limit))
         return [InteractionRow(*row) for row in rows]
 
     def last_seq(self) -> int:

@@ -1,0 +1,252 @@
+"""Lists for a whole file of users at one moment, for e-mail and push: what the service would show.
+
+Every list comes from the engine that answers requests, over the same configuration, model and
+events; only the clock stands still and nothing is late.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from models.artifact import ArtifactStore
+from models.errors import InputError, StoreError
+from models.pseudonym import load_pseudonymiser
+from service.batch_users import Shopper, read_shoppers
+from service.control.current import CurrentConfiguration
+from service.exposure import Exposure
+from service.intake.recents import RecentEvents
+from service.serve.engine import Clock, Engine, id_maker
+from service.serve.page import ItemSlate
+from service.serve.request import PlacementRequest, ServeRequest
+from service.stores.control import ControlStore
+from service.stores.control_reader import ControlReader
+from service.stores.event_database import open_event_database
+from service.stores.event_reads import EventReader
+from service.stores.events import Batch, EventStore
+
+USERS_A_GROUP = 1_000
+NEVER_MS = 10**9
+"""A deadline that no user of a batch meets."""
+BUSY_MS = 30_000
+"""How long a group of exposures waits for a server that writes."""
+
+SCHEMA = pa.schema(
+    [
+        ("user_id", pa.string()),
+        ("position", pa.int32()),
+        ("item_id", pa.string()),
+        ("banner_id", pa.string()),
+        ("score", pa.float64()),
+        ("source", pa.string()),
+        ("because", pa.string()),
+        ("propensity", pa.float64()),
+        ("tier", pa.string()),
+        ("degraded", pa.string()),
+        ("rollout", pa.string()),
+        ("variant", pa.string()),
+        ("epoch", pa.int64()),
+        ("exposure_id", pa.string()),
+        ("attributes", pa.string()),
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchOrder:
+    """What a batch is asked for."""
+
+    home: Path
+    users: Path
+    placement: str
+    output: Path
+    at_ms: int
+    is_past: bool
+    """Whether events that came in after `at_ms` are left out."""
+    count: int | None
+    defaults: dict[str, str]
+    """Context of rows that do not say their own."""
+    logs_exposures: bool
+
+
+class BatchReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What a batch did; the object that ``--json`` prints."""
+
+    output: str
+    at_ms: int
+    model_version: str | None
+    users: int
+    rows: int
+    rejected: dict[str, int]
+    """Rows of the file of users without a list, by reason."""
+    tiers: dict[str, int]
+    variants: dict[str, int]
+    """Users by variant, where the placement has a rollout."""
+    exposures_logged: int
+
+
+def recommend(order: BatchOrder, make_id: Callable[[], str] | None = None) -> BatchReport:
+    """Write a Parquet file with the list of every user; it appears whole or not at all.
+
+    Raises
+    ------
+    NotFoundError
+        If the placement is not configured.
+    StoreError
+        If events cannot be read or exposures not be written.
+    """
+    shoppers = read_shoppers(order.users, order.defaults)
+    tiers: Counter[str] = Counter()
+    variants: Counter[str] = Counter()
+    n_rows = n_logged = 0
+    maker = make_id or id_maker(secrets.randbits(256))
+    with (
+        _staged_file(order.output) as draft,
+        _open_engine(order, maker) as engine,
+        _open_log(order) as log,
+        pq.ParquetWriter(draft, SCHEMA, compression="zstd") as writer,
+        asyncio.Runner() as runner,
+    ):
+        version = engine.shelf().version
+        for begin in range(0, len(shoppers.found), USERS_A_GROUP):
+            rows: list[dict[str, object]] = []
+            exposures: list[Exposure] = []
+            for shopper in shoppers.found[begin : begin + USERS_A_GROUP]:
+                mine, exposure = runner.run(_serve(engine, order, shopper))
+                rows += mine
+                exposures.append(exposure)
+                tiers[exposure.tier] += 1
+                if exposure.variant is not None:
+                    variants[exposure.variant] += 1
+            if engine.failed_reads:
+                raise StoreError(
+                    f"the events of {order.home} cannot be read, so the lists would lack what "
+                    "users did last; nothing was written: repair the store and run it again"
+                )
+            writer.write_table(pa.Table.from_pylist(rows, SCHEMA))
+            n_rows += len(rows)
+            n_logged += log(exposures)
+    return BatchReport(
+        output=str(order.output),
+        at_ms=order.at_ms,
+        model_version=version,
+        users=len(shoppers.found),
+        rows=n_rows,
+        rejected=shoppers.rejected,
+        tiers=dict(tiers),
+        variants=dict(variants),
+        exposures_logged=n_logged,
+    )
+
+
+async def _serve(
+    engine: Engine, order: BatchOrder, shopper: Shopper
+) -> tuple[list[dict[str, object]], Exposure]:
+    request = ServeRequest(
+        placements=(PlacementRequest(id=order.placement, count=order.count),),
+        user=shopper.user,
+        context=shopper.context,
+    )
+    page, [exposure] = await engine.serve(request)
+    [slate] = page.placements
+    shared = {
+        "user_id": shopper.user.user_id,
+        "tier": slate.tier,
+        "degraded": slate.degraded,
+        "rollout": exposure.rollout_key,
+        "variant": exposure.variant,
+        "epoch": exposure.epoch,
+        "exposure_id": exposure.exposure_id if order.logs_exposures else None,
+    }
+    cards: list[str | None] = [None] * len(exposure.shown)
+    if isinstance(slate, ItemSlate):
+        cards = [bytes(item.attributes).decode() for item in slate.items]
+    name = "item_id" if exposure.kind == "items" else "banner_id"
+    rows: list[dict[str, object]] = [
+        {
+            **shared,
+            name: one.id,
+            "position": one.position,
+            "score": one.score,
+            "source": one.source,
+            "because": one.because,
+            "propensity": one.propensity,
+            "attributes": card,
+        }
+        for one, card in zip(exposure.shown, cards, strict=True)
+    ]
+    return rows, exposure
+
+
+@contextmanager
+def _staged_file(output: Path) -> Iterator[Path]:
+    """Give the path of a draft that becomes `output` when the block ends without error."""
+    draft = output.with_name(f".{output.name}.{os.getpid()}.part")
+    try:
+        yield draft
+        draft.replace(output)
+    except OSError as error:
+        raise InputError(
+            f"cannot write {output}: {error.strerror}; choose a folder that exists, is writable "
+            "and has space"
+        ) from error
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+@contextmanager
+def _open_engine(order: BatchOrder, make_id: Callable[[], str]) -> Iterator[Engine]:
+    """Put an engine together as `service.app` does, over what is in effect now."""
+    with ExitStack() as stack:
+        store = ControlStore(order.home / "control.sqlite")
+        stack.callback(store.close)
+        reader = ControlReader(store.path)
+        stack.callback(reader.close)
+        configuration = CurrentConfiguration(reader).get()
+        artifacts = ArtifactStore(order.home)
+        version = artifacts.live_version()
+        snapshot = None if version is None else artifacts.open(version)
+        events = open_event_database(order.home)
+        until_ms = order.at_ms if order.is_past else None
+        recents = RecentEvents(EventReader(events, until_ms=until_ms), EventReader(events))
+        stack.callback(recents.close)
+        yield Engine(
+            configuration=lambda: configuration,
+            snapshot=lambda: snapshot,
+            recent=recents,
+            pseudonymiser=load_pseudonymiser(order.home),
+            deadline_ms=NEVER_MS,
+            clock=Clock(now_ms=lambda: order.at_ms),
+            make_id=make_id,
+        )
+
+
+@contextmanager
+def _open_log(order: BatchOrder) -> Iterator[Callable[[list[Exposure]], int]]:
+    """Give what stores a group of exposures and says how many; nothing if none are logged."""
+    if not order.logs_exposures:
+        yield lambda _: 0
+        return
+    path = open_event_database(order.home)
+    store = EventStore(path, opened_ms=order.at_ms, busy_timeout_ms=BUSY_MS)
+
+    def commit(exposures: list[Exposure]) -> int:
+        n = len(exposures)
+        return store.commit(
+            Batch(exposures=exposures, counts={"served": n, "assigned": n})
+        ).n_exposures
+
+    try:
+        yield commit
+    finally:
+        store.close(order.at_ms)
