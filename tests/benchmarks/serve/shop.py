@@ -119,6 +119,8 @@ def _users(rng: np.random.Generator, n_items: int, keys: list[str]) -> UserTable
         history_kinds=rng.choice(4, shape, p=[0.7, 0.15, 0.1, 0.05]).astype(np.int8).reshape(-1),
         history_at_ms=(TRAINED_MS - ages_ms).reshape(-1),
         purchased=RowLists(offsets, walk[:, -1].copy()),
+        segments=RowLists.of([[]] * n_users),
+        segment_keys=Vocabulary.from_ids([]),
     )
 
 
