@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from models.array_cache import open_cached
 from models.artifact_tables import TABLES, from_tables, to_tables
 from models.durable import remove_stagings, replace_file, staged_folder
-from models.errors import ArtifactError, ConflictError, NotFoundError
+from models.errors import ArtifactError, ConflictError, GateError, NotFoundError
 from models.ids import list_known
 from models.locks import file_lock
 from models.manifest import Manifest
@@ -75,9 +75,18 @@ class ArtifactStore:
             ) from error
         return manifest.version
 
-    def promote(self, version: str) -> None:
-        """Make a version live in one atomic step."""
-        self.manifest(version).check_format()
+    def promote(self, version: str, *, is_forced: bool = False) -> None:
+        """Make a version live in one atomic step.
+
+        Raises
+        ------
+        GateError
+            If the gate refused it, unless `is_forced`; then its manifest says so.
+        """
+        manifest = self.manifest(version)
+        manifest.check_format()
+        if manifest.gate.verdict == "refused":
+            self._force(manifest, is_forced)
         with file_lock(self._models / ".pointer.lock"):
             history = self._history()
             if history[:1] != [version]:
@@ -161,6 +170,19 @@ class ArtifactStore:
             parent = self.manifest(manifest.version).parent
             manifest = msgspec.structs.replace(manifest, parent=parent)
         replace_file(self._models / manifest.version / _MANIFEST, _encode(manifest))
+
+    def _force(self, manifest: Manifest, is_forced: bool) -> None:
+        gate = manifest.gate
+        if not is_forced:
+            raise GateError(
+                f"the gate refused version {manifest.version}: {gate.reason}; promote another, or "
+                "this one with --force (over HTTP ?force=true), which is recorded"
+            )
+        gate = msgspec.structs.replace(
+            gate, verdict="forced", reason=f"{gate.reason}; promoted with --force"
+        )
+        with file_lock(self._models / ".publish.lock"):
+            self._replace_manifest(msgspec.structs.replace(manifest, gate=gate))
 
     def _names(self) -> list[str]:
         if not self._models.is_dir():

@@ -60,6 +60,17 @@ class SegmentSummary(msgspec.Struct, frozen=True, kw_only=True):
     """Of the interactions whose channel is known."""
 
 
+class Drift(msgspec.Struct, frozen=True, kw_only=True):
+    """How the input differs from that of the version that was live."""
+
+    against: str
+    changes: dict[str, float]
+    """Of rows, users, items and interactions, relative: 0.1 is a tenth more."""
+    event_stability: float
+    """Population stability index of the shares of the events, 0 for the same mix."""
+    warnings: list[str]
+
+
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """Everything about a version but its arrays."""
 
@@ -82,6 +93,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     seed: int
     segments: dict[str, SegmentSummary] = {}
     """By key, in order of priority."""
+    drift: Drift | None = None
+    """Nothing for the first version."""
     format_version: int = FORMAT_VERSION
 
     def check_format(self) -> None:

@@ -22,6 +22,7 @@ from models.errors import (
     CapacityError,
     ConflictError,
     EndcapError,
+    GateError,
     InputError,
     KeyMissingError,
     NotFoundError,
@@ -45,6 +46,7 @@ _STATUS: tuple[tuple[type[EndcapError], HTTPStatus], ...] = (
     (NotFoundError, HTTPStatus.NOT_FOUND),
     (RevisionError, HTTPStatus.PRECONDITION_FAILED),
     (ConflictError, HTTPStatus.CONFLICT),
+    (GateError, HTTPStatus.CONFLICT),
     (CapacityError, HTTPStatus.TOO_MANY_REQUESTS),
     (EndcapError, HTTPStatus.SERVICE_UNAVAILABLE),
 )

@@ -190,13 +190,14 @@ def show(version: str | None, home: Path, as_json: bool) -> None:
 
 @models.command()
 @click.argument("version")
+@click.option("--force", is_flag=True, help="Even if the gate refused it; it is recorded.")
 @_home
 @_json
-def promote(version: str, home: Path, as_json: bool) -> None:
+def promote(version: str, force: bool, home: Path, as_json: bool) -> None:
     """Make VERSION live."""
     store = ArtifactStore(home)
     before = store.live_version()
-    store.promote(version)
+    store.promote(version, is_forced=force)
     _print_move(before, version, as_json)
 
 

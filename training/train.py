@@ -13,12 +13,13 @@ from models.artifact import ArtifactStore
 from models.dataset import Dataset
 from models.errors import ArtifactError, InputError
 from models.events import InteractionKind
-from models.manifest import Gate, Interval, Manifest
+from models.manifest import Drift, Gate, Interval, Manifest
 from models.pseudonym import load_pseudonymiser
 from models.recommenders.hybrid import Hybrid
 from models.recommenders.settings import Settings
 from training.build import build_snapshot
 from training.contest import LiveContest, run_contest
+from training.drift import find_drift
 from training.load import Loaded, load_dataset
 from training.mapping import Mapping
 from training.progress import Progress
@@ -55,6 +56,8 @@ class TrainReport(msgspec.Struct, frozen=True, kw_only=True):
     taken_back: int
     """Purchases that later refunds took back as a whole."""
     counts: dict[str, int]
+    drift: Drift | None
+    """From the live version's input; nothing for the first version."""
     metrics: dict[str, dict[str, float]]
     intervals: dict[str, dict[str, Interval]]
     n_test_users: int
@@ -86,6 +89,9 @@ def train(order: TrainOrder, progress: Progress, clock_ms: Callable[[], int]) ->
         hybrid = Hybrid.fit(dataset, order.settings, now_ms=now_ms, seed=order.seed)
         manifest = _manifest(order, loaded, contest, gate, live=live, created_at_ms=clock_ms())
         snapshot = build_snapshot(dataset, hybrid, manifest, now_ms)
+    drift = manifest.drift
+    for warning in () if drift is None else drift.warnings:
+        progress.say(f"drift: {warning}")
     with progress.step("publish"):
         version = store.publish(snapshot)
         if gate.verdict != "refused":
@@ -100,6 +106,7 @@ def train(order: TrainOrder, progress: Progress, clock_ms: Callable[[], int]) ->
         rejects=str(order.home / REJECTS_FILE),
         taken_back=loaded.n_taken_back,
         counts=manifest.counts,
+        drift=drift,
         metrics=manifest.metrics,
         intervals=contest.intervals(order.seed),
         n_test_users=contest.n_users,
@@ -169,7 +176,7 @@ def _manifest(
     created_at_ms: int,
 ) -> Manifest:
     at_ms = loaded.dataset.interactions.at_ms
-    return Manifest(
+    manifest = Manifest(
         version="",
         parent=live.version if live else None,
         created_at_ms=created_at_ms,
@@ -183,6 +190,9 @@ def _manifest(
         checksums={},
         seed=order.seed,
     )
+    if live is None:
+        return manifest
+    return msgspec.structs.replace(manifest, drift=find_drift(live, manifest))
 
 
 def _counts(dataset: Dataset, rows: RowCounts) -> dict[str, int]:

@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar
 
 import msgspec
 from litestar import Controller, get, post
+from litestar.params import QueryParameter
 from msgspec import Meta
 
 from models.manifest import Manifest
@@ -61,15 +62,27 @@ class ModelController(Controller):
         "/{version:str}/promote",
         operation_id="promoteModel",
         summary="Make a version live",
-        responses=problems(404, 503),
+        responses=problems(404, 409, 503),
         status_code=200,
         sync_to_thread=True,
     )
-    def promote(self, request: AnyRequest, version: PathId) -> Live:
-        """Move the live pointer in one step; every worker follows within seconds."""
+    def promote(
+        self,
+        request: AnyRequest,
+        version: PathId,
+        *,
+        force: Annotated[
+            bool,
+            QueryParameter(required=False, description="also a refused one; it is recorded"),
+        ] = False,
+    ) -> Live:
+        """Move the live pointer in one step; every worker follows within seconds.
+
+        A version that the gate refused goes live only with `force`.
+        """
         services = services_of(request)
         before = services.artifacts.live_version()
-        services.artifacts.promote(version)
+        services.artifacts.promote(version, is_forced=force)
         _moved(services, principal_of(request).key_id, before, version)
         return Live(live=version)
 

@@ -10,7 +10,7 @@ import pytest
 
 from models import artifact
 from models.artifact import ArtifactStore
-from models.errors import ArtifactError, ConflictError, NotFoundError
+from models.errors import ArtifactError, ConflictError, GateError, NotFoundError
 from models.manifest import Gate
 from models.snapshot import Snapshot
 from tests.unit.models.small_snapshot import make_snapshot
@@ -98,6 +98,19 @@ def test_promote_and_rollback_move_live(store: ArtifactStore) -> None:
     assert store.live_version() == a
     with pytest.raises(ConflictError, match="no other version was live before"):
         store.rollback()
+
+
+def test_refused_version_goes_live_only_by_force(store: ArtifactStore) -> None:
+    """The refusal names the reason, and the force is in the manifest."""
+    version = store.publish(make_snapshot(gate=Gate(verdict="refused", reason="worse")))
+    with pytest.raises(GateError, match=f"refused version {version}: worse; .*--force"):
+        store.promote(version)
+    assert store.live_version() is None
+    store.promote(version, is_forced=True)
+    assert store.live_version() == version
+    gate = store.manifest(version).gate
+    assert (gate.verdict, gate.reason) == ("forced", "worse; promoted with --force")
+    assert_equal(make_snapshot(), store.open(version))
 
 
 def test_versions_are_listed_newest_first(store: ArtifactStore) -> None:

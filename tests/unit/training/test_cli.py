@@ -89,6 +89,13 @@ def test_refused_candidate_is_kept_and_explained(tmp_path: Path) -> None:
     assert report["live"] is None
     listed = run_json(models, "list", "--home", tmp_path)
     assert [line["verdict"] for line in listed["versions"]] == ["refused"]
+    version = report["version"]
+    barred = run(models, "promote", version, "--home", tmp_path)
+    assert "the gate refused version" in str(barred.exception)
+    assert run_json(models, "promote", version, "--home", tmp_path, "--force")["live"] == version
+    [line] = run_json(models, "list", "--home", tmp_path)["versions"]
+    assert line["verdict"] == "forced"
+    assert line["reason"].endswith("; promoted with --force")
     forced = run_json(train, "--interactions", log, "--home", tmp_path, "--force")
     assert forced["gate"]["verdict"] == "forced"
     assert forced["live"] == forced["version"]
@@ -101,7 +108,10 @@ def test_models_list_show_promote_rollback(shop: Path) -> None:
     second = run_json(train, *arguments)["version"]
     listed = run_json(models, "list", "--home", shop)
     assert {line["version"] for line in listed["versions"]} == {first, second}
-    assert run_json(models, "show", second, "--home", shop)["seed"] == 2
+    shown = run_json(models, "show", second, "--home", shop)
+    assert shown["seed"] == 2
+    assert shown["drift"]["against"] == first
+    assert shown["drift"]["warnings"] == []
     promoted = run_json(models, "promote", str(first), "--home", shop)
     assert promoted == {"live": first, "before": second}
     assert run_json(models, "rollback", "--home", shop) == {"live": second, "before": first}

@@ -1,10 +1,14 @@
 """The control plane over HTTP: documents with ETags, keys with scopes, models, metrics, schema."""
 
 import json
+from dataclasses import replace
 from urllib.parse import quote
 
+import msgspec
 import pytest
 
+from models.manifest import Gate
+from tests.snapshots import tiny_snapshot
 from tests.unit.service.routes.samples import Shop
 from tests.unit.service.routes.test_bad_input import is_problem
 
@@ -181,3 +185,19 @@ def test_holdout_lives_its_life(shop: Shop) -> None:
     assert shop.call("PUT", "/v1/holdout", json={"share": 0.05}).status_code == 201
     assert shop.call("PUT", "/v1/holdout", json={"share": 0.1}).json()["share"] == 0.1
     assert shop.call("DELETE", "/v1/holdout").status_code == 204
+
+
+def test_refused_model_goes_live_only_by_force(shop: Shop) -> None:
+    """409 names the reason; with force the version is live and its manifest says so."""
+    tiny = tiny_snapshot()
+    refused = Gate(verdict="refused", reason="worse than popularity")
+    manifest = msgspec.structs.replace(tiny.manifest, gate=refused)
+    version = shop.services.artifacts.publish(replace(tiny, manifest=manifest))
+    path = f"/v1/models/{version}/promote"
+    answer = shop.call("POST", path, scope="trainer")
+    assert (answer.status_code, answer.json()["code"]) == (409, "gate_refused")
+    assert "worse than popularity" in answer.json()["detail"]
+    answer = shop.call("POST", path, scope="trainer", params={"force": "true"})
+    assert answer.json() == {"live": version}
+    told = shop.call("GET", f"/v1/models/{version}", scope="trainer").json()
+    assert told["gate"]["verdict"] == "forced"
