@@ -50,12 +50,14 @@ from service.routes.ofrep import ofrep
 from service.routes.placements import PlacementController
 from service.routes.reports import read_report
 from service.routes.rollouts import RolloutController
+from service.routes.segments import SegmentController
 from service.routes.serve import serve_page
 from service.serve.engine import Clock, Engine
 from service.services import STATE_KEY, Services
 from service.settings import Settings, settings_from_environment
 from service.stores.control import ControlStore
 from service.stores.control_reader import ControlReader
+from service.stores.segment_files import SegmentFiles
 from service.tickets import Tickets
 
 SUPERVISOR_VARIABLE = "ENDCAP_SUPERVISOR_PID"
@@ -66,6 +68,7 @@ ROUTES: list[ControllerRouterHandler] = [
     RolloutController,
     LayerController,
     HoldoutController,
+    SegmentController,
     ItemController,
     KeyController,
     ModelController,
@@ -137,7 +140,8 @@ def _open_services(
     stack.callback(store.close)
     reader = ControlReader(store.path)
     stack.callback(reader.close)
-    current = CurrentConfiguration(reader, metrics.configuration_revision.set)
+    segment_files = SegmentFiles(settings.home)
+    current = CurrentConfiguration(reader, metrics.configuration_revision.set, segment_files)
     _keep_running(stack, current.watch(settings.control_poll_ms / 1000))
 
     artifacts = ArtifactStore(settings.home)
@@ -182,6 +186,8 @@ def _open_services(
             clock=Clock(now_ms=now_ms),
         ),
         changes=changes,
+        segment_files=segment_files,
+        uploads=asyncio.Lock(),
         tickets=Tickets(pseudonymiser.derive("change stream tickets")),
     )
 

@@ -29,6 +29,7 @@ from models.errors import (
 )
 from service.control.documents import Document
 from service.control.precondition import RevisionError
+from service.control.upload import UploadSizeError
 from service.intake.body import BodySizeError
 
 log = structlog.get_logger(__name__)
@@ -42,6 +43,7 @@ _STATUS: tuple[tuple[type[EndcapError], HTTPStatus], ...] = (
     (KeyMissingError, HTTPStatus.UNAUTHORIZED),
     (AccessError, HTTPStatus.FORBIDDEN),
     (BodySizeError, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
+    (UploadSizeError, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
     (InputError, HTTPStatus.BAD_REQUEST),
     (NotFoundError, HTTPStatus.NOT_FOUND),
     (RevisionError, HTTPStatus.PRECONDITION_FAILED),

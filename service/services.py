@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,7 @@ from service.metrics import Metrics
 from service.serve.engine import Engine
 from service.settings import Settings
 from service.stores.control import ControlStore
+from service.stores.segment_files import SegmentFiles
 from service.tickets import Tickets
 
 STATE_KEY = "services"
@@ -40,6 +42,9 @@ class Services:
     intake: Intake
     engine: Engine
     changes: ChangeHub
+    segment_files: SegmentFiles
+    uploads: asyncio.Lock
+    """Held while a list is read, which takes memory."""
     tickets: Tickets
 
 

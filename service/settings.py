@@ -62,6 +62,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     change_clients: Annotated[
         int, Meta(ge=0, description="Clients that may listen for changes, in each worker.")
     ] = 1_000
+    segment_limit_bytes: Annotated[
+        int, Meta(ge=1024, description="Longest uploaded list, unpacked.")
+    ] = 300_000_000
+    segment_limit_members: Annotated[
+        int, Meta(ge=1, description="Most members of an uploaded list.")
+    ] = 10_000_000
     drain_s: Annotated[
         int, Meta(ge=1, description="How long a stop waits for requests and queues to finish.")
     ] = 20

@@ -5,7 +5,7 @@ A request reads it once and works on that state to the end, whatever changes mea
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from service.control.documents import Banner, Document, ItemStatus, Placement
@@ -13,7 +13,11 @@ from service.control.fit import rollout_key_of
 from service.rollouts.compiled import CompiledRollout, compile_rollouts, turning_points_ms
 from service.rollouts.definition import Rollout
 from service.rollouts.layer import Holdout, Layer
+from service.rollouts.segment import Segment
 from service.rollouts.visitor import Members
+
+OpenSegment = Callable[[Segment], Members | None]
+"""Finds the members of an uploaded list; nothing if they cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +43,12 @@ class Configuration:
 
     @classmethod
     def compile(
-        cls, revision: int, documents: Iterable[Document], *, flags_revision: int = 0
+        cls,
+        revision: int,
+        documents: Iterable[Document],
+        *,
+        flags_revision: int = 0,
+        open_segment: OpenSegment = lambda _segment: None,
     ) -> Configuration:
         """Sort documents by kind and work out what does not depend on a request."""
         placements: dict[str, Placement] = {}
@@ -47,6 +56,7 @@ class Configuration:
         rollouts: list[Rollout] = []
         layers: dict[str, Layer] = {}
         holdout: Holdout | None = None
+        segments: dict[str, Members] = {}
         statuses: list[ItemStatus] = []
         for document in documents:
             match document:
@@ -60,11 +70,16 @@ class Configuration:
                     layers[document.key] = document
                 case Holdout():
                     holdout = document
+                case Segment():
+                    members = open_segment(document)
+                    if members is not None:
+                        segments[document.key] = members
                 case ItemStatus():
                     statuses.append(document)
         return cls(
             revision=revision,
             flags_revision=flags_revision,
+            segments=segments,
             turning_points_ms=turning_points_ms(rollouts),
             placements=placements,
             banners=banners,

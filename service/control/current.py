@@ -18,10 +18,13 @@ from models.errors import EndcapError
 from service.control.configuration import Configuration
 from service.control.documents import DOCUMENT_TYPES, ID_FIELDS, Document, DocumentKind
 from service.control.keys import Principal, principals_of
+from service.rollouts.segment import MemberList, Segment
+from service.rollouts.visitor import Members
 from service.stores.control import StoredDocument
 from service.stores.control_reader import ControlReader
+from service.stores.segment_files import SegmentFiles
 
-FLAG_KINDS: frozenset[str] = frozenset({"rollout", "layer", "holdout"})
+FLAG_KINDS: frozenset[str] = frozenset({"rollout", "layer", "holdout", "segment"})
 """Kinds of documents that change what a rollout answers."""
 
 log = structlog.get_logger(__name__)
@@ -37,8 +40,13 @@ class CurrentConfiguration:
     """Holds the newest state and replaces it whole; never a mixture of two."""
 
     def __init__(
-        self, reader: ControlReader, on_change: Callable[[int], None] = lambda _revision: None
+        self,
+        reader: ControlReader,
+        on_change: Callable[[int], None] = lambda _revision: None,
+        segment_files: SegmentFiles | None = None,
     ) -> None:
+        self._segment_files = segment_files
+        self._segments: dict[str, tuple[str, Members]] = {}
         self._reader = reader
         self._on_change = on_change
         self._lock = Lock()
@@ -83,6 +91,7 @@ class CurrentConfiguration:
                 newest,
                 self._documents.values(),
                 flags_revision=newest if changed & FLAG_KINDS else flags_revision,
+                open_segment=self._open_segment,
             )
             self._state = _State(configuration, principals_of(keys))
             self._data_version = data_version
@@ -99,6 +108,19 @@ class CurrentConfiguration:
             except EndcapError as error:
                 log.error("control_refresh_failed", code=error.code)
             await asyncio.sleep(poll_s)
+
+    def _open_segment(self, segment: Segment) -> Members | None:
+        """Map a list once; one that cannot be read leaves the last good one in effect."""
+        content, members = self._segments.get(segment.key, ("", None))
+        if self._segment_files is not None and content != segment.content:
+            try:
+                numbers = self._segment_files.open(segment.key, segment.content, segment.n_members)
+            except EndcapError as error:
+                log.error("segment_open_failed", key=segment.key, reason=error.message)
+                return members
+            members = MemberList(segment.unit, numbers)
+            self._segments[segment.key] = (segment.content, members)
+        return members
 
     def _keep(self, stored: StoredDocument) -> None:
         try:

@@ -17,8 +17,9 @@ from service.rollouts.definition import Recipe, Rollout
 from service.rollouts.fields import Label, Revision
 from service.rollouts.layer import Holdout, Layer
 from service.rollouts.schedule import ScheduleTime, TimeZone, check_schedule
+from service.rollouts.segment import Segment
 
-DocumentKind = Literal["placement", "banner", "rollout", "item", "layer", "holdout"]
+DocumentKind = Literal["placement", "banner", "rollout", "item", "layer", "holdout", "segment"]
 PlacementKind = Literal["items", "banners"]
 
 MAX_COUNT = 100
@@ -146,7 +147,7 @@ class ItemStatus(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     revision: Revision = 0
 
 
-Document = Placement | Banner | ItemStatus | Rollout | Layer | Holdout
+Document = Placement | Banner | ItemStatus | Rollout | Layer | Holdout | Segment
 
 DOCUMENT_TYPES: dict[DocumentKind, type[Document]] = {
     "placement": Placement,
@@ -155,6 +156,7 @@ DOCUMENT_TYPES: dict[DocumentKind, type[Document]] = {
     "item": ItemStatus,
     "layer": Layer,
     "holdout": Holdout,
+    "segment": Segment,
 }
 ID_FIELDS: dict[DocumentKind, str] = {
     "placement": "id",
@@ -163,6 +165,7 @@ ID_FIELDS: dict[DocumentKind, str] = {
     "item": "item_id",
     "layer": "key",
     "holdout": "id",
+    "segment": "key",
 }
 
 

@@ -37,6 +37,7 @@ PATHS: dict[DocumentKind, str] = {
     "item": "/v1/items",
     "layer": "/v1/layers",
     "holdout": "/v1/holdout",
+    "segment": "/v1/segments",
 }
 
 

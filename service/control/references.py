@@ -10,6 +10,7 @@ from models.ids import list_known
 from service.control.current import decode_document
 from service.control.documents import Document, DocumentKind
 from service.control.slots import check_layer, check_share, move_slots
+from service.rollouts.conditions import segments_of
 from service.rollouts.definition import CONTROL, Rollout
 from service.rollouts.layer import HOLDOUT_ID, Holdout, Layer
 from service.stores.control import ControlTransaction
@@ -38,6 +39,8 @@ def follow_change(
             _follow_rollout(transaction, document_id, after, now_ms)
         case "layer":
             check_layer(transaction, before, after if isinstance(after, Layer) else None)
+        case "segment":
+            _check_segment(transaction, document_id, after)
         case "holdout":
             _check_holdout(document_id, before, after)
         case _:
@@ -54,6 +57,7 @@ def _follow_rollout(
     layer = None
     if rollout is not None:
         _check_prerequisites(rollout, rollouts)
+        _check_segments(transaction, rollout)
         if rollout.layer is not None:
             layers = {one.key: one for one in _all(transaction, "layer") if isinstance(one, Layer)}
             layer = layers.get(rollout.layer.key)
@@ -80,6 +84,30 @@ def _check_prerequisites(rollout: Rollout, others: dict[str, Rollout]) -> None:
         raise InputError(
             f"rollouts would require each other: {' → '.join(path)}; leave one prerequisite out"
         )
+
+
+def _check_segments(transaction: ControlTransaction, rollout: Rollout) -> None:
+    asked = segments_of(rollout.audience)
+    if not asked:
+        return
+    known = {stored.id for stored in transaction.list_documents("segment")}
+    if asked - known:
+        missing = min(asked - known)
+        raise InputError(
+            f"segment {missing!r} of the audience is not uploaded; {list_known(known)}; "
+            f"upload it with PUT /v1/segments/{missing}/members"
+        )
+
+
+def _check_segment(transaction: ControlTransaction, key: str, after: Document | None) -> None:
+    if after is not None:
+        return
+    for rollout in _all(transaction, "rollout"):
+        if isinstance(rollout, Rollout) and key in segments_of(rollout.audience):
+            raise ConflictError(
+                f"segment {key!r} is asked by the audience of rollout {rollout.key!r}; "
+                "change that one first"
+            )
 
 
 def _path_back(rollout: Rollout, others: dict[str, Rollout]) -> list[str]:

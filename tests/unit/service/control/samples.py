@@ -15,6 +15,7 @@ from service.control.plane import Change, ControlPlane
 from service.control.precondition import Precondition
 from service.stores.control import ControlStore
 from service.stores.control_reader import ControlReader
+from service.stores.segment_files import SegmentFiles
 
 PSEUDONYMISER = Pseudonymiser(b"k" * 32)
 
@@ -26,7 +27,8 @@ class Worker:
         ticks: Iterator[int] = count(1_000)
         self.store = ControlStore(home / "control.sqlite")
         self.reader = ControlReader(self.store.path)
-        self.current = CurrentConfiguration(self.reader)
+        self.segment_files = SegmentFiles(home)
+        self.current = CurrentConfiguration(self.reader, segment_files=self.segment_files)
         self.plane = ControlPlane(self.store, self.current, PSEUDONYMISER, lambda: next(ticks))
 
     def put(self, kind: DocumentKind, document_id: str, document: Document, **expected: Any) -> Any:

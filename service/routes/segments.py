@@ -1,0 +1,156 @@
+"""Segments: uploaded lists of units, as large as they come, replaced whole."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, ClassVar
+
+import msgspec
+from litestar import Controller, Response, delete, get, put
+from msgspec import Meta
+
+from models.errors import CapacityError
+from service.access import needs, principal_of
+from service.control.plane import Change
+from service.control.precondition import Precondition
+from service.control.upload import BadLine, MemberReader
+from service.rollouts.fields import Name
+from service.rollouts.segment import Segment
+from service.routes.documents import (
+    AnyRequest,
+    IfMatch,
+    PathId,
+    delete_document,
+    get_document,
+    list_documents,
+    problems,
+)
+from service.services import Services, services_of
+
+PIECE_BYTES = 1 << 18
+"""Read at a time in a thread, some 10 ms of work, so that other requests go on."""
+
+
+class Segments(msgspec.Struct, frozen=True, kw_only=True):
+    """All uploaded lists, by key."""
+
+    segments: list[Segment]
+
+
+class Uploaded(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of an upload; `received` is the sum of the other three counts."""
+
+    segment: Segment
+    received: Annotated[int, Meta(description="lines with something in them, without the header")]
+    accepted: Annotated[int, Meta(description="members of the list now")]
+    duplicate: int
+    rejected: int
+    reasons: Annotated[dict[str, int], Meta(description="rejected lines by what is wrong")]
+    errors: Annotated[list[BadLine], Meta(description="the first 20 rejected lines")]
+
+
+class SegmentController(Controller):
+    """Uploaded lists of units, for audiences."""
+
+    path = "/v1/segments"
+    tags: ClassVar[list[str]] = ["rollouts"]  # type: ignore[misc]  # Litestar's own is of the instance
+    opt = needs("merchandiser")
+
+    @get(
+        operation_id="listSegments",
+        summary="List uploaded lists",
+        responses=problems(),
+        sync_to_thread=True,
+    )
+    def list_all(self, request: AnyRequest) -> Segments:
+        """List all uploaded lists, by key, without their members."""
+        return Segments(segments=list_documents(request, "segment", Segment))
+
+    @get(
+        "/{segment_key:str}",
+        operation_id="getSegment",
+        summary="Read what is known of an uploaded list",
+        responses=problems(404),
+        sync_to_thread=True,
+    )
+    def read(self, request: AnyRequest, segment_key: PathId) -> Response[Segment]:
+        """Read one, without its members; the ETag is its revision."""
+        return get_document(request, "segment", segment_key, Segment)
+
+    @put(
+        "/{segment_key:str}/members",
+        operation_id="putSegmentMembers",
+        summary="Upload a list, or replace it",
+        status_code=200,
+        request_max_body_size=None,
+        responses=problems(409, 412, 413, 429),
+    )
+    async def replace(
+        self, request: AnyRequest, segment_key: PathId, if_match: IfMatch = None
+    ) -> Response[Uploaded]:
+        """Take a CSV with a header, or JSON Lines, also gzipped; the content type is not asked.
+
+        The column `user_id` or `anonymous_id` holds the ids. They are pseudonymised on arrival and
+        kept as that only. The list is replaced whole or not at all: more than 5 % of wrong lines
+        are 400, and change nothing. It is in effect in every worker within a second.
+        """
+        services = services_of(request)
+        change = Change(
+            "segment",
+            msgspec.convert(segment_key, Name),
+            principal_of(request).key_id,
+            Precondition.from_headers(if_match, None),
+        )
+        if services.uploads.locked():
+            raise CapacityError("this worker reads another list; try again when it is done")
+        async with services.uploads:
+            reader = await _read(request, services)
+            uploaded = await asyncio.to_thread(_store, services, change, reader)
+        headers = {"ETag": f'"{uploaded.segment.revision}"'}
+        return Response(uploaded, headers=headers)
+
+    @delete(
+        "/{segment_key:str}",
+        operation_id="deleteSegment",
+        summary="Delete an uploaded list",
+        responses=problems(404, 409, 412),
+        sync_to_thread=True,
+    )
+    def remove(self, request: AnyRequest, segment_key: PathId, if_match: IfMatch = None) -> None:
+        """Delete it; 409 while the audience of a rollout asks about it."""
+        delete_document(request, "segment", segment_key, if_match=if_match)
+
+
+async def _read(request: AnyRequest, services: Services) -> MemberReader:
+    reader = MemberReader(
+        services.pseudonymiser,
+        max_bytes=services.settings.segment_limit_bytes,
+        max_members=services.settings.segment_limit_members,
+    )
+    pieces = bytearray()
+    async for piece in request.stream():
+        pieces += piece
+        if len(pieces) >= PIECE_BYTES:
+            await asyncio.to_thread(reader.feed, bytes(pieces))
+            pieces.clear()
+    await asyncio.to_thread(reader.feed, bytes(pieces))
+    return reader
+
+
+def _store(services: Services, change: Change, reader: MemberReader) -> Uploaded:
+    numbers = reader.finish()
+    assert reader.unit is not None
+    n_members = len(numbers)
+    content = services.segment_files.write(change.id, numbers)
+    segment = Segment(unit=reader.unit, n_members=n_members, content=content)
+    stored = services.control.put(change, segment).document
+    assert isinstance(stored, Segment)
+    return Uploaded(
+        segment=stored,
+        received=reader.n_received,
+        accepted=n_members,
+        duplicate=reader.n_received - reader.n_rejected - n_members,
+        rejected=reader.n_rejected,
+        reasons=dict(reader.reasons),
+        errors=reader.shown,
+    )
