@@ -80,22 +80,25 @@ class CurrentConfiguration:
             if data_version == self._data_version:
                 return False
             revision = self._state.configuration.revision
-            newest, written, deleted, keys = self._reader.changes_since(revision)
-            for stored in written:
+            changes = self._reader.changes_since(revision)
+            for stored in changes.written:
                 self._keep(stored)
-            for kind, document_id in deleted:
+            for kind, document_id in changes.deleted:
                 self._documents.pop((kind, document_id), None)
-            changed = {stored.kind for stored in written} | {kind for kind, _ in deleted}
-            flags_revision = self._state.configuration.flags_revision
+            # Not the newest of all: every worker must come to the same number, whenever it looks.
+            flags_revision = max(
+                (latest for kind, latest in changes.latest.items() if kind in FLAG_KINDS),
+                default=self._state.configuration.flags_revision,
+            )
             configuration = Configuration.compile(
-                newest,
+                changes.newest,
                 self._documents.values(),
-                flags_revision=newest if changed & FLAG_KINDS else flags_revision,
+                flags_revision=flags_revision,
                 open_segment=self._open_segment,
             )
-            self._state = _State(configuration, principals_of(keys))
+            self._state = _State(configuration, principals_of(changes.keys))
             self._data_version = data_version
-            self._on_change(newest)
+            self._on_change(changes.newest)
         for listener in self._listeners:
             listener()
         return True

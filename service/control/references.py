@@ -87,7 +87,8 @@ def _check_prerequisites(rollout: Rollout, others: dict[str, Rollout]) -> None:
 
 
 def _check_segments(transaction: ControlTransaction, rollout: Rollout) -> None:
-    asked = segments_of(rollout.audience)
+    # A segment of the model is called `kind:name`, and comes and goes with the model.
+    asked = {key for key in segments_of(rollout.audience) if ":" not in key}
     if not asked:
         return
     known = {stored.id for stored in transaction.list_documents("segment")}

@@ -145,7 +145,7 @@ class After(_Condition, frozen=True, kw_only=True, tag="after"):
 
 
 class InSegment(_Condition, frozen=True, kw_only=True, tag="segment"):
-    """The unit is on this uploaded list."""
+    """The unit is on this uploaded list, or in this segment of the model, `value:regular`."""
 
     segment: Name
 

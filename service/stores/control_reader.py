@@ -5,11 +5,27 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 
 from service.stores.control import StoredDocument, StoredKey
 from service.stores.sqlite import open_reader, reported
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What has changed after a revision."""
+
+    newest: int
+    """The newest revision of all."""
+    latest: dict[str, int]
+    """The newest revision by kind of document, of the kinds that have changed."""
+    written: list[StoredDocument]
+    deleted: list[tuple[str, str]]
+    """Kind and id."""
+    keys: list[StoredKey]
+    """All keys, changed or not."""
 
 
 class ControlReader:
@@ -30,10 +46,8 @@ class ControlReader:
         with self._lock, reported(self._path):
             return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
 
-    def changes_since(
-        self, revision: int
-    ) -> tuple[int, list[StoredDocument], list[tuple[str, str]], list[StoredKey]]:
-        """Return the newest revision, documents written, (kind, id) deleted, and all keys."""
+    def changes_since(self, revision: int) -> Changes:
+        """Read everything that has changed after a revision, in one state of the store."""
         with self._lock, reported(self._path):
             self._connection.execute("BEGIN")
             try:
@@ -41,9 +55,7 @@ class ControlReader:
             finally:
                 self._connection.execute("COMMIT")
 
-    def _read(
-        self, revision: int
-    ) -> tuple[int, list[StoredDocument], list[tuple[str, str]], list[StoredKey]]:
+    def _read(self, revision: int) -> Changes:
         run = self._connection.execute
         newest = run("SELECT coalesce(max(revision), 0) FROM audit").fetchone()[0]
         written = run(
@@ -58,11 +70,15 @@ class ControlReader:
         keys = run(
             "SELECT id, name, scope, digest, created_at_ms, revoked_at_ms FROM keys"
         ).fetchall()
-        return (
-            int(newest),
-            [StoredDocument(*row) for row in written],
-            [(kind, document_id) for kind, document_id in deleted],
-            [StoredKey(*row) for row in keys],
+        latest = run(
+            "SELECT kind, max(revision) FROM audit WHERE revision > ? GROUP BY kind", (revision,)
+        ).fetchall()
+        return Changes(
+            newest=int(newest),
+            latest=dict(latest),
+            written=[StoredDocument(*row) for row in written],
+            deleted=[(kind, document_id) for kind, document_id in deleted],
+            keys=[StoredKey(*row) for row in keys],
         )
 
     def close(self) -> None:

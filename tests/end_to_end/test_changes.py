@@ -27,6 +27,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     """Start two workers with one flag."""
     with run_server(tmp_path_factory.mktemp("home"), "--workers", "2") as running:
         running.put("/v1/rollouts/flag", FLAG)
+        path = "/ofrep/v1/evaluate/flags/flag"
+        assert_live_everywhere(lambda: running.call("POST", path, CONTEXT).status_code == 200)
         yield running
 
 

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from models.errors import ConflictError, InputError
+from service.control.documents import Placement
 from service.control.slots import DAY_MS, SlotError, use_of_slots
 from service.rollouts.definition import Rollout
 from service.rollouts.layer import Holdout, Layer
@@ -160,3 +161,16 @@ def test_running_holdout_keeps_its_salt(worker: Worker) -> None:
     worker.put("holdout", "global", Holdout(share=0.1, salt="2027"))
     with pytest.raises(InputError, match="there is one holdout"):
         worker.put("holdout", "other", Holdout(share=0.1))
+
+
+def test_flags_revision_is_the_same_for_whoever_looks(worker: Worker, tmp_path: Path) -> None:
+    """A worker that saw every step and one that saw only the end name the same state."""
+    put(worker, "r")
+    revision = worker.current.get().flags_revision
+    worker.put("placement", "home", Placement(kind="items"))
+    late = Worker(tmp_path)
+    assert late.current.get().revision > late.current.get().flags_revision == revision
+    worker.delete("rollout", "r")
+    late.current.refresh()
+    assert late.current.get().flags_revision == worker.current.get().flags_revision > revision
+    late.close()
