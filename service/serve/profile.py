@@ -6,6 +6,7 @@ weights of a history fade by one factor, which the scoring divides out.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cached_property
 
 import numpy as np
@@ -16,6 +17,7 @@ from models.scoring import History, ScoredItems, history_weights, score_history
 from models.snapshot import Snapshot
 from models.vocabulary import MISSING_ROW
 from service.serve.recent import RecentEvent
+from service.serve.remembered import MAX_OWN, RememberedSlates
 from service.serve.shelf import Layer, Shelf, rounded
 from service.serve.stock import Stock
 
@@ -36,8 +38,8 @@ class Profile:
         self.recent = recent
         self.user_row = user_row
         self.history, self.purchased = merge_history(stock, user_row, recent)
-        self._layers: dict[tuple[bool, bool], list[Layer]] = {}
-        self._layers_of: Shelf | None = None
+        self._remembered = RememberedSlates(MAX_OWN)
+        self._remembered_of: Shelf | None = None
         self._banners: list[tuple[float, int]] = []
         self._banners_of: Shelf | None = None
 
@@ -78,16 +80,17 @@ class Profile:
         """Whether the candidates are worked out, so that asking for them costs next to nothing."""
         return "scored" in self.__dict__ and shelf.stock is self.stock
 
-    def layers(self, shelf: Shelf, only_available: bool, exclude_purchased: bool) -> list[Layer]:
-        """Return the candidates that may be shown, the best few first and the rest behind them."""
-        if self._layers_of is not shelf:
-            self._layers_of = shelf
-            self._layers = {}
-        key = (only_available, exclude_purchased)
-        layers = self._layers.get(key)
-        if layers is None:
-            layers = self._layers[key] = self._make_layers(shelf, *key)
-        return layers
+    @property
+    def is_stranger(self) -> bool:
+        """Whether nothing is known of this shopper."""
+        return self.user_row == MISSING_ROW and not self.recent
+
+    def remembered(self, shelf: Shelf) -> RememberedSlates:
+        """Return the slates that were worked out for this shopper from this shelf."""
+        if self._remembered_of is not shelf:
+            self._remembered = RememberedSlates(MAX_OWN)
+            self._remembered_of = shelf
+        return self._remembered
 
     def has_banners(self, shelf: Shelf) -> bool:
         """Whether `banners` is worked out for this shelf."""
@@ -102,19 +105,18 @@ class Profile:
             self._banners_of = shelf
         return self._banners
 
-    def _make_layers(
-        self, shelf: Shelf, only_available: bool, exclude_purchased: bool
-    ) -> list[Layer]:
+    def layers(self, shelf: Shelf, only_available: bool) -> Iterator[Layer]:
+        """Give the candidates that may be shown, the best few first and the rest behind them.
+
+        What the shopper bought is among them.
+        """
         scored = self.scored
-        keep = shelf.shown_mask(only_available)[scored.rows]
-        if exclude_purchased and self.purchased:
-            bought = np.fromiter(self.purchased, dtype=np.int32, count=len(self.purchased))
-            keep = keep & ~np.isin(scored.rows, bought)
-        kept = np.flatnonzero(keep)[:MAX_CANDIDATES]
+        shown = np.flatnonzero(shelf.shown_mask(only_available)[scored.rows])
+        kept = shown[: MAX_CANDIDATES + len(self.purchased)]
         blend = self.stock.snapshot.manifest.blend
         has_factors = bool(blend.factor_weight) and self.stock.snapshot.items.factors.shape[1] > 0
-        return [
-            Layer(
+        for part in (kept[:HEAD], kept[HEAD:]):
+            yield Layer(
                 "personal",
                 "graph",
                 scored.rows[part].tolist(),
@@ -122,8 +124,6 @@ class Profile:
                 scored.because[part].tolist(),
                 "factors" if has_factors else "popular",
             )
-            for part in (kept[:HEAD], kept[HEAD:])
-        ]
 
 
 def merge_history(

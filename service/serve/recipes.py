@@ -64,7 +64,7 @@ def _for_you(shelf: Shelf, visit: Visit, placement: Placement) -> Layers:
     if not profile.is_ready(shelf) and visit.is_late():
         visit.trouble = "deadline"
         return
-    yield from profile.layers(shelf, placement.only_available, placement.exclude_purchased)
+    yield from profile.layers(shelf, placement.only_available)
 
 
 def _recently_viewed(shelf: Shelf, visit: Visit, placement: Placement) -> Layers:

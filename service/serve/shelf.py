@@ -19,6 +19,7 @@ from service.exposure import Tier
 from service.rollouts.visitor import Members
 from service.serve.banner_table import BannerTable
 from service.serve.model_segments import all_segments
+from service.serve.remembered import MAX_SHARED, RememberedSlates
 from service.serve.stock import Item, Stock
 
 MAX_LAYER = 500
@@ -54,6 +55,8 @@ class Shelf:
         self.banners = BannerTable(configuration.banners.values(), stock)
         self.banner_priors: dict[str, list[tuple[float, int]]] = {}
         """What `banners` works out for a context: affinity times weight, and banner number."""
+        self.remembered = RememberedSlates(MAX_SHARED)
+        """What everybody is shown whom nothing is known of."""
         self._strangers: list[Item] = []
         self._shown: dict[bool, NDArray[np.bool_]] = {}
         self._priors: dict[tuple[str, str, bool], Layer] = {}

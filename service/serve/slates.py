@@ -22,6 +22,7 @@ from service.serve.page import (
 )
 from service.serve.plan import Plan
 from service.serve.recipes import wished_tier
+from service.serve.remembered import Filled, Key, RememberedSlates
 from service.serve.shelf import Shelf
 from service.serve.visit import Visit
 
@@ -32,6 +33,46 @@ def item_slate(
     shelf: Shelf, visit: Visit, plan: Plan, barred: set[str]
 ) -> tuple[ItemSlate, tuple[Shown, ...]]:
     """Fill a placement of items with none of the ids in `barred`."""
+    memory = _memory_for(shelf, visit, plan, barred)
+    if memory is None:
+        filled = _fill(shelf, visit, plan, barred)
+    else:
+        remembered, key = memory
+        found = remembered.get(key)
+        filled = _fill(shelf, visit, plan, barred) if found is None else found
+        if found is None and visit.trouble is None:
+            remembered.keep(key, filled)
+    slate = ItemSlate(
+        id=plan.placement.id,
+        exposure_id=plan.exposure_id,
+        tier=filled.tier,
+        degraded=filled.degraded,
+        rollout=_answer(plan.assignment),
+        items=filled.items,
+    )
+    return slate, filled.shown
+
+
+def _memory_for(
+    shelf: Shelf, visit: Visit, plan: Plan, barred: set[str]
+) -> tuple[RememberedSlates, Key] | None:
+    """Find where the slate may be remembered; nothing if it depends on more than the key says."""
+    if (
+        barred
+        or visit.context_rows
+        or visit.explain
+        or visit.trouble is not None
+        or plan.placement.explore_share
+    ):
+        return None
+    key = (plan.placement.id, plan.recipe, plan.k, visit.context.country)
+    profile = visit.profile
+    if profile is None or profile.is_stranger:
+        return shelf.remembered, key
+    return profile.remembered(shelf), key
+
+
+def _fill(shelf: Shelf, visit: Visit, plan: Plan, barred: set[str]) -> Filled:
     placed, chosen = pick_items(shelf, visit, plan, barred)
     parts = parts_of(shelf, visit, placed) if visit.explain else [msgspec.UNSET] * len(placed)
     items: list[ServedItem] = []
@@ -62,15 +103,8 @@ def item_slate(
             )
         )
     tier = _most_personal(pick.tier for pick in chosen)
-    slate = ItemSlate(
-        id=plan.placement.id,
-        exposure_id=plan.exposure_id,
-        tier=tier,
-        degraded=_degraded(shelf, visit, plan.recipe, tier, bool(chosen)),
-        rollout=_answer(plan.assignment),
-        items=tuple(items),
-    )
-    return slate, tuple(shown)
+    degraded = _degraded(shelf, visit, plan.recipe, tier, bool(chosen))
+    return Filled(tuple(items), tuple(shown), tier, degraded)
 
 
 def banner_slate(

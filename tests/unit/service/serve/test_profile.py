@@ -4,6 +4,7 @@ import numpy as np
 
 from models.events import InteractionKind
 from models.vocabulary import MISSING_ROW
+from service.control.documents import ItemStatus
 from service.serve.profile import Profile, merge_history
 from service.serve.profiles import Profiles
 from service.serve.stock import Stock
@@ -104,6 +105,7 @@ def test_candidates_follow_the_shelf() -> None:
     stock = Stock(TINY)
     profile = Profile(stock, 0, ())
     shelf = make_shelf(items_placement())
-    rows = profile.layers(shelf, True, True)[0].rows
-    assert profile.layers(shelf, True, True)[0].rows is rows
-    assert profile.layers(make_shelf(), True, True)[0].rows == rows
+    rows = next(profile.layers(shelf, True)).rows
+    assert next(profile.layers(make_shelf(), True)).rows == rows
+    hidden = make_shelf(items_placement(), ItemStatus(item_id=ITEM_IDS[rows[0]], hidden=True))
+    assert next(profile.layers(hidden, True)).rows == rows[1:]

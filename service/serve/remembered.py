@@ -1,0 +1,51 @@
+"""Slates of items that come out the same again, so that they are worked out once.
+
+What a shopper sees in a placement depends on the shelf, the profile, the country and the length
+asked for, unless the page bars items, is about some, explores or explains. A profile lives until
+its shopper acts; everybody whom nothing is known of shares what the shelf remembers.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from service.exposure import Shown, Tier
+from service.rollouts.definition import Recipe
+from service.serve.page import Degraded, ServedItem
+
+MAX_SHARED = 10_000
+"""Slates that a shelf remembers; countries come from outside and have no end."""
+MAX_OWN = 20
+"""Slates that a profile remembers."""
+
+
+class Filled(NamedTuple):
+    """A filled placement of items, but for the ids of the request."""
+
+    items: tuple[ServedItem, ...]
+    shown: tuple[Shown, ...]
+    tier: Tier
+    degraded: Degraded | None
+
+
+Key = tuple[str, Recipe, int, str | None]
+
+
+class RememberedSlates:
+    """A bounded memory of one shopper, or of a shelf; a full one is emptied."""
+
+    __slots__ = ("_filled", "_max")
+
+    def __init__(self, max_filled: int) -> None:
+        self._filled: dict[Key, Filled] = {}
+        self._max = max_filled
+
+    def get(self, key: Key) -> Filled | None:
+        """Return what was worked out before."""
+        return self._filled.get(key)
+
+    def keep(self, key: Key, filled: Filled) -> None:
+        """Remember a slate."""
+        if len(self._filled) >= self._max:
+            self._filled.clear()
+        self._filled[key] = filled
