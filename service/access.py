@@ -5,6 +5,7 @@ A route without ``opt=needs(...)`` is for admins only; what is open says so with
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from litestar.connection import ASGIConnection
@@ -12,7 +13,9 @@ from litestar.handlers import BaseRouteHandler
 
 from models.errors import AccessError, KeyMissingError
 from service.control.keys import Principal, Scope, digest_of
-from service.services import services_of
+from service.services import Services, services_of
+
+Headers = Iterable[tuple[bytes, bytes]]
 
 OPEN: dict[str, Any] = {"scope": None}
 """For a route that answers without a key."""
@@ -55,7 +58,7 @@ async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRou
 
 def authenticate(connection: ASGIConnection[Any, Any, Any, Any]) -> Principal:
     """Find whom the request's key belongs to."""
-    key = _key_of(connection)
+    key = _key_of(connection.scope["headers"])
     if key is None:
         raise KeyMissingError(
             "the request carries no key; send 'Authorization: Bearer KEY' or 'X-API-Key: KEY'; "
@@ -89,8 +92,14 @@ def _by_ticket(connection: ASGIConnection[Any, Any, Any, Any]) -> Principal | No
     return principal
 
 
-def _key_of(connection: ASGIConnection[Any, Any, Any, Any]) -> str | None:
-    for name, value in connection.scope["headers"]:
+def find_principal(services: Services, headers: Headers) -> Principal | None:
+    """Return whom the key in some headers belongs to, if there is one and it is known."""
+    key = _key_of(headers)
+    return None if key is None else services.current.find_principal(digest_of(key))
+
+
+def _key_of(headers: Headers) -> str | None:
+    for name, value in headers:
         if name == b"x-api-key":
             return value.decode("latin-1").strip()
         if name == b"authorization":

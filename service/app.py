@@ -135,6 +135,7 @@ def _open_services(
 ) -> Services:
     _follow_supervisor(stack)
     pseudonymiser = load_pseudonymiser(settings.home)
+    _keep_running(stack, metrics.flush_regularly())
 
     store = ControlStore(settings.home / "control.sqlite")
     stack.callback(store.close)

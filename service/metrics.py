@@ -6,14 +6,21 @@ With several workers each writes its own files below ``home/run`` and any of the
 
 from __future__ import annotations
 
+import asyncio
 import os
+from collections.abc import Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from service.exposure import Exposure
+from service.serve.stages import STAGES, Stopwatch
+from service.tally import FLUSH_S, CounterTally, HistogramTally
+
 MULTIPROCESS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 
 _SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+_SHORT_SECONDS = (0.00002, 0.00005, 0.0001, 0.0002, *_SECONDS)
 
 VERDICTS = ("accepted", "duplicate", "rejected")
 
@@ -24,7 +31,7 @@ class Metrics:
     def __init__(self) -> None:
         self._registry = registry = CollectorRegistry()
         self._model_version: str | None = None
-        self._tiers: dict[tuple[str, str | None], Counter] = {}
+        self._requests: dict[tuple[str, str, int], HistogramTally] = {}
         self.requests = Histogram(
             "endcap_request_seconds",
             "Time from a request's arrival to the end of its answer.",
@@ -38,6 +45,17 @@ class Metrics:
             ("tier", "degraded"),
             registry=registry,
         )
+        self._placements = CounterTally[tuple[str, str | None]](
+            lambda key: self.tiers.labels(key[0], key[1] or "")
+        )
+        self.stages = Histogram(
+            "endcap_serve_stage_seconds",
+            "Time of each stage of serving a page.",
+            ("stage",),
+            buckets=_SHORT_SECONDS,
+            registry=registry,
+        )
+        self._stages = [HistogramTally(self.stages.labels(one), _SHORT_SECONDS) for one in STAGES]
         self.exposures_served = Counter(
             "endcap_exposures_served_total", "Exposures handed to the queue.", registry=registry
         )
@@ -86,12 +104,35 @@ class Metrics:
         if n:
             self._intake[name].inc(n)
 
-    def count_placement(self, tier: str, degraded: str | None) -> None:
-        """Count one placement answered."""
-        series = self._tiers.get((tier, degraded))
-        if series is None:
-            series = self._tiers[tier, degraded] = self.tiers.labels(tier, degraded or "")
-        series.inc()
+    def count_page(self, exposures: Iterable[Exposure], watch: Stopwatch) -> None:
+        """Count the placements of a page, and how long its stages took."""
+        for exposure in exposures:
+            self._placements.count((exposure.tier, exposure.degraded))
+        before = watch.started_s
+        for tally, at in zip(self._stages, watch.laps_s, strict=True):
+            tally.observe(at - before)
+            before = at
+
+    def count_request(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count one request to a route that is asked often."""
+        labels = (method, route, status)
+        tally = self._requests.get(labels)
+        if tally is None:
+            series = self.requests.labels(*map(str, labels))
+            tally = self._requests[labels] = HistogramTally(series, _SECONDS)
+        tally.observe(seconds)
+
+    def flush(self) -> None:
+        """Hand the tallies over; call it in the event loop."""
+        self._placements.flush()
+        for tally in (*self._stages, *self._requests.values()):
+            tally.flush()
+
+    async def flush_regularly(self) -> None:
+        """Flush until cancelled, so that other workers see it too."""
+        while True:
+            await asyncio.sleep(FLUSH_S)
+            self.flush()
 
     def show_model(self, version: str) -> None:
         """Make `version` the one that answers."""

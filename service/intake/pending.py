@@ -134,16 +134,21 @@ class ExposureQueue:
 
     def put(self, exposure: Exposure) -> bool:
         """Queue one exposure; false, never an exception or a wait, if there is no room."""
-        self._count("served", 1)
-        if len(self._waiting) >= self._max_pending:
-            self.drop(1, "the exposure queue is full")
-            return False
-        self._waiting.append(exposure)
-        self._count("assigned", 1)
-        if self.is_quiet:
+        return self.put_all((exposure,)) == 1
+
+    def put_all(self, exposures: Sequence[Exposure]) -> int:
+        """Queue the exposures of a page; return for how many of them there was room."""
+        self._count("served", len(exposures))
+        room = max(self._max_pending - len(self._waiting), 0)
+        taken = exposures if len(exposures) <= room else exposures[:room]
+        self._waiting.extend(taken)
+        self._count("assigned", len(taken))
+        if len(taken) < len(exposures):
+            self.drop(len(exposures) - len(taken), "the exposure queue is full")
+        if self.is_quiet and taken:
             with self._bell:
                 self._bell.notify()
-        return True
+        return len(taken)
 
     def drop(self, n: int, why: str) -> None:
         """Count exposures that are lost, and say so in the log at most once a second."""

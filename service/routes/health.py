@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Literal
 
 import msgspec
@@ -55,10 +56,10 @@ def ready(request: AnyRequest) -> Health:
     tags=["health"],
     media_type="text/plain",
     responses=problems(),
-    sync_to_thread=True,
 )
-def metrics(request: AnyRequest) -> Response[bytes]:
+async def metrics(request: AnyRequest) -> Response[bytes]:
     """Write all metrics of all workers in Prometheus' text format."""
-    return Response(
-        services_of(request).metrics.render(), media_type="text/plain; version=0.0.4; charset=utf-8"
-    )
+    found = services_of(request).metrics
+    found.flush()
+    text = await asyncio.to_thread(found.render)
+    return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")

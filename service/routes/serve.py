@@ -12,6 +12,7 @@ from litestar.params import JSONBody, QueryParameter
 from models.errors import AccessError
 from service.access import needs, principal_of
 from service.problems import BodyError, FieldError
+from service.routes.answer import answer_page
 from service.routes.documents import AnyRequest, PathId, check_path_id, problems
 from service.serve.page import Page
 from service.serve.request import (
@@ -22,9 +23,8 @@ from service.serve.request import (
     ServeRequest,
     User,
 )
+from service.serve.stages import Stopwatch
 from service.services import services_of
-
-_ENCODER = msgspec.json.Encoder()
 
 
 def _query(description: str) -> Any:
@@ -129,15 +129,15 @@ def _from_query(asked: dict[str, Any]) -> ServeRequest:
 
 
 async def _serve(request: AnyRequest, asked: ServeRequest) -> Response[Any]:
-    services = services_of(request)
-    if asked.options.explain and not principal_of(request).may("merchandiser"):
+    principal = principal_of(request)
+    is_merchandiser = principal.may("merchandiser")
+    if asked.options.explain and not is_merchandiser:
         raise AccessError(
             "explain is true, which needs a key of scope 'merchandiser'; leave it out, "
             "or make a key with 'endcap keys create --scope merchandiser'"
         )
-    page, exposures = await services.engine.serve(asked)
-    body = _ENCODER.encode(page)
-    for exposure in exposures:
-        services.intake.exposures.put(exposure)
-        services.metrics.count_placement(exposure.tier, exposure.degraded)
-    return Response(body, media_type=MediaType.JSON)
+    watch = Stopwatch()
+    watch.lap()  # the framework has decoded
+    body = await answer_page(services_of(request), asked, watch)
+    headers = {"Server-Timing": watch.server_timing()} if is_merchandiser else {}
+    return Response(body, media_type=MediaType.JSON, headers=headers)

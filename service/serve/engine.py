@@ -28,6 +28,7 @@ from service.serve.profiles import Profiles
 from service.serve.recent import RecentEvent, RecentSource
 from service.serve.request import PlacementRequest, ServeRequest
 from service.serve.shelf import Shelf
+from service.serve.stages import Stopwatch
 from service.serve.stock import Stock
 from service.serve.visit import Visit
 
@@ -65,25 +66,32 @@ class Engine:
     _shelf: Shelf | None = None
     _profiles: Profiles = field(default_factory=Profiles)
 
-    async def serve(self, request: ServeRequest) -> tuple[Page, list[Exposure]]:
+    async def serve(
+        self, request: ServeRequest, watch: Stopwatch | None = None
+    ) -> tuple[Page, list[Exposure]]:
         """Decide a page. The caller stores the exposures once the answer is encoded.
+
+        `watch` is told when the stages of gathering and of deciding end.
 
         Raises
         ------
         NotFoundError
             If a placement is not configured or not enabled.
         """
-        started_s = self.clock.monotonic_s()
+        watch = watch or Stopwatch(self.clock.monotonic_s)
+        started_s = watch.started_s
         budget_ms = request.options.deadline_ms or self.deadline_ms
         late_s = started_s + budget_ms * WORKING_SHARE / 1000
         shelf = self.shelf()
         wanted = find_placements(shelf.configuration, request.placements)
         visit = await self._visit(shelf, request, late_s)
+        watch.lap()
         decisions = decide_page(shelf, visit, wanted, self.make_id)
+        watch.lap()
         page = Page(
             request_id=visit.request_id,
             model_version=shelf.version,
-            took_ms=round((self.clock.monotonic_s() - started_s) * 1000, 3),
+            took_ms=round((watch.laps_s[-1] - started_s) * 1000, 3),
             placements=tuple(decision.slate for decision in decisions),
         )
         return page, [decision.exposure for decision in decisions]

@@ -1,0 +1,132 @@
+"""Pages over HTTP: the short way and the framework's route answer alike, in time, and are timed."""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import pytest
+
+from models.artifact import ArtifactStore
+from models.pseudonym import load_pseudonymiser
+from service.routes.shortcut import PageShortcut
+from tests.snapshots import tiny_snapshot
+from tests.unit.service.routes.samples import Shop, open_client
+
+PAGE = {
+    "user": {"user_id": "alice", "session_id": "s"},
+    "placements": [{"id": "hero"}, {"id": "recs"}],
+}
+UNSTABLE = {"request_id", "exposure_id", "took_ms"}
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Iterator[Shop]:
+    """Open an app with the tiny model live and a page of two placements."""
+    alice = load_pseudonymiser(tmp_path).pseudonym("user_id", "alice")
+    store = ArtifactStore(tmp_path)
+    store.promote(store.publish(tiny_snapshot("", alice)))
+    with open_client(tmp_path) as client:
+        opened = Shop(client)
+        opened.call("PUT", "/v1/placements/recs", json={"kind": "items", "count": 3})
+        opened.call("PUT", "/v1/placements/hero", json={"kind": "banners"})
+        banner = {"title": "Garden", "image_url": "/i", "link_url": "/l", "categories": ["Garden"]}
+        opened.call("PUT", "/v1/banners/garden", json=banner)
+        yield opened
+
+
+def _stable(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_stable(one) for one in value]
+    if isinstance(value, dict):
+        return {name: _stable(one) for name, one in value.items() if name not in UNSTABLE}
+    return value
+
+
+def _long_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def take(self: object, scope: object, receive: Any, send: object) -> Any:
+        return receive
+
+    monkeypatch.setattr(PageShortcut, "take", take)
+
+
+def test_both_ways_answer_alike(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Body and headers are the same, but for what is new on each request."""
+    short = shop.call("POST", "/v1/serve", scope="publishable", json=PAGE)
+    _long_way(monkeypatch)
+    long = shop.call("POST", "/v1/serve", scope="publishable", json=PAGE)
+    assert short.status_code == long.status_code == 200
+    assert _stable(short.json()) == _stable(long.json())
+    assert short.json()["placements"][1]["tier"] == "personal"
+    assert short.headers.keys() == long.headers.keys()
+    assert short.headers["content-type"] == long.headers["content-type"]
+
+
+@pytest.mark.parametrize(
+    ("scope", "body", "status"),
+    [
+        (None, PAGE, 401),
+        ("publishable", {**PAGE, "placements": []}, 400),
+        ("publishable", {**PAGE, "placements": [{"id": "unknown"}]}, 404),
+        ("publishable", {**PAGE, "options": {"explain": True}}, 403),
+        ("merchandiser", {**PAGE, "options": {"explain": True}}, 200),
+        ("publishable", {**PAGE, "context": {"page": "x" * 1_100_000}}, 413),
+    ],
+)
+def test_what_is_not_ordinary_takes_the_long_way(
+    shop: Shop, scope: str | None, body: object, status: int
+) -> None:
+    """The route hears the whole request and answers it once."""
+    answer = shop.call("POST", "/v1/serve", scope=scope, json=body)
+    assert answer.status_code == status, answer.text
+    metrics = shop.call("GET", "/metrics").text
+    labels = f'method="POST",route="/v1/serve",status="{status}"'
+    assert f"endcap_request_seconds_count{{{labels}}} 1.0" in metrics
+
+
+def test_same_page_twice_is_the_same_page(shop: Shop) -> None:
+    """What is remembered of a slate is what was worked out; only ids are new."""
+    first, second = (shop.call("POST", "/v1/serve", json=PAGE).json() for _ in range(2))
+    assert _stable(first) == _stable(second)
+    ids = [slate["exposure_id"] for page in (first, second) for slate in page["placements"]]
+    assert len(set(ids)) == 4
+
+
+def test_stages_are_timed_for_merchandisers_and_metrics(shop: Shop) -> None:
+    """The header goes to merchandisers and above; the histogram counts every page."""
+    assert (
+        "server-timing"
+        not in shop.call("POST", "/v1/serve", scope="publishable", json=PAGE).headers
+    )
+    stages: list[str] = []
+    for way in ("POST", "GET"):
+        path = "/v1/serve" if way == "POST" else "/v1/placements/recs"
+        body = {"json": PAGE} if way == "POST" else {}
+        timing = shop.call(way, path, scope="merchandiser", **body).headers["server-timing"]
+        stages = [part.partition(";dur=")[0] for part in timing.split(", ")]
+        assert stages == ["decode", "gather", "decide", "encode"]
+    metrics = shop.call("GET", "/metrics").text
+    for stage in stages:
+        assert f'endcap_serve_stage_seconds_count{{stage="{stage}"}} 3.0' in metrics
+    assert 'endcap_placements_served_total{degraded="",tier="personal"}' in metrics
+
+
+def test_slow_store_lets_the_next_tier_answer_in_time(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A store that takes a second costs a page its newest events, and not a second."""
+    released = asyncio.Event()
+
+    async def stuck(self: object, *keys: object) -> Any:
+        await released.wait()
+
+    monkeypatch.setattr(type(shop.services.intake.recents), "read", stuck)
+    began_s = perf_counter()
+    body = {**PAGE, "user": {"anonymous_id": "a"}, "options": {"deadline_ms": 40}}
+    answer = shop.call("POST", "/v1/serve", scope="publishable", json=body)
+    assert perf_counter() - began_s < 1
+    slate = answer.json()["placements"][1]
+    assert answer.status_code == 200
+    assert (slate["tier"], slate["degraded"], len(slate["items"])) == ("popular", "deadline", 3)
+    assert answer.json()["took_ms"] < 1000
