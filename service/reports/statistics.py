@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from scipy.special import chdtrc, stdtrit
+from scipy.special import chdtrc, stdtr, stdtrit
 
 LEVEL = 0.95
 
@@ -76,10 +76,24 @@ def relative_difference(control: Estimate | None, treatment: Estimate | None) ->
     """Compare two means as treatment / control - 1, by the delta method; nothing over zero."""
     if control is None or treatment is None or control.value <= 0:
         return None
+    value = treatment.value / control.value - 1
+    margin = _quantile(control, treatment) * math.sqrt(relative_variance(control, treatment))
+    return Difference(value, value - margin, value + margin)
+
+
+def relative_variance(control: Estimate, treatment: Estimate) -> float:
+    """Return the variance of treatment / control by the delta method; control is above zero."""
     ratio = treatment.value / control.value
-    variance = (treatment.variance + ratio * ratio * control.variance) / control.value**2
-    margin = _quantile(control, treatment) * math.sqrt(variance)
-    return Difference(ratio - 1, ratio - 1 - margin, ratio - 1 + margin)
+    return (treatment.variance + ratio * ratio * control.variance) / control.value**2
+
+
+def p_value(control: Estimate | None, treatment: Estimate | None) -> float | None:
+    """Return Welch's two-sided p-value of no difference; nothing without spread."""
+    if control is None or treatment is None or control.variance + treatment.variance == 0:
+        return None
+    distance = abs(treatment.value - control.value)
+    error = math.sqrt(control.variance + treatment.variance)
+    return float(2 * stdtr(_freedom(control, treatment), -distance / error))
 
 
 def stratified(strata: Sequence[tuple[float, Estimate]]) -> Estimate | None:
@@ -111,8 +125,11 @@ def sample_ratio_p(observed: Sequence[int], shares: Sequence[float]) -> float | 
 
 def _quantile(first: Estimate, second: Estimate) -> float:
     """Return Student's quantile at Welch and Satterthwaite's degrees of freedom."""
-    spread = first.variance + second.variance
-    if spread == 0:
+    if first.variance + second.variance == 0:
         return 0.0
-    freedom = spread**2 / (first.variance**2 / (first.n - 1) + second.variance**2 / (second.n - 1))
-    return float(stdtrit(freedom, 0.5 + LEVEL / 2))
+    return float(stdtrit(_freedom(first, second), 0.5 + LEVEL / 2))
+
+
+def _freedom(first: Estimate, second: Estimate) -> float:
+    spread = first.variance + second.variance
+    return spread**2 / (first.variance**2 / (first.n - 1) + second.variance**2 / (second.n - 1))

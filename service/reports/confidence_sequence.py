@@ -1,0 +1,58 @@
+"""Intervals that hold at every look at once: peek each hour and stop whenever you like.
+
+Wider than an interval for one date fixed beforehand, and never wrong for having looked.
+"""
+
+from __future__ import annotations
+
+import math
+
+from service.reports.statistics import Difference, Estimate, relative_variance
+
+ALPHA = 0.05
+TIGHTEST_AT = 10_000
+"""Units at which the boundary is tightest; at ten times more or fewer it is a little wider."""
+LEAST_UNITS = 100
+"""Units an arm below which the limit that the boundary rests on says nothing."""
+
+
+def boundary(n: int, *, alpha: float = ALPHA, tightest_at: int = TIGHTEST_AT) -> float:
+    """Return how many standard errors hold after `n` units and at every other `n`.
+
+    References
+    ----------
+    Waudby-Smith, Arbour, Sinha, Kennedy, Ramdas (2024), Time-uniform central limit theory and
+    asymptotic confidence sequences, Theorem 2.2 and appendix B.2. doi:10.1214/24-AOS2408
+    """
+    spending = -2 * math.log(alpha)
+    rho_squared = (spending + math.log(spending + 1)) / tightest_at
+    grown = n * rho_squared + 1
+    return math.sqrt(2 * grown / (n * rho_squared) * math.log(math.sqrt(grown) / alpha))
+
+
+def always_valid_difference(
+    control: Estimate | None, treatment: Estimate | None, *, alpha: float = ALPHA
+) -> Difference | None:
+    """Compare two means at any time; nothing below `LEAST_UNITS` in either arm."""
+    if control is None or treatment is None or min(control.n, treatment.n) < LEAST_UNITS:
+        return None
+    value = treatment.value - control.value
+    margin = boundary(control.n + treatment.n, alpha=alpha) * math.sqrt(
+        control.variance + treatment.variance
+    )
+    return Difference(value, value - margin, value + margin)
+
+
+def always_valid_relative(
+    control: Estimate | None, treatment: Estimate | None, *, alpha: float = ALPHA
+) -> Difference | None:
+    """Compare two means as treatment / control - 1 at any time; nothing over zero."""
+    if control is None or treatment is None or control.value <= 0:
+        return None
+    if min(control.n, treatment.n) < LEAST_UNITS:
+        return None
+    value = treatment.value / control.value - 1
+    margin = boundary(control.n + treatment.n, alpha=alpha) * math.sqrt(
+        relative_variance(control, treatment)
+    )
+    return Difference(value, value - margin, value + margin)
