@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 import rich_click as click
@@ -35,6 +36,9 @@ _mapping = click.option(
     type=click.Path(dir_okay=False, path_type=Path),
     help="TOML file that names the columns and the rules; see docs/guides/training.md.",
 )
+
+
+_FILE = click.Path(dir_okay=False, path_type=Path)
 
 
 @click.command()
@@ -209,6 +213,51 @@ def rollback(home: Path, as_json: bool) -> None:
     store = ArtifactStore(home)
     before = store.live_version()
     _print_move(before, store.rollback(), as_json)
+
+
+@models.command()
+@click.argument("version", required=False)
+@click.option("--items", type=_FILE, help="File for the embeddings of items, with their ids.")
+@click.option("--users", type=_FILE, help="File for those of users, with their pseudonyms.")
+@click.option(
+    "--format",
+    "file_format",
+    type=click.Choice(["parquet", "arrow"]),
+    default="parquet",
+    show_default=True,
+)
+@_home
+@_json
+def export(
+    *,
+    version: str | None,
+    items: Path | None,
+    users: Path | None,
+    file_format: Literal["parquet", "arrow"],
+    home: Path,
+    as_json: bool,
+) -> None:
+    """Write the embeddings of VERSION, or of the live one, as Parquet or Arrow."""
+    from training.embeddings import (  # noqa: PLC0415  # fast --help
+        item_embeddings,
+        user_embeddings,
+        write_table,
+    )
+
+    if items is None and users is None:
+        raise ConfigError("nothing to export; name a file with --items, --users or both")
+    store = ArtifactStore(home)
+    snapshot = store.open(_version_or_live(store, version))
+    counts = {}
+    for name, path, make in (("items", items, item_embeddings), ("users", users, user_embeddings)):
+        if path is not None:
+            table = make(snapshot)
+            write_table(table, path, file_format)
+            counts[name] = table.num_rows
+    if as_json:
+        _print_json({"version": snapshot.version, **counts})
+    else:
+        print(*(f"{n} {name}" for name, n in counts.items()), f"of version {snapshot.version}")
 
 
 def _version_or_live(store: ArtifactStore, version: str | None) -> str:

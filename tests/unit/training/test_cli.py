@@ -216,6 +216,15 @@ def test_unknown_file_and_format_are_named(tmp_path: Path) -> None:
     assert "is of no known format; known: .csv" in str(result.exception)
 
 
+def test_embeddings_of_the_live_version_are_exported(shop: Path, tmp_path: Path) -> None:
+    """One row per item and user; without a file there is nothing to do."""
+    files = ("--items", tmp_path / "items.arrow", "--users", tmp_path / "users.arrow")
+    told = run_json(models, "export", *files, "--format", "arrow", "--home", shop)
+    assert (told["items"], told["users"]) == (25, 60)
+    assert pl.read_ipc(tmp_path / "users.arrow").height == 60
+    assert "nothing to export" in str(run(models, "export", "--home", shop).exception)
+
+
 def test_segments_of_the_live_version_are_told(shop: Path) -> None:
     """Every user of the small shop has a value tier, and the figures are those of the orders."""
     told = json.loads(run(segments, "--home", shop, "--json").stdout)
