@@ -17,6 +17,8 @@ from models.events import Event
 
 MAX_BODY_BYTES = 1_048_576
 
+# msgspec raises the second for bytes in a text that are no UTF-8.
+_UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError)
 _GZIP_MAGIC = b"\x1f\x8b"
 _decode_event = msgspec.json.Decoder(Event).decode
 _decode_events = msgspec.json.Decoder(list[Event]).decode
@@ -70,20 +72,23 @@ def read_events(body: bytes, max_bytes: int = MAX_BODY_BYTES) -> list[Arrival]:
     if body.startswith(b"["):
         return _read_array(body)
     try:
-        return [Arrival("$", _read_one(_decode_raw(body), "$"))]
+        one = _decode_raw(body)
     except msgspec.DecodeError as error:
         return _read_lines(body, error)
+    return [Arrival("$", _read_one(one, "$"))]
 
 
 def _read_array(body: bytes) -> list[Arrival]:
     try:
         # Nearly always all events are right, and one call decodes them all.
         return [Arrival(f"$[{i}]", event) for i, event in enumerate(_decode_events(body))]
-    except msgspec.ValidationError:
+    except _UNDECODABLE:
         pass
+    try:
+        raws = _decode_raws(body)
     except msgspec.DecodeError as error:
         raise _no_json(error) from error
-    return _read_each(_decode_raws(body))
+    return _read_each(raws)
 
 
 def _read_lines(body: bytes, error: msgspec.DecodeError) -> list[Arrival]:
@@ -107,6 +112,9 @@ def _read_one(text: bytes | msgspec.Raw, path: str) -> Event | WrongEvent:
     try:
         event: Event = _decode_event(text)
         return event
+    except UnicodeDecodeError as error:
+        # Its object holds the bytes, so only the reason is told.
+        return WrongEvent(None, path, f"a text is not UTF-8: {error.reason}; encode it anew")
     except msgspec.DecodeError as error:
         message, _, at = str(error).rpartition(" - at `$")
         event_id = next(_named(text), None)
@@ -116,7 +124,7 @@ def _read_one(text: bytes | msgspec.Raw, path: str) -> Event | WrongEvent:
 def _named(text: bytes | msgspec.Raw) -> Iterator[str | None]:
     try:
         yield _decode_named(text).event_id
-    except msgspec.DecodeError:
+    except _UNDECODABLE:
         return
 
 

@@ -72,6 +72,16 @@ def test_wrong_field_is_named(change: dict[str, object], path: str) -> None:
     assert arrival.event.path == path
 
 
+@pytest.mark.parametrize("form", [b"%s", b"[%s]", b"[%s, %s]", b"%s\n%s"])
+def test_text_that_is_no_utf8_spoils_no_other_event(form: bytes) -> None:
+    """An event with bytes that are no UTF-8 is wrong; its neighbour is kept."""
+    bad = b'{"event": "view", "event_id": "e9", "item_id": "\xff"}'
+    arrivals = read_events(form % ((bad, encode(VIEW))[: form.count(b"%s")]))
+    assert isinstance(arrivals[0].event, WrongEvent)
+    assert "not UTF-8" in arrivals[0].event.message
+    assert all(isinstance(arrival.event, View) for arrival in arrivals[1:])
+
+
 def test_wrong_line_spoils_no_other() -> None:
     """A line that is cut off is one rejected event."""
     first, second = read_events(encode(VIEW) + b"\n" + encode(BOUGHT)[:-5])
