@@ -194,6 +194,11 @@ class ArtifactStore:
             return self._pointer.read_text().split()
         except FileNotFoundError:
             return []
+        except (OSError, UnicodeDecodeError) as error:
+            raise ArtifactError(
+                f"cannot read which model version is live in {self._pointer}: {error}; "
+                "remove it, then choose one with 'endcap models promote VERSION'"
+            ) from error
 
     def _point(self, history: list[str]) -> None:
         lines = "\n".join(history[:MAX_POINTER_HISTORY]) + "\n"

@@ -22,6 +22,7 @@ class LiveModel:
         self._on_swap = on_swap
         self._snapshot: Snapshot | None = None
         self._failed_version: str | None = None
+        self._unreadable: str | None = None
 
     def get(self) -> Snapshot | None:
         """Return the live snapshot, or nothing before the first model is promoted."""
@@ -30,9 +31,15 @@ class LiveModel:
     def refresh(self) -> bool:
         """Open the live version if it is another one; say whether it was swapped in.
 
-        A version that cannot be opened is logged once; the one in memory goes on answering.
+        A version that cannot be opened, or a pointer that cannot be read, is logged once; the one
+        in memory goes on answering.
         """
-        version = self._store.live_version()
+        try:
+            version = self._store.live_version()
+        except EndcapError as error:
+            self._tell_unreadable(error)
+            return False
+        self._unreadable = None
         if version is None or version in (self.version, self._failed_version):
             return False
         try:
@@ -45,6 +52,11 @@ class LiveModel:
         self._on_swap(version)
         log.info("model_swapped", version=version)
         return True
+
+    def _tell_unreadable(self, error: EndcapError) -> None:
+        if self._unreadable != error.message:
+            self._unreadable = error.message
+            log.error("live_pointer_unreadable", reason=error.message)
 
     @property
     def version(self) -> str | None:

@@ -125,7 +125,9 @@ def answer_http_exception(
         case NoRouteException():
             detail = f"there is no {path}; see the paths in /schema"
         case MethodNotAllowedException():
-            headers.setdefault("Allow", _allowed_methods(request))
+            # Litestar itself says so in some cases, in lower case.
+            if not any(name.lower() == "allow" for name in headers):
+                headers["Allow"] = _allowed_methods(request)
             detail = f"{request.method} is not a method of {path}; see /schema"
         case _ if status is HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
             limit = request.route_handler.resolve_request_max_body_size()
@@ -207,9 +209,14 @@ def _field_errors(extra: object) -> tuple[FieldError, ...]:
         return ()
     return tuple(
         FieldError(
-            path=f"{each.get('source') or 'request'}.{each.get('key', '')}",
+            path=f"{_source(each.get('source'))}.{each.get('key', '')}",
             message=str(each.get("message", "")),
         )
         for each in extra
         if isinstance(each, dict)
     )
+
+
+def _source(source: object) -> str:
+    """Name where a parameter was: Litestar tells it as text or as an enum of text."""
+    return str(getattr(source, "value", source) or "request")

@@ -259,3 +259,17 @@ def test_two_processes_open_at_once(tmp_path: Path) -> None:
         sums = pool.starmap(_open_and_sum, [(tmp_path, version)] * 3)
     assert sums == [4.0, 4.0, 4.0]
     assert [path.name for path in (tmp_path / "cache").glob("[!.]*")] == [version]
+
+
+def test_pointer_that_cannot_be_read_is_an_error_with_a_next_step(
+    store: ArtifactStore, tmp_path: Path
+) -> None:
+    """A damaged pointer is told apart from a missing one; without it, promote works again."""
+    version = store.publish(make_snapshot())
+    pointer = tmp_path / "models" / "live"
+    pointer.write_bytes(b"\xff\xfe")
+    with pytest.raises(ArtifactError, match="remove it, then choose one"):
+        store.live_version()
+    pointer.unlink()
+    store.promote(version)
+    assert store.live_version() == version

@@ -44,3 +44,19 @@ def test_live_model_keeps_the_old_one_when_the_new_one_is_damaged(tmp_path: Path
     assert not live.refresh()
     assert not live.refresh()
     assert live.version == first
+
+
+def test_live_model_outlives_a_pointer_that_cannot_be_read(tmp_path: Path) -> None:
+    """Bytes that are no text leave the old one answering, and a mended pointer is followed."""
+    store = ArtifactStore(tmp_path)
+    live = LiveModel(store, lambda _version: None)
+    first = publish(store, "a" * 32)
+    live.refresh()
+    pointer = tmp_path / "models" / "live"
+    pointer.write_bytes(b"\xff\xfe\x00")
+    assert not live.refresh()
+    assert live.version == first
+    pointer.unlink()
+    second = publish(store, "b" * 32)
+    assert live.refresh()
+    assert live.version == second
