@@ -68,7 +68,7 @@ def load_pseudonymiser(home: Path) -> Pseudonymiser:
     path = home / KEY_FILE
     if not path.exists():
         _create(path)
-    return Pseudonymiser(_decode(path.read_text(), str(path)))
+    return Pseudonymiser(_decode(path.read_text(errors="replace"), str(path)))
 
 
 def _create(path: Path) -> None:

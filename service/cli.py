@@ -62,13 +62,18 @@ def serve(as_json: bool, **given: Any) -> None:
 
     On the first start an admin and a publishable key are made and shown once.
     """
+    from models.pseudonym import load_pseudonymiser  # noqa: PLC0415  # as below
     from service.logs import configure_logs  # noqa: PLC0415  # seconds to import; not for --help
     from service.run import run  # noqa: PLC0415  # as above
+    from service.stores.event_database import open_event_database  # noqa: PLC0415  # as above
 
     settings = read_settings(os.environ, given)
     configure_logs(settings.log_level)
 
     def announce(address: str) -> None:
+        # What a worker could not open either is one line here, and not a traceback of each.
+        load_pseudonymiser(settings.home)
+        open_event_database(settings.home)
         # Not before the port is ours: keys made by a start that then fails would never be seen.
         with open_store(settings) as store:
             keys = create_first_keys(store, _now_ms())

@@ -118,13 +118,15 @@ class StoreWriter:
         """Commit a group, or its members one by one if one of them cannot be stored at all."""
         try:
             committed, ledger = self._commit(submissions, exposures)
-        except sqlite3.OperationalError as error:
-            # The disk refuses and nothing was written: events are refused, exposures wait.
-            self._is_refused = True
-            self._exposures.give_back(exposures)
-            self._answer(submissions, _refusal(error))
-            self._tell_trouble(error)
-        except Exception as error:  # one odd value must not take the others with it
+        except Exception as error:
+            if isinstance(error, sqlite3.DatabaseError) and _is_of_the_store(error):
+                # Nothing was written: events are refused, exposures wait.
+                self._is_refused = True
+                self._exposures.give_back(exposures)
+                self._answer(submissions, _refusal(error))
+                self._tell_trouble(error)
+                return
+            # One odd value must not take the others with it.
             if len(submissions) + len(exposures) > 1:
                 for submission in submissions:
                     self._write([submission], [])
@@ -231,7 +233,15 @@ def _is_busy(error: sqlite3.Error) -> bool:
     return error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
-def _refusal(error: sqlite3.OperationalError) -> EndcapError:
+def _is_of_the_store(error: sqlite3.DatabaseError) -> bool:
+    """Tell a refusal of the disk or a damaged file from one of a value."""
+    return isinstance(error, sqlite3.OperationalError) or (
+        getattr(error, "sqlite_errorcode", 0) & 0xFF
+        in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+    )
+
+
+def _refusal(error: sqlite3.DatabaseError) -> EndcapError:
     if _is_busy(error):
         return CapacityError("the event store is locked by another process; send the events again")
     if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_FULL:

@@ -11,6 +11,7 @@ from typing import Literal
 
 from alembic import command
 from alembic.config import Config
+from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError
@@ -92,4 +93,10 @@ def _upgrade(connection: Connection, schema: Schema) -> None:
     config.set_main_option("version_locations", str(MIGRATIONS / schema).replace("%", "%%"))
     config.set_main_option("path_separator", "newline")
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    try:
+        command.upgrade(config, "head")
+    except CommandError as error:
+        raise StoreError(
+            f"the store {connection.engine.url.database} is not of this version of Endcap: "
+            f"{error}; start the version that wrote it, or bring back a backup"
+        ) from error

@@ -160,9 +160,18 @@ def _homed(options: list[str], home: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_start_that_fails_is_a_clear_error(tmp_path: Path, workers: str) -> None:
-    """When a worker cannot open its stores the command ends, with 2 and without a traceback."""
-    (tmp_path / "events.sqlite").write_bytes(b"no database, but long enough to look at" * 100)
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("events.sqlite", b"no database, but long enough to look at" * 100),
+        ("pseudonym.key", b"\xff\xfe"),
+    ],
+)
+def test_start_that_fails_is_a_clear_error(
+    tmp_path: Path, workers: str, name: str, content: bytes
+) -> None:
+    """When a home cannot be used the command ends, with 2, one line and no traceback."""
+    (tmp_path / name).write_bytes(content)
     refused = subprocess.run(
         [*ENDCAP, "serve", "--home", str(tmp_path), "--port", "0", "--workers", workers],
         capture_output=True,
@@ -171,8 +180,11 @@ def test_start_that_fails_is_a_clear_error(tmp_path: Path, workers: str) -> None
         check=False,
     )
     assert refused.returncode == 2
-    assert "events.sqlite" in refused.stderr
-    assert "the server could not start" in refused.stderr
+    (line,) = refused.stderr.splitlines()
+    assert name in line
+    assert "Traceback" not in line
+    # As with a port in use, no key was made that nobody has seen.
+    assert not (tmp_path / "control.sqlite").exists()
 
 
 def test_workers_do_not_outlive_their_supervisor(tmp_path: Path) -> None:

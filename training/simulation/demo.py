@@ -119,7 +119,7 @@ def _open_scene(plan: DemoPlan, stage: Stage) -> Scene:
             f"{plan.share:.0%} of them get their own home page"
         ),
         addresses=[
-            ("API", f"{url}/schema/swagger"),
+            ("API", f"{url}/schema"),
             ("metrics", f"{url}/metrics"),
             ("admin key", stage.admin_key),
         ],

@@ -10,7 +10,7 @@ import pytest
 
 from models.errors import CapacityError, StoreError
 from service.stores.event_database import connect
-from service.stores.events import EventStore
+from service.stores.events import Batch, Committed, EventStore
 from tests.unit.service.intake.samples import Bench, slate, view
 
 
@@ -172,6 +172,30 @@ def test_full_disk_refuses_events_and_keeps_exposures(tmp_path: Path) -> None:
     bench = with_bench(tmp_path, use, store=small)
     assert column(bench.path, "SELECT count(*) FROM exposures") == [1]
     assert ledger(bench.path)["received"] == 200
+
+
+def test_damaged_file_refuses_events_and_keeps_exposures(tmp_path: Path) -> None:
+    """A damaged file is no fault of the values: nothing is dropped, and the refusal says why."""
+
+    class Damaged(EventStore):
+        is_damaged = True
+
+        def commit(self, batch: Batch) -> Committed:
+            if self.is_damaged:
+                error = sqlite3.DatabaseError("database disk image is malformed")
+                error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+                raise error
+            return super().commit(batch)
+
+    async def use(bench: Bench) -> None:
+        bench.exposures.put(slate("x"))
+        with pytest.raises(StoreError, match="cannot be written: database disk image is malformed"):
+            await bench.events.submit([view("e1"), view("e2")], n_received=2)
+        bench.store.is_damaged = False  # type: ignore[attr-defined]  # of the class above
+
+    bench = with_bench(tmp_path, use, store=lambda path: Damaged(path, opened_ms=1))
+    assert column(bench.path, "SELECT exposure_id FROM exposures") == ["x"]
+    assert bench.counts["dropped"] == 0
 
 
 def test_value_that_cannot_be_stored_takes_no_other_with_it(tmp_path: Path) -> None:

@@ -36,3 +36,12 @@ def test_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
     (tmp_path / "events.sqlite").write_text("this is no database, " * 100)
     with pytest.raises(StoreError, match=r"events\.sqlite cannot be read or written"):
         open_event_database(tmp_path)
+
+
+def test_file_of_a_newer_version_is_refused(tmp_path: Path) -> None:
+    """A schema that this code does not know is told as such, not as a crash."""
+    connection = connect(open_event_database(tmp_path))
+    connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    connection.close()
+    with pytest.raises(StoreError, match=r"events\.sqlite is not of this version"):
+        open_event_database(tmp_path)
