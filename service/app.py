@@ -157,6 +157,7 @@ def _open_services(
         max_events=settings.event_queue_size,
         max_exposures=settings.exposure_queue_size,
         poll_s=settings.event_poll_ms / 1000,
+        count_unread=metrics.identities_unread.inc,
     )
     intake.start()
     stack.push_async_callback(intake.close, settings.drain_s)
@@ -182,6 +183,7 @@ def _open_services(
             configuration=current.get,
             snapshot=live_model.get,
             recent=intake.recents,
+            people=intake.people,
             pseudonymiser=pseudonymiser,
             deadline_ms=settings.deadline_ms,
             clock=Clock(now_ms=now_ms),

@@ -52,4 +52,6 @@ class Exposure(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     channel: str | None
     platform: str | None
     page: str | None
+    crossover: bool = False
+    """Whether the same person, as another unit, is dealt another variant of the rollout."""
     shown: tuple[Shown, ...]

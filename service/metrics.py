@@ -68,6 +68,16 @@ class Metrics:
         self.exposures_dropped = Counter(
             "endcap_exposures_dropped_total", "Exposures lost to a full queue.", registry=registry
         )
+        self.crossovers = Counter(
+            "endcap_crossovers_total",
+            "Exposures of a person who, as another unit, is dealt another variant.",
+            registry=registry,
+        )
+        self.identities_unread = Counter(
+            "endcap_identities_unread_total",
+            "Visitors dealt as they came, because who they are could not be read in time.",
+            registry=registry,
+        )
         self.events_received = Counter(
             "endcap_events_received_total", "Events received, right or wrong.", registry=registry
         )

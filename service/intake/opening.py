@@ -6,15 +6,17 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from service.intake.pending import Count, EventWriter, ExposureQueue
+from service.intake.people import People
 from service.intake.recents import RecentEvents
 from service.intake.writer import StoreWriter
 from service.stores.event_database import open_event_database
 from service.stores.event_reads import EventReader
 from service.stores.events import EventStore
+from service.stores.identities import IdentityStore
 
 
 @dataclass(slots=True)
@@ -24,23 +26,28 @@ class Intake:
     events: EventWriter
     exposures: ExposureQueue
     recents: RecentEvents
+    people: People
     _writer: StoreWriter
     _poll_s: float
-    _following: asyncio.Task[None] | None = None
+    _following: list[asyncio.Task[None]] = field(default_factory=list)
 
     def start(self) -> None:
         """Begin to write, and to follow what other processes write; call it in the event loop."""
         self._writer.start()
-        self._following = asyncio.create_task(self.recents.follow(self._poll_s), name="event-tail")
+        self._following = [
+            asyncio.create_task(self.recents.follow(self._poll_s), name="event-tail"),
+            asyncio.create_task(self.people.follow(self._poll_s), name="identity-tail"),
+        ]
 
     async def close(self, timeout_s: float = 10.0) -> bool:
         """Write what waits and close; tell whether all of it got to the disk in time."""
-        if self._following is not None:
-            self._following.cancel()
+        for task in self._following:
+            task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
-                await self._following
+                await task
         is_drained = await asyncio.to_thread(self._writer.close, timeout_s)
         self.recents.close()
+        self.people.close()
         return is_drained
 
 
@@ -52,6 +59,7 @@ def open_intake(
     max_events: int,
     max_exposures: int,
     poll_s: float,
+    count_unread: Callable[[], None] = lambda: None,
 ) -> Intake:
     """Open or create the event store of `home` and everything that feeds and reads it.
 
@@ -74,4 +82,7 @@ def open_intake(
         on_commit=recents.add,
         now_ms=now_ms,
     )
-    return Intake(events, exposures, recents, writer, poll_s)
+    people = People(
+        IdentityStore(path), IdentityStore(path), now_ms=now_ms, count_unread=count_unread
+    )
+    return Intake(events, exposures, recents, people, writer, poll_s)

@@ -39,7 +39,13 @@ class Arm(msgspec.Struct, frozen=True, kw_only=True):
     variant: str
     declared_share: Annotated[Share | None, Meta(description="of all units; null over epochs")]
     units: Annotated[int, Meta(description="distinct units")]
-    crossed_units: Annotated[int, Meta(description="units that saw another variant in an epoch")]
+    crossed_units: Annotated[
+        int,
+        Meta(
+            description="units that saw another variant in an epoch, or whose person is dealt "
+            "another one as another unit"
+        ),
+    ]
     exposures: int
     clicked_exposures: Annotated[int, Meta(description="exposures with at least one click")]
     clicks_named: Annotated[int, Meta(description="clicks that name their exposure")]

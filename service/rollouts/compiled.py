@@ -86,12 +86,12 @@ class CompiledRollout:
     """Variant, then its value; the variant itself without a type, nothing for the code's own."""
 
     def unit(self, visitor: Visitor) -> Unit | None:
-        """Choose whom to hash: the user, else the anonymous visitor; or always the latter."""
-        if self.unit_kind == "user_id" and visitor.user_key is not None:
-            return Unit("user_id", visitor.user_key)
-        if visitor.anonymous_key is not None:
-            return Unit("anonymous_id", visitor.anonymous_key)
-        return None
+        """Choose whom to hash: whom the visitor is dealt as; or always the anonymous visitor."""
+        if self.unit_kind == "user_id":
+            return visitor.person.unit
+        if visitor.anonymous_key is None:
+            return None
+        return Unit("anonymous_id", visitor.anonymous_key)
 
     @property
     def value_type(self) -> ValueType | None:

@@ -30,6 +30,9 @@ def evaluate(  # noqa: PLR0911  # one a reason
         return rollout.outside["NO_UNIT"]
     if rollout.forced:
         forced = rollout.forced.get(_FORCED_PREFIX[unit.kind] + unit.key)
+        if forced is None and rollout.unit_kind == "user_id" and visitor.user_key is not None:
+            # The user may be dealt as the visitor that they once were.
+            forced = rollout.forced.get(_FORCED_PREFIX["user_id"] + visitor.user_key)
         if forced is not None:
             return forced
     if rollout.audience is not None and not rollout.audience(visitor):
@@ -60,3 +63,18 @@ def _draw(rollout: CompiledRollout, visitor: Visitor, unit: Unit) -> Assignment:
         if place < bound:
             return arm
     raise AssertionError("a bucket lies below the last bound")
+
+
+def has_crossed(rollout: CompiledRollout, visitor: Visitor, assignment: Assignment) -> bool:
+    """Say whether the visitor, as another unit that they are too, is dealt another variant.
+
+    Only rollouts over users are asked: one over anonymous visitors deals devices, not people.
+    """
+    others = visitor.person.others
+    if not others or assignment.reason != "SPLIT" or rollout.unit_kind != "user_id":
+        return False
+    for other in others:
+        dealt = _draw(rollout, visitor, other)
+        if dealt.reason == "SPLIT" and dealt.variant != assignment.variant:
+            return True
+    return False

@@ -117,7 +117,7 @@ FAILURES = {
 async def evaluate_flag(request: AnyRequest, key: PathId) -> Response[FlagAnswer]:
     """Evaluate one flag for the context of the body."""
     services = services_of(request)
-    visitor = _visitor(services, _context(await request.body()))
+    visitor = await _visitor(services, _context(await request.body()))
     rollouts = services.current.get().rollouts
     rollout = rollouts.get(key)
     if rollout is None:
@@ -153,7 +153,7 @@ async def evaluate_flags(
         # The event came through another worker, which was some milliseconds faster.
         await asyncio.to_thread(services.current.refresh)
     context = _context(await request.body())
-    visitor = _visitor(services, context)
+    visitor = await _visitor(services, context)
     configuration = services.current.get()
     ticket = services.tickets.issue(principal_of(request).key_id, visitor.now_ms)
     body = msgspec.json.encode(
@@ -188,7 +188,7 @@ def _context(body: bytes) -> dict[str, Any]:
     return context
 
 
-def _visitor(services: Services, context: dict[str, Any]) -> Visitor:
+async def _visitor(services: Services, context: dict[str, Any]) -> Visitor:
     """Find who is asked about.
 
     `targetingKey` is the user id, or with `"anonymous": true` the anonymous id. `user_id` and
@@ -205,9 +205,15 @@ def _visitor(services: Services, context: dict[str, Any]) -> Visitor:
         )
     has_consent = context.get("consent") is not False
     pseudonym = services.pseudonymiser.pseudonym
+    user_key = pseudonym("user_id", user_id) if user_id and has_consent else None
+    anonymous_key = (
+        pseudonym("anonymous_id", anonymous_id) if anonymous_id and has_consent else None
+    )
+    timeout_s = services.settings.deadline_ms / 1000
     return Visitor(
-        pseudonym("user_id", user_id) if user_id and has_consent else None,
-        pseudonym("anonymous_id", anonymous_id) if anonymous_id and has_consent else None,
+        user_key,
+        anonymous_key,
+        person=await services.intake.people.person(user_key, anonymous_key, timeout_s),
         now_ms=services.now_ms(),
         attributes=context,
         segments=services.engine.shelf().segments,

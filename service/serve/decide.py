@@ -78,5 +78,6 @@ def _expose(
         channel=context.channel,
         platform=context.platform,
         page=context.page,
+        crossover=plan.crossover,
         shown=shown,
     )

@@ -25,7 +25,7 @@ from service.serve.decide import decide_page
 from service.serve.page import Degraded, Page
 from service.serve.profile import Profile
 from service.serve.profiles import Profiles
-from service.serve.recent import RecentEvent, RecentSource
+from service.serve.recent import PersonSource, RecentEvent, RecentSource, Strangers
 from service.serve.request import PlacementRequest, ServeRequest
 from service.serve.shelf import Shelf
 from service.serve.stages import Stopwatch
@@ -56,6 +56,7 @@ class Engine:
     snapshot: Callable[[], Snapshot | None]
     recent: RecentSource
     pseudonymiser: Pseudonymiser
+    people: PersonSource = field(default_factory=Strangers)
     deadline_ms: int = DEADLINE_MS
     clock: Clock = field(default_factory=Clock)
     make_id: Callable[[], str] = field(default_factory=lambda: id_maker(secrets.randbits(256)))
@@ -123,6 +124,8 @@ class Engine:
                 None if user.session_id is None else pseudonym("session_id", user.session_id),
             ]
         user_key, anonymous_key, session_key = keys
+        left_s = late_s - self.clock.monotonic_s()
+        person = await self.people.person(user_key, anonymous_key, left_s)
         profile, trouble = None, None
         if shelf.stock is not None and (user_key is not None or anonymous_key is not None):
             profile, trouble = await self._profile(shelf.stock, user_key, anonymous_key, late_s)
@@ -140,6 +143,7 @@ class Engine:
             now_ms=self.clock.now_ms(),
             is_late=lambda: self.clock.monotonic_s() > late_s,
             segments=shelf.segments,
+            person=person,
         )
 
     async def _profile(

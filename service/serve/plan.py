@@ -9,7 +9,7 @@ import msgspec
 from service.control.documents import BANNER_RECIPES, ITEM_RECIPES, Placement, PlacementKind
 from service.rollouts.assignment import Assignment
 from service.rollouts.definition import CONTROL, Recipe
-from service.rollouts.evaluate import evaluate
+from service.rollouts.evaluate import evaluate, has_crossed
 from service.rollouts.visitor import Unit
 from service.serve.request import PlacementRequest
 from service.serve.shelf import Shelf
@@ -31,6 +31,8 @@ class Plan(NamedTuple):
     recipe: Recipe
     k: int
     exposure_id: str
+    crossover: bool
+    """Whether the visitor, as another unit that they are too, is dealt another variant."""
 
 
 def make_plan(
@@ -41,10 +43,12 @@ def make_plan(
     A variant that names banners fills a placement of banners with them, as a static list.
     """
     recipe, assignment, unit = placement.main_recipe, None, visit.unit
+    crossover = False
     rollout = shelf.configuration.rollout_of(placement)
     if rollout is not None:
         unit = rollout.unit(visit.visitor)
         assignment = evaluate(rollout, visit.visitor)
+        crossover = has_crossed(rollout, visit.visitor, assignment)
         named = rollout.recipes.get(assignment.variant)
         banner_ids = rollout.banner_ids.get(assignment.variant)
         if assignment.variant == CONTROL:
@@ -55,4 +59,4 @@ def make_plan(
         elif named is not None and named in _FITTING[placement.kind]:
             recipe = named
     k = placement.size if asked.count is None else asked.count
-    return Plan(placement, assignment, unit, recipe, k, exposure_id)
+    return Plan(placement, assignment, unit, recipe, k, exposure_id, crossover)

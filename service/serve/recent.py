@@ -1,10 +1,11 @@
-"""What serving asks of the store of events: a shopper's newest interactions."""
+"""What serving asks of the store of events: a shopper's newest interactions, and who they are."""
 
 from __future__ import annotations
 
 from typing import Protocol
 
 from models.events import InteractionKind
+from service.rollouts.visitor import Person, person_of
 
 
 class RecentEvent(Protocol):
@@ -40,3 +41,23 @@ class RecentSource(Protocol):
     ) -> tuple[RecentEvent, ...]:
         """Return the interactions, reading the store if need be; the caller may give up waiting."""
         ...
+
+
+class PersonSource(Protocol):
+    """Whom rollouts deal a visitor as."""
+
+    async def person(
+        self, user_key: str | None, anonymous_key: str | None, timeout_s: float
+    ) -> Person:
+        """Return it, at once where it is known; it never takes longer, and never fails."""
+        ...
+
+
+class Strangers:
+    """Knows nobody: a user is the user, else the anonymous visitor."""
+
+    async def person(
+        self, user_key: str | None, anonymous_key: str | None, timeout_s: float
+    ) -> Person:
+        """Return it at once."""
+        return person_of(user_key, anonymous_key)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from service.rollouts.visitor import NO_SEGMENTS, Members, Unit, Visitor
+from service.rollouts.visitor import NO_SEGMENTS, Members, Person, Unit, Visitor
 from service.serve.page import Degraded
 from service.serve.profile import Profile
 from service.serve.request import Context
@@ -33,6 +33,8 @@ class Visit:
     """Whether the deadline is so near that nothing long may begin."""
     segments: Mapping[str, Members] = field(default_factory=lambda: NO_SEGMENTS)
     """Uploaded lists and segments of the model, by key."""
+    person: Person | None = None
+    """Whom rollouts deal; by default the user, else the anonymous visitor."""
     _visitor: Visitor | None = None
 
     @property
@@ -45,14 +47,11 @@ class Visit:
                 now_ms=self.now_ms,
                 attributes=self.context.for_audiences(),
                 segments=self.segments,
+                person=self.person,
             )
         return self._visitor
 
     @property
     def unit(self) -> Unit | None:
-        """Whom draws are made for: the user, else the anonymous visitor."""
-        if self.user_key is not None:
-            return Unit("user_id", self.user_key)
-        if self.anonymous_key is not None:
-            return Unit("anonymous_id", self.anonymous_key)
-        return None
+        """Whom draws are made for: whom rollouts deal, so that they do not flicker either."""
+        return self.visitor.person.unit

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from enum import IntFlag
 
-from sqlalchemy import Column, Float, Index, Integer, MetaData, Table, Text, text
+from sqlalchemy import Column, Float, Index, Integer, MetaData, Table, Text, UniqueConstraint, text
 
 from models.events import InteractionKind
 
@@ -99,6 +99,8 @@ exposures = Table(
     Column("channel", Text),
     Column("platform", Text),
     Column("page", Text),
+    # 1 if the unit is known to be one person with another, who is dealt another variant.
+    Column("crossover", Integer, nullable=False, server_default="0"),
     # A JSON array of `service.exposure.Shown`.
     Column("shown", Text, nullable=False),
     sqlite_autoincrement=True,
@@ -119,7 +121,34 @@ Index(
     exposures.c.at_ms,
     exposures.c.variant,
     exposures.c.reason,
+    exposures.c.crossover,
     sqlite_where=text("rollout_key IS NOT NULL"),
+)
+
+# As which unit a signed-in user is dealt; the first write wins, for good.
+identities = Table(
+    "identities",
+    metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=True),
+    Column("user_key", Text, nullable=False, unique=True),
+    Column("unit_kind", Text, nullable=False),
+    Column("unit_key", Text, nullable=False),
+    Column("at_ms", Integer, nullable=False),
+    sqlite_autoincrement=True,
+)
+Index("identities_unit", identities.c.unit_key)
+
+# Units that are one person, or one device, but were dealt apart; each pair stands both ways.
+unit_links = Table(
+    "unit_links",
+    metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=True),
+    Column("unit_key", Text, nullable=False),
+    Column("other_kind", Text, nullable=False),
+    Column("other_key", Text, nullable=False),
+    Column("at_ms", Integer, nullable=False),
+    UniqueConstraint("unit_key", "other_key"),
+    sqlite_autoincrement=True,
 )
 
 writers = Table(

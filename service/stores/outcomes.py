@@ -27,7 +27,7 @@ class ArmSums(NamedTuple):
     variant: str
     n_units: int
     n_crossed: int
-    """Units that saw another variant too in this epoch."""
+    """Units that saw another variant too in this epoch, as themselves or as another unit."""
     n_exposures: int
     n_clicked: int
     """Exposures with at least one click."""
@@ -59,7 +59,8 @@ class RolloutSums(NamedTuple):
 
 _TABLES = """
 CREATE TEMP TABLE seen AS
-SELECT epoch, unit_key, variant, min(at_ms) AS first_ms, count(*) AS n_exposures
+SELECT epoch, unit_key, variant, min(at_ms) AS first_ms, count(*) AS n_exposures,
+       max(crossover) AS crossover
 FROM exposures
 WHERE rollout_key = :rollout AND rollout_key IS NOT NULL AND unit_key IS NOT NULL
   AND reason = 'SPLIT'
@@ -67,12 +68,14 @@ GROUP BY epoch, unit_key, variant;
 
 CREATE TEMP TABLE units AS
 SELECT epoch, unit_key, variant, min(first_ms) AS first_ms, sum(n_exposures) AS n_exposures,
-       count(*) > 1 AS crossed
+       count(*) > 1 OR max(crossover) AS crossed
 FROM seen GROUP BY epoch, unit_key;
 CREATE INDEX temp.units_unit ON units (unit_key, first_ms);
 
 CREATE TEMP TABLE clicks AS
 SELECT event.seq, event.at_ms, event.user_key, event.anonymous_key,
+       (SELECT known.unit_key FROM identities AS known
+        WHERE known.user_key = event.user_key) AS known_key,
        coalesce(event.item_id, event.banner_id) AS shown_id, event.item_id IS NULL AS is_banner,
        named.seq AS named_seq
 FROM events AS event LEFT JOIN exposures AS named ON named.exposure_id = event.exposure_id
@@ -84,7 +87,7 @@ SELECT seq, sum(named) AS n_named, sum(NOT named) AS n_joined FROM (
   UNION ALL
   SELECT (
     SELECT exposure.seq FROM exposures AS exposure
-    WHERE exposure.unit_key IN (click.user_key, click.anonymous_key)
+    WHERE exposure.unit_key IN (click.known_key, click.user_key, click.anonymous_key)
       AND exposure.unit_key IS NOT NULL
       AND exposure.at_ms BETWEEN click.at_ms - :window AND click.at_ms
       AND exposure.kind = iif(click.is_banner, 'banners', 'items')
@@ -108,6 +111,11 @@ FROM (
   SELECT event.kind, coalesce(event.quantity, 1) * coalesce(event.price, 0) AS value,
          coalesce(event.order_id, event.event_id) AS order_id,
          coalesce(
+           (SELECT unit.rowid FROM units AS unit
+            WHERE unit.unit_key = (SELECT known.unit_key FROM identities AS known
+                                   WHERE known.user_key = event.user_key)
+              AND unit.first_ms <= event.at_ms
+            ORDER BY unit.first_ms DESC LIMIT 1),
            (SELECT unit.rowid FROM units AS unit
             WHERE unit.unit_key = event.user_key AND unit.first_ms <= event.at_ms
             ORDER BY unit.first_ms DESC LIMIT 1),

@@ -1,5 +1,6 @@
 """Pages of the tiny shop from a real server with two worker processes."""
 
+import time
 from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
@@ -8,7 +9,12 @@ import pytest
 
 from models.artifact import ArtifactStore
 from models.pseudonym import load_pseudonymiser
-from tests.end_to_end.running_server import RunningServer, assert_live_everywhere, run_server
+from tests.end_to_end.running_server import (
+    WITHIN_S,
+    RunningServer,
+    assert_live_everywhere,
+    run_server,
+)
 from tests.snapshots import tiny_snapshot
 
 ALICE = {"user_id": "alice"}
@@ -100,6 +106,26 @@ def test_share_of_a_rollout_moves_nobody_twice(server: RunningServer) -> None:
     assert arms == {unit: _slate_of(server, unit)["rollout"]["variant"] for unit in units}
 
 
+def test_visitor_who_signs_in_keeps_the_arm(server: RunningServer) -> None:
+    """First seen without a user id, then with one: the same arm on every worker and device."""
+    server.put("/v1/placements/stitch", {"kind": "items", "count": 2, "static_ids": ["pot"]})
+    server.put("/v1/rollouts/stitch", {"share": 0.5})
+
+    def arm_of(**user: str) -> str:
+        variant: str = server.serve("stitch", user=user)[0]["rollout"]["variant"]
+        return variant
+
+    assert_live_everywhere(lambda: server.serve("stitch", user=ALICE)[0]["rollout"] is not None)
+    before = {n: arm_of(anonymous_id=f"device-{n}") for n in range(16)}
+    assert set(before.values()) == {"control", "personal"}
+    time.sleep(WITHIN_S)  # an exposure is on disk some milliseconds after its answer
+    both = {n: arm_of(anonymous_id=f"device-{n}", user_id=f"member-{n}") for n in range(16)}
+    assert both == before
+    assert_live_everywhere(
+        lambda: {n: arm_of(user_id=f"member-{n}") for n in range(16)} == before, n_calls=3
+    )
+
+
 def _slate_of(server: RunningServer, user_id: str) -> dict[str, Any]:
     body = {"placements": [{"id": "split"}], "user": {"user_id": user_id}}
     response = server.call("POST", "/v1/serve", body)
@@ -107,7 +133,14 @@ def _slate_of(server: RunningServer, user_id: str) -> dict[str, Any]:
 
 
 def _arm(variant: str, epoch: int) -> dict[str, object]:
-    return {"key": "split", "variant": variant, "reason": "SPLIT", "epoch": epoch}
+    detail = "NOT_ENROLLED" if variant == "control" else None
+    return {
+        "key": "split",
+        "variant": variant,
+        "reason": "SPLIT",
+        "epoch": epoch,
+        "detail": detail,
+    }
 
 
 def _move(server: RunningServer, share: float) -> None:

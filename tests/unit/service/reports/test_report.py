@@ -1,5 +1,6 @@
 """Reports over a real store, with every number worked out by hand."""
 
+import sqlite3
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -208,3 +209,31 @@ def test_unknown_rollout_is_told(report: MakeReport) -> None:
     """Neither configured nor ever shown: the message says how to make one."""
     with pytest.raises(NotFoundError, match="PUT /v1/rollouts/r"):
         report([], opened={})
+
+
+def test_user_who_is_dealt_as_a_visitor_is_that_unit(report: MakeReport, tmp_path: Path) -> None:
+    """What user u does on any device counts for visitor v, whom u once was."""
+    path = open_event_database(tmp_path)
+    with sqlite3.connect(path) as connection:
+        connection.execute(
+            "INSERT INTO identities (user_key, unit_kind, unit_key, at_ms) "
+            "VALUES ('u', 'anonymous_id', 'v', 1)"
+        )
+    connection.close()
+    phone = {"user_key": "u", "anonymous_key": "phone"}
+    found = report(
+        [slate("x1", unit_kind="anonymous_id", unit_key="v", user_key=None, anonymous_key="v")],
+        [
+            did("e1", 1, "u", **phone),
+            did("e2", 3, "u", quantity=1.0, price=7.0, **phone),
+        ],
+    )
+    control = arm(found, "control")
+    assert (control.clicks_joined, control.buyers, control.revenue) == (1, 1, 7.0)
+
+
+def test_unit_marked_as_crossed_is_counted(report: MakeReport) -> None:
+    """A unit whose person is dealt another variant elsewhere counts once, however often shown."""
+    found = report([shown("x1", "a"), shown("x2", "a", crossover=True), shown("x3", "b")])
+    assert (arm(found, "control").crossed_units, arm(found, "control").units) == (1, 2)
+    assert "1 units saw more than one variant in an epoch; the first one counts" in found.notes

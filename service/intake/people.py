@@ -1,0 +1,198 @@
+"""Whom a visitor is dealt as: a bounded cache over the store of identities that follows it.
+
+A request asks with one look into a dictionary. Only a user whom this process does not know yet is
+read, in a thread. Everything here runs in the event loop, except the store's own work.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+import msgspec
+import structlog
+
+from service.rollouts.bucketing import UnitKind
+from service.rollouts.visitor import Person, Unit, person_of
+from service.stores.identities import IdentityStore, PersonRow, UnitRow
+
+RECHECK_MS = 300_000
+"""After so long a pair of ids is asked about again: the visitor may have signed out meanwhile."""
+
+_log = structlog.get_logger(__name__)
+
+Pair = tuple[str | None, str | None]
+
+
+class _Entry(NamedTuple):
+    person: Person
+    read_ms: int
+
+
+class People:
+    """Persons by (user key, anonymous key)."""
+
+    def __init__(
+        self,
+        store: IdentityStore,
+        tail: IdentityStore,
+        *,
+        now_ms: Callable[[], int],
+        count_unread: Callable[[], None] = lambda: None,
+        max_cached: int = 200_000,
+    ) -> None:
+        """Settle misses in `store` and follow all writes with `tail`.
+
+        At most `max_cached` pairs are kept; the oldest goes first.
+        """
+        self._store = store
+        self._tail = tail
+        self._now_ms = now_ms
+        self._count_unread = count_unread
+        self._max_cached = max_cached
+        self._entries: OrderedDict[Pair, _Entry] = OrderedDict()
+        self._pairs: dict[str, set[Pair]] = {}
+        self._reading: dict[Pair, asyncio.Task[Person]] = {}
+        self._outdated: set[Pair] = set()
+        self._thread = ThreadPoolExecutor(1, "people")
+        self._seen_version = tail.data_version()
+        news = tail.news_since((0, 0))
+        self._last = news.last
+        self._linked = news.linked_keys
+
+    def cached(self, user_key: str | None, anonymous_key: str | None) -> Person | None:
+        """Return whom a visitor is dealt as, if that needs no reading; else nothing."""
+        if user_key is None and anonymous_key not in self._linked:
+            return person_of(None, anonymous_key)
+        pair = user_key, anonymous_key
+        entry = self._entries.get(pair)
+        if entry is None:
+            return None
+        both = user_key is not None and anonymous_key is not None
+        if both and self._now_ms() - entry.read_ms > RECHECK_MS:
+            self.read(user_key, anonymous_key)
+        return entry.person
+
+    def read(self, user_key: str | None, anonymous_key: str | None) -> asyncio.Task[Person]:
+        """Begin to read in the thread, once for all who wait; a caller that gives up stops nothing.
+
+        What is read is what the next call of `cached` returns. Shield the task when awaiting it.
+        """
+        pair = user_key, anonymous_key
+        task = self._reading.get(pair)
+        if task is None:
+            task = asyncio.get_running_loop().create_task(self._read_now(pair))
+            task.add_done_callback(_tell_failure)
+            self._reading[pair] = task
+        return task
+
+    async def person(
+        self, user_key: str | None, anonymous_key: str | None, timeout_s: float
+    ) -> Person:
+        """Return whom a visitor is dealt as.
+
+        If it cannot be read in time it is the user, and every id that came with them counts as
+        another unit of theirs, so that what is dealt apart is marked.
+        """
+        person = self.cached(user_key, anonymous_key)
+        if person is not None:
+            return person
+        try:
+            async with asyncio.timeout(max(timeout_s, 0.0)):
+                return await asyncio.shield(self.read(user_key, anonymous_key))
+        except Exception:  # whatever the store does, a visitor is answered; `read` logs the failure
+            self._count_unread()
+        known = person_of(user_key, anonymous_key)
+        if user_key is None or anonymous_key is None:
+            return known
+        return Person(known.unit, (Unit("anonymous_id", anonymous_key),))
+
+    async def catch_up(self) -> None:
+        """Forget those of whom another process, or this one, has written since the last call."""
+        version = self._tail.data_version()
+        if version == self._seen_version:
+            return
+        await self._take_news()
+        self._seen_version = version
+
+    async def follow(self, poll_s: float) -> None:
+        """Catch up every `poll_s` until cancelled."""
+        while True:
+            try:
+                await self.catch_up()
+            except Exception:  # a task's loop: the next round may succeed
+                _log.exception("identities_not_read")
+            await asyncio.sleep(poll_s)
+
+    def forget(self, keys: Iterable[str]) -> None:
+        """Drop what is kept of these pseudonyms; the next request reads it."""
+        for key in keys:
+            for pair in list(self._pairs.get(key, ())):
+                self._drop(pair)
+            self._outdated.update(pair for pair in self._reading if key in pair)
+
+    def close(self) -> None:
+        """Close both connections, once a read under way has ended."""
+        self._thread.shutdown(cancel_futures=True)
+        self._tail.close()
+        self._store.close()
+
+    async def _take_news(self) -> None:
+        news = await asyncio.to_thread(self._tail.news_since, self._last)
+        self._last = news.last
+        self._linked |= news.linked_keys
+        self.forget(news.user_keys | news.linked_keys)
+
+    async def _read_now(self, pair: Pair) -> Person:
+        now_ms = self._now_ms()
+        try:
+            row = await asyncio.get_running_loop().run_in_executor(
+                self._thread, self._store.settle, *pair, now_ms
+            )
+            person = _person(row)
+            if pair not in self._outdated:
+                self._keep(pair, _Entry(person, now_ms))
+            return person
+        finally:
+            del self._reading[pair]
+            self._outdated.discard(pair)
+
+    def _keep(self, pair: Pair, entry: _Entry) -> None:
+        self._drop(pair)
+        self._entries[pair] = entry
+        for key in _keys(pair, entry.person):
+            self._pairs.setdefault(key, set()).add(pair)
+        while len(self._entries) > self._max_cached:
+            self._drop(next(iter(self._entries)))
+
+    def _drop(self, pair: Pair) -> None:
+        entry = self._entries.pop(pair, None)
+        if entry is None:
+            return
+        for key in _keys(pair, entry.person):
+            pairs = self._pairs[key]
+            pairs.discard(pair)
+            if not pairs:
+                del self._pairs[key]
+
+
+def _keys(pair: Pair, person: Person) -> set[str]:
+    unit = person.unit
+    return {key for key in (*pair, None if unit is None else unit.key) if key is not None}
+
+
+def _person(row: PersonRow) -> Person:
+    return Person(_unit(row.unit), tuple(_unit(other) for other in row.others))
+
+
+def _unit(row: UnitRow) -> Unit:
+    return Unit(msgspec.convert(row.kind, UnitKind), row.key)
+
+
+def _tell_failure(task: asyncio.Task[Person]) -> None:
+    """Log a read that failed, so that it is told even if nobody waits for it any more."""
+    if not task.cancelled() and task.exception() is not None:
+        _log.warning("identity_not_read", error=repr(task.exception()))

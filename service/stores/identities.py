@@ -1,0 +1,171 @@
+"""Who is dealt as which unit, in ``events.sqlite``: the first write wins, and no row ever changes.
+
+A user who was first seen as an anonymous visitor is dealt as that visitor for good. Where a person
+or a device turns out to have been dealt as two units, the two are linked, and nobody is moved.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from threading import Lock
+from typing import NamedTuple
+
+from service.stores.event_database import connect
+from service.stores.sqlite import reported
+
+BUSY_TIMEOUT_MS = 250
+"""A visitor waits for less; who waited in vain is asked about again."""
+MAX_OTHERS = 8
+"""Linked units that are read; a shared device may have thousands."""
+
+
+class UnitRow(NamedTuple):
+    """A unit: its kind, ``user_id`` or ``anonymous_id``, and its pseudonym."""
+
+    kind: str
+    key: str
+
+
+class PersonRow(NamedTuple):
+    """Whom a visitor is dealt as, and the units that are the same person or device."""
+
+    unit: UnitRow
+    others: list[UnitRow]
+
+
+class News(NamedTuple):
+    """What was written since some moment."""
+
+    user_keys: set[str]
+    linked_keys: set[str]
+    last: tuple[int, int]
+    """The newest rows that are known now, of identities and of links."""
+
+
+_SEEN_ANONYMOUS = (
+    "SELECT EXISTS (SELECT 1 FROM exposures WHERE unit_key = ? AND unit_key IS NOT NULL "
+    "AND reason = 'SPLIT' AND user_key IS NULL)"
+)
+_SEEN_USER = (
+    "SELECT EXISTS (SELECT 1 FROM exposures WHERE unit_key = ? AND unit_key IS NOT NULL "
+    "AND reason = 'SPLIT')"
+)
+_FIND = "SELECT unit_kind, unit_key FROM identities WHERE user_key = ?"
+_TAKEN = "SELECT EXISTS (SELECT 1 FROM identities WHERE unit_key = ?)"
+_IDENTIFY = (
+    "INSERT INTO identities (user_key, unit_kind, unit_key, at_ms) VALUES (?, ?, ?, ?) "
+    "ON CONFLICT (user_key) DO NOTHING"
+)
+_IS_LINKED = "SELECT EXISTS (SELECT 1 FROM unit_links WHERE unit_key = ? AND other_key = ?)"
+_LINK = (
+    "INSERT INTO unit_links (unit_key, other_kind, other_key, at_ms) VALUES (?, ?, ?, ?) "
+    "ON CONFLICT (unit_key, other_key) DO NOTHING"
+)
+_OTHERS = (
+    f"SELECT other_kind, other_key FROM unit_links WHERE unit_key = ? ORDER BY seq DESC "
+    f"LIMIT {MAX_OTHERS}"
+)
+
+
+class IdentityStore:
+    """One connection; threads wait for each other."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = Lock()
+        self._connection = connect(path, busy_timeout_ms=BUSY_TIMEOUT_MS)
+
+    def settle(self, user_key: str | None, anonymous_key: str | None, at_ms: int) -> PersonRow:
+        """Say whom a visitor is dealt as, and write it down if the two ids meet for the first time.
+
+        At least one key is given. A write is on disk when this returns.
+
+        Raises
+        ------
+        StoreError
+            If the store cannot be read, or cannot be written in time.
+        """
+        with self._lock, reported(self._path):
+            if user_key is None:
+                assert anonymous_key is not None
+                return self._person(UnitRow("anonymous_id", anonymous_key))
+            if anonymous_key is not None and self._is_open(user_key, anonymous_key):
+                self._write(user_key, anonymous_key, at_ms)
+            return self._person(self._unit_of(user_key) or UnitRow("user_id", user_key))
+
+    def news_since(self, last: tuple[int, int]) -> News:
+        """Read which users and linked units have rows newer than `last`."""
+        with self._lock, reported(self._path):
+            run = self._connection.execute
+            users = run(
+                "SELECT seq, user_key FROM identities WHERE seq > ? ORDER BY seq", last[:1]
+            ).fetchall()
+            links = run(
+                "SELECT seq, unit_key FROM unit_links WHERE seq > ? ORDER BY seq", last[1:]
+            ).fetchall()
+        return News(
+            {key for _, key in users},
+            {key for _, key in links},
+            (users[-1][0] if users else last[0], links[-1][0] if links else last[1]),
+        )
+
+    def last_rows(self) -> tuple[int, int]:
+        """Number the newest rows of identities and of links."""
+        with self._lock, reported(self._path):
+            run = self._connection.execute
+            return (
+                int(run("SELECT coalesce(max(seq), 0) FROM identities").fetchone()[0]),
+                int(run("SELECT coalesce(max(seq), 0) FROM unit_links").fetchone()[0]),
+            )
+
+    def data_version(self) -> int:
+        """Return a number that changes when another connection commits; costs microseconds."""
+        with self._lock, reported(self._path):
+            return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
+
+    def close(self) -> None:
+        """Close the file, once a read under way has ended."""
+        with self._lock:
+            self._connection.close()
+
+    def _is_open(self, user_key: str, anonymous_key: str) -> bool:
+        """Say whether the two ids still have to be brought together."""
+        unit = self._unit_of(user_key)
+        if unit is not None and (
+            unit.key == anonymous_key or self._holds(_IS_LINKED, unit.key, anonymous_key)
+        ):
+            return False
+        return self._holds(_SEEN_ANONYMOUS, anonymous_key)
+
+    def _write(self, user_key: str, anonymous_key: str, at_ms: int) -> None:
+        run = self._connection.execute
+        run("BEGIN IMMEDIATE")
+        try:
+            unit = self._unit_of(user_key)
+            if unit is None:
+                is_free = not self._holds(_TAKEN, anonymous_key)
+                if is_free and not self._holds(_SEEN_USER, user_key):
+                    unit = UnitRow("anonymous_id", anonymous_key)
+                else:
+                    unit = UnitRow("user_id", user_key)
+                run(_IDENTIFY, (user_key, *unit, at_ms))
+            if unit.key != anonymous_key:
+                run(_LINK, (unit.key, "anonymous_id", anonymous_key, at_ms))
+                run(_LINK, (anonymous_key, *unit, at_ms))
+            run("COMMIT")
+        except sqlite3.Error:
+            if self._connection.in_transaction:
+                run("ROLLBACK")
+            raise
+
+    def _person(self, unit: UnitRow) -> PersonRow:
+        others = self._connection.execute(_OTHERS, (unit.key,))
+        return PersonRow(unit, [UnitRow(*row) for row in others])
+
+    def _unit_of(self, user_key: str) -> UnitRow | None:
+        row = self._connection.execute(_FIND, (user_key,)).fetchone()
+        return None if row is None else UnitRow(*row)
+
+    def _holds(self, question: str, *values: str) -> bool:
+        return bool(self._connection.execute(question, values).fetchone()[0])
