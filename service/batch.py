@@ -25,6 +25,7 @@ from models.pseudonym import load_pseudonymiser
 from service.batch_users import Shopper, read_shoppers
 from service.control.current import CurrentConfiguration
 from service.exposure import Exposure
+from service.intake.people import People
 from service.intake.recents import RecentEvents
 from service.serve.engine import Clock, Engine, id_maker
 from service.serve.page import ItemSlate
@@ -34,6 +35,7 @@ from service.stores.control_reader import ControlReader
 from service.stores.event_database import open_event_database
 from service.stores.event_reads import EventReader
 from service.stores.events import Batch, EventStore
+from service.stores.identities import IdentityStore
 
 USERS_A_GROUP = 1_000
 NEVER_MS = 10**9
@@ -220,10 +222,13 @@ def _open_engine(order: BatchOrder, make_id: Callable[[], str]) -> Iterator[Engi
         until_ms = order.at_ms if order.is_past else None
         recents = RecentEvents(EventReader(events, until_ms=until_ms), EventReader(events))
         stack.callback(recents.close)
+        people = People(IdentityStore(events), IdentityStore(events), now_ms=lambda: order.at_ms)
+        stack.callback(people.close)
         yield Engine(
             configuration=lambda: configuration,
             snapshot=lambda: snapshot,
             recent=recents,
+            people=people,
             pseudonymiser=load_pseudonymiser(order.home),
             deadline_ms=NEVER_MS,
             clock=Clock(now_ms=lambda: order.at_ms),
