@@ -118,6 +118,8 @@ class Metrics:
         """Count the placements of a page, and how long its stages took."""
         for exposure in exposures:
             self._placements.count((exposure.tier, exposure.degraded))
+            if exposure.crossover:
+                self.crossovers.inc()
         before = watch.started_s
         for tally, at in zip(self._stages, watch.laps_s, strict=True):
             tally.observe(at - before)
