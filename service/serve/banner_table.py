@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from service.control.documents import Banner
 from service.rollouts.schedule import schedule_ms
-from service.serve.stock import Stock, attribute_label, category_label
+from service.serve.stock import Stock, attribute_label, category_label, is_attribute
 
 LIKENESS_SHARE = 0.5
 """What content likeness counts beside a match, so that it never outweighs one."""
@@ -48,6 +48,16 @@ class BannerTable:
         self._stock = stock
         self.entries = [_compile(banner, stock) for banner in shown]
         self.numbers = {entry.id: number for number, entry in enumerate(self.entries)}
+        self._weights = np.array([entry.banner.weight for entry in self.entries], dtype=np.float64)
+        self._by_item: dict[int, list[int]] = {}
+        self._by_attribute: dict[str, list[int]] = {}
+        for number, entry in enumerate(self.entries):
+            for row in entry.item_rows:
+                self._by_item.setdefault(row, []).append(number)
+            for label in entry.labels:
+                if is_attribute(label):
+                    self._by_attribute.setdefault(label, []).append(number)
+        self._by_category: dict[int, NDArray[np.float32]] = {}
         self._contents: NDArray[np.float32] | None = None
 
     def rank(self, rows: Sequence[int], weights: Sequence[float]) -> list[tuple[float, int]]:
@@ -59,21 +69,38 @@ class BannerTable:
         if self._stock is None or not self.entries or not rows:
             return []
         items = self._stock.snapshot.items
-        likeness = items.content[np.asarray(rows)] @ self._content().T
-        parts = LIKENESS_SHARE * np.maximum(likeness, 0.0)
-        for place, row in enumerate(rows):
-            labels = self._stock.labels(row)
-            for number, entry in enumerate(self.entries):
-                if row in entry.item_rows or not entry.labels.isdisjoint(labels):
-                    parts[place, number] = 1.0
+        places = np.asarray(rows)
+        parts = LIKENESS_SHARE * (items.content[places] @ self._content().T)
+        matches = [self._matches(row) for row in items.category_rows[places].tolist()]
+        np.maximum(parts, matches, out=parts)  # a match is 1, else 0: nothing is below it
+        if self._by_item or self._by_attribute:
+            for place, row in enumerate(rows):
+                parts[place, self._named(row)] = 1.0
         affinity = np.asarray(weights) @ parts
-        ranked = [
-            (round(float(value) * entry.banner.weight, 6), number)
-            for number, (value, entry) in enumerate(zip(affinity, self.entries, strict=True))
-            if value >= MIN_AFFINITY
-        ]
-        ranked.sort(key=lambda one: (-one[0], one[1]))
-        return ranked
+        found = np.flatnonzero(affinity >= MIN_AFFINITY)
+        scores = np.round(affinity[found].astype(np.float64) * self._weights[found], 6)
+        best = np.lexsort((found, -scores))
+        return list(zip(scores[best].tolist(), found[best].tolist(), strict=True))
+
+    def _matches(self, category_row: int) -> NDArray[np.float32]:
+        """Return 1 for each banner that advertises a category, else 0, shape (n_banners,)."""
+        matches = self._by_category.get(category_row)
+        if matches is None:
+            assert self._stock is not None
+            labels = self._stock.category_labels(category_row)
+            matches = np.array(
+                [not entry.labels.isdisjoint(labels) for entry in self.entries], dtype=np.float32
+            )
+            self._by_category[category_row] = matches
+        return matches
+
+    def _named(self, row: int) -> list[int]:
+        """Return the banners that advertise an item itself, or an attribute of its card."""
+        numbers = list(self._by_item.get(row, ()))
+        if self._by_attribute and self._stock is not None:
+            for label in self._stock.card_labels(row):
+                numbers += self._by_attribute.get(label, ())
+        return numbers
 
     def _content(self) -> NDArray[np.float32]:
         """Return the unit-length mean content of each banner's items, shape (n_banners, c)."""

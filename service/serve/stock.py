@@ -53,7 +53,8 @@ class Stock:
         self.snapshot = snapshot
         self._items: dict[int, Item] = {}
         self._rows: dict[str, int] = {}
-        self._labels: dict[int, frozenset[str]] = {}
+        self._category_labels: dict[int, frozenset[str]] = {}
+        self._card_labels: dict[int, frozenset[str]] = {}
 
     def __len__(self) -> int:
         return len(self.snapshot.items.ids)
@@ -92,12 +93,24 @@ class Stock:
         category_row = int(items.category_rows[row])
         return None if category_row == MISSING_ROW else items.categories.id(category_row)
 
-    def labels(self, row: int) -> frozenset[str]:
-        """Name what a banner may advertise of an item, see `category_label` and the next."""
-        labels = self._labels.get(row)
+    def category_labels(self, category_row: int) -> frozenset[str]:
+        """Name what a banner may advertise of a category: paths, and words as attributes."""
+        labels = self._category_labels.get(category_row)
         if labels is None:
-            labels = frozenset(self._describe(row))
-            _keep(self._labels, row, labels)
+            labels = frozenset[str]()
+            if category_row != MISSING_ROW:
+                category = self.snapshot.items.categories.id(category_row)
+                labels = frozenset(map(category_label, category_paths(category)))
+                labels |= frozenset(map(attribute_label, category.split(PATH_SEPARATOR)))
+            _keep(self._category_labels, category_row, labels)
+        return labels
+
+    def card_labels(self, row: int) -> frozenset[str]:
+        """Name what a banner may advertise of an item's card, see `attribute_label`."""
+        labels = self._card_labels.get(row)
+        if labels is None:
+            labels = frozenset(map(attribute_label, self._words(row)))
+            _keep(self._card_labels, row, labels)
         return labels
 
     @cached_property
@@ -112,13 +125,8 @@ class Stock:
         rows = np.flatnonzero(items.n_interactions == 0)
         return rows[np.argsort(-items.created_at_ms[rows], kind="stable")]
 
-    def _describe(self, row: int) -> set[str]:
-        category = self.category(row)
-        labels: set[str] = set()
+    def _words(self, row: int) -> list[str]:
         words: list[str] = []
-        if category is not None:
-            labels.update(map(category_label, category_paths(category)))
-            words += category.split(PATH_SEPARATOR)
         try:
             card = _CARD.decode(self.snapshot.items.cards[row] or _EMPTY_CARD)
         except msgspec.DecodeError:
@@ -132,8 +140,7 @@ class Stock:
             words += [f"{name}:{value}" for name, value in card.attributes.items()]
         elif card.attributes:
             words += map(str, card.attributes)
-        labels.update(map(attribute_label, words))
-        return labels
+        return words
 
 
 def category_paths(category: str) -> list[str]:
@@ -150,6 +157,11 @@ def category_label(path: str) -> str:
 def attribute_label(attribute: str) -> str:
     """Name an attribute, a brand or a word of a title for comparison; case does not count."""
     return "a:" + attribute.strip().casefold()
+
+
+def is_attribute(label: str) -> bool:
+    """Whether `attribute_label` made a label."""
+    return label.startswith("a:")
 
 
 def _keep(cache: dict[K, V], key: K, value: V) -> None:
