@@ -42,6 +42,14 @@ class _Entry(NamedTuple):
     event: RecentEvent
 
 
+class _Batch:
+    """Keys that are read together, and the future of all who asked for one of them."""
+
+    def __init__(self, read: asyncio.Future[None]) -> None:
+        self.read = read
+        self.keys: dict[KeyColumn, list[str]] = {"user_key": [], "anonymous_key": []}
+
+
 class RecentEvents:
     """The newest interactions by pseudonym."""
 
@@ -57,7 +65,9 @@ class RecentEvents:
         self._max_cached = max_cached
         self._n_cached = 0
         self._entries: OrderedDict[str, list[_Entry]] = OrderedDict()
-        self._fetching: dict[str, asyncio.Task[None]] = {}
+        self._fetching: dict[str, asyncio.Future[None]] = {}
+        self._waiting: _Batch | None = None
+        self._reading: asyncio.Task[None] | None = None
         self._arrived: dict[str, list[KeyedRow]] = {}
         self._thread = ThreadPoolExecutor(1, "recent-events")
         self._seen_seq = tail.last_seq()
@@ -89,11 +99,11 @@ class RecentEvents:
             ("user_key", user_key),
             ("anonymous_key", anonymous_key),
         )
-        reads = [
+        reads = {
             self._fetch(column, key)
             for column, key in wanted
             if key is not None and key not in self._entries
-        ]
+        }
         for read in reads:
             await asyncio.shield(read)
         return self.get(user_key, anonymous_key)
@@ -146,29 +156,55 @@ class RecentEvents:
             return entries
         return self._keep(key, self._points.newest(column, key, MAX_RECENT))
 
-    def _fetch(self, column: KeyColumn, key: str) -> asyncio.Task[None]:
-        """Read one key in the thread, once for all who wait for it."""
-        task = self._fetching.get(key)
-        if task is None:
+    def _fetch(self, column: KeyColumn, key: str) -> asyncio.Future[None]:
+        """Read one key with all that wait when the thread is free, once for all who ask."""
+        read = self._fetching.get(key)
+        if read is None:
+            if self._waiting is None:
+                self._waiting = _Batch(asyncio.get_running_loop().create_future())
+                self._waiting.read.add_done_callback(_tell_failure)
+                if self._reading is None:
+                    self._reading = asyncio.get_running_loop().create_task(self._read_batches())
+            self._waiting.keys[column].append(key)
             self._arrived[key] = []
-            task = asyncio.get_running_loop().create_task(self._fetch_now(column, key))
-            task.add_done_callback(_tell_failure)
-            self._fetching[key] = task
-        return task
+            read = self._fetching[key] = self._waiting.read
+        return read
 
-    async def _fetch_now(self, column: KeyColumn, key: str) -> None:
+    async def _read_batches(self) -> None:
+        """Read what waits, and what came meanwhile, until nothing does.
+
+        A hop to the thread costs more than a read, so shoppers who come together share one.
+        """
+        loop = asyncio.get_running_loop()
         try:
-            loop = asyncio.get_running_loop()
-            rows = await loop.run_in_executor(
-                self._thread, self._points.newest, column, key, MAX_RECENT
-            )
-            self._keep(key, rows)
+            while self._waiting is not None:
+                batch, self._waiting = self._waiting, None
+                try:
+                    found = await loop.run_in_executor(self._thread, self._read_batch, batch)
+                    for key, rows in found:
+                        self._keep(key, rows)
+                except Exception as error:  # it is theirs who wait
+                    batch.read.set_exception(error)
+                else:
+                    batch.read.set_result(None)
+                finally:
+                    self._let_go(batch)
         finally:
-            del self._fetching[key]
-            arrived = self._arrived.pop(key)
-        # What was committed while the read was under way may be missing in it.
-        for row in arrived:
-            self._add(row)
+            self._reading = None
+
+    def _read_batch(self, batch: _Batch) -> list[tuple[str, list[InteractionRow]]]:
+        found: list[tuple[str, list[InteractionRow]]] = []
+        for column, keys in batch.keys.items():
+            found += zip(keys, self._points.newest_of(column, keys, MAX_RECENT), strict=True)
+        return found
+
+    def _let_go(self, batch: _Batch) -> None:
+        """Add what was committed while the read was under way, and may be missing in it."""
+        for keys in batch.keys.values():
+            for key in keys:
+                del self._fetching[key]
+                for row in self._arrived.pop(key):
+                    self._add(row)
 
     def _keep(self, key: str, rows: Sequence[InteractionRow]) -> list[_Entry]:
         gone = self._entries.pop(key, None)
@@ -207,7 +243,7 @@ class RecentEvents:
                 self._n_cached -= 1
 
 
-def _tell_failure(task: asyncio.Task[None]) -> None:
+def _tell_failure(read: asyncio.Future[None]) -> None:
     """Log a read that failed, so that it is told even if nobody waits for it any more."""
-    if not task.cancelled() and task.exception() is not None:
-        _log.warning("recent_events_not_read", error=repr(task.exception()))
+    if not read.cancelled() and read.exception() is not None:
+        _log.warning("recent_events_not_read", error=repr(read.exception()))

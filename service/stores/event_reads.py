@@ -5,6 +5,7 @@ One connection an instance, used by one thread at a time. Readers never wait for
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from threading import Lock
 from typing import Literal, NamedTuple
@@ -44,6 +45,18 @@ SELECT seq, kind, item_id, min(at_ms, received_ms) FROM events
 WHERE {column} = ? AND item_id IS NOT NULL AND kind <= 4 {until}
 ORDER BY at_ms DESC, seq DESC LIMIT ?
 """
+# All keys of a batch in one statement and one JSON text back, for the reason below.
+_NEWEST_OF = """
+SELECT json_group_array(json((
+    SELECT json_group_array(json_array(seq, kind, item_id, min(at_ms, received_ms)))
+    FROM (
+        SELECT * FROM events
+        WHERE {column} = wanted.value AND item_id IS NOT NULL AND kind <= 4
+        ORDER BY at_ms DESC, seq DESC LIMIT ?
+    )
+)))
+FROM json_each(?) AS wanted
+"""
 # One JSON text, so the interpreter lock changes hands once and not once a row.
 _SINCE = """
 SELECT max(seq), json_group_array(
@@ -52,6 +65,7 @@ SELECT max(seq), json_group_array(
 FROM (SELECT * FROM events WHERE seq > ? ORDER BY seq LIMIT ?)
 """
 
+_decode_lists = msgspec.json.Decoder(list[list[InteractionRow]]).decode
 _decode_rows = msgspec.json.Decoder(list[KeyedRow]).decode
 
 
@@ -74,6 +88,16 @@ class EventReader:
         """Return the newest interactions stored under a key, newest first."""
         rows = self._connection.execute(self._newest[column], (key, limit))
         return [InteractionRow(*row) for row in rows]
+
+    def newest_of(
+        self, column: KeyColumn, keys: Sequence[str], limit: int
+    ) -> list[list[InteractionRow]]:
+        """Return for each key what `newest` would."""
+        if not keys:
+            return []
+        asked = msgspec.json.encode(keys).decode()
+        statement = _NEWEST_OF.format(column=column)
+        return _decode_lists(self._connection.execute(statement, (limit, asked)).fetchone()[0])
 
     def last_seq(self) -> int:
         """Return the number of the newest event, 0 if there is none."""

@@ -1,7 +1,7 @@
 """The newest interactions of a visitor, over two processes' views of one real file."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -9,7 +9,7 @@ import pytest
 from models.events import InteractionKind
 from service.intake.recents import RecentEvent, RecentEvents
 from service.stores.event_database import open_event_database
-from service.stores.event_reads import EventReader
+from service.stores.event_reads import EventReader, InteractionRow, KeyColumn
 from service.stores.event_schema import RENDERED
 from service.stores.events import Batch, EventStore, StoredEvent
 from tests.unit.service.intake.samples import view
@@ -176,3 +176,51 @@ def test_caller_that_gives_up_stops_no_read(store: EventStore, recents: RecentEv
         return item_ids(recents)
 
     assert asyncio.run(give_up()) == ["p1"]
+
+
+def test_shoppers_who_come_together_share_reads(
+    path: Path, store: EventStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each gets their own events, by either key, and the store is asked once a kind of key."""
+    write(store, view("a", item_id="p1"), view("b", item_id="p2", user_key="v"))
+    points = EventReader(path)
+    asked: list[tuple[str, int]] = []
+    real = points.newest_of
+
+    def counting(column: KeyColumn, keys: Sequence[str], limit: int) -> list[list[InteractionRow]]:
+        asked.append((column, len(keys)))
+        return real(column, keys, limit)
+
+    monkeypatch.setattr(points, "newest_of", counting)
+    recents = RecentEvents(points, EventReader(path))
+
+    async def read_all() -> list[list[str]]:
+        found = await asyncio.gather(
+            *(recents.read(key, "device") for key in ("u", "v", "nobody", "u"))
+        )
+        return [[event.item_id for event in events] for events in found]
+
+    assert asyncio.run(read_all()) == [["p1"], ["p2"], [], ["p1"]]
+    assert asked == [("user_key", 3), ("anonymous_key", 1)]
+    recents.close()
+
+
+def test_failed_read_is_told_to_all_who_waited(
+    recents: RecentEvents, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And the next read begins anew."""
+
+    def broken(*_: object) -> None:
+        raise OSError("the disk is gone")
+
+    async def read_two() -> list[object]:
+        return list(
+            await asyncio.gather(
+                recents.read("u", None), recents.read("v", None), return_exceptions=True
+            )
+        )
+
+    with monkeypatch.context() as patched:
+        patched.setattr(EventReader, "newest_of", broken)
+        assert [str(error) for error in asyncio.run(read_two())] == ["the disk is gone"] * 2
+    assert asyncio.run(read_two()) == [(), ()]
