@@ -9,6 +9,7 @@ in from the same w_j. Because the score is a sum, the item j that gave most is i
 from __future__ import annotations
 
 from dataclasses import dataclass
+from threading import local
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,8 @@ from models.ragged import Neighbours
 from models.snapshot import Snapshot
 
 MS_PER_DAY = 86_400_000.0
+
+_KEPT = local()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +63,9 @@ def score_history(
         return ScoredItems(empty, np.empty(0, dtype=np.float32), empty)
     spoken, parts, speakers = _spoken(snapshot.graph, newest.rows, weights)
     prior = snapshot.priors.get("popular")
-    is_candidate = np.zeros(len(snapshot.items.ids), dtype=np.bool_)
-    is_candidate[spoken] = True
-    if prior is not None:
-        is_candidate[prior[0][:n_popular]] = True
-    rows = np.flatnonzero(is_candidate).astype(np.int32)
-    slot_of = np.empty(len(is_candidate), dtype=np.int32)  # filled where it is read
+    candidates = spoken if prior is None else np.concatenate((spoken, prior[0][:n_popular]))
+    slot_of = _scratch(len(snapshot.items.ids))
+    rows = _distinct(candidates, slot_of)
     slot_of[rows] = np.arange(len(rows), dtype=np.int32)
 
     slots = slot_of[spoken]
@@ -74,7 +74,7 @@ def score_history(
     scores += (
         np.float32(snapshot.manifest.blend.popularity_weight) * snapshot.items.popularity[rows]
     )
-    best = _best(scores, rows, k)
+    best = _best(scores, k)
     place_of = np.full(len(rows), -1, dtype=np.int32)
     place_of[best] = np.arange(len(best), dtype=np.int32)
     because = _loudest(place_of[slots], parts, speakers, len(best))
@@ -118,12 +118,32 @@ def _spoken(
     graph: Neighbours, rows: NDArray[np.int32], weights: NDArray[np.float32]
 ) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.int32]]:
     """Lay the weighted neighbour lists of `rows` end to end: item, part of its score, speaker."""
-    begins = graph.offsets[rows]
-    lengths = graph.offsets[rows + 1] - begins
-    ends = np.cumsum(lengths)
-    places = np.arange(ends[-1]) + np.repeat(begins - (ends - lengths), lengths)
-    parts = graph.weights[places] * np.repeat(weights, lengths)
-    return graph.rows[places], parts, np.repeat(rows, lengths)
+    begins, ends = graph.offsets[rows], graph.offsets[rows + 1]
+    bounds = list(zip(begins.tolist(), ends.tolist(), strict=True))
+    lengths = ends - begins
+    # Whole lists at once: an index for each value costs more than reading it.
+    spoken = np.concatenate([graph.rows[begin:end] for begin, end in bounds])
+    parts = np.concatenate([graph.weights[begin:end] for begin, end in bounds])
+    parts *= np.repeat(weights, lengths)
+    return spoken, parts, np.repeat(rows, lengths)
+
+
+def _scratch(n: int) -> NDArray[np.int32]:
+    """Return room for a number per item; what stands there is of no meaning.
+
+    A thread keeps it, for new memory of this size costs a page fault every thousand items.
+    """
+    room: NDArray[np.int32] | None = getattr(_KEPT, "room", None)
+    if room is None or len(room) < n:
+        room = _KEPT.room = np.empty(n, dtype=np.int32)
+    return room
+
+
+def _distinct(rows: NDArray[np.int32], scratch: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Return each row once, ascending."""
+    places = np.arange(len(rows), dtype=np.int32)
+    scratch[rows] = places  # of equal rows the last one stays
+    return np.sort(rows[scratch[rows] == places])
 
 
 def _factor_part(
@@ -141,13 +161,18 @@ def _factor_part(
     return part
 
 
-def _best(scores: NDArray[np.float32], rows: NDArray[np.int32], k: int) -> NDArray[np.intp]:
-    """Return the places of the `k` highest scores, falling; equals by row, at the border too."""
-    places = np.arange(len(scores))
-    if k < len(scores):
-        border = np.partition(scores, len(scores) - k)[len(scores) - k]
-        places = np.flatnonzero(scores >= border)
-    return places[np.lexsort((rows[places], -scores[places]))][:k]
+def _best(scores: NDArray[np.float32], k: int) -> NDArray[np.int64]:
+    """Return the places of the `k` highest scores, falling; equals by place, at the border too.
+
+    Score and place make one number, so that one sort of numbers does it.
+    """
+    bits = (scores + np.float32(0.0)).view(np.int32)  # no -0.0, which equals 0.0
+    falling = -(bits ^ ((bits >> 31) & 0x7FFF_FFFF)).astype(np.int64)  # floats sort as such bits
+    keys = (falling << 32) + np.arange(len(scores))
+    if k < len(keys):
+        keys = np.partition(keys, k)[:k]
+    keys.sort()
+    return keys & 0xFFFF_FFFF
 
 
 def _loudest(
