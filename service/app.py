@@ -48,6 +48,7 @@ from service.routes.layers import HoldoutController, LayerController
 from service.routes.models import ModelController
 from service.routes.ofrep import ofrep
 from service.routes.placements import PlacementController
+from service.routes.reach import preview_change
 from service.routes.reports import read_report
 from service.routes.rollouts import RolloutController
 from service.routes.segments import SegmentController
@@ -77,6 +78,7 @@ ROUTES: list[ControllerRouterHandler] = [
     ofrep,
     stream_changes,
     read_report,
+    preview_change,
     *HISTORY_ROUTES,
     health.live,
     health.ready,

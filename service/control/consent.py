@@ -71,15 +71,19 @@ def check_jump(before: Rollout | None, after: Rollout, consent: Consent) -> None
 
     A first start, from nobody to anybody, is no jump.
     """
-    if before is None or consent.confirm or not (_treats(before) and after.enabled):
+    if before is None or consent.confirm or not is_jump(before, after):
         return
     now, then = treated_ppm(before), treated_ppm(after)
-    if then > MAX_JUMP * now > 0:
-        raise JumpError(
-            f"rollout {before.key!r} would treat {then / 10_000:g} % of its units, "
-            f"{then / now:.3g} times the {now / 10_000:g} % of now; see who with POST "
-            f'/v1/rollouts/{before.key}/preview-change, then send "confirm": true'
-        )
+    raise JumpError(
+        f"rollout {before.key!r} would treat {then / 10_000:g} % of its units, "
+        f"{then / now:.3g} times the {now / 10_000:g} % of now; see who with POST "
+        f'/v1/rollouts/{before.key}/preview-change, then send "confirm": true'
+    )
+
+
+def is_jump(before: Rollout, after: Rollout) -> bool:
+    """Say whether the treated share grows more than `MAX_JUMP` times."""
+    return treated_ppm(after) > MAX_JUMP * treated_ppm(before) > 0
 
 
 def treated_ppm(rollout: Rollout) -> int:

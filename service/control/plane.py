@@ -16,7 +16,7 @@ import msgspec
 from models.errors import InputError, NotFoundError
 from models.ids import list_known
 from models.pseudonym import Pseudonymiser
-from service.control.consent import NO_CONSENT, Consent, check_jump, in_phase
+from service.control.consent import NO_CONSENT, Consent
 from service.control.current import CurrentConfiguration, decode_document
 from service.control.documents import DOCUMENT_TYPES, ID_FIELDS, Document, DocumentKind, Placement
 from service.control.fit import check_fit, rollout_key_of
@@ -24,9 +24,11 @@ from service.control.forced import pseudonymise_forced
 from service.control.merge_patch import merge_patch
 from service.control.precondition import Precondition
 from service.control.references import follow_change
+from service.control.stored_rollouts import compile_stored, in_epoch
 from service.control.trail import document_as_of
 from service.rollouts.bucketing import UnitKind
-from service.rollouts.definition import Rollout, opens_epoch
+from service.rollouts.compiled import CompiledRollout
+from service.rollouts.definition import Rollout
 from service.stores.audit import AuditEntry
 from service.stores.control import ControlStore, ControlTransaction, StoredDocument
 
@@ -123,16 +125,20 @@ class ControlPlane:
             As `put`.
         """
         with self._store.transaction() as transaction:
-            current = _read(transaction, change.kind, change.id)
-            if current is None and not create:
-                raise _not_found(transaction, change.kind, change.id)
-            before = {} if current is None else msgspec.to_builtins(current)
-            merged = merge_patch(before, self._without_raw_ids(before, patch))
-            document = msgspec.convert(merged, DOCUMENT_TYPES[change.kind])
-            _check_body_id(change, document)
-            changed = self._write(transaction, change, current, document)
+            changed = self._merge(transaction, change, patch, create=create)
         self._current.refresh()
         return changed
+
+    def try_patch(
+        self, change: Change, patch: dict[str, Any]
+    ) -> tuple[CompiledRollout, CompiledRollout]:
+        """Return a rollout as it is and as a patch would leave it; nothing is kept. As `patch`."""
+        with self._store.transaction() as transaction:
+            before = compile_stored(transaction)
+            self._merge(transaction, change, patch, create=False)
+            after = compile_stored(transaction)
+            transaction.give_up()
+        return before[change.id], after[change.id]
 
     def kill(self, change: Change, *, killed: bool) -> Changed:
         """Put everyone into control at once, or end that; audited, and never waiting for anyone."""
@@ -183,6 +189,23 @@ class ControlPlane:
             transaction.delete_document(change.kind, change.id)
         self._current.refresh()
 
+    def _merge(
+        self,
+        transaction: ControlTransaction,
+        change: Change,
+        patch: dict[str, Any],
+        *,
+        create: bool,
+    ) -> Changed:
+        current = _read(transaction, change.kind, change.id)
+        if current is None and not create:
+            raise _not_found(transaction, change.kind, change.id)
+        before = {} if current is None else msgspec.to_builtins(current)
+        merged = merge_patch(before, self._without_raw_ids(before, patch))
+        document = msgspec.convert(merged, DOCUMENT_TYPES[change.kind])
+        _check_body_id(change, document)
+        return self._write(transaction, change, current, document)
+
     def _write(
         self,
         transaction: ControlTransaction,
@@ -197,7 +220,7 @@ class ControlPlane:
         _check_fit(transaction, document)
         opens = False
         if isinstance(document, Rollout):
-            document, opens = _in_epoch(transaction, current, document, change.consent)
+            document, opens = in_epoch(transaction, current, document, change.consent)
         if current is not None and _with(document, revision=current.revision) == current:
             return Changed(current, is_new=False)
         at_ms = self._now_ms()
@@ -240,21 +263,6 @@ class ControlPlane:
             "anonymous_id" if patch.get("unit", before.get("unit")) == "anonymous_id" else "user_id"
         )
         return {**patch, "forced": pseudonymise_forced(forced, unit, self._pseudonymiser)}
-
-
-def _in_epoch(
-    transaction: ControlTransaction, current: Document | None, rollout: Rollout, consent: Consent
-) -> tuple[Rollout, bool]:
-    """Stamp epoch and phase, and say whether the epoch is new; its number outlives a deletion."""
-    before = current if isinstance(current, Rollout) else None
-    rollout = in_phase(before, rollout, consent)
-    check_jump(before, rollout, consent)
-    if isinstance(current, Rollout):
-        rollout = msgspec.structs.replace(rollout, epoch=current.epoch)
-        if not opens_epoch(current, rollout):
-            return rollout, False
-    epoch = transaction.last_epoch(rollout.key) + 1
-    return msgspec.structs.replace(rollout, epoch=epoch), True
 
 
 def _check_fit(transaction: ControlTransaction, document: Document) -> None:

@@ -17,6 +17,7 @@ from service.routes.documents import (
     IfNoneMatch,
     Patch,
     PathId,
+    check_path_id,
     delete_document,
     get_document,
     kill_rollout,
@@ -26,6 +27,7 @@ from service.routes.documents import (
     put_document,
     take_consent,
 )
+from service.routes.reach import check_reach
 
 Confirm = Annotated[
     bool, QueryParameter(description="treats more than five times the share of now")
@@ -121,6 +123,7 @@ class RolloutController(Controller):
         the units of a running rollout anew, unless it says `"new_phase": true`.
         """
         patch, consent = take_consent(data)
+        check_reach(request, check_path_id(rollout_key, "rollout key"), patch, consent)
         return patch_document(
             request, "rollout", rollout_key, patch, Rollout, if_match=if_match, consent=consent
         )

@@ -175,6 +175,10 @@ class ControlTransaction:
             sa.update(keys).where(keys.c.id == key_id).values(revoked_at_ms=at_ms)
         )
 
+    def give_up(self) -> None:
+        """Undo everything that was written in this transaction; nothing may follow in it."""
+        self._connection.rollback()
+
     def _delete(self, kind: str, document_id: str) -> None:
         self._connection.execute(
             sa.delete(documents).where(documents.c.kind == kind, documents.c.id == document_id)
