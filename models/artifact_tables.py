@@ -63,7 +63,8 @@ def _items(items: ItemTable) -> pa.Table:
         "brand_row": pa.array(items.brand_rows),
         "card": _texts(items.cards),
     }
-    for name, matrix in (("factor", items.factors), ("content", items.content)):
+    matrices = {"factor": items.factors, "fold_in": items.fold_in, "content": items.content}
+    for name, matrix in matrices.items():
         if matrix.shape[1]:  # an Arrow list has at least one value
             flat = pa.array(np.ascontiguousarray(matrix).reshape(-1))
             columns[name] = pa.FixedSizeListArray.from_arrays(flat, matrix.shape[1])
@@ -76,6 +77,7 @@ def _read_items(table: pa.Table, segments: pa.Table) -> ItemTable:
         popularity=_numbers(table, "popularity"),
         n_interactions=_numbers(table, "n_interactions"),
         factors=_matrix(table, "factor"),
+        fold_in=_matrix(table, "fold_in"),
         content=_matrix(table, "content"),
         available=_numbers(table, "available"),
         price=_numbers(table, "price"),

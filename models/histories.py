@@ -12,7 +12,7 @@ from scipy.sparse import csr_matrix
 from models.dataset import Interactions
 from models.manifest import Blend
 from models.ragged import RowLists, offsets_of
-from models.scoring import History, history_weights
+from models.scoring import History, decayed_weights, recent_weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +70,32 @@ class Histories:
             self.now_ms,
         )
 
+    def moments_later(self) -> NDArray[np.int64]:
+        """Count, for every value, the later moments of the same history; shape of `at_ms`."""
+        starts = np.zeros(len(self.at_ms), dtype=np.bool_)
+        starts[1:] = self.at_ms[1:] != self.at_ms[:-1]
+        lengths = np.diff(self.items.offsets)
+        starts[self.items.offsets[:-1][lengths > 0]] = True
+        moment = np.cumsum(starts)
+        ends = self.items.offsets[1:][lengths > 0] - 1
+        later: NDArray[np.int64] = np.repeat(moment[ends], lengths[lengths > 0]) - moment
+        return later
+
     def weights(self, blend: Blend, n_items: int) -> csr_matrix:
         """Weigh every item of every history as `models.scoring` does, shape (n, `n_items`)."""
-        flat = History(self.items.rows, self.kinds, self.at_ms)
-        values = history_weights(flat, self.now_ms, blend)
+        decayed = decayed_weights(self.kinds, self.at_ms, self.now_ms, blend)
+        values = recent_weights(decayed, self.moments_later(), blend)
         shape = (len(self), n_items)
         return csr_matrix((values, self.items.rows, self.items.offsets), shape=shape)
+
+    def shares(self, blend: Blend, n_items: int) -> csr_matrix:
+        """Weigh the newest items of every history so that each sums to 1, as online scoring does.
+
+        Shape (n, `n_items`); a history whose weights are all zero has an empty row.
+        """
+        newest = self.take(np.arange(len(self)), max_recent=blend.max_recent)
+        weights = newest.weights(blend, n_items)
+        totals = np.asarray(weights.sum(axis=1)).ravel()
+        per_value = np.repeat(np.where(totals > 0, totals, 1.0), np.diff(weights.indptr))
+        weights.data = (weights.data / per_value).astype(np.float32)
+        return weights

@@ -24,16 +24,18 @@ class Interval(msgspec.Struct, frozen=True, kw_only=True):
 class Blend(msgspec.Struct, frozen=True, kw_only=True):
     """The numbers that the score of an item is put together with; chosen by the trainer."""
 
-    half_life_days: float = 90.0
+    half_life_days: float = 365.0
     """Age at which an interaction counts half, ``> 0``."""
+    recency: float = 0.7
+    """``γ``: items of the k-th newest moment of a history, k from 0, count ``(1 + k)^-γ``."""
     event_weights: tuple[float, float, float, float, float] = (1.0, 2.0, 3.0, 5.0, 0.0)
     """Weight of a view, click, add_to_cart, purchase and refund, as `InteractionKind` counts."""
-    max_recent: int = 50
+    max_recent: int = 100
     """How many of the newest distinct items of a user speak."""
     factor_weight: float = 0.5
-    """``a`` in the score: the weight of the implicit-feedback factors."""
+    """``a`` in the score: the weight of the factors."""
     popularity_weight: float = 0.05
-    """The weight of the popularity prior."""
+    """``b`` in the score: the weight of the popularity prior."""
 
 
 class Gate(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,9 +1,10 @@
 """The score of items for one history: pure; online, batch and evaluation share it.
 
-    score(u, i) = Σ_j w_j · N[j, i]  +  a · x_u · y_i  +  b · popularity_i
+    score(u, i) = Σ_j w_j · N[j, i]  +  a · x_u · q_i  +  b · popularity_i,    x_u = Σ_j w_j · p_j
 
-over the newest items j of the history, with w_j from the event's weight and its age, and x_u folded
-in from the same w_j. Because the score is a sum, the item j that gave most is its explanation.
+over the newest items j of the history; w_j comes from the event's kind, its age and how many
+moments ago it was, and sums to 1. Nothing is solved: folding a history in is a sum, so the item j
+that gave most is the explanation of a score.
 """
 
 from __future__ import annotations
@@ -43,10 +44,32 @@ class ScoredItems:
 
 
 def history_weights(history: History, now_ms: int, blend: Blend) -> NDArray[np.float32]:
-    """Weigh each history item: ``event_weight · 2^(−age / half_life)``, shape (n,)."""
-    age_days = np.maximum(now_ms - history.at_ms, 0) / MS_PER_DAY
-    event = np.asarray(blend.event_weights, dtype=np.float64)[history.kinds]
-    return (event * np.exp2(-age_days / blend.half_life_days)).astype(np.float32)
+    """Weigh each history item: ``event_weight · 2^(−age / half_life) · (1 + k)^−γ``, shape (n,).
+
+    ``k`` counts the later moments of the history, so what came at one moment weighs alike.
+    """
+    _, moment = np.unique(history.at_ms, return_inverse=True)
+    k = moment.max(initial=0) - moment
+    decayed = decayed_weights(history.kinds, history.at_ms, now_ms, blend)
+    return recent_weights(decayed, k, blend)
+
+
+def decayed_weights(
+    kinds: NDArray[np.int8], at_ms: NDArray[np.int64], now_ms: int, blend: Blend
+) -> NDArray[np.float64]:
+    """Weigh interactions by kind and age alone: ``event_weight · 2^(−age / half_life)``."""
+    age_days = np.maximum(now_ms - at_ms, 0) / MS_PER_DAY
+    event = np.asarray(blend.event_weights, dtype=np.float64)[kinds]
+    weights: NDArray[np.float64] = event * np.exp2(-age_days / blend.half_life_days)
+    return weights
+
+
+def recent_weights(
+    decayed: NDArray[np.float64], k: NDArray[np.integer], blend: Blend
+) -> NDArray[np.float32]:
+    """Multiply weights by ``(1 + k)^−γ``, `k` being the number of later moments."""
+    weights: NDArray[np.float64] = decayed * np.power(1.0 + k, -blend.recency)
+    return weights.astype(np.float32)
 
 
 def score_history(
@@ -149,10 +172,10 @@ def _distinct(rows: NDArray[np.int32], scratch: NDArray[np.int32]) -> NDArray[np
 def _factor_part(
     snapshot: Snapshot, newest: History, weights: NDArray[np.float32], rows: NDArray[np.int32]
 ) -> NDArray[np.float32]:
-    """Return ``a · x_u · y_i`` of some items, shape (n,)."""
+    """Return ``a · x_u · q_i`` of some items, shape (n,)."""
     factors = snapshot.items.factors
     user_factor = np.float32(snapshot.manifest.blend.factor_weight) * (
-        weights @ factors[newest.rows]
+        weights @ snapshot.items.fold_in[newest.rows]
     )
     if 2 * len(rows) > len(factors):  # gathering most rows costs more than multiplying all
         everyone: NDArray[np.float32] = factors @ user_factor

@@ -53,7 +53,9 @@ class ItemTable:
     n_interactions: NDArray[np.int32]
     """(n,) interactions in the training window; 0 is a cold item."""
     factors: NDArray[np.float32]
-    """(n, d) implicit-feedback factors, for cold items mapped from attributes."""
+    """(n, d) the item as a candidate, ``q_i``: multiplied with the factor of the user."""
+    fold_in: NDArray[np.float32]
+    """(n, d) the item in a history, ``p_j``: what it adds to the factor of the user."""
     content: NDArray[np.float32]
     """(n, c) unit-length content embedding; all zero where an item has no attributes."""
     available: NDArray[np.bool_]

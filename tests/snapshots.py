@@ -79,10 +79,12 @@ SEGMENTS = ["churn:at_risk", "value:regular"]
 def tiny_snapshot(version: str = "tiny", user_key: str = ALICE, **blend: float) -> Snapshot:
     """Make the tiny shop with one known shopper.
 
-    `blend` replaces weights; by default there are no factors and popularity counts 0.1.
+    `blend` replaces weights; by default there are no factors, popularity counts 0.1, and
+    only kind and age tell the events of a history apart.
     """
+    weights = {"popularity_weight": 0.1, "recency": 0.0, **blend}
     return Snapshot(
-        manifest=make_manifest(version, Blend(**{"popularity_weight": 0.1, **blend})),  # type: ignore[arg-type]  # a test names real fields
+        manifest=make_manifest(version, Blend(**weights)),  # type: ignore[arg-type]  # a test names real fields
         items=_items(),
         users=UserTable(
             ids=Vocabulary.from_ids([user_key]),
@@ -153,6 +155,7 @@ def _items() -> ItemTable:
         popularity=np.array([popularity for *_, popularity in _ITEMS], dtype=np.float32),
         n_interactions=np.where(is_new, 0, 10).astype(np.int32),
         factors=np.zeros((n_items, 0), dtype=np.float32),
+        fold_in=np.zeros((n_items, 0), dtype=np.float32),
         content=content,
         available=available,
         price=np.arange(n_items, dtype=np.float32),

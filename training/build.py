@@ -29,16 +29,22 @@ MAX_HISTORY = 100
 """Newest items of a user that a snapshot keeps."""
 
 
-def build_snapshot(dataset: Dataset, hybrid: Hybrid, manifest: Manifest, now_ms: int) -> Snapshot:
-    """Put the tables of a version together."""
+def build_snapshot(
+    dataset: Dataset,
+    hybrid: Hybrid,
+    content: NDArray[np.float32],
+    manifest: Manifest,
+    now_ms: int,
+) -> Snapshot:
+    """Put the tables of a version together; `content` is the unit-length embedding of the items."""
     segments = find_segments(dataset, now_ms)
     priors = build_priors(dataset, hybrid.popularity, manifest.blend, now_ms=now_ms)
     return Snapshot(
         manifest=msgspec.structs.replace(manifest, segments=summarise(dataset, segments)),
-        items=_items(dataset, hybrid),
+        items=_items(dataset, hybrid, content),
         users=_users(dataset, segments, now_ms),
         graph=hybrid.graph,
-        similar=similar_items(hybrid.content, SIMILAR_K),
+        similar=similar_items(content, SIMILAR_K),
         bought_together=bought_together(dataset, BOUGHT_TOGETHER_K),
         priors=add_segment_priors(priors, dataset, segments, manifest.blend, now_ms),
     )
@@ -56,7 +62,7 @@ def similar_items(content: NDArray[np.float32], k: int) -> Neighbours:
     return Neighbours.from_csr(top_k_rows(n_items, n_items, similarity, k), k)
 
 
-def _items(dataset: Dataset, hybrid: Hybrid) -> ItemTable:
+def _items(dataset: Dataset, hybrid: Hybrid, content: NDArray[np.float32]) -> ItemTable:
     catalog = dataset.catalog
     categories, category_rows = _number(catalog.categories)
     brands, brand_rows = _number(catalog.brands)
@@ -66,7 +72,8 @@ def _items(dataset: Dataset, hybrid: Hybrid) -> ItemTable:
         popularity=hybrid.popularity,
         n_interactions=counts.astype(np.int32),
         factors=hybrid.factors,
-        content=hybrid.content,
+        fold_in=hybrid.fold_in,
+        content=content,
         available=catalog.available.astype(np.bool_),
         price=catalog.price,
         created_at_ms=catalog.created_at_ms.astype(np.int64),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,13 +10,19 @@ from numpy.typing import NDArray
 
 from models.histories import Histories
 from models.manifest import Interval
+from models.recommenders.blocks import map_blocks, rows_of_size
 from models.recommenders.recommender import Recommender
 from models.vocabulary import MISSING_ROW
-from training.metrics import bootstrap, hit_rate, ndcg, pessimistic_ranks, recall
+from training.metrics import (
+    NO_ITEM,
+    bootstrap,
+    draw_lots,
+    hit_rate,
+    ndcg,
+    recall,
+    top_lists,
+)
 from training.split import Split
-
-BLOCK_VALUES = 16_000_000
-"""Scores held at once, 64 MB of float32."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +37,10 @@ class Evaluation:
     @property
     def metrics(self) -> dict[str, float]:
         """Every metric as one number."""
-        means = {name: float(values.mean()) for name, values in self.per_user.items()}
+        means = {
+            name: float(values.mean()) if len(values) else 0.0
+            for name, values in self.per_user.items()
+        }
         return {**means, **self.overall}
 
     def intervals(self, seed: int) -> dict[str, Interval]:
@@ -43,31 +52,37 @@ class Evaluation:
 def evaluate(
     recommender: Recommender, split: Split, ks: Sequence[int], *, only_new: bool = False
 ) -> Evaluation:
-    """Score all items for every user with a test item, in blocks; a user's own items are left out.
+    """Rank all items for every user with a test item; a user's own items are left out.
 
     With `only_new` the candidates are the items without any interaction in training. A test pair
     whose item is unknown (-1) cannot be found, but counts in the denominators.
     """
     n_items = split.train.n_items
     seen = np.bincount(split.train.interactions.item_rows, minlength=n_items) > 0
-    users, test = _test_lists(split, seen, only_new)
+    users, pairs, n_relevant = _test_pairs(split, seen, only_new)
     histories = Histories.of(split.train.interactions, split.train.n_users, split.now_ms)
-    values: dict[str, list[float]] = {}
-    shown = {k: np.zeros(n_items, dtype=np.int64) for k in ks}
-    size = max(BLOCK_VALUES // max(n_items, 1), 1)
-    for begin in range(0, len(users), size):
-        block = users[begin : begin + size]
-        own = histories.take(block)
+    lots = draw_lots(split.train.item_ids)
+
+    def rank(rows: slice) -> NDArray[np.int64]:
+        own = histories.take(users[rows])
         scores = recommender.score(own)
-        owners = np.repeat(np.arange(len(block)), np.diff(own.items.offsets))
+        owners = np.repeat(np.arange(len(own)), np.diff(own.items.offsets))
         scores[owners, own.items.rows] = -np.inf
         if only_new:
             scores[:, seen] = -np.inf
-        for row, relevant in zip(scores, test[begin : begin + size], strict=True):
-            _measure(row, relevant, ks, values, shown)
-    per_user = {name: np.array(found) for name, found in values.items()}
+        return top_lists(scores, lots, max(ks))
+
+    found = map_blocks(len(users), rows_of_size(n_items), rank)
+    lists = np.concatenate([np.empty((0, max(ks)), dtype=np.int64), *found])
+    keys = np.arange(len(users))[:, np.newaxis] * n_items + lists
+    hits = np.isin(keys, pairs) & (lists != NO_ITEM)
+    per_user = {}
+    for k in ks:
+        per_user[f"recall@{k}"] = recall(hits, n_relevant, k)
+        per_user[f"ndcg@{k}"] = ndcg(hits, n_relevant, k)
+        per_user[f"hit_rate@{k}"] = hit_rate(hits, k)
     n_candidates = int((~seen).sum()) if only_new else n_items
-    return Evaluation(per_user, _overall(shown, split, n_candidates))
+    return Evaluation(per_user, _overall(lists, ks, split, n_candidates))
 
 
 def paired_difference(ours: Evaluation, theirs: Evaluation, metric: str, seed: int) -> Interval:
@@ -76,43 +91,22 @@ def paired_difference(ours: Evaluation, theirs: Evaluation, metric: str, seed: i
     return bootstrap(difference, np.random.default_rng(seed))
 
 
-def _test_lists(
+def _test_pairs(
     split: Split, seen: NDArray[np.bool_], only_new: bool
-) -> tuple[NDArray[np.int64], list[NDArray[np.int32]]]:
-    """Group the test items by user."""
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Return the test users, ``place of the user * n_items + item``, and each one's item count."""
     users, items = split.test_users, split.test_items
     if only_new:
         known = (items != MISSING_ROW) & seen[items]
         users, items = users[~known], items[~known]
-    distinct, starts = np.unique(users, return_index=True)
-    return distinct.astype(np.int64), np.split(items, starts[1:]) if len(distinct) else []
-
-
-def _measure(
-    scores: NDArray[np.float32],
-    relevant: NDArray[np.int32],
-    ks: Iterable[int],
-    values: dict[str, list[float]],
-    shown: dict[int, NDArray[np.int64]],
-) -> None:
-    """Add one user's figures and top lists."""
-    known = relevant[relevant != MISSING_ROW]
-    ranks = pessimistic_ranks(scores, known, max(shown))
-    for k in ks:
-        n = len(relevant)
-        values.setdefault(f"recall@{k}", []).append(recall(ranks, n, k))
-        values.setdefault(f"ndcg@{k}", []).append(ndcg(ranks, n, k))
-        values.setdefault(f"hit_rate@{k}", []).append(hit_rate(ranks, k))
-        shown[k][_top(scores, k)] += 1
-
-
-def _top(scores: NDArray[np.float32], k: int) -> NDArray[np.int64]:
-    best = np.argpartition(scores, -k)[-k:] if k < len(scores) else np.arange(len(scores))
-    return best[np.isfinite(scores[best])]
+    distinct, place = np.unique(users, return_inverse=True)
+    known = items != MISSING_ROW
+    pairs = place[known].astype(np.int64) * len(seen) + items[known]
+    return distinct.astype(np.int64), pairs, np.bincount(place, minlength=len(distinct))
 
 
 def _overall(
-    shown: dict[int, NDArray[np.int64]], split: Split, n_candidates: int
+    lists: NDArray[np.int64], ks: Sequence[int], split: Split, n_candidates: int
 ) -> dict[str, float]:
     """Measure all lists together.
 
@@ -125,7 +119,9 @@ def _overall(
     n_knowing = np.bincount(pairs % max(n_items, 1), minlength=n_items)
     surprise = -np.log2((n_knowing + 1.0) / (n_users + 1.0))
     overall = {}
-    for k, counts in shown.items():
+    for k in ks:
+        first = lists[:, :k]
+        counts = np.bincount(first[first != NO_ITEM], minlength=n_items)
         overall[f"coverage@{k}"] = float((counts > 0).sum()) / max(n_candidates, 1)
         overall[f"novelty@{k}"] = float((counts * surprise).sum()) / max(int(counts.sum()), 1)
     return overall

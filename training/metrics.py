@@ -1,4 +1,4 @@
-"""Ranking metrics per user, from the ranks of what the user went on to choose.
+"""Ranking metrics per user, from lists that mark which places hold what the user went on to choose.
 
 Recall@k divides by the number of a user's test items, NDCG@k by the best DCG possible with them, as
 LightGCN and the BARS leaderboard do.
@@ -6,52 +6,75 @@ LightGCN and the BARS leaderboard do.
 
 from __future__ import annotations
 
+from hashlib import blake2b
+
 import numpy as np
 from numpy.typing import NDArray
 
 from models.manifest import Interval
+from models.vocabulary import Vocabulary
 
 N_RESAMPLES = 500
+NO_ITEM = -1
 
 
-def pessimistic_ranks(
-    scores: NDArray[np.float32], relevant: NDArray[np.int32], max_rank: int
-) -> NDArray[np.int64]:
-    """Rank a user's relevant items among all, 1 the best, from scores where -inf is no candidate.
+def draw_lots(ids: Vocabulary) -> NDArray[np.int64]:
+    """Give every item its place among equals, from the hash of its id, shape (n_items,).
 
-    A tie goes against the recommender: every irrelevant item of the same score comes first. Ranks
-    beyond `max_rank` are all given as ``max_rank + 1``.
+    Ids and rows often follow the order in which items were first sold, so breaking ties by them
+    would tell the recommender what sells.
     """
-    ranks = np.full(len(relevant), max_rank + 1, dtype=np.int64)
-    values = scores[relevant]
-    bar = -np.inf
-    if max_rank < len(scores):
-        bar = np.partition(scores, len(scores) - max_rank)[len(scores) - max_rank]
-    near = np.flatnonzero((values >= bar) & np.isfinite(values))
-    for place in near:
-        above = int((scores > values[place]).sum())
-        tied_relevant = values == values[place]
-        tied_others = int((scores == values[place]).sum()) - int(tied_relevant.sum())
-        earlier = int(tied_relevant[:place].sum())
-        ranks[place] = min(above + tied_others + earlier + 1, max_rank + 1)
-    return ranks
+    hashes = [blake2b(item_id.encode(), digest_size=8).digest() for item_id in ids]
+    order = np.argsort(np.array([int.from_bytes(one) for one in hashes], dtype=np.uint64))
+    lots = np.empty(len(order), dtype=np.int64)
+    lots[order] = np.arange(len(order))
+    return lots
 
 
-def recall(ranks: NDArray[np.int64], n_relevant: int, k: int) -> float:
-    """Return the share of a user's test items among the first `k`."""
-    return float((ranks <= k).sum()) / n_relevant
+def top_lists(scores: NDArray[np.float32], lots: NDArray[np.int64], k: int) -> NDArray[np.int64]:
+    """Return the items of the `k` highest scores of every row, shape (n, k), best first.
+
+    Equal scores go by `lots`. What scores -inf is no candidate; places left over are `NO_ITEM`.
+    """
+    n, n_items = scores.shape
+    lists = np.full((n, k), NO_ITEM, dtype=np.int64)
+    width = min(k, n_items)
+    if not n or not width:
+        return lists
+    best = np.argpartition(scores, n_items - width, axis=1)[:, n_items - width :]
+    values = np.take_along_axis(scores, best, axis=1)
+    bar = values.min(axis=1, keepdims=True)
+    is_cut = (scores == bar).sum(axis=1) > (values == bar).sum(axis=1)
+    for row in np.flatnonzero(is_cut & np.isfinite(bar[:, 0])):
+        above = np.flatnonzero(scores[row] > bar[row])
+        tied = np.flatnonzero(scores[row] == bar[row])
+        chosen = tied[np.argsort(lots[tied])][: width - len(above)]
+        best[row] = np.concatenate([above, chosen])
+    values = np.take_along_axis(scores, best, axis=1)
+    order = np.lexsort((lots[best], -values), axis=1)
+    best = np.take_along_axis(best, order, axis=1)
+    values = np.take_along_axis(values, order, axis=1)
+    lists[:, :width] = np.where(np.isfinite(values), best, NO_ITEM)
+    return lists
 
 
-def hit_rate(ranks: NDArray[np.int64], k: int) -> float:
-    """Return 1 if any test item is among the first `k`."""
-    return float((ranks <= k).any())
+def recall(hits: NDArray[np.bool_], n_relevant: NDArray[np.int64], k: int) -> NDArray[np.float64]:
+    """Return the share of each user's test items among the first `k` places of (n, places)."""
+    n_found = hits[:, :k].sum(axis=1)
+    return np.asarray(np.divide(n_found, n_relevant), dtype=np.float64)
 
 
-def ndcg(ranks: NDArray[np.int64], n_relevant: int, k: int) -> float:
-    """Return the discounted gain of the first `k`, divided by the best possible one."""
-    gain = (1.0 / np.log2(ranks[ranks <= k] + 1.0)).sum()
-    ideal = (1.0 / np.log2(np.arange(2, min(k, n_relevant) + 2))).sum()
-    return float(gain / ideal)
+def hit_rate(hits: NDArray[np.bool_], k: int) -> NDArray[np.float64]:
+    """Return 1 for each user with any test item among the first `k`."""
+    return np.asarray(hits[:, :k].any(axis=1), dtype=np.float64)
+
+
+def ndcg(hits: NDArray[np.bool_], n_relevant: NDArray[np.int64], k: int) -> NDArray[np.float64]:
+    """Return each user's discounted gain of the first `k`, divided by the best possible one."""
+    discounts = 1.0 / np.log2(np.arange(2, k + 2))
+    ideal = np.cumsum(discounts)[np.minimum(n_relevant, k) - 1]
+    gains = hits[:, :k] * discounts[: hits.shape[1]]
+    return np.asarray(gains.sum(axis=1) / ideal, dtype=np.float64)
 
 
 def bootstrap(

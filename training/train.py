@@ -13,8 +13,9 @@ from models.artifact import ArtifactStore
 from models.dataset import Dataset
 from models.errors import ArtifactError, InputError
 from models.events import InteractionKind
-from models.manifest import Drift, Gate, Interval, Manifest
+from models.manifest import Blend, Drift, Gate, Interval, Manifest
 from models.pseudonym import load_pseudonymiser
+from models.recommenders.content import Content
 from models.recommenders.hybrid import Hybrid
 from models.recommenders.settings import Settings
 from training.build import build_snapshot
@@ -87,8 +88,11 @@ def train(order: TrainOrder, progress: Progress, clock_ms: Callable[[], int]) ->
     now_ms = int(dataset.interactions.at_ms.max())
     with progress.step("fit on all data"):
         hybrid = Hybrid.fit(dataset, order.settings, now_ms=now_ms, seed=order.seed)
-        manifest = _manifest(order, loaded, contest, gate, live=live, created_at_ms=clock_ms())
-        snapshot = build_snapshot(dataset, hybrid, manifest, now_ms)
+        content = Content.fit(dataset, order.settings, now_ms=now_ms, seed=order.seed).embedding
+        manifest = _manifest(
+            order, loaded, contest, gate, hybrid.blend, live=live, created_at_ms=clock_ms()
+        )
+        snapshot = build_snapshot(dataset, hybrid, content, manifest, now_ms)
     drift = manifest.drift
     for warning in () if drift is None else drift.warnings:
         progress.say(f"drift: {warning}")
@@ -171,6 +175,7 @@ def _manifest(
     loaded: Loaded,
     contest: LiveContest,
     gate: Gate,
+    blend: Blend,
     *,
     live: Manifest | None,
     created_at_ms: int,
@@ -183,7 +188,7 @@ def _manifest(
         data_from_ms=int(at_ms.min()),
         data_until_ms=int(at_ms.max()),
         counts=_counts(loaded.dataset, loaded.rows["interactions"]),
-        blend=order.settings.blend,
+        blend=blend,
         hyperparameters=order.settings.numbers(),
         metrics=contest.metrics(),
         gate=gate,

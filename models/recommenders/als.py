@@ -11,9 +11,12 @@ from scipy.sparse import csr_matrix
 
 from models.dataset import Dataset
 from models.histories import Histories
-from models.recommenders.confidence import user_item_confidence
+from models.recommenders.blocks import gram, n_threads, sparse_times_dense, times_small
 from models.recommenders.settings import Settings
 from models.snapshot import Arrays
+
+FOLD_IN_RIDGE = 0.1
+"""Of the linear fold-in, in units of the mean variance of what is mapped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,41 +31,58 @@ class Als:
     name: ClassVar[str] = "als"
     factors: NDArray[np.float32]
     """(n_items, d); zero for an item without interactions."""
+    mean_weight: float
+    """Of the history items that it was fitted on, which is taken as weight 1."""
     settings: Settings
 
     @classmethod
     def fit(cls, dataset: Dataset, settings: Settings, *, now_ms: int, seed: int) -> Self:
         """Fit the factors; the same seed gives the same factors on any number of threads."""
-        confidence = user_item_confidence(dataset, settings.blend, now_ms)
-        return cls(fit_factors(confidence, settings, seed=seed), settings)
+        histories = Histories.of(dataset.interactions, dataset.n_users, now_ms)
+        weights = histories.weights(settings.blend, dataset.n_items)
+        mean = mean_weight(weights)
+        weights.data /= np.float32(mean)
+        return cls(fit_factors(weights, settings, seed=seed)[1], mean, settings)
 
     def score(self, histories: Histories) -> NDArray[np.float32]:
         """Fold every history in and multiply, a zero history giving zeros."""
         weights = histories.weights(self.settings.blend, len(self.factors))
+        weights.data /= np.float32(self.mean_weight)
         return fold_in(self.factors, weights, self.settings) @ self.factors.T
 
     def to_arrays(self) -> dict[str, NDArray[np.generic]]:
-        """Name the one array."""
-        return {"factors": self.factors}
+        """Name the arrays."""
+        return {"factors": self.factors, "mean_weight": np.array([self.mean_weight])}
 
     @classmethod
     def from_arrays(cls, arrays: Arrays, settings: Settings) -> Self:
-        """Open the one array."""
-        return cls(arrays["factors"], settings)  # type: ignore[arg-type]  # dtype as to_arrays wrote it
+        """Open the arrays."""
+        return cls(arrays["factors"], float(arrays["mean_weight"][0]), settings)  # type: ignore[arg-type]  # dtype as to_arrays wrote it
 
 
-def fit_factors(confidence: csr_matrix, settings: Settings, *, seed: int) -> NDArray[np.float32]:
-    """Return item factors, float32 (n_items, d), of a confidence matrix (n_users, n_items)."""
-    n_items = confidence.shape[1]
-    d = min(settings.factors, max(min(confidence.shape), 1))
-    if confidence.nnz == 0:
-        return np.zeros((n_items, d), dtype=np.float32)
+def mean_weight(weights: csr_matrix) -> float:
+    """Return the mean of the positive weights, 1 if there is none."""
+    positive = weights.data[weights.data > 0]
+    return float(positive.mean(dtype=np.float64)) if len(positive) else 1.0
+
+
+def fit_factors(
+    weights: csr_matrix, settings: Settings, *, seed: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return the factors of users and items, float32 (n_users, d) and (n_items, d).
+
+    `weights` has the mean 1, shape (n_users, n_items); who has none in it gets zeros.
+    """
+    n_users, n_items = weights.shape
+    d = min(settings.factors, max(min(weights.shape), 1))
+    if weights.nnz == 0:
+        return np.zeros((n_users, d), np.float32), np.zeros((n_items, d), np.float32)
     # Imported here: the service scores with factors and never needs the library that fits them.
     from implicit.cpu.als import AlternatingLeastSquares  # noqa: PLC0415
     from threadpoolctl import threadpool_limits  # noqa: PLC0415
 
     # implicit takes the confidence itself, and one below 1 would be a dislike: hence 1 + alpha * w.
-    observed = confidence.copy()
+    observed = weights.copy()
     observed.data = 1.0 + settings.alpha * observed.data
     # Its own threads split the rows; BLAS threads inside them would fight for the same cores.
     with threadpool_limits(limits=1, user_api="blas"):
@@ -71,12 +91,15 @@ def fit_factors(confidence: csr_matrix, settings: Settings, *, seed: int) -> NDA
             regularization=settings.regularization,
             alpha=1.0,
             iterations=settings.iterations,
+            num_threads=n_threads(),
             random_state=seed,
         )
         model.fit(observed, show_progress=False)
-    factors = np.array(model.item_factors, dtype=np.float32)
-    factors[np.diff(confidence.tocsc().indptr) == 0] = 0.0
-    return factors
+    users = np.array(model.user_factors, dtype=np.float32)
+    items = np.array(model.item_factors, dtype=np.float32)
+    users[np.diff(weights.indptr) == 0] = 0.0
+    items[np.bincount(weights.indices, minlength=n_items) == 0] = 0.0
+    return users, items
 
 
 def fold_in(
@@ -85,12 +108,29 @@ def fold_in(
     """Solve the factor of each history, shape (n, d); equation 4 of Hu, Koren, Volinsky."""
     d = factors.shape[1]
     wide = factors.astype(np.float64)
-    gram = wide.T @ wide + settings.regularization * np.eye(d)
+    regular = wide.T @ wide + settings.regularization * np.eye(d)
     users = np.zeros((weights.shape[0], d), dtype=np.float64)
     for user in np.flatnonzero(np.diff(weights.indptr)):
         part = slice(weights.indptr[user], weights.indptr[user + 1])
         items = wide[weights.indices[part]]
         confidence = 1.0 + settings.alpha * weights.data[part].astype(np.float64)
-        left = gram + (items.T * (confidence - 1.0)) @ items
+        left = regular + (items.T * (confidence - 1.0)) @ items
         users[user] = np.linalg.solve(left, items.T @ confidence)
     return users.astype(np.float32)
+
+
+def linear_fold_in(
+    users: NDArray[np.float32], items: NDArray[np.float32], shares: csr_matrix
+) -> NDArray[np.float32]:
+    """Map each item's factor to what it adds to the factor of its user, shape (n_items, d).
+
+    The exact fold-in solves a system per request. Its result is close to linear in the history:
+    ``x_u ≈ (Σ_j w_j y_j) B``, with B from ridge regression over the users that were trained on;
+    the returned rows are ``y_j B``. On held-out items this is no worse than the exact solution.
+    """
+    d = items.shape[1]
+    sums = sparse_times_dense(shares, items)
+    left = gram(sums, sums)
+    ridge = FOLD_IN_RIDGE * max(float(np.trace(left)) / max(d, 1), 1e-12)
+    mapping = np.linalg.solve(left + ridge * np.eye(d), gram(sums, users))
+    return times_small(items, mapping)

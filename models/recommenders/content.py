@@ -21,7 +21,7 @@ from models.snapshot import Arrays
 CATEGORY_SEPARATOR = ">"
 
 _WORD = re.compile(r"[^\W_]{2,}")
-_PRICE_WEIGHT = 0.3
+PRICE_WEIGHT = 0.3
 """A price band is shared by hundreds of items: it may break a tie, not make a resemblance."""
 
 
@@ -42,9 +42,8 @@ class Content:
 
     def score(self, histories: Histories) -> NDArray[np.float32]:
         """Average the cosine similarity to the items of each history."""
-        weights = histories.weights(self.settings.blend, len(self.embedding))
-        total = np.maximum(np.asarray(weights.sum(axis=1)), np.finfo(np.float32).tiny)
-        users: NDArray[np.float32] = (weights @ self.embedding / total).astype(np.float32)
+        shares = histories.shares(self.settings.blend, len(self.embedding))
+        users: NDArray[np.float32] = shares @ self.embedding
         return users @ self.embedding.T
 
     def to_arrays(self) -> dict[str, NDArray[np.generic]]:
@@ -95,7 +94,7 @@ def tf_idf(catalog: Catalog) -> csr_matrix:
     # A token that only one item has tells of no resemblance.
     useful = n_items_with > 1
     weights = np.where(useful, np.log((1 + counts.shape[0]) / (1 + n_items_with)) + 1.0, 0.0)
-    weights *= [_PRICE_WEIGHT if token.startswith("price:") else 1.0 for token in numbers]
+    weights *= [PRICE_WEIGHT if token.startswith("price:") else 1.0 for token in numbers]
     weighed = counts.multiply(weights[np.newaxis, :]).tocsr().astype(np.float32)
     weighed.eliminate_zeros()
     norms = np.sqrt(np.asarray(weighed.multiply(weighed).sum(axis=1)).ravel())

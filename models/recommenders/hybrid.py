@@ -1,8 +1,10 @@
-"""The linear hybrid of item graph, factors and popularity that the service serves.
+"""The linear hybrid that the service serves: graph, attributes, factors and popularity, added up.
 
-    score(u, i) = Σ_j w_j · N[j, i]  +  a · x_u · y_i  +  b · popularity_i
+    score(u, i) = Σ_j w_j · N[j, i]  +  a · x_u · q_i  +  b · popularity_i,    x_u = Σ_j w_j · p_j
 
-the same sum as `models.scoring`, here over all items at once.
+the same sum as `models.scoring`, here over all items at once. N merges the item graph with the
+columns mapped from attributes; p and q put the low-pass factors beside those of ALS, whose fold-in
+is made linear. Docs: docs/adr/0005-one-linear-hybrid.md has what each part is worth.
 """
 
 from __future__ import annotations
@@ -10,19 +12,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from models.dataset import Dataset
 from models.histories import Histories
+from models.manifest import Blend
 from models.ragged import Neighbours
-from models.recommenders.als import fit_factors
-from models.recommenders.confidence import user_item_confidence
-from models.recommenders.content import embed, unit_rows
-from models.recommenders.item_graph import build_graph, share_of_weight
-from models.recommenders.popularity import Popularity
-from models.recommenders.rounding import settle
+from models.recommenders.blocks import one_blas_thread
+from models.recommenders.merge import merge_parts
+from models.recommenders.parts import Parts, fit_parts
 from models.recommenders.settings import Settings
 from models.snapshot import Arrays
 
@@ -34,39 +35,46 @@ class Hybrid:
     name: ClassVar[str] = "hybrid"
     graph: Neighbours
     factors: NDArray[np.float32]
-    """(n_items, d) of unit length; with few interactions mostly mapped from attributes."""
-    content: NDArray[np.float32]
-    """(n_items, c) of unit length."""
+    """(n_items, d) what the factor of a user is multiplied with, ``q``."""
+    fold_in: NDArray[np.float32]
+    """(n_items, d) what an item of the history adds to the factor of its user, ``p``."""
     popularity: NDArray[np.float32]
     """(n_items,) 0 to 1."""
+    blend: Blend
+    """The weights that were chosen for this data."""
     settings: Settings
 
     @classmethod
     def fit(cls, dataset: Dataset, settings: Settings, *, now_ms: int, seed: int) -> Self:
-        """Fit all parts; the content embedding is shared by graph and factors."""
-        content = embed(dataset.catalog, settings.content_dimensions, seed=seed)
-        confidence = user_item_confidence(dataset, settings.blend, now_ms)
-        factors = unit_rows(fit_factors(confidence, settings, seed=seed))
-        n_interactions = np.diff(confidence.tocsc().indptr)
+        """Fit all parts and merge them."""
+        with one_blas_thread():
+            return cls.of(fit_parts(dataset, settings, now_ms=now_ms, seed=seed), settings)
+
+    @classmethod
+    def of(cls, parts: Parts, settings: Settings) -> Self:
+        """Merge parts that are fitted already with the weights of `settings`."""
+        merged = merge_parts(parts, settings)
+        blend = msgspec.structs.replace(
+            settings.blend, factor_weight=1.0, popularity_weight=merged.popularity_weight
+        )
         return cls(
-            graph=build_graph(dataset, content, settings, now_ms=now_ms),
-            factors=blend_factors(factors, content, n_interactions, settings),
-            content=content,
-            popularity=Popularity.fit(dataset, settings, now_ms=now_ms, seed=seed).popularity,
+            graph=merged.graph,
+            factors=merged.factors,
+            fold_in=merged.fold_in,
+            popularity=parts.popularity,
+            blend=blend,
             settings=settings,
         )
 
     def score(self, histories: Histories) -> NDArray[np.float32]:
         """Add up the three parts; a user without history gets the popularity alone."""
-        blend = self.settings.blend
         n_items = len(self.popularity)
-        newest = histories.take(np.arange(len(histories)), max_recent=blend.max_recent)
-        weights: csr_matrix = share_of_weight(newest.weights(blend, n_items))
-        scores: NDArray[np.float32] = (weights @ self.graph.to_csr(n_items)).toarray()
+        shares: csr_matrix = histories.shares(self.blend, n_items)
+        scores: NDArray[np.float32] = (shares @ self.graph.to_csr(n_items)).toarray()
         if self.factors.shape[1]:
-            users = np.float32(blend.factor_weight) * (weights @ self.factors)
+            users = np.float32(self.blend.factor_weight) * (shares @ self.fold_in)
             scores += users @ self.factors.T
-        scores += np.float32(blend.popularity_weight) * self.popularity
+        scores += np.float32(self.blend.popularity_weight) * self.popularity
         return scores
 
     def to_arrays(self) -> dict[str, NDArray[np.generic]]:
@@ -77,36 +85,19 @@ class Hybrid:
             "graph.rows": graph.rows,
             "graph.weights": graph.weights,
             "factors": self.factors,
-            "content": self.content,
+            "fold_in": self.fold_in,
             "popularity": self.popularity,
+            "popularity_weight": np.array([self.blend.popularity_weight]),
         }
 
     @classmethod
     def from_arrays(cls, arrays: Arrays, settings: Settings) -> Self:
         """Open the arrays."""
         graph = Neighbours(*(arrays[f"graph.{name}"] for name in ("offsets", "rows", "weights")))  # type: ignore[arg-type]  # as to_arrays wrote them
-        parts = {name: arrays[name] for name in ("factors", "content", "popularity")}
-        return cls(graph=graph, settings=settings, **parts)  # type: ignore[arg-type]  # as above
-
-
-def blend_factors(
-    factors: NDArray[np.float32],
-    content: NDArray[np.float32],
-    n_interactions: NDArray[np.integer],
-    settings: Settings,
-) -> NDArray[np.float32]:
-    """Give items of few interactions the factor that their attributes suggest.
-
-    A ridge regression maps attributes to the factors of warm items; an item's own factor then
-    counts ``n / (n + kappa)``. Returns unit rows, shape (n_items, d).
-    """
-    warm = n_interactions > 0
-    if not content.shape[1] or not warm.any():
-        return settle(unit_rows(factors))
-    seen = content[warm].astype(np.float64)
-    # An item that many know tells more about its attributes than one that a single user tried.
-    trust = np.sqrt(n_interactions[warm])[:, np.newaxis]
-    gram = seen.T @ (seen * trust) + settings.ridge * np.eye(content.shape[1])
-    mapped = content @ np.linalg.solve(gram, seen.T @ (factors[warm] * trust))
-    own = (n_interactions / (n_interactions + settings.kappa))[:, np.newaxis]
-    return settle(unit_rows(own * factors + (1.0 - own) * unit_rows(mapped)))
+        blend = msgspec.structs.replace(
+            settings.blend,
+            factor_weight=1.0,
+            popularity_weight=float(arrays["popularity_weight"][0]),
+        )
+        parts = {name: arrays[name] for name in ("factors", "fold_in", "popularity")}
+        return cls(graph=graph, blend=blend, settings=settings, **parts)  # type: ignore[arg-type]  # as above

@@ -10,14 +10,15 @@ from numpy.typing import NDArray
 
 from models.dataset import Dataset
 from models.histories import Histories
-from models.recommenders.confidence import user_item_confidence
+from models.recommenders.moments import Moments
 from models.recommenders.settings import Settings
+from models.recommenders.trend import Trend
 from models.snapshot import Arrays
 
 
 @dataclass(frozen=True, slots=True)
 class Popularity:
-    """Time-decayed popularity, each user counting once per item and day."""
+    """Interactions lately, each user counting once per item and moment."""
 
     name: ClassVar[str] = "popularity"
     popularity: NDArray[np.float32]
@@ -25,11 +26,10 @@ class Popularity:
 
     @classmethod
     def fit(cls, dataset: Dataset, settings: Settings, *, now_ms: int, seed: int) -> Self:
-        """Sum what users said of each item, shrunk so that one user cannot make an item popular."""
+        """Count the interactions of each item, the newer the more where there is a clock."""
         del seed
-        confidence = user_item_confidence(dataset, settings.blend, now_ms)
-        confidence.data = np.log1p(confidence.data)
-        return cls(scale_to_one(np.asarray(confidence.sum(axis=0)).ravel()))
+        moments = Moments.of(dataset, settings.blend, max_per_user=settings.max_basket)
+        return cls(Trend.of(moments, now_ms, days=settings.trend_days).popularity)
 
     def score(self, histories: Histories) -> NDArray[np.float32]:
         """Score every history alike."""

@@ -13,7 +13,7 @@ from models.manifest import Blend
 from models.ragged import Neighbours, offsets_of
 from models.recommenders.content import CATEGORY_SEPARATOR
 from models.recommenders.popularity import scale_to_one
-from models.scoring import History, history_weights
+from models.scoring import decayed_weights
 from models.snapshot import (
     POPULAR,
     TRENDING,
@@ -92,7 +92,7 @@ def _trend(dataset: Dataset, now_ms: int) -> NDArray[np.float32]:
 def _volume(dataset: Dataset, blend: Blend, now_ms: int) -> NDArray[np.float64]:
     """Sum decayed weights per item, each user counting with the root of its own sum."""
     rows = dataset.interactions
-    weights = history_weights(History(rows.item_rows, rows.kinds, rows.at_ms), now_ms, blend)
+    weights = decayed_weights(rows.kinds, rows.at_ms, now_ms, blend)
     pair = rows.user_rows.astype(np.int64) * dataset.n_items + rows.item_rows
     pairs, slot = np.unique(pair, return_inverse=True)
     of_pair = np.sqrt(np.bincount(slot, weights=weights, minlength=len(pairs)))

@@ -12,30 +12,40 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     blend: Blend = msgspec.field(default_factory=Blend)
     """How interactions are weighed and how the parts of the score are added."""
-    factors: int = 64
+    factors: int = 128
     """Dimensions of the implicit-feedback factors."""
-    iterations: int = 12
+    iterations: int = 10
     """Passes of alternating least squares."""
-    regularization: float = 0.05
-    """Of the factors, ``>= 0``."""
-    alpha: float = 10.0
-    """Confidence of one unit of weight beside that of no interaction, ``> 0``."""
+    regularization: float = 10.0
+    """Of these factors, ``>= 0``."""
+    alpha: float = 20.0
+    """Confidence of an interaction of mean weight beside that of no interaction, ``> 0``."""
+    spectral_dimensions: int = 384
+    """Dimensions of the low-pass factors."""
+    served_dimensions: int = 256
+    """Dimensions of both together, as they are stored and served."""
     content_dimensions: int = 64
     """Dimensions of the content embedding."""
-    kappa: float = 5.0
-    """Interactions at which an item's own factor counts as much as the one of its attributes."""
-    ridge: float = 1.0
-    """Regularisation of the map from attributes to factors, ``> 0``."""
     graph_k: int = 200
     """Neighbours per item in the item graph."""
-    max_basket: int = 200
-    """Newest items of a user that the co-occurrence counts, against quadratic growth."""
-    transition_weight: float = 0.5
-    """Weight of directed transitions beside the co-occurrence in the item graph."""
-    content_weight: float = 0.1
-    """Weight of attribute similarity in the item graph."""
-    new_items: int = 10
-    """How many new items without interactions each item lists as neighbours at most."""
+    max_basket: int = 1000
+    """Newest interactions of a user that the item graph counts, against quadratic growth."""
+    trend_days: float = 28.0
+    """Age at which an interaction counts 1/e for what is wanted lately."""
+    kappa: float = 3.0
+    """Interactions at which an item is half as new as one that nobody has touched."""
+    new_share: float = 1.0
+    """What new items get of the 20 first places, beside their share of the catalogue."""
+    graph_weight: float = 1.0
+    """Of the item graph in the hybrid; this and the next four multiply the shipped weights."""
+    attribute_weight: float = 1.0
+    """Of the likeness of attributes."""
+    spectral_weight: float = 1.0
+    """Of the low-pass factors."""
+    als_weight: float = 1.0
+    """Of the implicit-feedback factors."""
+    popularity_weight: float = 1.0
+    """Of the popularity prior."""
 
     def numbers(self) -> dict[str, float]:
         """Name every number but those of the blend, for the manifest."""

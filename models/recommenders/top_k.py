@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, vstack
 
-BLOCK_VALUES = 16_000_000
-"""Values of a dense block, 64 MB of float32."""
+from models.recommenders.blocks import map_blocks, rows_of_size
 
 
 def top_k_rows(
@@ -17,13 +16,10 @@ def top_k_rows(
 ) -> csr_matrix:
     """Keep the `k` largest positive values of each row, shape (n_rows, n_columns).
 
-    `block` returns the dense rows of a slice; it may be written to. Ties go to the lower column.
+    `block` returns the dense rows of a slice; it may be written to, and is called from several
+    threads. Ties go to the lower column.
     """
-    size = max(BLOCK_VALUES // max(n_columns, 1), 1)
-    parts = [
-        keep_top_k(block(slice(begin, min(begin + size, n_rows))), k)
-        for begin in range(0, n_rows, size)
-    ]
+    parts = map_blocks(n_rows, rows_of_size(n_columns), lambda rows: keep_top_k(block(rows), k))
     if not parts:
         return csr_matrix((0, n_columns), dtype=np.float32)
     return vstack(parts, format="csr")
@@ -44,3 +40,17 @@ def keep_top_k(values: NDArray[np.float32], k: int) -> csr_matrix:
     kept &= values > 0
     rows, columns = np.nonzero(kept)
     return csr_matrix((values[rows, columns], (rows, columns)), shape=(n_rows, n_columns))
+
+
+def largest_of_rows(matrix: csr_matrix, k: int) -> csr_matrix:
+    """Keep the `k` largest positive entries of each row of a sparse matrix."""
+    matrix = csr_matrix(matrix)
+    matrix.sort_indices()
+    bounds, values = matrix.indptr, matrix.data
+    kept = values > 0
+    for row in np.flatnonzero(np.diff(bounds) > k):
+        part = values[bounds[row] : bounds[row + 1]]
+        smallest = np.argpartition(part, len(part) - k)[: len(part) - k]
+        kept[bounds[row] + smallest] = False
+    rows = np.repeat(np.arange(matrix.shape[0]), np.diff(bounds))[kept]
+    return csr_matrix((values[kept], (rows, matrix.indices[kept])), shape=matrix.shape)

@@ -169,5 +169,5 @@ def _is_personal(snapshot: Snapshot, history: History, scored: ScoredItems) -> b
     """Say whether the graph or the factors spoke, so the list is more than what everybody gets."""
     if bool((scored.because >= 0).any()):
         return True
-    factors = snapshot.items.factors
-    return bool(snapshot.manifest.blend.factor_weight) and bool(factors[history.rows].any())
+    fold_in = snapshot.items.fold_in
+    return bool(snapshot.manifest.blend.factor_weight) and bool(fold_in[history.rows].any())

@@ -94,6 +94,7 @@ def _items(rng: np.random.Generator, n_items: int, popularity: NDArray[np.float3
         popularity=popularity,
         n_interactions=(popularity * 1000).astype(np.int32),
         factors=0.1 * rng.standard_normal((n_items, N_FACTORS), dtype=np.float32),
+        fold_in=0.1 * rng.standard_normal((n_items, N_FACTORS), dtype=np.float32),
         content=content,
         available=rng.random(n_items) > 0.05,
         price=price,

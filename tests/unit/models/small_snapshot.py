@@ -45,6 +45,7 @@ def make_snapshot(**changes: object) -> Snapshot:
             popularity=np.array([1.0, 0.5, 0.0], dtype=np.float32),
             n_interactions=np.array([4, 2, 0], dtype=np.int32),
             factors=np.array([[1, 0], [0, 1], [1, 1]], dtype=np.float32),
+            fold_in=np.array([[2, 0], [0, 2], [0, 0]], dtype=np.float32),
             content=np.array([[1, 0, 0], [0, 1, 0], [0, 0, 0]], dtype=np.float32),
             available=np.array([True, True, False]),
             price=np.array([1.5, np.nan, 3.0], dtype=np.float32),

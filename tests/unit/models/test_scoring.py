@@ -4,10 +4,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from models.scoring import History, ScoredItems, score_history, score_parts
+from models.histories import Histories
+from models.manifest import Blend
+from models.scoring import History, ScoredItems, history_weights, score_history, score_parts
 from models.snapshot import Snapshot
+from tests.unit.models.small_dataset import NOW_MS, make_dataset
 from tests.unit.models.small_snapshot import make_snapshot, neighbours
 
 DAY_MS = 86_400_000
@@ -29,24 +34,49 @@ def score(snapshot: Snapshot, of: History, k: int = ALL) -> ScoredItems:
 
 
 def test_score_is_the_sum_of_its_parts() -> None:
-    """One view of the mug: graph, 0.5 times the product of factors, 0.1 times popularity."""
+    """One view of the mug: graph, 0.5 times the product of factors, 0.1 times popularity.
+
+    The mug adds (2, 0) to the factor of its user; as candidates mug, köpek and lamp have (1, 0),
+    (0, 1) and (1, 1).
+    """
     scored = score(make_snapshot(), history((0, 0, 0)))
-    # the mug's factor is (1, 0); the prior brings the mug itself and köpek up
-    expected = {0: 0.5 * 1 + 0.1 * 1, 1: 0.8 + 0 + 0.1 * 0.5, 2: 0.2 + 0.5 * 1 + 0}
-    assert scored.rows.tolist() == [1, 2, 0]
-    assert scored.scores == pytest.approx([expected[1], expected[2], expected[0]])
-    assert scored.because.tolist() == [0, 0, -1]
+    # the prior brings the mug itself and köpek up
+    expected = {0: 0.5 * 2 + 0.1 * 1, 1: 0.8 + 0 + 0.1 * 0.5, 2: 0.2 + 0.5 * 2 + 0}
+    assert scored.rows.tolist() == [2, 0, 1]
+    assert scored.scores == pytest.approx([expected[2], expected[0], expected[1]])
+    assert scored.because.tolist() == [0, -1, 0]
 
 
 def test_weights_follow_kind_and_age() -> None:
-    """A purchase (5) one half-life ago against a view (1) today: 2.5 to 1."""
-    snapshot = make_snapshot()
+    """A purchase (5) one half-life ago against a view (1) today: 2.5 to 1, order left aside."""
+    snapshot = make_snapshot(blend=Blend(half_life_days=1.0, recency=0.0))
     scored = score(snapshot, history((0, 3, 1), (1, 0, 0)))
     graph, _, _ = score_parts(
         snapshot, history((0, 3, 1), (1, 0, 0)), 10 * DAY_MS, np.array([0, 1, 2], dtype=np.int32)
     )
     assert graph == pytest.approx([0.4 / 3.5, 0.8 * 2.5 / 3.5, 0.2 * 2.5 / 3.5])
     assert set(scored.rows.tolist()) == {0, 1, 2}
+
+
+def test_weights_follow_the_order_of_moments() -> None:
+    """Two items of the newest moment count 1 each, the one two moments earlier 3^-2, in sum 1."""
+    blend = Blend(half_life_days=1e9, recency=2.0)
+    of = history((0, 0, 9), (2, 0, 5), (1, 0, 1), (3, 0, 1))
+    assert history_weights(of, 10 * DAY_MS, blend) == pytest.approx([1 / 9, 1 / 4, 1, 1])
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 4), st.integers(0, 5)), min_size=1))
+def test_weights_of_a_batch_are_those_of_each_history(rows: list[tuple[int, int, int]]) -> None:
+    """Online each history is weighed alone, offline all at once: the same numbers."""
+    dataset = make_dataset(rows, n_users=3, n_items=5)
+    histories = Histories.of(dataset.interactions, 3, NOW_MS)
+    blend = Blend(half_life_days=3.0)
+    batch = histories.weights(blend, 5).toarray()
+    for user in range(3):
+        one = histories.one(user)
+        alone = np.zeros(5)
+        alone[one.rows] = history_weights(one, NOW_MS, blend)
+        np.testing.assert_allclose(batch[user], alone, rtol=1e-6)
 
 
 @pytest.mark.parametrize("events", [[], [(0, 4, 0)]])
@@ -95,6 +125,7 @@ def _random_shop(rng: np.random.Generator) -> tuple[Snapshot, History]:
         small.items,
         ids=type(small.items.ids).from_ids(f"i{row}" for row in range(n_items)),
         factors=rng.integers(0, 2, (n_items, 2)).astype(np.float32),
+        fold_in=rng.integers(0, 2, (n_items, 2)).astype(np.float32),
         popularity=(rng.integers(0, 3, n_items) / 2).astype(np.float32),
     )
     rows: NDArray[np.int64] = rng.choice(n_items, 6, replace=False)
@@ -114,8 +145,9 @@ def _plain_parts(snapshot: Snapshot, of: History, row: int) -> dict[int, float]:
 
 def _rest(snapshot: Snapshot, of: History, row: int) -> float:
     factors, blend = snapshot.items.factors, snapshot.manifest.blend
+    fold_in = snapshot.items.fold_in
     user = sum(
-        weight * factors[speaker] for speaker, weight in _plain_weights(snapshot, of).items()
+        weight * fold_in[speaker] for speaker, weight in _plain_weights(snapshot, of).items()
     )
     return float(
         blend.factor_weight * (factors[row] @ user)
@@ -126,9 +158,11 @@ def _rest(snapshot: Snapshot, of: History, row: int) -> float:
 def _plain_weights(snapshot: Snapshot, of: History) -> dict[int, float]:
     blend = snapshot.manifest.blend
     newest = list(zip(of.rows, of.kinds, of.at_ms, strict=True))[-blend.max_recent :]
+    moments = sorted({at_ms for *_, at_ms in newest}, reverse=True)
     weights = {
         int(row): blend.event_weights[kind]
         * 2.0 ** (-(10 * DAY_MS - at_ms) / DAY_MS / blend.half_life_days)
+        * (1 + moments.index(at_ms)) ** -blend.recency
         for row, kind, at_ms in newest
     }
     total = sum(weights.values())

@@ -4,7 +4,9 @@ import json
 
 import numpy as np
 
+from models.dataset import Dataset
 from models.histories import Histories
+from models.recommenders.content import embed
 from models.recommenders.hybrid import Hybrid
 from models.recommenders.settings import Settings
 from models.scoring import score_history
@@ -19,7 +21,12 @@ SETTINGS = Settings(factors=8, content_dimensions=8)
 def _build() -> tuple[Hybrid, Snapshot]:
     dataset = checkerboard()
     hybrid = Hybrid.fit(dataset, SETTINGS, now_ms=NOW_MS, seed=1)
-    return hybrid, build_snapshot(dataset, hybrid, make_manifest(blend=SETTINGS.blend), NOW_MS)
+    return hybrid, _snapshot(dataset, hybrid)
+
+
+def _snapshot(dataset: Dataset, hybrid: Hybrid) -> Snapshot:
+    content = embed(dataset.catalog, 8, seed=1)
+    return build_snapshot(dataset, hybrid, content, make_manifest(blend=hybrid.blend), NOW_MS)
 
 
 def test_served_scores_are_those_evaluated() -> None:
@@ -48,7 +55,7 @@ def test_cards_show_what_is_known() -> None:
     dataset = make_dataset([(0, 0, 90)], 1, 2, titles=["Mug", None], categories=["Home", None])
     dataset.catalog.price[0] = 6.95
     hybrid = Hybrid.fit(dataset, SETTINGS, now_ms=NOW_MS, seed=1)
-    items = build_snapshot(dataset, hybrid, make_manifest(), NOW_MS).items
+    items = _snapshot(dataset, hybrid).items
     assert json.loads(items.cards[0]) == {"title": "Mug", "category": "Home", "price": 6.95}
     assert json.loads(items.cards[1]) == {}
     assert items.category_rows.tolist() == [0, -1]

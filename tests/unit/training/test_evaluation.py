@@ -14,10 +14,19 @@ from models.histories import Histories
 from models.manifest import Interval
 from models.recommenders.settings import Settings
 from models.scoring import MS_PER_DAY
+from models.vocabulary import Vocabulary
 from tests.unit.models.small_dataset import make_dataset
 from training.evaluate import evaluate, paired_difference
 from training.gate import decide
-from training.metrics import bootstrap, hit_rate, ndcg, pessimistic_ranks, recall
+from training.metrics import (
+    NO_ITEM,
+    bootstrap,
+    draw_lots,
+    hit_rate,
+    ndcg,
+    recall,
+    top_lists,
+)
 from training.refunds import take_back
 from training.split import Split, split_newest, unseen_pairs
 
@@ -56,43 +65,71 @@ def _rows(*values: int) -> NDArray[np.int32]:
     return np.array(values, dtype=np.int32)
 
 
-def test_ranks_count_from_the_best() -> None:
-    """The highest score has rank 1; what is no candidate (-inf) has no rank within reach."""
-    scores = _scores(0.1, 0.9, 0.5, -np.inf)
-    assert pessimistic_ranks(scores, _rows(1, 0, 3), 3).tolist() == [1, 3, 4]
+def _lots(n: int) -> NDArray[np.int64]:
+    return np.arange(n)[::-1]
 
 
-def test_ties_go_against_the_recommender() -> None:
-    """Among equals the irrelevant come first: constant scores are the worst, not the best."""
-    assert pessimistic_ranks(_scores(1, 1, 1, 1), _rows(0, 2), 10).tolist() == [3, 4]
+def test_lists_begin_with_the_best() -> None:
+    """The highest score stands first; what is no candidate (-inf) leaves its place empty."""
+    scores = _scores(0.1, 0.9, 0.5, -np.inf)[np.newaxis]
+    assert top_lists(scores, _lots(4), 5).tolist() == [[1, 2, 0, NO_ITEM, NO_ITEM]]
+
+
+def test_ties_go_by_lot() -> None:
+    """Among equals the lot decides, at the end of the list too; here the later row wins."""
+    scores = np.stack([_scores(1, 1, 1, 1), _scores(2, 1, 1, 1)])
+    assert top_lists(scores, _lots(4), 2).tolist() == [[3, 2], [0, 3]]
+
+
+def test_lots_depend_on_the_id_alone() -> None:
+    """An item keeps its place among others wherever its row is; every place is given once."""
+    first = draw_lots(Vocabulary.from_ids(["mug", "köpek", "lamp"]))
+    second = draw_lots(Vocabulary.from_ids(["lamp", "mug", "köpek"]))
+    assert first.tolist() == second[[1, 2, 0]].tolist()
+    assert sorted(first.tolist()) == [0, 1, 2]
 
 
 @given(
-    st.lists(st.integers(0, 3), min_size=1, max_size=12),
-    st.data(),
-    st.integers(1, 5),
+    st.lists(st.lists(st.integers(0, 3), min_size=7, max_size=7), max_size=4),
+    st.permutations(range(7)),
+    st.integers(1, 9),
 )
-def test_ranks_are_those_of_a_sort(scores: list[int], data: st.DataObject, k: int) -> None:
-    """Ranks are the places in a list sorted by score, the irrelevant before the relevant."""
-    items = range(len(scores))
-    relevant = sorted(data.draw(st.sets(st.sampled_from(items), min_size=1)))
-    order = sorted(items, key=lambda item: (-scores[item], item in relevant, item))
-    expected = [min(order.index(item) + 1, k + 1) for item in relevant]
-    assert pessimistic_ranks(_scores(*scores), _rows(*relevant), k).tolist() == expected
+def test_lists_are_those_of_a_sort(rows: list[list[int]], lots: list[int], k: int) -> None:
+    """A list is the beginning of all items sorted by score, then lot."""
+    scores = np.array(rows, dtype=np.float32).reshape(-1, 7)
+    found = top_lists(scores, np.array(lots), k)
+    for row, places in zip(rows, found.tolist(), strict=True):
+        order = sorted(range(7), key=lambda item: (-row[item], lots[item]))
+        assert places == (order + [NO_ITEM] * 2)[:k]
+
+
+def test_constant_scores_are_no_better_than_chance() -> None:
+    """Of 400 users with one random item each, about a tenth finds it on 10 of 100 places."""
+    rng = np.random.default_rng(5)
+    train = make_dataset([(0, 0, 1)], n_users=400, n_items=100)
+    split = Split(
+        train,
+        np.arange(400, dtype=np.int32),
+        rng.integers(0, 100, 400).astype(np.int32),
+        now_ms=0,
+    )
+    found = evaluate(Fixed(np.ones(100, dtype=np.float32)), split, (10,))
+    assert found.metrics["recall@10"] == pytest.approx(0.1, abs=0.05)
 
 
 def test_metrics_by_hand() -> None:
-    """Two of three test items at ranks 1 and 3, k = 3."""
-    ranks = np.array([1, 3, 4])
-    assert recall(ranks, 3, 3) == pytest.approx(2 / 3)
-    assert hit_rate(ranks, 3) == 1.0
+    """Two of three test items at places 1 and 3, k = 3."""
+    hits, n_relevant = np.array([[True, False, True]]), np.array([3])
+    assert recall(hits, n_relevant, 3) == pytest.approx([2 / 3])
+    assert hit_rate(hits, 3).tolist() == [1.0]
     ideal = 1 + 1 / np.log2(3) + 1 / 2
-    assert ndcg(ranks, 3, 3) == pytest.approx((1 + 1 / 2) / ideal)
+    assert ndcg(hits, n_relevant, 3) == pytest.approx([(1 + 1 / 2) / ideal])
+    assert hit_rate(hits[:, 1:], 1).tolist() == [0.0]
 
 
 def test_ndcg_is_one_when_the_list_is_full_of_hits() -> None:
     """With more test items than places a list of hits only is perfect."""
-    assert ndcg(np.array([1, 2, 3, 3]), 4, 2) == pytest.approx(1.0)
+    assert ndcg(np.array([[True, True]]), np.array([4]), 2) == pytest.approx([1.0])
 
 
 def test_evaluate_leaves_out_what_the_user_had() -> None:

@@ -7,7 +7,7 @@ from models.histories import Histories
 from models.recommenders.als import Als, fold_in
 from models.recommenders.bought_together import bought_together
 from models.recommenders.content import Content, tf_idf, tokens_of
-from models.recommenders.hybrid import Hybrid, blend_factors
+from models.recommenders.hybrid import Hybrid
 from models.recommenders.item_graph import ItemGraph
 from models.recommenders.popularity import Popularity
 from models.recommenders.priors import build_priors, growth, rank
@@ -54,10 +54,16 @@ class TestHybrid(PersonalBehaviour):
 
 
 def test_popularity_decays_with_age() -> None:
-    """One user 90 days ago counts ln(1 + 5/2), one today ln(1 + 5): half-life 90, purchase 5."""
-    dataset = make_dataset([(0, 0, 10), (1, 1, 100)], n_users=2, n_items=2)
-    fitted = Popularity.fit(dataset, SETTINGS, now_ms=NOW_MS, seed=1)
-    assert fitted.popularity.tolist() == pytest.approx([np.log(3.5) / np.log(6.0), 1.0])
+    """28 days of 28 count e^-1 beside today's 1: ln(1 + r / mean r), scaled to 1.
+
+    Three users of two moments each, so that the timestamps are a clock's.
+    """
+    rows = [(0, 0, 72), (0, 1, 100), (1, 0, 72), (1, 1, 100), (2, 0, 72), (2, 1, 100)]
+    fitted = Popularity.fit(make_dataset(rows, 3, 2), SETTINGS, now_ms=NOW_MS, seed=1)
+    old, new = np.exp(-1.0), 1.0
+    mean = (old + new) / 2
+    expected = np.log1p(old / mean) / np.log1p(new / mean)
+    assert fitted.popularity.tolist() == pytest.approx([expected, 1.0])
 
 
 def test_fold_in_solves_the_normal_equation() -> None:
@@ -77,24 +83,13 @@ def test_als_gives_untouched_items_no_factor() -> None:
     assert not fitted.factors[2].any()
 
 
-def test_item_graph_lists_new_items_both_ways() -> None:
-    """A new item that resembles warm ones is listed by them, and lists them."""
-    titles = ["red mug", "red mug large", "blue lamp", "red mug small"]
-    rows = [(user, item, 90) for user in range(3) for item in range(3)]
-    dataset = make_dataset(rows, n_users=3, n_items=4, titles=titles)
-    graph = ItemGraph.fit(dataset, SETTINGS, now_ms=NOW_MS, seed=1).graph
-    assert 3 in graph[0][0]
-    assert 0 in graph[3][0]
-    assert 3 not in graph[2][0]
-
-
 def test_item_graph_knows_direction() -> None:
     """If everybody buys the cover after the phone, the phone speaks louder for the cover."""
     rows = [(user, item, 50 + 2 * item + user) for user in range(4) for item in range(2)]
     rows += [(user, 2, 40 + user) for user in range(4)]
     graph = ItemGraph.fit(make_dataset(rows, 4, 3), SETTINGS, now_ms=NOW_MS, seed=1).graph
     matrix = graph.to_csr(3).toarray()
-    assert matrix[0, 1] == 1.0
+    assert matrix[0, 1] > matrix[1, 0] > 0
     assert matrix[0, 2] < matrix[2, 0]
 
 
@@ -113,28 +108,16 @@ def test_content_tokens_tell_their_kind() -> None:
     assert weights.sum(axis=1).ravel().tolist() == [[1.0, 1.0]]
 
 
-def test_blend_factors_counts_interactions_against_kappa() -> None:
-    """With kappa interactions an item's own factor and the mapped one count alike."""
-    factors = np.array([[1, 0], [1, 0], [0, 1], [0, 0]], dtype=np.float32)
-    content = np.array([[1, 0], [1, 0], [1, 0], [1, 0]], dtype=np.float32)
-    settings = Settings(kappa=5.0, ridge=1e-6)
-    blended = blend_factors(factors, content, np.array([50, 50, 5, 0]), settings)
-    own, mapped = factors[2], blended[3]
-    middle = (own + mapped) / np.linalg.norm(own + mapped)
-    np.testing.assert_allclose(blended[2], middle, atol=1e-4)
-    assert mapped[0] > mapped[1] > 0
-
-
 def test_hybrid_scores_are_the_sum_of_its_parts() -> None:
     """Graph, factors and popularity add up as `models.scoring` says."""
     dataset = checkerboard()
     fitted = Hybrid.fit(dataset, SETTINGS, now_ms=NOW_MS, seed=1)
     histories = all_histories(dataset).take(np.array([3]))
-    weights = histories.weights(SETTINGS.blend, 16).toarray()[0]
+    blend = fitted.blend
+    weights = histories.weights(blend, 16).toarray()[0]
     weights /= weights.sum()
-    blend = SETTINGS.blend
     expected = weights @ fitted.graph.to_csr(16).toarray()
-    expected = expected + blend.factor_weight * (weights @ fitted.factors) @ fitted.factors.T
+    expected = expected + blend.factor_weight * (weights @ fitted.fold_in) @ fitted.factors.T
     expected = expected + blend.popularity_weight * fitted.popularity
     np.testing.assert_allclose(fitted.score(histories)[0], expected, atol=1e-5)
 

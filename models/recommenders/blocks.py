@@ -1,0 +1,86 @@
+"""Work cut into blocks of rows that threads share, with a result that no number of threads changes.
+
+A block is computed by one thread from start to end, the linear algebra inside it included, and
+blocks are put together in their order: so one core and sixty-four sum in the same order.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+from threadpoolctl import threadpool_limits
+
+T = TypeVar("T")
+
+BLOCK_VALUES = 8_000_000
+"""Values of a dense block, 32 MB of float32."""
+GRAM_ROWS = 8_192
+
+
+def n_threads() -> int:
+    """Count the cores that this process may use; ``OMP_NUM_THREADS`` lowers it."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    wanted = os.environ.get("OMP_NUM_THREADS", "")
+    return max(min(cores or 1, int(wanted) if wanted.isdigit() and int(wanted) else 1 << 16), 1)
+
+
+def one_blas_thread() -> AbstractContextManager[object]:
+    """Let the linear algebra of a whole fit run in one thread each, for `map_blocks` to share."""
+    limits: AbstractContextManager[object] = threadpool_limits(limits=1, user_api="blas")
+    return limits
+
+
+def map_blocks(n_rows: int, size: int, work: Callable[[slice], T]) -> list[T]:
+    """Call `work` for every block of at most `size` rows; results come in order."""
+    size = max(size, 1)
+    blocks = [slice(begin, min(begin + size, n_rows)) for begin in range(0, n_rows, size)]
+    with (
+        threadpool_limits(limits=1, user_api="blas"),
+        ThreadPoolExecutor(max_workers=min(n_threads(), max(len(blocks), 1))) as pool,
+    ):
+        return list(pool.map(work, blocks))
+
+
+def rows_of_size(n_columns: int) -> int:
+    """Return how many rows of `n_columns` values make a block."""
+    return max(BLOCK_VALUES // max(n_columns, 1), 1)
+
+
+def sparse_times_dense(left: csr_matrix, right: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Multiply ``left @ right`` in float32, shape (n_rows, n_columns of `right`)."""
+    product = np.empty((left.shape[0], right.shape[1]), dtype=np.float32)
+
+    def multiply(rows: slice) -> None:
+        product[rows] = left[rows] @ right
+
+    map_blocks(left.shape[0], 2_048, multiply)
+    return product
+
+
+def gram(left: NDArray[np.float32], right: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Multiply ``left.T @ right`` of two tall matrices, summed in float64."""
+
+    def multiply(rows: slice) -> NDArray[np.float64]:
+        return np.asarray(left[rows].T @ right[rows], dtype=np.float64)
+
+    zero = np.zeros((left.shape[1], right.shape[1]))
+    return sum(map_blocks(len(left), GRAM_ROWS, multiply), start=zero)
+
+
+def times_small(tall: NDArray[np.float32], small: NDArray[np.generic]) -> NDArray[np.float32]:
+    """Multiply a tall matrix by a small one, ``tall @ small``."""
+    right = np.ascontiguousarray(small, dtype=np.float32)
+    product = np.empty((len(tall), right.shape[1]), dtype=np.float32)
+
+    def multiply(rows: slice) -> None:
+        product[rows] = tall[rows] @ right
+
+    map_blocks(len(tall), GRAM_ROWS, multiply)
+    return product

@@ -1,0 +1,74 @@
+"""The weighted sum of the hybrid's parts, as the arrays that are stored and served."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix, diags
+
+from models.ragged import Neighbours
+from models.recommenders.compress import compress
+from models.recommenders.parity import weight_of_new
+from models.recommenders.parts import Parts
+from models.recommenders.settings import Settings
+from models.recommenders.top_k import largest_of_rows
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """Neighbour lists, factor pairs and the weight of popularity; all other weights are inside."""
+
+    graph: Neighbours
+    factors: NDArray[np.float32]
+    fold_in: NDArray[np.float32]
+    popularity_weight: float
+
+
+def merge_parts(parts: Parts, settings: Settings) -> Merged:
+    """Add up the parts, and let new items speak as loud as gives them their share of places."""
+    regime = parts.regime
+    spectral = np.float32(regime.spectral * settings.spectral_weight)
+    als = np.float32(regime.als * settings.als_weight)
+    fold_in = np.hstack([spectral * parts.spectral.fold_in, als * parts.als.fold_in])
+    factors = np.hstack([parts.spectral.factors, parts.als.factors])
+    factors *= parts.lift[:, np.newaxis]
+    # Items with many users stand in many histories.
+    fold_in, factors = compress(
+        fold_in, factors, np.sqrt(parts.n_users_of), settings.served_dimensions
+    )
+    popularity = regime.popularity * settings.popularity_weight * parts.popularity_unit
+    popularity = float(f"{popularity:.4g}")
+
+    is_new = parts.n_users_of == 0
+    weight = regime.attributes * settings.attribute_weight
+    known = parts.graph * np.float32(regime.graph * settings.graph_weight)
+    known = known + parts.likeness * np.float32(weight)
+    # What attributes say of a new item is said better, and scaled, by its mapped column.
+    lifted = diags(np.where(is_new, 0.0, parts.lift))
+    known = largest_of_rows(_float32(known @ lifted), settings.graph_k)
+    merged = known
+    if parts.new_columns.nnz:
+        scores = (parts.sample @ known).toarray()
+        scores += (parts.sample @ fold_in) @ factors.T
+        scores += np.float32(popularity) * parts.popularity
+        owners = np.repeat(np.arange(len(scores)), np.diff(parts.owned.indptr))
+        scores[owners, parts.owned.indices] = -np.inf
+        gamma = weight_of_new(
+            scores,
+            (parts.sample @ parts.new_columns).toarray()[:, is_new],
+            is_new,
+            wanted_share=settings.new_share * float(is_new.mean()),
+        )
+        merged = known + parts.new_columns * np.float32(gamma)
+    return Merged(
+        graph=Neighbours.from_csr(merged, 2 * settings.graph_k),
+        factors=np.ascontiguousarray(factors, dtype=np.float32),
+        fold_in=np.ascontiguousarray(fold_in, dtype=np.float32),
+        popularity_weight=popularity,
+    )
+
+
+def _float32(matrix: csr_matrix) -> csr_matrix:
+    return csr_matrix(matrix, dtype=np.float32)

@@ -1,0 +1,173 @@
+"""The parts of the hybrid, each fitted alone and brought to one scale.
+
+The mean of the 20 best scores that a part gives to a sample of users is its unit, so that one set
+of weights fits catalogues and matrices of any size.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+
+from models.dataset import Dataset
+from models.histories import Histories
+from models.recommenders.als import fit_factors, linear_fold_in, mean_weight
+from models.recommenders.attribute_map import AttributeMap, max_features
+from models.recommenders.attributes import likeness, token_rows
+from models.recommenders.item_graph import build_graph
+from models.recommenders.moments import Moments
+from models.recommenders.regime import FOR_NEW_ITEMS, Regime, regime_of
+from models.recommenders.settings import Settings
+from models.recommenders.spectral import low_pass_factors
+from models.recommenders.trend import Trend
+
+N_SAMPLED_USERS = 300
+N_PLACES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Factors:
+    """A linear model of low rank: ``score = (Σ_j w_j p_j) · q_i``."""
+
+    fold_in: NDArray[np.float32]
+    """(n_items, d) p."""
+    factors: NDArray[np.float32]
+    """(n_items, d) q."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What is merged into a hybrid; every part has unit scale."""
+
+    graph: csr_matrix
+    """(n_items, n_items) G."""
+    likeness: csr_matrix
+    """(n_items, n_items) cosines of attributes."""
+    new_columns: csr_matrix
+    """(n_items, n_items) what speaks for the new items, mapped from their attributes."""
+    spectral: Factors
+    als: Factors
+    popularity: NDArray[np.float32]
+    """(n_items,) 0 to 1."""
+    popularity_unit: float
+    """What the popularity is multiplied with to have unit scale."""
+    lift: NDArray[np.float32]
+    """(n_items,) the trend that every item's scores are multiplied with."""
+    n_users_of: NDArray[np.int64]
+    """(n_items,) users per item; 0 for a new one."""
+    regime: Regime
+    sample: csr_matrix
+    """(n, n_items) histories of sampled users, rows summing to 1."""
+    owned: csr_matrix
+    """(n, n_items) what these users had to do with."""
+
+
+def fit_parts(dataset: Dataset, settings: Settings, *, now_ms: int, seed: int) -> Parts:
+    """Fit every part on a dataset as it was at `now_ms`."""
+    blend, n_items = settings.blend, dataset.n_items
+    moments = Moments.of(dataset, blend, max_per_user=settings.max_basket)
+    regime = regime_of(moments)
+    user_items = moments.user_items()
+    n_users_of = np.bincount(user_items.indices, minlength=n_items)
+    histories = Histories.of(dataset.interactions, dataset.n_users, now_ms)
+    shares = histories.shares(blend, n_items)
+    active = np.flatnonzero(np.diff(user_items.indptr))
+    sampled = np.random.default_rng(seed).permutation(active)[:N_SAMPLED_USERS]
+    scale = Scale(shares[sampled], user_items[sampled], n_users_of > 0)
+
+    graph = scale.of_graph(build_graph(moments, regime, settings.graph_k))
+    is_new = n_users_of == 0
+    tokens = token_rows(dataset.catalog, ~is_new, max_features=max_features(n_items))
+    alike = scale.of_graph(likeness(tokens, settings.graph_k))
+    new_columns = csr_matrix((n_items, n_items), dtype=np.float32)
+    if is_new.any():
+        new_columns = _new_columns(dataset, tokens, moments, scale, settings.graph_k)
+    trend = Trend.of(moments, now_ms, days=settings.trend_days)
+    return Parts(
+        graph=graph,
+        likeness=alike,
+        new_columns=new_columns,
+        spectral=scale.of_factors(
+            Factors(*low_pass_factors(user_items, settings.spectral_dimensions, seed=seed))
+        ),
+        als=scale.of_factors(_als(histories, n_users_of, regime, settings, seed=seed)),
+        popularity=trend.popularity,
+        popularity_unit=scale.unit(np.tile(trend.popularity, (len(sampled), 1))),
+        lift=trend.lift,
+        n_users_of=n_users_of,
+        regime=regime,
+        sample=scale.shares,
+        owned=scale.owned,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """Sampled users, on whom the unit of every part is measured."""
+
+    shares: csr_matrix
+    owned: csr_matrix
+    candidates: NDArray[np.bool_]
+    """(n_items,) the items whose scores count."""
+
+    def unit(self, scores: NDArray[np.float32]) -> float:
+        """Return the factor that makes the mean of the best scores 1; 1 where all are zero."""
+        owners = np.repeat(np.arange(len(scores)), np.diff(self.owned.indptr))
+        scores[owners, self.owned.indices] = 0.0
+        scores[:, ~self.candidates] = 0.0
+        k = min(N_PLACES, scores.shape[1])
+        if not scores.size:
+            return 1.0
+        best = np.partition(scores, scores.shape[1] - k, axis=1)[:, -k:]
+        mean = float(best.mean(dtype=np.float64))
+        # Four digits: the weights of a version are to be read.
+        return float(f"{1.0 / mean:.4g}") if mean > 1e-12 else 1.0
+
+    def of_graph(self, graph: csr_matrix) -> csr_matrix:
+        """Scale a graph."""
+        if graph.nnz == 0:
+            return graph
+        return graph * np.float32(self.unit((self.shares @ graph).toarray()))
+
+    def of_factors(self, part: Factors) -> Factors:
+        """Scale a linear model of low rank."""
+        if not part.factors.shape[1]:
+            return part
+        unit = self.unit((self.shares @ part.fold_in) @ part.factors.T)
+        return Factors(part.fold_in * np.float32(unit), part.factors)
+
+
+def _new_columns(
+    dataset: Dataset, tokens: csr_matrix, moments: Moments, scale: Scale, k: int
+) -> csr_matrix:
+    """Return the columns of new items at their places, zero elsewhere."""
+    n_items = dataset.n_items
+    # Nobody knows when in a history a new item would have come: what is near it counts both ways.
+    graph = build_graph(moments, FOR_NEW_ITEMS, k, backward=1.0)
+    mapping = AttributeMap.fit(dataset.catalog, tokens, graph, scale.shares, scale.candidates)
+    if mapping is None:
+        return csr_matrix((n_items, n_items), dtype=np.float32)
+    new = np.flatnonzero(~scale.candidates)
+    rows = mapping.columns(new, k)
+    places = np.repeat(new, np.diff(rows.indptr))
+    columns = csr_matrix((rows.data, (rows.indices, places)), shape=(n_items, n_items))
+    return replace(scale, candidates=~scale.candidates).of_graph(columns)
+
+
+def _als(
+    histories: Histories,
+    n_users_of: NDArray[np.int64],
+    regime: Regime,
+    settings: Settings,
+    *,
+    seed: int,
+) -> Factors:
+    shares = histories.shares(settings.blend, len(n_users_of))
+    weights = histories.weights(settings.blend, len(n_users_of))
+    weights.data /= np.float32(mean_weight(weights))
+    users, items = fit_factors(weights, settings, seed=seed)
+    rarity = np.maximum(n_users_of, 1)[:, np.newaxis] ** -regime.als_exponent
+    return Factors(linear_fold_in(users, items, shares), (items * rarity).astype(np.float32))

@@ -1,0 +1,91 @@
+"""Low-pass factors: the smoothest signals on the graph of users and items, in closed form.
+
+The largest singular vectors of the degree-normalised user-item matrix are what many users share;
+leaving out the rest leaves out the noise. There is nothing to train, and a history is folded in by
+a sum:
+
+    Ã = D_u^-.3 R D_i^-.3 ≈ U S Vᵀ,    p_j = d_j^-.5 (S/s_1)^.5 v_j,    q_i = d_i^.05 v_i
+
+References
+----------
+Shen et al. (2021), "How powerful is graph convolution for recommendation?"
+doi:10.1145/3459637.3482264
+Halko, Martinsson, Tropp (2011), randomised SVD, algorithm 4.4. doi:10.1137/090771806
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix, diags
+
+from models.recommenders.blocks import gram, sparse_times_dense, times_small
+
+USER_EXPONENT = 0.3
+ITEM_EXPONENT = 0.3
+FOLD_IN_EXPONENT = 0.5
+FACTOR_EXPONENT = 0.05
+SOFTNESS = 0.5
+"""Exponent of the singular values: 0 is an ideal low-pass, 1 a soft one."""
+N_POWER_ITERATIONS = 3
+OVERSAMPLING = 16
+
+
+def low_pass_factors(
+    user_items: csr_matrix, dimensions: int, *, seed: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return the fold-in factors p and the candidate factors q, float32 (n_items, d) each.
+
+    `user_items` holds 0 and 1, shape (n_users, n_items). Items without users have zeros.
+    """
+    n_items = user_items.shape[1]
+    d = min(dimensions, min(user_items.shape) // 2)
+    if d < 1 or user_items.nnz == 0:
+        return np.zeros((n_items, 0), np.float32), np.zeros((n_items, 0), np.float32)
+    degree = np.bincount(user_items.indices, minlength=n_items).astype(np.float64)
+    of_user = np.maximum(np.diff(user_items.indptr), 1.0)
+    of_item = np.maximum(degree, 1.0)
+    scaled = diags(of_user**-USER_EXPONENT) @ user_items @ diags(of_item**-ITEM_EXPONENT)
+    vectors, values = right_singular_vectors(scaled.tocsr().astype(np.float32), d, seed=seed)
+    vectors[degree == 0] = 0.0
+    soft = (values / max(float(values[0]), 1e-12)) ** SOFTNESS
+    fold_in = of_item[:, np.newaxis] ** -FOLD_IN_EXPONENT * vectors * soft
+    factors = of_item[:, np.newaxis] ** FACTOR_EXPONENT * vectors
+    return fold_in.astype(np.float32), factors.astype(np.float32)
+
+
+def right_singular_vectors(
+    matrix: csr_matrix, d: int, *, seed: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Approximate the `d` largest singular values and their right vectors, (n_columns, d) and (d,).
+
+    The result depends on the seed alone, not on the number of threads.
+    """
+    transposed = matrix.T.tocsr()
+    width = min(d + OVERSAMPLING, *matrix.shape)
+    rng = np.random.default_rng(seed)
+    basis = rng.standard_normal((matrix.shape[1], width), dtype=np.float32)
+    for _ in range(N_POWER_ITERATIONS):
+        image = sparse_times_dense(matrix, basis)
+        basis = orthonormal(sparse_times_dense(transposed, image))
+    # Once is not enough in float32: what is left over would be taken for signal.
+    basis = orthonormal(basis)
+    image = sparse_times_dense(matrix, basis)
+    squared, rotation = np.linalg.eigh(gram(image, image))
+    largest = np.argsort(-squared, kind="stable")[:d]
+    vectors = times_small(basis, rotation[:, largest])
+    # The sign of a singular vector is arbitrary: its largest entry is made positive.
+    peak = vectors[np.abs(vectors).argmax(axis=0), np.arange(vectors.shape[1])]
+    vectors *= np.where(peak < 0, np.float32(-1.0), np.float32(1.0))
+    return vectors, np.sqrt(np.maximum(squared[largest], 0.0)).astype(np.float32)
+
+
+def orthonormal(basis: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Make the columns orthonormal through the eigenvectors of their Gram matrix.
+
+    Directions that are lost in rounding become zero columns, which add nothing.
+    """
+    values, vectors = np.linalg.eigh(gram(basis, basis))
+    lost = values <= max(float(values[-1]), 1e-30) * 1e-10
+    scale = np.where(lost, 0.0, 1.0 / np.sqrt(np.where(lost, 1.0, values)))
+    return times_small(basis, vectors * scale)
