@@ -11,7 +11,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from pyarrow import feather
-from scipy.sparse import diags
 
 from models.errors import InputError
 from models.histories import Histories
@@ -42,16 +41,14 @@ def user_embeddings(snapshot: Snapshot) -> pa.Table:
     users, blend = snapshot.users, snapshot.manifest.blend
     histories = Histories(
         users.history, users.history_kinds, users.history_at_ms, snapshot.manifest.data_until_ms
-    ).take(np.arange(len(users.ids)), max_recent=blend.max_recent)
-    weights = histories.weights(blend, len(snapshot.items.ids))
-    totals = np.asarray(weights.sum(axis=1)).ravel()
-    shares = diags(np.divide(1.0, totals, out=np.zeros_like(totals), where=totals > 0)) @ weights
+    )
+    shares = histories.shares(blend, len(snapshot.items.ids))
     columns = {
         "user_key": pa.array(list(users.ids), pa.string()),
         "n_items": pa.array(np.diff(users.history.offsets).astype(np.int32)),
     }
     if snapshot.items.factors.shape[1]:
-        columns["factor"] = _vectors((shares @ snapshot.items.factors).astype(np.float32))
+        columns["factor"] = _vectors((shares @ snapshot.items.fold_in).astype(np.float32))
     return pa.table(columns)
 
 
