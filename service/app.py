@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
+import sys
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -62,6 +64,9 @@ from service.stores.segment_files import SegmentFiles
 from service.tickets import Tickets
 
 SUPERVISOR_VARIABLE = "ENDCAP_SUPERVISOR_PID"
+SWITCH_INTERVAL_S = 0.0005
+"""How long pages keep the interpreter lock from the threads that read and write the store; at the
+default of 5 ms one read of the store, which takes the lock a few times, misses the deadline."""
 
 ROUTES: list[ControllerRouterHandler] = [
     PlacementController,
@@ -95,17 +100,26 @@ def app_from_environment() -> Litestar:
     """Make the app of a worker process; `service.run` has put the settings into the environment."""
     settings = settings_from_environment()
     configure_logs(settings.log_level)
-    return create_app(settings)
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    return create_app(settings, tidies_up=True)
 
 
-def create_app(settings: Settings, *, now_ms: Callable[[], int] = wall_clock_ms) -> Litestar:
-    """Make the ASGI app; what it holds open is opened and closed by its lifespan."""
+def create_app(
+    settings: Settings, *, now_ms: Callable[[], int] = wall_clock_ms, tidies_up: bool = False
+) -> Litestar:
+    """Make the ASGI app; what it holds open is opened and closed by its lifespan.
+
+    With `tidies_up` what is there at the start is hidden from the garbage collector for good.
+    """
     metrics = Metrics()
 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             app.state[STATE_KEY] = _open_services(settings, metrics, now_ms, stack)
+            if tidies_up:
+                gc.collect()
+                gc.freeze()
             yield
 
     app = MeasuredApp(

@@ -20,7 +20,7 @@ from service.stores.events import Batch, Committed, Counts, EventStore, Numbered
 
 MAX_GROUP = 5_000
 """Events, and exposures, in one transaction."""
-LINGER_S = 0.02
+LINGER_S = 0.05
 """How long exposures that nobody awaits gather before they cost a commit of their own."""
 PAUSE_S = 0.5
 """Between attempts on a disk that refuses."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -78,10 +79,19 @@ _INSERT_EVENT = (
     f"INSERT INTO events ({', '.join(StoredEvent._fields)}) "
     f"VALUES ({', '.join('?' * len(StoredEvent._fields))})"
 )
-_INSERT_EXPOSURE = (
-    f"INSERT INTO exposures ({', '.join(_EXPOSURE_COLUMNS)}) "
-    f"VALUES ({', '.join('?' * len(_EXPOSURE_COLUMNS))}) ON CONFLICT (exposure_id) DO NOTHING"
-)
+_ROW = f"({', '.join('?' * len(_EXPOSURE_COLUMNS))})"
+
+
+def _insert_exposures(n_rows: int) -> str:
+    return (
+        f"INSERT INTO exposures ({', '.join(_EXPOSURE_COLUMNS)}) "
+        f"VALUES {', '.join([_ROW] * n_rows)} ON CONFLICT (exposure_id) DO NOTHING"
+    )
+
+
+# The interpreter lock changes hands once a statement, and whoever serves pages waits for it.
+_BLOCK = 32
+_INSERT_EXPOSURE, _INSERT_BLOCK = _insert_exposures(1), _insert_exposures(_BLOCK)
 # One row back, so the interpreter lock changes hands once and not once an id.
 _FIND_KNOWN = (
     "SELECT json_group_array(event_id) FROM events "
@@ -189,9 +199,15 @@ class EventStore:
     def _insert_exposures(self, exposures: Sequence[Exposure]) -> int:
         if not exposures:
             return 0
-        return self._connection.executemany(
-            _INSERT_EXPOSURE, [_exposure_row(exposure) for exposure in exposures]
-        ).rowcount
+        rows = [_exposure_row(exposure) for exposure in exposures]
+        n_inserted, n_in_blocks = 0, len(rows) - len(rows) % _BLOCK
+        for begin in range(0, n_in_blocks, _BLOCK):
+            block = list(chain.from_iterable(rows[begin : begin + _BLOCK]))
+            n_inserted += self._connection.execute(_INSERT_BLOCK, block).rowcount
+        if n_in_blocks < len(rows):
+            rest = self._connection.executemany(_INSERT_EXPOSURE, rows[n_in_blocks:])
+            n_inserted += rest.rowcount
+        return n_inserted
 
 
 def _exposure_row(exposure: Exposure) -> tuple[str | int | None, ...]:

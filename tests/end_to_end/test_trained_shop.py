@@ -88,7 +88,7 @@ def test_banner_advertises_an_attribute_of_the_catalogue(trained: Snapshot) -> N
     card = msgspec.json.decode(trained.items.cards[row])
     assert card["attributes"]
     attribute = card["attributes"][0]
-    assert attribute_label(attribute) in stock.labels(row)
+    assert attribute_label(attribute) in stock.card_labels(row)
     other = Banner(id="other", title="t", image_url="/i", link_url="/l", weight=2.0)
     named = msgspec.structs.replace(other, id="named", weight=1.0, attributes=(attribute,))
     placement = msgspec.structs.replace(items_placement(), kind="banners", count=1)

@@ -32,12 +32,14 @@ class Traffic:
     page_quiet: Path
     page_new_user: Path
     n_new_users: int
+    n_pages: int
+    """Lines of `page_quiet`."""
     page_share: float
     """Share of the lines of `page_warm` that are pages; the others are events."""
 
 
 def write_traffic(
-    folder: Path, n_items: int, n_users: int, *, n_requests: int = 50_000, seed: int = 7
+    folder: Path, n_items: int, n_users: int, *, n_requests: int = 20_000, seed: int = 7
 ) -> Traffic:
     """Write the files of one size of shop."""
     rng = np.random.default_rng(seed)
@@ -52,6 +54,7 @@ def write_traffic(
         page_quiet=_write(folder / "page_quiet.txt", [_page(user_id(u), u) for u in users]),
         page_new_user=_write(folder / "page_new_user.txt", fresh),
         n_new_users=len(fresh),
+        n_pages=n_requests,
         page_share=n_requests / len(warm),
     )
 
