@@ -59,12 +59,15 @@ def reconcile(home: str | None, as_json: bool) -> None:
 
 @click.command()
 @click.argument("rollout")
+@click.option(
+    "--html", type=click.Path(dir_okay=False, path_type=Path), help="Write it as a page, too."
+)
 @setting_option("home")
 @as_json_option
-def report(rollout: str, home: str | None, as_json: bool) -> None:
-    """Print units, click-through and revenue of ROLLOUT by variant, and how far they differ."""
+def report(rollout: str, html: Path | None, home: str | None, as_json: bool) -> None:
+    """Print what ROLLOUT did by variant, how far variants differ, and whether one may act on it."""
     from service.reports.gather import report_rollout  # noqa: PLC0415  # loads SciPy
-    from service.reports.table import print_report  # noqa: PLC0415  # as above
+    from service.reports.table import print_report, report_page  # noqa: PLC0415  # as above
     from service.stores.control import ControlStore  # noqa: PLC0415  # loads SQLAlchemy
 
     folder = _home(home)
@@ -74,6 +77,8 @@ def report(rollout: str, home: str | None, as_json: bool) -> None:
         found = report_rollout(path, control, rollout, at_ms=time.time_ns() // 1_000_000)
     finally:
         control.close()
+    if html is not None:
+        html.write_text(report_page(found), encoding="utf-8")
     if as_json:
         _print_json(found)
     else:

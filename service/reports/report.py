@@ -7,30 +7,24 @@ combined difference weighs theirs by units, so a ramp with a trend cannot pass f
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Literal
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 
 from models.errors import NotFoundError
 from service.reports import statistics
-from service.reports.statistics import Estimate
+from service.reports.catalogue import effective_size
+from service.reports.comparison import Comparison, compare, with_false_discovery
+from service.reports.funnel import Funnel, RenderedDifference, make_funnels, rendered_differences
+from service.reports.sample_ratio import sequential_sample_ratio_p
+from service.reports.verdict import Verdict, judge
 from service.rollouts.definition import CONTROL, Rollout
 from service.stores.outcomes import ArmSums, RolloutSums
 
-MetricName = Literal["click_through", "conversion", "revenue_per_unit"]
-METRICS: tuple[MetricName, ...] = ("click_through", "conversion", "revenue_per_unit")
 SAMPLE_RATIO_ALARM = 0.001
 
 Share = Annotated[float, Meta(description="0 to 1")]
-
-
-class Interval(msgspec.Struct, frozen=True, kw_only=True):
-    """A difference with its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
 
 
 class Arm(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,28 +47,32 @@ class Arm(msgspec.Struct, frozen=True, kw_only=True):
         int, Meta(description="clicks joined to the last exposure of the item within 7 days")
     ]
     click_through: Annotated[Share | None, Meta(description="clicked exposures / exposures")]
+    carters: Annotated[int, Meta(description="units that put something into the basket")]
+    add_to_cart: Annotated[Share | None, Meta(description="carters / units")]
     buyers: Annotated[int, Meta(description="units with a purchase after their first exposure")]
     orders: int
     purchases: Annotated[int, Meta(description="lines of orders")]
     conversion: Annotated[Share | None, Meta(description="buyers / units")]
     revenue: Annotated[float, Meta(description="purchases less refunds")]
     revenue_per_unit: float | None
-
-
-class Comparison(msgspec.Struct, frozen=True, kw_only=True):
-    """One metric of a variant beside control's; null where there is too little to tell."""
-
-    variant: str
-    metric: MetricName
-    absolute: Interval | None
-    relative: Interval | None
+    average_order_value: Annotated[float | None, Meta(description="revenue / orders")]
+    items_shown: Annotated[
+        int | None, Meta(description="distinct items and banners; null for one epoch")
+    ]
+    effective_items: Annotated[
+        int | None,
+        Meta(description="how many of them carry 90 % of what was shown; null for one epoch"),
+    ]
 
 
 class SampleRatio(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether the units came in the declared shares: Pearson's χ²."""
+    """Whether the units came in the declared shares."""
 
-    p_value: float | None
-    is_alarm: Annotated[bool, Meta(description="p below 0.001: find out why before acting")]
+    p_value: Annotated[float | None, Meta(description="Pearson's χ², for one look")]
+    always_valid_p: Annotated[float | None, Meta(description="holds at every look")]
+    is_alarm: Annotated[
+        bool, Meta(description="always_valid_p below 0.001: find out why before acting")
+    ]
 
 
 class Epoch(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,12 +90,21 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
     rollout: str
     at_ms: int
+    verdict: Verdict
     arms: Annotated[list[Arm], Meta(description="over all epochs")]
     comparisons: Annotated[list[Comparison], Meta(description="epochs weighed by their units")]
     epochs: list[Epoch]
     not_split: Annotated[
         dict[str, int],
         Meta(description="exposures that no split decided, by reason; they are in no arm"),
+    ]
+    revenue_cap: Annotated[
+        float | None,
+        Meta(description="99 % of paying units paid at most this; capped revenue counts no more"),
+    ]
+    funnels: Annotated[list[Funnel], Meta(description="how far exposures got")]
+    rendered: Annotated[
+        list[RenderedDifference], Meta(description="rendered / served beside control's")
     ]
     notes: list[str]
 
@@ -128,14 +135,26 @@ def make_report(key: str, sums: RolloutSums, opened: Mapping[int, Opened], *, at
         for number in numbers
     ]
     arms = _combined_arms(sums)
+    comparisons = with_false_discovery(_combined_comparisons(sums.arms))
+    rendered = rendered_differences(sums.stages)
     return Report(
         rollout=key,
         at_ms=at_ms,
+        verdict=judge(
+            units={arm.variant: arm.units for arm in arms},
+            buyers={arm.variant: arm.buyers for arm in arms},
+            comparisons=comparisons,
+            broken_epochs=[each.epoch for each in epochs if each.sample_ratio.is_alarm],
+            unevenly_rendered=[each.variant for each in rendered if each.is_alarm],
+        ),
         arms=arms,
-        comparisons=_combined_comparisons(sums.arms),
+        comparisons=comparisons,
         epochs=epochs,
         not_split=sums.not_split,
-        notes=_notes(sums, epochs),
+        revenue_cap=sums.revenue_cap,
+        funnels=make_funnels(sums.stages),
+        rendered=rendered,
+        notes=_notes(sums, epochs, rendered),
     )
 
 
@@ -153,22 +172,23 @@ def _epoch(number: int, seen: Sequence[ArmSums], opened: Opened | None) -> Epoch
     names = _in_order({*sums, *(name for name, share in declared.items() if share > 0)})
     arms = [_arm(sums.get(name, _nothing(number, name)), declared.get(name)) for name in names]
     expected = {name: share for name, share in declared.items() if share > 0}
-    p_value = statistics.sample_ratio_p(
-        [sums[name].n_units if name in sums else 0 for name in expected],
-        list(expected.values()),
-    )
+    observed = [sums[name].n_units if name in sums else 0 for name in expected]
+    shares = list(expected.values())
+    p_value = sequential_sample_ratio_p(observed, shares)
     return Epoch(
         epoch=number,
         opened_at_ms=None if opened is None else opened.at_ms,
         arms=arms,
         comparisons=[
-            _compare(name, metric, _estimate(sums.get(CONTROL), metric), _estimate(arm, metric))
+            each
             for name, arm in sums.items()
             if name != CONTROL
-            for metric in METRICS
+            for each in compare(name, [(sums[CONTROL], arm)] if CONTROL in sums else [])
         ],
         sample_ratio=SampleRatio(
-            p_value=p_value, is_alarm=p_value is not None and p_value < SAMPLE_RATIO_ALARM
+            p_value=statistics.sample_ratio_p(observed, shares),
+            always_valid_p=p_value,
+            is_alarm=p_value is not None and p_value < SAMPLE_RATIO_ALARM,
         ),
     )
 
@@ -180,71 +200,25 @@ def _combined_arms(sums: RolloutSums) -> list[Arm]:
         whole = ArmSums(
             0, name, *(sum(column) for column in zip(*(p[2:] for p in parts), strict=True))
         )
-        arms.append(_arm(whole._replace(n_units=sums.n_units[name]), None))
+        whole = whole._replace(n_units=sums.n_units[name])
+        arms.append(_arm(whole, None, sums.n_shown.get(name)))
     return arms
 
 
 def _combined_comparisons(arms: Sequence[ArmSums]) -> list[Comparison]:
     by_place = {(arm.epoch, arm.variant): arm for arm in arms}
-    found = []
+    found: list[Comparison] = []
     for name in _in_order({arm.variant for arm in arms} - {CONTROL}):
         pairs = [
             (by_place[arm.epoch, CONTROL], arm)
             for arm in arms
             if arm.variant == name and (arm.epoch, CONTROL) in by_place
         ]
-        for metric in METRICS:
-            strata = [
-                (
-                    control.n_units + treated.n_units,
-                    _estimate(control, metric),
-                    _estimate(treated, metric),
-                )
-                for control, treated in pairs
-            ]
-            whole = [(n, c, t) for n, c, t in strata if c is not None and t is not None]
-            found.append(
-                _compare(
-                    name,
-                    metric,
-                    statistics.stratified([(n, control) for n, control, _ in whole]),
-                    statistics.stratified([(n, treated) for n, _, treated in whole]),
-                )
-            )
+        found += compare(name, pairs)
     return found
 
 
-def _compare(
-    variant: str, metric: MetricName, control: Estimate | None, treated: Estimate | None
-) -> Comparison:
-    absolute = statistics.difference(control, treated)
-    relative = statistics.relative_difference(control, treated)
-    return Comparison(
-        variant=variant,
-        metric=metric,
-        absolute=None if absolute is None else Interval(**absolute._asdict()),
-        relative=None if relative is None else Interval(**relative._asdict()),
-    )
-
-
-def _estimate(arm: ArmSums | None, metric: MetricName) -> Estimate | None:
-    if arm is None:
-        return None
-    if metric == "click_through":
-        return statistics.ratio_of(
-            arm.n_units,
-            x=arm.n_exposures,
-            y=arm.n_clicked,
-            xx=arm.sum_xx,
-            yy=arm.sum_cc,
-            xy=arm.sum_xc,
-        )
-    if metric == "conversion":
-        return statistics.mean_of(arm.n_units, arm.n_buyers, arm.n_buyers)
-    return statistics.mean_of(arm.n_units, arm.revenue, arm.sum_revenue_squared)
-
-
-def _arm(sums: ArmSums, declared_share: float | None) -> Arm:
+def _arm(sums: ArmSums, declared_share: float | None, n_shown: Sequence[int] | None = None) -> Arm:
     return Arm(
         variant=sums.variant,
         declared_share=declared_share,
@@ -255,16 +229,23 @@ def _arm(sums: ArmSums, declared_share: float | None) -> Arm:
         clicks_named=sums.n_clicks_named,
         clicks_joined=sums.n_clicks_joined,
         click_through=_divide(sums.n_clicked, sums.n_exposures),
+        carters=sums.n_carters,
+        add_to_cart=_divide(sums.n_carters, sums.n_units),
         buyers=sums.n_buyers,
         orders=sums.n_orders,
         purchases=sums.n_purchases,
         conversion=_divide(sums.n_buyers, sums.n_units),
         revenue=sums.revenue,
         revenue_per_unit=_divide(sums.revenue, sums.n_units),
+        average_order_value=_divide(sums.revenue, sums.n_orders),
+        items_shown=None if n_shown is None else len(n_shown),
+        effective_items=None if n_shown is None else effective_size(n_shown),
     )
 
 
-def _notes(sums: RolloutSums, epochs: Sequence[Epoch]) -> list[str]:
+def _notes(
+    sums: RolloutSums, epochs: Sequence[Epoch], rendered: Sequence[RenderedDifference]
+) -> list[str]:
     notes = []
     if not sums.arms:
         notes.append("no exposure was decided by this rollout's split yet")
@@ -275,8 +256,14 @@ def _notes(sums: RolloutSums, epochs: Sequence[Epoch]) -> list[str]:
         if epoch.sample_ratio.is_alarm:
             notes.append(
                 f"epoch {epoch.epoch}: the units did not come in the declared shares "
-                f"(p = {epoch.sample_ratio.p_value:.1e}); do not act on these figures"
+                f"(p = {epoch.sample_ratio.always_valid_p:.1e}); do not act on these figures"
             )
+    notes += [
+        f"variant {each.variant!r} is rendered in {each.difference.value:+.1%} of its slates "
+        "beside control; do not act on these figures"
+        for each in rendered
+        if each.is_alarm and each.difference is not None
+    ]
     n_crossed = sum(arm.n_crossed for arm in sums.arms)
     if n_crossed:
         notes.append(

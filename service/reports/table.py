@@ -2,29 +2,47 @@
 
 from __future__ import annotations
 
+from io import StringIO
+
 from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from service.reports.report import Arm, Comparison, Epoch, Interval, MetricName, Report
+from service.reports.comparison import Comparison, Interval, MetricName
+from service.reports.funnel import Funnel
+from service.reports.report import Arm, Epoch, Report
+from service.stores.outcomes import STAGES
 
 _TITLES: dict[MetricName, str] = {
     "click_through": "click-through",
     "conversion": "conversion",
+    "add_to_cart": "add to cart",
     "revenue_per_unit": "revenue/unit",
+    "capped_revenue_per_unit": "  capped",
 }
 
 
 def print_report(report: Report, console: Console) -> None:
     """Print the arms, their differences, each epoch and the notes."""
-    parts: list[Table | Text] = [_arms(f"{report.rollout}: all epochs", report.arms)]
+    parts: list[Table | Text] = [
+        Text(report.verdict.sentence, style="bold"),
+        _arms(f"{report.rollout}: all epochs", report.arms),
+    ]
     if report.comparisons:
         parts.append(_comparisons(report.comparisons))
+    parts.append(_funnels([funnel for funnel in report.funnels if funnel.by == "all"]))
     if len(report.epochs) > 1:
         parts += [_arms(f"epoch {epoch.epoch}", epoch.arms) for epoch in report.epochs]
     parts += [_sample_ratio(epoch) for epoch in report.epochs]
     parts += [Text(f"! {note}") for note in report.notes]
     console.print(Group(*parts))
+
+
+def report_page(report: Report) -> str:
+    """Write the report as an HTML page that needs nothing else."""
+    console = Console(record=True, width=100, file=StringIO())
+    print_report(report, console)
+    return console.export_html(inline_styles=True)
 
 
 def _table(title: str) -> Table:
@@ -62,35 +80,44 @@ def _arms(title: str, arms: list[Arm]) -> Table:
 
 
 def _comparisons(comparisons: list[Comparison]) -> Table:
-    table = _table("against control, with 95 % intervals")
+    table = _table("beside control, with 95 % intervals")
     table.add_column("variant")
-    table.add_column("metric")
-    table.add_column("difference", justify="right", no_wrap=True)
-    table.add_column("relative", justify="right", no_wrap=True)
+    table.add_column("metric", no_wrap=True)
+    table.add_column("for one look", justify="right", no_wrap=True)
+    table.add_column("for every look", justify="right", no_wrap=True)
     for each in comparisons:
-        shares = each.metric != "revenue_per_unit"
         table.add_row(
             each.variant,
             _TITLES[each.metric],
-            _interval(each.absolute, 100 if shares else 1, " pp" if shares else ""),
-            _interval(each.relative, 100, " %"),
+            _interval(each.relative),
+            _interval(each.always_valid_relative),
         )
     return table
 
 
+def _funnels(funnels: list[Funnel]) -> Table:
+    table = _table("exposures that got so far")
+    table.add_column("variant", no_wrap=True)
+    for name in STAGES.values():
+        table.add_column(name.replace("_", " "), justify="right")
+    for funnel in funnels:
+        table.add_row(funnel.variant, *(f"{step.exposures:,}" for step in funnel.steps))
+    return table
+
+
 def _sample_ratio(epoch: Epoch) -> Text:
-    p_value = epoch.sample_ratio.p_value
+    p_value = epoch.sample_ratio.always_valid_p
     if p_value is None:
         return Text(f"epoch {epoch.epoch}: sample ratio not tested (one arm, or no unit)")
     verdict = "BROKEN, do not act" if epoch.sample_ratio.is_alarm else "as declared"
     return Text(f"epoch {epoch.epoch}: sample ratio {verdict} (p = {p_value:.3g})")
 
 
-def _interval(interval: Interval | None, factor: float, unit: str) -> str:
+def _interval(interval: Interval | None) -> str:
     if interval is None:
         return "too little data"
-    value, low, high = (part * factor for part in (interval.value, interval.low, interval.high))
-    return f"{value:+.2f}{unit} [{low:+.2f}, {high:+.2f}]"
+    value, low, high = (part * 100 for part in (interval.value, interval.low, interval.high))
+    return f"{value:+.2f} % [{low:+.2f}, {high:+.2f}]"
 
 
 def _percent(share: float | None, digits: int) -> str:

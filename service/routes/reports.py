@@ -24,8 +24,9 @@ from service.stores.event_database import EVENTS_FILE
 def read_report(request: AnyRequest, rollout_key: PathId) -> Report:
     """Report units, click-through, conversion and revenue by variant, per epoch and over all.
 
-    Differences are against control, with 95 % intervals that hold for one look at a date fixed
-    beforehand. A deleted rollout still has its report.
+    The verdict comes first. Differences are against control, with 95 % intervals for one look at a
+    date fixed beforehand, and wider ones that hold at every look. A deleted rollout still has its
+    report.
     """
     services = services_of(request)
     return report_rollout(

@@ -1,4 +1,4 @@
-"""Sums over one rollout's exposures and what their units did afterwards, per epoch and variant.
+"""Sums over one rollout's units and what they did, per epoch and variant, from the running sums.
 
 The work is SQLite's, over temporary tables on disk, so memory does not grow with the log. A unit
 belongs to the variant it saw first in an epoch; only exposures that a split decided are counted.
@@ -7,15 +7,30 @@ belongs to the variant it saw first in an epoch; only exposures that a split dec
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
-from service.stores.event_database import connect
-from service.stores.event_schema import EventFlag
+from service.stores.event_schema import RENDERED, VIEWABLE, EventFlag
+from service.stores.rollup import ASSIGNED, WINDOW_MS, open_rollup
 from service.stores.sqlite import reported
 
-WINDOW_MS = 7 * 86_400_000
-"""How long after an exposure a click on its item, without an ``exposure_id``, is put down to it."""
+__all__ = ["STAGES", "WINDOW_MS", "ArmSums", "RolloutSums", "Stage", "read_outcomes"]
+
+BEFORE_MS = 28 * 86_400_000
+"""How far back a unit's purchases before its first exposure are looked at."""
+CAPPED_SHARE = 0.99
+"""Share of paying units whose revenue stands as it is; the rest count as the largest of these."""
+
+STAGES = {
+    ASSIGNED: "served",
+    RENDERED: "rendered",
+    VIEWABLE: "viewable",
+    1: "click",
+    2: "add_to_cart",
+    3: "purchase",
+}
 
 _UNCOUNTED = int(EventFlag.BOT | EventFlag.PREVIEW)
 
@@ -45,6 +60,32 @@ class ArmSums(NamedTuple):
     revenue: float
     """Purchases less refunds."""
     sum_revenue_squared: float
+    n_carters: int = 0
+    """Units that put something into the basket."""
+    capped: float = 0.0
+    """Revenue with the largest units' cut down to `RolloutSums.revenue_cap`."""
+    sum_capped_squared: float = 0.0
+    n_bought_before: int = 0
+    """Units with a purchase in `BEFORE_MS` before their first exposure by the rollout."""
+    n_bought_twice: int = 0
+    """Those of them that bought after it too."""
+    before: float = 0.0
+    """What units paid before, capped likewise."""
+    sum_before_squared: float = 0.0
+    sum_before_capped: float = 0.0
+    """Sum over units of what they paid before times what they paid after, both capped."""
+
+
+class Stage(NamedTuple):
+    """How many exposures got so far, at one place."""
+
+    variant: str
+    placement_id: str
+    tier: str
+    platform: str
+    country: str
+    stage: int
+    n: int
 
 
 class RolloutSums(NamedTuple):
@@ -55,77 +96,67 @@ class RolloutSums(NamedTuple):
     """Distinct units by variant, over all epochs."""
     not_split: dict[str, int]
     """Exposures that no split decided, by reason; they are in no arm."""
+    stages: Sequence[Stage] = ()
+    n_shown: Mapping[str, Sequence[int]] = MappingProxyType({})
+    """By variant, how often each of its items and banners was shown."""
+    revenue_cap: float | None = None
 
 
 _TABLES = """
-CREATE TEMP TABLE seen AS
-SELECT epoch, unit_key, variant, min(at_ms) AS first_ms, count(*) AS n_exposures,
-       max(crossover) AS crossover
-FROM exposures
-WHERE rollout_key = :rollout AND rollout_key IS NOT NULL AND unit_key IS NOT NULL
-  AND reason = 'SPLIT'
-GROUP BY epoch, unit_key, variant;
-
-CREATE TEMP TABLE units AS
+CREATE TEMP TABLE arms AS
 SELECT epoch, unit_key, variant, min(first_ms) AS first_ms, sum(n_exposures) AS n_exposures,
        count(*) > 1 OR max(crossover) AS crossed
-FROM seen GROUP BY epoch, unit_key;
-CREATE INDEX temp.units_unit ON units (unit_key, first_ms);
+FROM units WHERE rollout_key = :rollout GROUP BY epoch, unit_key;
+CREATE INDEX temp.arms_unit ON arms (unit_key, first_ms);
 
-CREATE TEMP TABLE clicks AS
-SELECT event.seq, event.at_ms, event.user_key, event.anonymous_key,
-       (SELECT known.unit_key FROM identities AS known
-        WHERE known.user_key = event.user_key) AS known_key,
-       coalesce(event.item_id, event.banner_id) AS shown_id, event.item_id IS NULL AS is_banner,
-       named.seq AS named_seq
-FROM events AS event LEFT JOIN exposures AS named ON named.exposure_id = event.exposure_id
-WHERE event.kind > 0 AND event.kind = 1 AND event.flags & :uncounted = 0;
-
-CREATE TEMP TABLE clicked AS
-SELECT seq, sum(named) AS n_named, sum(NOT named) AS n_joined FROM (
-  SELECT named_seq AS seq, 1 AS named FROM clicks WHERE named_seq IS NOT NULL
-  UNION ALL
-  SELECT (
-    SELECT exposure.seq FROM exposures AS exposure
-    WHERE exposure.unit_key IN (click.known_key, click.user_key, click.anonymous_key)
-      AND exposure.unit_key IS NOT NULL
-      AND exposure.at_ms BETWEEN click.at_ms - :window AND click.at_ms
-      AND exposure.kind = iif(click.is_banner, 'banners', 'items')
-      AND EXISTS (SELECT 1 FROM json_each(exposure.shown) AS one
-                  WHERE one.value ->> 'id' = click.shown_id)
-    ORDER BY exposure.at_ms DESC, exposure.seq DESC LIMIT 1
-  ), 0 FROM clicks AS click WHERE named_seq IS NULL
-) WHERE seq IS NOT NULL GROUP BY seq;
-
-CREATE TEMP TABLE unit_clicks AS
-SELECT unit.rowid AS unit, count(*) AS n_clicked, sum(n_named) AS n_named, sum(n_joined) AS n_joined
-FROM clicked JOIN exposures AS exposure ON exposure.seq = clicked.seq
-JOIN units AS unit ON unit.unit_key = exposure.unit_key AND unit.epoch = exposure.epoch
-WHERE exposure.rollout_key = :rollout AND exposure.reason = 'SPLIT'
-GROUP BY unit.rowid;
+CREATE TEMP TABLE deeds AS
+SELECT event.kind, event.at_ms, coalesce(event.quantity, 1) * coalesce(event.price, 0) AS value,
+       coalesce(event.order_id, event.event_id) AS order_id, event.user_key, event.anonymous_key,
+       (SELECT known.unit_key FROM log.identities AS known
+        WHERE known.user_key = event.user_key) AS known_key
+FROM log.events AS event
+WHERE event.kind > 0 AND event.kind IN (2, 3, 4) AND event.flags & :uncounted = 0;
 
 CREATE TEMP TABLE unit_orders AS
-SELECT unit, count(DISTINCT CASE WHEN kind = 3 THEN order_id END) AS n_orders,
-       sum(kind = 3) AS n_purchases, sum(iif(kind = 3, value, -value)) AS revenue
+SELECT unit, sum(kind = 2) AS n_carts,
+       count(DISTINCT CASE WHEN kind = 3 THEN order_id END) AS n_orders,
+       sum(kind = 3) AS n_purchases,
+       sum(CASE kind WHEN 3 THEN value WHEN 4 THEN -value ELSE 0 END) AS revenue
 FROM (
-  SELECT event.kind, coalesce(event.quantity, 1) * coalesce(event.price, 0) AS value,
-         coalesce(event.order_id, event.event_id) AS order_id,
-         coalesce(
-           (SELECT unit.rowid FROM units AS unit
-            WHERE unit.unit_key = (SELECT known.unit_key FROM identities AS known
-                                   WHERE known.user_key = event.user_key)
-              AND unit.first_ms <= event.at_ms
-            ORDER BY unit.first_ms DESC LIMIT 1),
-           (SELECT unit.rowid FROM units AS unit
-            WHERE unit.unit_key = event.user_key AND unit.first_ms <= event.at_ms
-            ORDER BY unit.first_ms DESC LIMIT 1),
-           (SELECT unit.rowid FROM units AS unit
-            WHERE unit.unit_key = event.anonymous_key AND unit.first_ms <= event.at_ms
-            ORDER BY unit.first_ms DESC LIMIT 1)
-         ) AS unit
-  FROM events AS event
-  WHERE event.kind > 0 AND event.kind IN (3, 4) AND event.flags & :uncounted = 0
+  SELECT kind, value, order_id, coalesce(
+    (SELECT unit.rowid FROM arms AS unit
+     WHERE unit.unit_key = known_key AND unit.first_ms <= at_ms
+     ORDER BY unit.first_ms DESC LIMIT 1),
+    (SELECT unit.rowid FROM arms AS unit
+     WHERE unit.unit_key = user_key AND unit.first_ms <= at_ms
+     ORDER BY unit.first_ms DESC LIMIT 1),
+    (SELECT unit.rowid FROM arms AS unit
+     WHERE unit.unit_key = anonymous_key AND unit.first_ms <= at_ms
+     ORDER BY unit.first_ms DESC LIMIT 1)
+  ) AS unit FROM deeds
 ) WHERE unit IS NOT NULL GROUP BY unit;
+
+CREATE TEMP TABLE unit_before AS
+SELECT unit_key, sum(value) AS paid FROM (
+  SELECT value, at_ms, coalesce(
+    (SELECT unit_key FROM arms AS unit WHERE unit.unit_key = known_key LIMIT 1),
+    (SELECT unit_key FROM arms AS unit WHERE unit.unit_key = user_key LIMIT 1),
+    (SELECT unit_key FROM arms AS unit WHERE unit.unit_key = anonymous_key LIMIT 1)
+  ) AS unit_key FROM deeds WHERE kind = 3
+) AS deed
+WHERE unit_key IS NOT NULL AND (
+  SELECT min(unit.first_ms) FROM arms AS unit WHERE unit.unit_key = deed.unit_key
+) BETWEEN at_ms + 1 AND at_ms + :before
+GROUP BY unit_key;
+CREATE INDEX temp.unit_before_unit ON unit_before (unit_key);
+CREATE INDEX temp.unit_orders_unit ON unit_orders (unit)
+"""
+
+# The largest revenue among the smallest 99 % of those that are above zero.
+_CAP = """
+SELECT revenue FROM unit_orders WHERE revenue > 0 ORDER BY revenue
+LIMIT 1 OFFSET (
+  SELECT max(0, cast(count(*) * :capped AS INTEGER) - 1) FROM unit_orders WHERE revenue > 0)
 """
 
 _ARMS = """
@@ -133,53 +164,70 @@ SELECT epoch, variant, count(*), sum(crossed), sum(n_exposures), coalesce(sum(n_
        total(n_exposures * n_exposures), total(n_clicked * n_clicked),
        total(n_exposures * n_clicked), coalesce(sum(n_named), 0), coalesce(sum(n_joined), 0),
        coalesce(sum(n_purchases > 0), 0), coalesce(sum(n_orders), 0), coalesce(sum(n_purchases), 0),
-       total(revenue), total(revenue * revenue)
-FROM units
-LEFT JOIN unit_clicks ON unit_clicks.unit = units.rowid
-LEFT JOIN unit_orders ON unit_orders.unit = units.rowid
-GROUP BY epoch, variant ORDER BY epoch, variant
+       total(revenue), total(revenue * revenue), coalesce(sum(n_carts > 0), 0),
+       total(capped), total(capped * capped), coalesce(sum(paid IS NOT NULL), 0),
+       coalesce(sum(paid IS NOT NULL AND n_purchases > 0), 0), total(paid), total(paid * paid),
+       total(paid * capped)
+FROM (
+  SELECT arms.*, n_clicked, n_named, n_joined, n_carts, n_orders, n_purchases, revenue,
+         min(revenue, :cap) AS capped, min(paid, :cap) AS paid
+  FROM arms
+  LEFT JOIN unit_clicks AS clicks ON clicks.rollout_key = :rollout AND clicks.epoch = arms.epoch
+       AND clicks.unit_key = arms.unit_key
+  LEFT JOIN unit_orders ON unit_orders.unit = arms.rowid
+  LEFT JOIN unit_before ON unit_before.unit_key = arms.unit_key
+) GROUP BY epoch, variant ORDER BY epoch, variant
 """
 
-_UNITS = "SELECT variant, count(DISTINCT unit_key) FROM units GROUP BY variant"
+_UNITS = "SELECT variant, count(DISTINCT unit_key) FROM arms GROUP BY variant"
 
-_NOT_SPLIT = """
-SELECT coalesce(reason, 'NONE'), count(*) FROM exposures
-WHERE rollout_key = :rollout AND rollout_key IS NOT NULL AND reason IS NOT 'SPLIT'
-GROUP BY reason ORDER BY reason
+_NOT_SPLIT = "SELECT reason, n FROM not_split WHERE rollout_key = :rollout ORDER BY reason"
+
+_STAGES = """
+SELECT variant, placement_id, tier, platform, country, stage, sum(n)
+FROM stages WHERE rollout_key = :rollout GROUP BY 1, 2, 3, 4, 5, 6
 """
 
+_SHOWN = "SELECT variant, n FROM shown WHERE rollout_key = :rollout"
 
-def read_outcomes(path: Path, rollout_key: str, *, window_ms: int = WINDOW_MS) -> RolloutSums:
-    """Add up one rollout; reads one consistent state while others write.
+
+def read_outcomes(path: Path, rollout_key: str) -> RolloutSums:
+    """Add up one rollout from the event store at `path`, while others write to it.
 
     Raises
     ------
     StoreError
-        If the store cannot be read, or the disk has no room for the temporary tables.
+        If the store cannot be read, or the disk has no room for the running sums.
     """
     with reported(path):
-        return _read(path, rollout_key, window_ms)
+        connection = open_rollup(path)
+        try:
+            connection.execute("BEGIN")
+            return _read(connection, rollout_key)
+        finally:
+            connection.close()
 
 
-def _read(path: Path, rollout_key: str, window_ms: int) -> RolloutSums:
-    connection = connect(path)
-    try:
-        connection.execute("BEGIN")
-        for statement in _TABLES.split(";\n"):
-            if statement.strip():
-                _execute(connection, statement, rollout_key, window_ms)
-        arms = [ArmSums(*row) for row in _execute(connection, _ARMS, rollout_key, window_ms)]
-        n_units = dict(_execute(connection, _UNITS, rollout_key, window_ms).fetchall())
-        not_split = dict(_execute(connection, _NOT_SPLIT, rollout_key, window_ms).fetchall())
-        connection.execute("ROLLBACK")
-    finally:
-        connection.close()
-    return RolloutSums(arms, n_units, not_split)
-
-
-def _execute(
-    connection: sqlite3.Connection, statement: str, rollout_key: str, window_ms: int
-) -> sqlite3.Cursor:
-    return connection.execute(
-        statement, {"rollout": rollout_key, "window": window_ms, "uncounted": _UNCOUNTED}
+def _read(connection: sqlite3.Connection, rollout_key: str) -> RolloutSums:
+    values: dict[str, str | float | None] = {
+        "rollout": rollout_key,
+        "before": BEFORE_MS,
+        "uncounted": _UNCOUNTED,
+        "capped": CAPPED_SHARE,
+    }
+    for statement in _TABLES.split(";\n"):
+        connection.execute(statement, values)
+    cap = connection.execute(_CAP, values).fetchone()
+    # Above every revenue where nobody paid.
+    values["cap"] = 1e300 if cap is None else cap[0]
+    n_shown: dict[str, list[int]] = {}
+    for variant, n in connection.execute(_SHOWN, values):
+        n_shown.setdefault(variant, []).append(n)
+    return RolloutSums(
+        arms=[ArmSums(*row) for row in connection.execute(_ARMS, values)],
+        n_units=dict(connection.execute(_UNITS, values).fetchall()),
+        not_split=dict(connection.execute(_NOT_SPLIT, values).fetchall()),
+        stages=[Stage(*row) for row in connection.execute(_STAGES, values)],
+        n_shown=n_shown,
+        revenue_cap=None if cap is None else cap[0],
     )

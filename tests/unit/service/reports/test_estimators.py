@@ -82,8 +82,10 @@ def test_ramp_over_a_falling_baseline_keeps_its_lift() -> None:
 
 def test_sample_ratio_by_hand() -> None:
     """Concentration 2 on halves is uniform: of 4 heads, ∫p⁴ = 1/5 against 1/16, so p = 5/16."""
-    assert sequential_sample_ratio_p([4, 0], [0.5, 0.5], concentration=2) == pytest.approx(5 / 16)
-    assert sequential_sample_ratio_p([2, 2], [0.5, 0.5], concentration=2) == 1.0
+    assert sequential_sample_ratio_p([4, 0], [0.5, 0.5], concentrations=[2]) == pytest.approx(
+        5 / 16
+    )
+    assert sequential_sample_ratio_p([2, 2], [0.5, 0.5], concentrations=[2]) == 1.0
     assert sequential_sample_ratio_p([5], [1.0]) is None
     assert sequential_sample_ratio_p([0, 0], [0.5, 0.5]) is None
 

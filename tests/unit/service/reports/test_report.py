@@ -14,6 +14,7 @@ from service.stores.event_database import open_event_database
 from service.stores.event_schema import EventFlag
 from service.stores.events import Batch, EventStore, StoredEvent
 from service.stores.outcomes import WINDOW_MS, read_outcomes
+from service.stores.rollup import forget
 from tests.unit.service.intake.samples import slate
 
 HALF = Opened(at_ms=0, rollout=Rollout(key="r", share=0.5))
@@ -237,3 +238,97 @@ def test_unit_marked_as_crossed_is_counted(report: MakeReport) -> None:
     found = report([shown("x1", "a"), shown("x2", "a", crossover=True), shown("x3", "b")])
     assert (arm(found, "control").crossed_units, arm(found, "control").units) == (1, 2)
     assert "1 units saw more than one variant in an epoch; the first one counts" in found.notes
+
+
+def test_later_report_adds_what_came_since(report: MakeReport, tmp_path: Path) -> None:
+    """Two commits and three reports count the same as one, and so does a rollup made anew."""
+    report([shown("x1", "a")], [did("e1", 1, "a", exposure_id="x1")])
+    later = report(
+        [shown("x2", "a"), shown("x3", "b", "personal")],
+        [
+            did("e2", 1, "a", exposure_id="x1"),
+            did("e3", 1, "a", exposure_id="x2"),
+            did("e4", 3, "b", price=2.0),
+        ],
+    )
+    assert arm(later, "control").exposures == 2
+    assert (arm(later, "control").clicked_exposures, arm(later, "control").clicks_named) == (2, 3)
+    forget(tmp_path / "events.sqlite")
+    assert report([]) == later
+
+
+def test_funnel_counts_exposures_once_a_stage(report: MakeReport) -> None:
+    """Served 2, rendered 1 (told twice), clicked 1, in the cart 1 by its item: half drops off."""
+    found = report(
+        [shown("x1", "a", platform="ios"), shown("x2", "b", platform="web", at_ms=1_500)],
+        [
+            did("e1", 16, "a", exposure_id="x1", item_id=None),
+            did("e2", 16, "a", exposure_id="x1", item_id=None),
+            did("e3", 1, "a", exposure_id="x1"),
+            did("e4", 2, "a"),
+        ],
+    )
+    whole = next(each for each in found.funnels if each.by == "all")
+    assert [(step.stage, step.exposures) for step in whole.steps] == [
+        ("served", 2), ("rendered", 1), ("viewable", 0), ("click", 1), ("add_to_cart", 1),
+        ("purchase", 0),
+    ]  # fmt: skip
+    assert [step.drop_off for step in whole.steps] == [None, 0.5, None, 0.0, 0.0, None]
+    platforms = {each.value: each.steps[1].exposures for each in found.funnels if
+                 each.by == "platform"}  # fmt: skip
+    assert platforms == {"ios": 1, "web": 0}
+    assert (arm(found, "control").carters, arm(found, "control").add_to_cart) == (1, 0.5)
+
+
+def test_loss_of_rendering_in_one_arm_forbids_acting(report: MakeReport) -> None:
+    """Of 1,000 slates an arm 950 and 750 are drawn: an alarm, though the units are as declared."""
+    variants = ("control", "personal")
+    exposures = [shown(f"x{v}{i}", f"u{v}{i}", v) for v in variants for i in range(1_000)]
+    drawn = [
+        did(f"e{v}{i}", 16, f"u{v}{i}", exposure_id=f"x{v}{i}", item_id=None)
+        for v, n in zip(variants, (950, 750), strict=True)
+        for i in range(n)
+    ]
+    found = report(exposures, drawn)
+    (difference,) = found.rendered
+    assert difference.is_alarm
+    assert difference.difference is not None
+    assert difference.difference.value == pytest.approx(-0.2)
+    assert found.verdict.code == "do_not_act"
+    assert "'personal' and control are not rendered equally" in found.verdict.sentence
+
+
+def test_what_was_bought_before_is_taken_out(report: MakeReport) -> None:
+    """Who bought before buys again: the adjusted difference is that of equal pasts.
+
+    Control has 3 of 4 old customers, treatment 1 of 4; old ones always buy, new ones never. The
+    slope is 1, so the plain -.5 becomes 0. A purchase of the month before last is no past.
+    """
+    old = {"a0", "a1", "a2", "b0"}
+    day = 86_400_000
+    exposures = [
+        shown(f"x{u}{i}", f"{u}{i}", v, at_ms=40 * day)
+        for u, v in (("a", "control"), ("b", "personal"))
+        for i in range(4)
+    ]
+    events = [did(f"p{u}", 3, u, at_ms=39 * day, price=1.0) for u in old]
+    events += [did(f"q{u}", 3, u, at_ms=41 * day, price=1.0) for u in old]
+    events += [did("late", 3, "b1", at_ms=11 * day, price=1.0)]
+    found = report(exposures, events)
+    comparison = next(each for each in found.comparisons if each.metric == "conversion")
+    assert comparison.is_adjusted
+    assert comparison.absolute is not None
+    assert comparison.absolute.value == pytest.approx(0.0)
+
+
+def test_largest_revenue_is_capped(report: MakeReport) -> None:
+    """Of 200 buyers at 1 to 200, 99 % paid up to 198; 199 and 200 count as 198."""
+    exposures = [shown(f"x{i}", f"u{i}") for i in range(200)]
+    found = report(exposures, [did(f"e{i}", 3, f"u{i}", price=i + 1.0) for i in range(200)])
+    assert found.revenue_cap == 198.0
+
+
+def test_catalogue_that_is_really_shown(report: MakeReport) -> None:
+    """Two items, equally often: both are needed for nine tenths."""
+    control = arm(report([shown("x1", "a")]), "control")
+    assert (control.items_shown, control.effective_items) == (2, 2)

@@ -5,7 +5,7 @@ from io import StringIO
 from rich.console import Console
 
 from service.reports.report import Opened, make_report
-from service.reports.table import print_report
+from service.reports.table import print_report, report_page
 from service.rollouts.definition import Rollout
 from service.stores.outcomes import ArmSums, RolloutSums
 
@@ -37,3 +37,13 @@ def test_report_fits_on_a_terminal() -> None:
     assert "…" not in text
     for expected in ("246,912", "7.29 %", "8.02 %", "50.0 %", "epoch 2", "7 NO_UNIT", "+10.00 % ["):
         assert expected in text, text
+
+
+def test_report_is_a_page_of_its_own() -> None:
+    """The page holds the verdict, and a name with markup stays text."""
+    report = make_report(
+        "<b>", RolloutSums([sums(1, "control", 9)], {"control": 9}, {}), {}, at_ms=0
+    )
+    page = report_page(report)
+    assert "Too early" in page
+    assert "&lt;b&gt;" in page

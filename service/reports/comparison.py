@@ -1,0 +1,157 @@
+"""Each metric of a variant beside control, with epochs as strata.
+
+An epoch's difference is of units treated under one rule at one time; the whole weighs epochs by
+their units, so a ramp over a trend can neither fake a lift nor hide a loss.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Literal, NamedTuple
+
+import msgspec
+from msgspec import Meta
+
+from service.reports import statistics
+from service.reports.adjustment import PairSums, adjusted
+from service.reports.confidence_sequence import always_valid_difference, always_valid_relative
+from service.reports.false_discovery import adjusted_p_values
+from service.reports.statistics import Difference, Estimate
+from service.stores.outcomes import ArmSums
+
+MetricName = Literal[
+    "click_through", "add_to_cart", "conversion", "revenue_per_unit", "capped_revenue_per_unit"
+]
+METRICS: tuple[MetricName, ...] = (
+    "click_through",
+    "add_to_cart",
+    "conversion",
+    "revenue_per_unit",
+    "capped_revenue_per_unit",
+)
+
+
+class Interval(msgspec.Struct, frozen=True, kw_only=True):
+    """A difference with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+class Comparison(msgspec.Struct, frozen=True, kw_only=True):
+    """One metric of a variant beside control; null where there is too little to tell."""
+
+    variant: str
+    metric: MetricName
+    absolute: Annotated[Interval | None, Meta(description="for one look at a fixed date")]
+    relative: Annotated[Interval | None, Meta(description="for one look at a fixed date")]
+    always_valid: Annotated[
+        Interval | None, Meta(description="absolute; holds however often you look")
+    ]
+    always_valid_relative: Annotated[
+        Interval | None, Meta(description="holds however often you look")
+    ]
+    is_adjusted: Annotated[
+        bool, Meta(description="what units bought in the 28 days before is taken out")
+    ]
+    p_value: Annotated[float | None, Meta(description="for one look at a fixed date")]
+    q_value: Annotated[
+        float | None, Meta(description="false-discovery rate over all comparisons of the report")
+    ] = None
+
+
+class _Pair(NamedTuple):
+    control: Estimate
+    treated: Estimate
+    is_adjusted: bool
+
+
+def compare(variant: str, pairs: Sequence[tuple[ArmSums, ArmSums]]) -> list[Comparison]:
+    """Compare a variant on every metric, given (control, variant) of each epoch with both."""
+    return [_compare(variant, metric, pairs) for metric in METRICS]
+
+
+def with_false_discovery(comparisons: Sequence[Comparison]) -> list[Comparison]:
+    """Fill `q_value` in, over all comparisons that have a p-value."""
+    tested = [(i, each.p_value) for i, each in enumerate(comparisons) if each.p_value is not None]
+    found = list(comparisons)
+    q_values = adjusted_p_values([p_value for _, p_value in tested])
+    for (i, _), q_value in zip(tested, q_values, strict=True):
+        found[i] = msgspec.structs.replace(found[i], q_value=q_value)
+    return found
+
+
+def _compare(
+    variant: str, metric: MetricName, pairs: Sequence[tuple[ArmSums, ArmSums]]
+) -> Comparison:
+    strata = [
+        (float(control.n_units + treated.n_units), pair)
+        for control, treated in pairs
+        if (pair := _estimates(control, treated, metric)) is not None
+    ]
+    control = statistics.stratified([(n, pair.control) for n, pair in strata])
+    treated = statistics.stratified([(n, pair.treated) for n, pair in strata])
+    return Comparison(
+        variant=variant,
+        metric=metric,
+        absolute=_interval(statistics.difference(control, treated)),
+        relative=_interval(statistics.relative_difference(control, treated)),
+        always_valid=_interval(always_valid_difference(control, treated)),
+        always_valid_relative=_interval(always_valid_relative(control, treated)),
+        is_adjusted=any(pair.is_adjusted for _, pair in strata),
+        p_value=statistics.p_value(control, treated),
+    )
+
+
+def _estimates(control: ArmSums, treated: ArmSums, metric: MetricName) -> _Pair | None:
+    first, second = _with_past(control, metric), _with_past(treated, metric)
+    found = None if first is None or second is None else adjusted(first, second)
+    if found is not None:
+        return _Pair(*found, True)
+    plain = _estimate(control, metric), _estimate(treated, metric)
+    if plain[0] is None or plain[1] is None:
+        return None
+    return _Pair(plain[0], plain[1], False)
+
+
+def _with_past(arm: ArmSums, metric: MetricName) -> PairSums | None:
+    """Pair a metric with the same before the first exposure, where that is kept."""
+    if metric == "conversion":
+        before, after = float(arm.n_bought_before), float(arm.n_buyers)
+        return PairSums(arm.n_units, before, after, before, after, arm.n_bought_twice)
+    if metric == "capped_revenue_per_unit":
+        return PairSums(
+            arm.n_units,
+            arm.before,
+            arm.capped,
+            arm.sum_before_squared,
+            arm.sum_capped_squared,
+            arm.sum_before_capped,
+        )
+    return None
+
+
+def _estimate(arm: ArmSums, metric: MetricName) -> Estimate | None:
+    match metric:
+        case "click_through":
+            return statistics.ratio_of(
+                arm.n_units,
+                x=arm.n_exposures,
+                y=arm.n_clicked,
+                xx=arm.sum_xx,
+                yy=arm.sum_cc,
+                xy=arm.sum_xc,
+            )
+        case "add_to_cart":
+            return statistics.mean_of(arm.n_units, arm.n_carters, arm.n_carters)
+        case "conversion":
+            return statistics.mean_of(arm.n_units, arm.n_buyers, arm.n_buyers)
+        case "revenue_per_unit":
+            return statistics.mean_of(arm.n_units, arm.revenue, arm.sum_revenue_squared)
+        case "capped_revenue_per_unit":
+            return statistics.mean_of(arm.n_units, arm.capped, arm.sum_capped_squared)
+
+
+def _interval(found: Difference | None) -> Interval | None:
+    return None if found is None else Interval(**found._asdict())
