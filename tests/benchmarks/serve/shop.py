@@ -6,12 +6,14 @@ has, neighbours lie in the same department, and popularity follows a Zipf law.
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.artifact import ArtifactStore
+from models.errors import ArtifactError
 from models.manifest import Blend, Gate, Manifest
 from models.pseudonym import load_pseudonymiser
 from models.ragged import Neighbours, RowLists, Texts
@@ -43,12 +45,18 @@ def item_id(number: int) -> str:
 def open_shop(root: Path, n_items: int, n_users: int) -> Path:
     """Return the home of a shop of this size with its model live; build what is missing."""
     home = root / f"shop-{n_items}-{n_users}"
-    home.mkdir(parents=True, exist_ok=True)
     store = ArtifactStore(home)
-    if store.live_version() is None:
-        version = store.publish(make_snapshot(home, n_items, n_users))
-        store.open(version)  # makes the copy that servers map
-        store.promote(version)
+    live = store.live_version()
+    try:
+        if live is not None:
+            store.open(live)
+            return home
+    except ArtifactError:  # a version of the program before this one built it
+        shutil.rmtree(home)
+    home.mkdir(parents=True, exist_ok=True)
+    version = store.publish(make_snapshot(home, n_items, n_users))
+    store.open(version)  # makes the copy that servers map
+    store.promote(version)
     return home
 
 
