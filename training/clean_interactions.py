@@ -9,7 +9,14 @@ import polars as pl
 from models.errors import ConfigError
 from models.events import INTERACTION_KINDS, InteractionKind
 from training.column_names import check_columns
-from training.columns import as_epoch_ms, as_number, as_text, is_valid_id, matches_any
+from training.columns import (
+    MAX_AT_MS,
+    as_epoch_ms,
+    as_number,
+    as_text,
+    is_valid_id,
+    matches_any,
+)
 from training.item_ids import is_no_product, normalise_item_id
 from training.mapping import InteractionColumns, Mapping
 from training.read import FILE, MALFORMED, ROW, columns_of
@@ -19,8 +26,10 @@ _DEFAULT_NAMES = InteractionColumns()
 _REQUIRED = ("item_id", "timestamp")
 
 
-def judge_interactions(frames: Sequence[pl.LazyFrame], mapping: Mapping) -> pl.DataFrame:
-    """Read and judge every row of the files.
+def judge_interactions(
+    frames: Sequence[pl.LazyFrame], mapping: Mapping, until_ms: int = MAX_AT_MS
+) -> pl.DataFrame:
+    """Read and judge every row of the files; what is later than `until_ms` is rejected.
 
     Returns a frame with ``user_id, user_key, item_id, kind, at_ms, quantity, price, order_id,
     country, channel`` and the columns of `training.verdicts`.
@@ -32,7 +41,7 @@ def judge_interactions(frames: Sequence[pl.LazyFrame], mapping: Mapping) -> pl.D
     """
     own = mapping.interactions
     named = [_name_columns(frame, mapping) for frame in frames]
-    judged = judge(pl.concat(named, how="vertical"), _rules(mapping), _checks()).collect()
+    judged = judge(pl.concat(named, how="vertical"), _rules(mapping), _checks(until_ms)).collect()
     if own.drop_duplicates:
         judged = _drop_duplicates(judged)
     return judged
@@ -115,7 +124,7 @@ def _rules(mapping: Mapping) -> dict[str, pl.Expr]:
     }
 
 
-def _checks() -> list[Check]:
+def _checks(until_ms: int) -> list[Check]:
     """List the reasons in the order in which they are looked for; a user's id is never shown."""
     nothing = pl.lit(None, dtype=pl.String)
     user, item = pl.coalesce("user_key", "user_id"), pl.col("item_id")
@@ -133,6 +142,7 @@ def _checks() -> list[Check]:
         Check("event_unknown", pl.col("kind").is_null(), pl.col("event")),
         Check("timestamp_missing", raw_time.is_null(), nothing),
         Check("timestamp_invalid", pl.col("at_ms").is_null(), raw_time),
+        Check("timestamp_in_future", pl.col("at_ms") > until_ms, raw_time),
         Check("quantity_invalid", quantity.is_null() | (quantity <= 0), raw_quantity),
         Check(
             "price_invalid",

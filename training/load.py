@@ -17,6 +17,7 @@ from models.events import InteractionKind
 from models.vocabulary import Vocabulary
 from training.clean_catalog import judge_catalog, merge_items
 from training.clean_interactions import judge_interactions
+from training.columns import MAX_AT_MS
 from training.mapping import Mapping
 from training.read import scan_files
 from training.refunds import take_back
@@ -50,10 +51,12 @@ def load_dataset(
     *,
     pseudonym: Pseudonym,
     rejects: Path | None,
+    until_ms: int = MAX_AT_MS,
 ) -> Loaded:
     """Read a shop's files.
 
     `pseudonym` hides each user id; rows that are bad go to the file `rejects`, if one is named.
+    Interactions later than `until_ms` are bad.
 
     Raises
     ------
@@ -62,9 +65,9 @@ def load_dataset(
     ConfigError
         If the mapping does not fit the files.
     """
-    judged = {"interactions": _collect(interactions, "interactions", mapping)}
+    judged = {"interactions": _collect(interactions, "interactions", mapping, until_ms)}
     if catalog:
-        judged["catalog"] = _collect(catalog, "catalog", mapping)
+        judged["catalog"] = _collect(catalog, "catalog", mapping, until_ms)
     rows = {kind: count_rows(frame) for kind, frame in judged.items()}
     if rejects is not None:
         bad = [row for kind, frame in judged.items() for row in rejected_rows(frame, kind)]
@@ -77,14 +80,15 @@ def load_dataset(
     return _number(kept["interactions"], items, pseudonym, rows)
 
 
-def _collect(sources: Sequence[str], kind: str, mapping: Mapping) -> pl.DataFrame:
+def _collect(sources: Sequence[str], kind: str, mapping: Mapping, until_ms: int) -> pl.DataFrame:
     own: msgspec.Struct = getattr(mapping, kind).columns
     wanted = [getattr(own, field) for field in own.__struct_fields__]
     frames = [frame for source in sources for frame in scan_files(source, wanted)]
-    read = judge_interactions if kind == "interactions" else judge_catalog
     try:
-        return read(frames, mapping)
-    except pl.exceptions.PolarsError as error:
+        if kind == "interactions":
+            return judge_interactions(frames, mapping, until_ms)
+        return judge_catalog(frames, mapping)
+    except (pl.exceptions.PolarsError, OSError) as error:
         raise InputError(
             f"cannot read {', '.join(sources)}: {str(error).splitlines()[0]}; check the file"
         ) from error

@@ -27,6 +27,10 @@ from training.progress import Progress
 from training.verdicts import RowCounts
 
 REJECTS_FILE = "rejects.jsonl"
+MAX_AHEAD_MS = 86_400_000
+"""How far clocks may be ahead of this machine's; what is later is rejected."""
+SHOPS_BEGIN_MS = 315_532_800_000
+"""The year 1980; a log that ends earlier is one in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +82,7 @@ def train(order: TrainOrder, progress: Progress, clock_ms: Callable[[], int]) ->
     """
     store = ArtifactStore(order.home)
     with progress.step("read and clean"):
-        loaded = _load(order)
+        loaded = _load(order, clock_ms())
     dataset = loaded.dataset
     _say_rows(loaded, order, progress)
     live = _live_manifest(store, progress)
@@ -119,7 +123,7 @@ def train(order: TrainOrder, progress: Progress, clock_ms: Callable[[], int]) ->
     )
 
 
-def _load(order: TrainOrder) -> Loaded:
+def _load(order: TrainOrder, now_ms: int) -> Loaded:
     try:
         hide = load_pseudonymiser(order.home)
         loaded = load_dataset(
@@ -128,6 +132,8 @@ def _load(order: TrainOrder) -> Loaded:
             order.mapping,
             pseudonym=lambda user_id: hide.pseudonym("user_id", user_id),
             rejects=order.home / REJECTS_FILE,
+            # One row of the year 2099 would make all others too old to count.
+            until_ms=now_ms + MAX_AHEAD_MS,
         )
     except OSError as error:
         raise ArtifactError(
@@ -137,8 +143,15 @@ def _load(order: TrainOrder) -> Loaded:
     n_users = len(np.unique(loaded.dataset.interactions.user_rows))
     if n_users < 2:
         raise InputError(
-            f"the interactions are of {n_users} user; a recommender learns from what many do: give"
-            "  a file with more users, or check the column of user_id in the mapping"
+            f"users who still have an interaction after refunds: {n_users}; a recommender learns "
+            "from what many do; give a file with more users, or check the column of user_id in the "
+            "mapping"
+        )
+    newest_ms = int(loaded.dataset.interactions.at_ms.max())
+    if newest_ms < SHOPS_BEGIN_MS:
+        raise InputError(
+            f"the newest interaction is of {newest_ms} ms after 1970, which is before there were "
+            "shops to log; epoch times are milliseconds: multiply seconds by 1000"
         )
     return loaded
 

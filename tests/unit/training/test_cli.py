@@ -1,6 +1,7 @@
 """The trainer's commands, as they are called: what they print, and that bad input harms nothing."""
 
 import errno
+import gzip
 import json
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from click.testing import CliRunner, Result
 
 from models import artifact
 from models.artifact import ArtifactStore
-from models.errors import EndcapError
+from models.errors import EndcapError, InputError
 from tests.unit.training.small_shop import interactions_frame, write_shop
 from training.cli import evaluate, models, segments, train
 
@@ -78,7 +79,8 @@ def test_train_reads_several_files(shop: Path, tmp_path: Path) -> None:
 def test_refused_candidate_is_kept_and_explained(tmp_path: Path) -> None:
     """Where nothing personal can be learnt the gate refuses; --force is recorded."""
     log = tmp_path / "log.csv"
-    everyone = [(f"u{user}", f"i{item}", 1_000 + item) for user in range(8) for item in range(3)]
+    day = 1_700_000_000_000
+    everyone = [(f"u{user}", f"i{item}", day + item) for user in range(8) for item in range(3)]
     pl.DataFrame(everyone, schema=["user_id", "item_id", "timestamp"], orient="row").with_columns(
         pl.lit("view").alias("event")
     ).write_csv(log)
@@ -157,7 +159,11 @@ BAD_FILES = {
     "no event": ("user_id,item_id,timestamp\nu,i,1\n", "have no column 'event'"),
     "empty": ("", "is empty"),
     "only a header": ("user_id,item_id,event,timestamp\n", "have no rows"),
-    "one user": ("user_id,item_id,event,timestamp\nu,i,view,1\nu,j,view,2\n", "of 1 user"),
+    "one user": ("user_id,item_id,event,timestamp\nu,i,view,1\nu,j,view,2\n", "after refunds: 1;"),
+    "seconds": (
+        "user_id,item_id,event,timestamp\nu,i,view,1700000000\nv,j,view,1700000001\n",
+        "multiply seconds by 1000",
+    ),
     "all bad": ("user_id,item_id,event,timestamp\nu,i,stare,1\n", "more than max_reject_share"),
 }
 
@@ -172,6 +178,28 @@ def test_bad_interactions_leave_live_untouched(shop: Path, tmp_path: Path, name:
     assert isinstance(result.exception, EndcapError)
     assert message in str(result.exception)
     assert (store.live_version(), len(store.versions())) == before
+
+
+def test_compressed_file_that_is_cut_off_is_named(shop: Path, tmp_path: Path) -> None:
+    """A file that cannot be unpacked is the fault of the file, not of the home."""
+    log = tmp_path / "log.csv.gz"
+    rows = pl.concat([interactions_frame()] * 40).write_csv()
+    log.write_bytes(gzip.compress(rows.encode())[:-500])
+    result = run(train, "--interactions", log, "--home", shop)
+    assert isinstance(result.exception, InputError)
+    assert f"cannot read {log}: unexpected end of file" in str(result.exception)
+
+
+def test_interaction_of_the_future_is_rejected(tmp_path: Path) -> None:
+    """One row of the year 2099 does not make all others too old to count."""
+    log = interactions_frame()
+    late = log.head(1).with_columns(timestamp=pl.lit(4_080_000_000_000))
+    pl.concat([log, late]).write_parquet(tmp_path / "log.parquet")
+    report = run_json(
+        train, "--interactions", tmp_path / "log.parquet", "--home", tmp_path / "home"
+    )
+    assert report["rows"]["interactions"]["rejected"] == {"timestamp_in_future": 1}
+    assert report["rows"]["interactions"]["kept"] == 600
 
 
 def test_mapping_that_names_a_missing_column_lists_the_columns(shop: Path, tmp_path: Path) -> None:
