@@ -135,7 +135,7 @@ def to_ms(timestamp: datetime | int) -> int:
     Raises
     ------
     FieldError
-        If it says no offset from UTC, or is a number that no calendar has.
+        If it says no offset from UTC, or is before 1970 or after 9999.
     """
     if isinstance(timestamp, datetime):
         if timestamp.tzinfo is None:
@@ -144,13 +144,15 @@ def to_ms(timestamp: datetime | int) -> int:
                 f"timestamp {timestamp.isoformat()!r} says no offset from UTC; "
                 f"write {timestamp.isoformat()}Z, or send epoch milliseconds",
             )
-        return int(timestamp.timestamp() * 1000)
-    if not -MAX_AT_MS <= timestamp <= MAX_AT_MS:
+        at_ms = int(timestamp.timestamp() * 1000)
+    else:
+        at_ms = timestamp
+    if not 0 <= at_ms <= MAX_AT_MS:
         raise FieldError(
             "timestamp",
-            f"timestamp {timestamp} is no moment up to the year 9999; send epoch milliseconds",
+            f"timestamp {timestamp} is not of the years 1970 to 9999; send epoch milliseconds",
         )
-    return timestamp
+    return at_ms
 
 
 def _check_bytes(value: str, name: str) -> None:

@@ -16,6 +16,7 @@ from service.routes.documents import (
     IfNoneMatch,
     Patch,
     PathId,
+    created,
     delete_document,
     get_document,
     list_documents,
@@ -63,7 +64,7 @@ class BannerController(Controller):
         "/{banner_id:str}",
         operation_id="putBanner",
         summary="Create or replace a banner",
-        responses=problems(412, 413),
+        responses=created(Banner) | problems(412, 413),
         sync_to_thread=True,
     )
     def replace(

@@ -78,6 +78,15 @@ def problems(*statuses: int) -> dict[int, ResponseSpec]:
     }
 
 
+def created(document: type[Document]) -> dict[int, ResponseSpec]:
+    """Describe in OpenAPI that a PUT may also make the document."""
+    return {
+        201: ResponseSpec(
+            data_container=document, description="It is new.", generate_examples=False
+        )
+    }
+
+
 def check_path_id(value: str, name: str) -> str:
     """Check an id out of a path, where bytes that are no UTF-8 arrive as the replacement sign."""
     if "\ufffd" in value:

@@ -18,6 +18,7 @@ from service.routes.documents import (
     IfNoneMatch,
     Patch,
     PathId,
+    created,
     delete_document,
     get_document,
     list_documents,
@@ -89,7 +90,7 @@ class LayerController(Controller):
         "/{layer_key:str}",
         operation_id="putLayer",
         summary="Create or replace a layer",
-        responses=problems(409, 412, 413),
+        responses=created(Layer) | problems(409, 412, 413),
         sync_to_thread=True,
     )
     def replace(
@@ -154,7 +155,7 @@ class HoldoutController(Controller):
     @put(
         operation_id="putHoldout",
         summary="Set the global holdout",
-        responses=problems(409, 412, 413),
+        responses=created(Holdout) | problems(409, 412, 413),
         sync_to_thread=True,
     )
     def replace(

@@ -16,6 +16,7 @@ from service.routes.documents import (
     IfNoneMatch,
     Patch,
     PathId,
+    created,
     delete_document,
     get_document,
     list_documents,
@@ -64,7 +65,7 @@ class PlacementController(PlacementServing):
         "/{placement_id:str}",
         operation_id="putPlacement",
         summary="Create or replace a placement",
-        responses=problems(412, 413),
+        responses=created(Placement) | problems(412, 413),
         sync_to_thread=True,
     )
     def replace(

@@ -18,6 +18,7 @@ from service.routes.documents import (
     Patch,
     PathId,
     check_path_id,
+    created,
     delete_document,
     get_document,
     kill_rollout,
@@ -73,7 +74,7 @@ class RolloutController(Controller):
         "/{rollout_key:str}",
         operation_id="putRollout",
         summary="Create or replace a rollout",
-        responses=problems(409, 412, 413),
+        responses=created(Rollout) | problems(409, 412, 413),
         sync_to_thread=True,
     )
     def replace(

@@ -89,6 +89,7 @@ class PlacementServing(Controller):
     ) -> Response[Page]:
         """Fill one placement: the same as `POST /v1/serve` with one, for a quick start."""
         check_path_id(placement_id, "the placement id")
+        _check_names(request)
         asked: dict[str, Any] = {
             "user": {
                 "user_id": user_id,
@@ -109,6 +110,19 @@ class PlacementServing(Controller):
             "options": {"deadline_ms": deadline_ms, "explain": explain},
         }
         return await _serve(request, _from_query(asked))
+
+
+def _check_names(request: AnyRequest) -> None:
+    """Refuse a parameter that nobody reads: a misspelt `user_id` would go unnoticed."""
+    parameters = request.route_handler.parsed_fn_signature.parameters
+    known = sorted(set(parameters) - {"request", "placement_id"})
+    for name in request.query_params:
+        if name not in known:
+            path = f"query.{name[:40]}"
+            message = f"it is no parameter; known: {', '.join(known)}"
+            raise BodyError(
+                f"{path}: {message}; see /schema", (FieldError(path=path, message=message),)
+            )
 
 
 def _from_query(asked: dict[str, Any]) -> ServeRequest:

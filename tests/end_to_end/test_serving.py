@@ -199,6 +199,7 @@ def test_bad_request_is_a_problem(
     [
         ("/v1/placements/hme", 404, "hme"),
         ("/v1/placements/recs?count=0", 400, "query.count"),
+        ("/v1/placements/recs?usr_id=7", 400, "query.usr_id: it is no parameter; known: anonymous"),
         ("/v1/placements/recs?count=x", 400, "count"),
         ("/v1/placements/recs?user_id=a%00b", 400, "user_id"),
         ("/v1/placements/recs?user_id=", 400, "query.user_id"),

@@ -1,6 +1,6 @@
 """From a wire event to its stored row: pseudonyms, time, flags, consent."""
 
-from datetime import datetime
+from datetime import datetime, timedelta, timezone
 
 import msgspec
 import pytest
@@ -86,8 +86,16 @@ def test_time_without_offset_is_refused_with_a_hint() -> None:
     with pytest.raises(FieldError, match="write 2027-01-15T09:00:00Z") as caught:
         stored(timestamp=datetime(2027, 1, 15, 9))
     assert caught.value.name == "timestamp"
-    with pytest.raises(FieldError, match="year 9999"):
-        stored(timestamp=10**17)
+
+
+@pytest.mark.parametrize(
+    "timestamp",
+    [10**17, -1, datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=14))), 2**80],
+)
+def test_time_outside_the_calendar_is_refused(timestamp: datetime | int) -> None:
+    """Such a moment is a mistake, and no file that is exported could hold it."""
+    with pytest.raises(FieldError, match="not of the years 1970 to 9999"):
+        stored(timestamp=timestamp)
 
 
 def test_ids_are_counted_in_bytes() -> None:

@@ -144,6 +144,8 @@ def test_openapi_describes_everything(shop: Shop) -> None:
                     else ("application/problem+json", "#/components/schemas/Problem")
                 )
                 assert (content[0], content[1]["schema"]["$ref"]) == expected, name
+    for path in ("/v1/placements/{placement_id}", "/v1/holdout"):
+        assert {"200", "201"} <= set(document["paths"][path]["put"]["responses"])
     for name, schema in schemas.items():
         assert schema.get("description"), f"{name} has no docstring"
     for part in text.split('"#/components/schemas/')[1:]:
