@@ -19,11 +19,11 @@ COMMANDS = {
         "Measure every recommender on a given split.",
     ),
     "models": (
-        "training.cli:models",
+        "training.version_cli:models",
         "List, show, promote and roll back model versions.",
     ),
     "segments": (
-        "training.cli:segments",
+        "training.version_cli:segments",
         "Count the segments of users and say how each buys.",
     ),
     "serve": ("service.cli:serve", "Answer requests over HTTP."),

@@ -159,6 +159,10 @@ class ArtifactStore:
                 "go back with 'endcap models rollback' or train again"
             ) from error
 
+    def folder(self, version: str) -> Path:
+        """Name the folder of a version, for files that are about it and no part of it."""
+        return self._models / version
+
     def forget_cache(self, version: str) -> None:
         """Remove the memory-mapped copy of a version; who has it open keeps reading it."""
         if _VERSION.fullmatch(version):

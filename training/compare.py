@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -19,6 +20,8 @@ from training.contest import measure_all
 from training.load import load_dataset
 from training.mapping import Mapping
 from training.progress import Progress
+from training.report.headings import about_comparison
+from training.report.page import Measured, write_report
 from training.split import Split, unseen_pairs
 
 
@@ -44,8 +47,9 @@ def compare(
     progress: Progress,
     seed: int,
     only_new: bool,
+    report: Path | None = None,
 ) -> Comparison:
-    """Fit on one file, measure on the other; nothing is written.
+    """Fit on one file, measure on the other; nothing is written but the page `report`.
 
     Raises
     ------
@@ -61,7 +65,8 @@ def compare(
             "no item of the catalog is without interactions in the training file; "
             "give --catalog with the new items, or rank --candidates all"
         )
-    evaluations = measure_all(split, Settings(), ks, progress, seed=seed, only_new=only_new)
+    settings = Settings()
+    evaluations = measure_all(split, settings, ks, progress, seed=seed, only_new=only_new)
     n_users = len(next(iter(next(iter(evaluations.values())).per_user.values()), []))
     if not n_users:
         raise InputError(
@@ -69,13 +74,27 @@ def compare(
         )
     with progress.step("bootstrap"):
         intervals = {name: found.intervals(seed) for name, found in evaluations.items()}
-    return Comparison(
+    comparison = Comparison(
         n_users=n_users,
         n_items=int(has_new.sum()) if only_new else split.train.n_items,
         seconds=round(time.perf_counter() - begin, 3),
         models={name: found.metrics for name, found in evaluations.items()},
         intervals=intervals,
     )
+    if report is not None:
+        measured = Measured(
+            evaluations=evaluations,
+            intervals=intervals,
+            split=split,
+            n_candidates=comparison.n_items,
+            ks=ks,
+            settings=settings,
+            tuning_note="The shipped settings; nothing was tuned for this split.",
+        )
+        heading = about_comparison(train_files, test_files, comparison.n_users, measured)
+        write_report(report, heading, measured)
+        progress.say(f"report: {report}")
+    return comparison
 
 
 def load_split(

@@ -31,8 +31,13 @@ class LiveContest:
 
     evaluations: dict[str, Evaluation]
     live: Evaluation | None
-    n_users: int
+    split: Split
     seed: int
+
+    @property
+    def n_users(self) -> int:
+        """How many users were measured."""
+        return self.split.n_users
 
     def metrics(self) -> dict[str, dict[str, float]]:
         """Return recommender → metric → value."""
@@ -83,7 +88,7 @@ def run_contest(
             with progress.step("fit and rank with the live settings"):
                 fitted = Hybrid.fit(split.train, theirs, now_ms=split.now_ms, seed=seed)
                 of_live = evaluate(fitted, split, KS)
-    return LiveContest(evaluations, of_live, split.n_users, seed)
+    return LiveContest(evaluations, of_live, split, seed)
 
 
 def measure_all(

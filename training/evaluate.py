@@ -33,6 +33,10 @@ class Evaluation:
     """Metric, then one value per test user, in the order of the user rows; to compare pairwise."""
     overall: dict[str, float]
     """``coverage@k`` and ``novelty@k``, which are about all lists together."""
+    users: NDArray[np.int64]
+    """Row of each test user, ascending."""
+    lists: NDArray[np.int64]
+    """Item rows of each user's list, shape (n, largest k); places left over are `NO_ITEM`."""
 
     @property
     def metrics(self) -> dict[str, float]:
@@ -82,7 +86,7 @@ def evaluate(
         per_user[f"ndcg@{k}"] = ndcg(hits, n_relevant, k)
         per_user[f"hit_rate@{k}"] = hit_rate(hits, k)
     n_candidates = int((~seen).sum()) if only_new else n_items
-    return Evaluation(per_user, _overall(lists, ks, split, n_candidates))
+    return Evaluation(per_user, _overall(lists, ks, split, n_candidates), users, lists)
 
 
 def paired_difference(ours: Evaluation, theirs: Evaluation, metric: str, seed: int) -> Interval:

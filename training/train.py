@@ -19,14 +19,17 @@ from models.recommenders.content import Content
 from models.recommenders.hybrid import Hybrid
 from models.recommenders.settings import Settings
 from training.build import build_snapshot
-from training.contest import LiveContest, run_contest
+from training.contest import KS, LiveContest, run_contest
 from training.drift import find_drift
 from training.load import Loaded, load_dataset
 from training.mapping import Mapping
 from training.progress import Progress
+from training.report.headings import about_version
+from training.report.page import Measured, write_report
 from training.verdicts import RowCounts
 
 REJECTS_FILE = "rejects.jsonl"
+REPORT_FILE = "report.html"
 MAX_AHEAD_MS = 86_400_000
 """How far clocks may be ahead of this machine's; what is later is rejected."""
 SHOPS_BEGIN_MS = 315_532_800_000
@@ -44,6 +47,8 @@ class TrainOrder:
     seed: int
     is_forced: bool
     settings: Settings
+    report: Path | None = None
+    """Where the page of pictures goes; by default next to the version."""
 
 
 class TrainReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,6 +61,8 @@ class TrainReport(msgspec.Struct, frozen=True, kw_only=True):
     gate: Gate
     rows: dict[str, RowCounts]
     """Of ``interactions`` and ``catalog``: read, kept, dropped by rule, rejected by reason."""
+    report: str
+    """The page of pictures."""
     rejects: str
     """The file of the rejected rows."""
     taken_back: int
@@ -104,23 +111,47 @@ def train(order: TrainOrder, progress: Progress, clock_ms: Callable[[], int]) ->
         version = store.publish(snapshot)
         if gate.verdict != "refused":
             store.promote(version)
+    intervals = contest.intervals(order.seed)
+    page = order.report or store.folder(version) / REPORT_FILE
+    _write_page(page, store.manifest(version), order.settings, contest, intervals)
     progress.say(f"version {version}: {gate.verdict}, {gate.reason}")
+    progress.say(f"report: {page}")
     return TrainReport(
         version=version,
         parent=store.manifest(version).parent,
         live=store.live_version(),
         gate=gate,
         rows=loaded.rows,
+        report=str(page),
         rejects=str(order.home / REJECTS_FILE),
         taken_back=loaded.n_taken_back,
         counts=manifest.counts,
         drift=drift,
         metrics=manifest.metrics,
-        intervals=contest.intervals(order.seed),
+        intervals=intervals,
         n_test_users=contest.n_users,
         seed=order.seed,
         seconds=progress.seconds,
     )
+
+
+def _write_page(
+    page: Path,
+    manifest: Manifest,
+    settings: Settings,
+    contest: LiveContest,
+    intervals: dict[str, dict[str, Interval]],
+) -> None:
+    measured = Measured(
+        evaluations=contest.evaluations,
+        intervals=intervals,
+        split=contest.split,
+        n_candidates=contest.split.train.n_items,
+        ks=KS,
+        settings=msgspec.structs.replace(settings, blend=manifest.blend),
+        tuning_note="The settings of this version; what differs from the shipped ones is bold.",
+    )
+    write_report(page, about_version(manifest, contest.n_users), measured)
 
 
 def _load(order: TrainOrder, now_ms: int) -> Loaded:

@@ -14,7 +14,8 @@ from models import artifact
 from models.artifact import ArtifactStore
 from models.errors import EndcapError, InputError
 from tests.unit.training.small_shop import interactions_frame, write_shop
-from training.cli import evaluate, models, segments, train
+from training.cli import evaluate, train
+from training.version_cli import models, segments
 
 
 def run(command: Any, *arguments: object) -> Result:
@@ -244,6 +245,15 @@ def test_unknown_file_and_format_are_named(tmp_path: Path) -> None:
     assert "is of no known format; known: .csv" in str(result.exception)
 
 
+def test_train_writes_its_report_next_to_the_version(shop: Path) -> None:
+    """The page is in the folder of the version, which still opens."""
+    version = ArtifactStore(shop).live_version()
+    assert version is not None
+    page = (shop / "models" / version / "report.html").read_text()
+    assert f"Model version {version}" in page
+    ArtifactStore(shop).open(version)
+
+
 def test_embeddings_of_the_live_version_are_exported(shop: Path, tmp_path: Path) -> None:
     """One row per item and user; without a file there is nothing to do."""
     files = ("--items", tmp_path / "items.arrow", "--users", tmp_path / "users.arrow")
@@ -261,6 +271,20 @@ def test_segments_of_the_live_version_are_told(shop: Path) -> None:
     assert sum(one["users"] for one in tiers) == 60
     assert all(one["average_order_value"] > 0 and one["orders_per_month"] > 0 for one in tiers)
     assert "value:regular" in run(segments, "--home", shop).stdout
+
+
+def test_evaluate_writes_a_report(tmp_path: Path) -> None:
+    """`--report` names the page; one that cannot be written is an error."""
+    log = interactions_frame().sort("timestamp")
+    log.head(450).write_parquet(tmp_path / "train.parquet")
+    log.tail(150).write_parquet(tmp_path / "test.parquet")
+    files = ("--train", tmp_path / "train.parquet", "--test", tmp_path / "test.parquet")
+    told = run_json(evaluate, *files, "--report", tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text()
+    assert "Fitted on train.parquet, measured on test.parquet." in page
+    assert f"{told['models']['hybrid']['ndcg@20']:.4f}" in page
+    failed = run(evaluate, *files, "--report", tmp_path / "no" / "page.html")
+    assert "cannot write the report" in str(failed.exception)
 
 
 @pytest.mark.parametrize("k", ["", "0", "ten", "5,-1"])

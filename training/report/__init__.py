@@ -1,0 +1,1 @@
+"""The page of pictures that training and evaluation write: figures, charts, one HTML file."""
