@@ -46,8 +46,12 @@ def compile_audience(condition: Condition) -> Check:  # noqa: PLR0911  # one a c
             return _now_before(_to_ms(at))
         case After(attribute=None, at=at):
             return _not(_now_before(_to_ms(at)))
+        case Equals(attribute=attribute, value=value):
+            return _one_of(attribute, (value,))
+        case In(attribute=attribute, values=values):
+            return _one_of(attribute, values)
         case NotIn(attribute=attribute, values=values):
-            return _not(_attribute(attribute, _one_of(values)))
+            return _not(_one_of(attribute, values))
         case _:
             assert condition.attribute is not None
             return _attribute(condition.attribute, _test(condition))
@@ -56,10 +60,6 @@ def compile_audience(condition: Condition) -> Check:  # noqa: PLR0911  # one a c
 def _test(condition: Condition) -> Test:  # noqa: PLR0911  # one a condition
     """Return what is asked of an attribute's value, which is never None or a list."""
     match condition:
-        case Equals(value=value):
-            return _one_of((value,))
-        case In(values=values):
-            return _one_of(values)
         case Exists():
             return lambda value: True
         case Range():
@@ -114,18 +114,14 @@ def _not(inner: Check) -> Check:
 
 
 def _segment(key: str) -> Check:
-    def check(visitor: Visitor) -> bool:
-        members = visitor.segments.get(key)
-        return members is not None and members.has(visitor.user_key, visitor.anonymous_key)
-
-    return check
+    return lambda visitor: visitor.is_in(key)
 
 
 def _now_before(at_ms: int) -> Check:
     return lambda visitor: visitor.now_ms < at_ms
 
 
-def _one_of(values: tuple[Scalar, ...]) -> Test:
+def _one_of(name: str, values: tuple[Scalar, ...]) -> Check:
     # True == 1 in Python, and not in JSON.
     flags = frozenset(value for value in values if type(value) is bool)
     others = frozenset(value for value in values if type(value) is not bool)
@@ -136,7 +132,13 @@ def _one_of(values: tuple[Scalar, ...]) -> Test:
             return value in flags
         return (kind is str or kind is int or kind is float) and value in others
 
-    return test
+    elsewise = _attribute(name, test)
+
+    def check(visitor: Visitor) -> bool:
+        value = visitor.attributes.get(name)
+        return value in others if type(value) is str else elsewise(visitor)
+
+    return check
 
 
 def _range(bounds: Range) -> Test:

@@ -36,15 +36,21 @@ def bucket(stage: Stage, salt: str, unit_kind: UnitKind, unit_id: str) -> int:
 
 def salted(salt: str, unit_kind: UnitKind) -> bytes:
     """Prepare what `bucket_under` hashes before the unit's id; a rollout does it once."""
-    return _sized(salt) + _sized(unit_kind)
+    return sized(salt) + sized(unit_kind)
 
 
 def bucket_under(stage: Stage, prefix: bytes, unit_id: str) -> int:
     """Place a unit in 0 to 999,999, with the salt and unit kind that `salted` prepared."""
-    digest = blake2b(prefix + _sized(unit_id), digest_size=8, person=_PERSON[stage]).digest()
+    digest = blake2b(prefix + sized(unit_id), digest_size=8, person=_PERSON[stage]).digest()
     return (int.from_bytes(digest, "big") * BUCKETS) >> 64
 
 
-def _sized(part: str) -> bytes:
+def line(stage: Stage, salt: str, unit_kind: UnitKind) -> blake2b:
+    """Hash what comes before the unit's id; `Visitor.bucket` goes on from a copy, for half."""
+    return blake2b(salted(salt, unit_kind), digest_size=8, person=_PERSON[stage])
+
+
+def sized(part: str) -> bytes:
+    """Write a part of what is hashed: its length in bytes, then its bytes."""
     encoded = part.encode()
     return len(encoded).to_bytes(4, "big") + encoded

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from hashlib import blake2b
 from itertools import accumulate
 from typing import Any
 
@@ -11,7 +12,7 @@ from msgspec import UNSET, UnsetType
 
 from service.rollouts.assignment import Assignment, Detail, Reason
 from service.rollouts.audience import Check, compile_audience
-from service.rollouts.bucketing import BUCKETS, UnitKind, salted
+from service.rollouts.bucketing import BUCKETS, Stage, UnitKind, line
 from service.rollouts.conditions import After, Before, walk
 from service.rollouts.definition import CONTROL, Recipe, Rollout
 from service.rollouts.layer import Holdout, Layer
@@ -19,8 +20,8 @@ from service.rollouts.schedule import FOREVER_MS, schedule_ms
 from service.rollouts.values import ValueType
 from service.rollouts.visitor import Unit, Visitor
 
-Prefixes = dict[UnitKind, bytes]
-"""What is hashed before the unit's id, by kind of unit."""
+Lines = dict[UnitKind, blake2b]
+"""The line of a stage, by kind of unit."""
 
 _REASONS: dict[Detail, Reason] = {
     "KILLED": "DISABLED",
@@ -38,7 +39,7 @@ _REASONS: dict[Detail, Reason] = {
 class CompiledHoldout:
     """The global holdout."""
 
-    prefixes: Prefixes
+    lines: Lines
     share_ppm: int
 
 
@@ -46,7 +47,7 @@ class CompiledHoldout:
 class CompiledLayer:
     """The slots of a layer that one rollout owns."""
 
-    prefixes: Prefixes
+    lines: Lines
     owned: bytes
     """One byte a slot: 1 if it is owned."""
 
@@ -70,7 +71,8 @@ class CompiledRollout:
     """What is required; nothing where it does not exist, which nobody meets."""
     holdout: CompiledHoldout | None
     layer: CompiledLayer | None
-    prefixes: Prefixes
+    enrolment_lines: Lines
+    arm_lines: Lines
     share_ppm: int
     arms: tuple[Assignment, ...]
     arm_bounds: tuple[int, ...]
@@ -191,7 +193,8 @@ def _compile(
         ),
         holdout=holdout if rollout.holdout else None,
         layer=_compile_layer(rollout, layers),
-        prefixes=_prefixes(rollout.salt or key),
+        enrolment_lines=_lines("enrolment", rollout.salt or key),
+        arm_lines=_lines("arm", rollout.salt or key),
         share_ppm=rollout.share_ppm,
         arms=tuple(Assignment(key, one.key, "SPLIT", epoch) for one in rollout.variants),
         arm_bounds=tuple(bound * BUCKETS for bound in accumulate(weights)),
@@ -209,10 +212,10 @@ def _compile_layer(rollout: Rollout, layers: Mapping[str, Layer]) -> CompiledLay
         return None
     layer = layers.get(rollout.layer.key)
     if layer is None:
-        return CompiledLayer(_prefixes(rollout.layer.key), bytes(1))
+        return CompiledLayer(_lines("layer", rollout.layer.key), bytes(1))
     owned = rollout.layer.numbers
     return CompiledLayer(
-        _prefixes(layer.salt or layer.key),
+        _lines("layer", layer.salt or layer.key),
         bytes(slot in owned for slot in range(layer.n_slots)),
     )
 
@@ -220,7 +223,7 @@ def _compile_layer(rollout: Rollout, layers: Mapping[str, Layer]) -> CompiledLay
 def _compile_holdout(holdout: Holdout | None) -> CompiledHoldout | None:
     if holdout is None or holdout.share_ppm == 0:
         return None
-    return CompiledHoldout(_prefixes(holdout.salt), holdout.share_ppm)
+    return CompiledHoldout(_lines("holdout", holdout.salt), holdout.share_ppm)
 
 
 def _values(rollout: Rollout) -> dict[str, Any]:
@@ -231,5 +234,8 @@ def _values(rollout: Rollout) -> dict[str, Any]:
     return {variant: value for variant, value in values.items() if value is not UNSET}
 
 
-def _prefixes(salt: str) -> Prefixes:
-    return {"user_id": salted(salt, "user_id"), "anonymous_id": salted(salt, "anonymous_id")}
+def _lines(stage: Stage, salt: str) -> Lines:
+    return {
+        "user_id": line(stage, salt, "user_id"),
+        "anonymous_id": line(stage, salt, "anonymous_id"),
+    }

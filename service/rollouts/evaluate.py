@@ -7,7 +7,7 @@ of their own: holdout → layer → enrolment → arm. See `assignment` for the 
 from __future__ import annotations
 
 from service.rollouts.assignment import Assignment
-from service.rollouts.bucketing import BUCKETS, UnitKind, bucket_under
+from service.rollouts.bucketing import BUCKETS, UnitKind
 from service.rollouts.compiled import CompiledRollout
 from service.rollouts.visitor import Unit, Visitor
 
@@ -46,19 +46,18 @@ def evaluate(  # noqa: PLR0911  # one a reason
 def _draw(rollout: CompiledRollout, visitor: Visitor, unit: Unit) -> Assignment:
     held, layer = rollout.holdout, rollout.layer
     if held is not None:
-        place = visitor.shared_bucket("holdout", held.prefixes[unit.kind], unit)
+        place = visitor.shared_bucket(held.lines[unit.kind], unit)
         if place < held.share_ppm:
             return rollout.outside["HOLDOUT"]
     if layer is not None:
-        place = visitor.shared_bucket("layer", layer.prefixes[unit.kind], unit)
+        place = visitor.shared_bucket(layer.lines[unit.kind], unit)
         if not layer.owned[place * len(layer.owned) // BUCKETS]:
             return rollout.outside["LAYER"]
-    prefix = rollout.prefixes[unit.kind]
-    if bucket_under("enrolment", prefix, unit.key) >= rollout.share_ppm:
+    if visitor.bucket(rollout.enrolment_lines[unit.kind], unit) >= rollout.share_ppm:
         return rollout.outside["NOT_ENROLLED"]
     if len(rollout.arms) == 1:
         return rollout.arms[0]
-    place = bucket_under("arm", prefix, unit.key) * rollout.total_weight
+    place = visitor.bucket(rollout.arm_lines[unit.kind], unit) * rollout.total_weight
     for arm, bound in zip(rollout.arms, rollout.arm_bounds, strict=True):
         if place < bound:
             return arm

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from hashlib import blake2b
 from typing import Any, Protocol
 
 import msgspec
 
-from service.rollouts.bucketing import Stage, UnitKind, bucket_under
+from service.rollouts.bucketing import BUCKETS, UnitKind, sized
 
 
 class Unit(msgspec.Struct, frozen=True, gc=False):
@@ -48,6 +49,8 @@ class Visitor:
 
     __slots__ = (
         "_buckets",
+        "_memberships",
+        "_sized",
         "anonymous_key",
         "attributes",
         "now_ms",
@@ -72,12 +75,31 @@ class Visitor:
         self.attributes = attributes or {}
         self.segments = segments
         self.person = person_of(user_key, anonymous_key) if person is None else person
-        self._buckets: dict[tuple[Stage, bytes, str], int] = {}
+        self._buckets: dict[blake2b, tuple[str, int]] = {}
+        self._memberships: dict[str, bool] = {}
+        self._sized: dict[str, bytes] = {}
 
-    def shared_bucket(self, stage: Stage, prefix: bytes, unit: Unit) -> int:
-        """Place a unit in a stage that many rollouts ask about: holdout and layer, hashed once."""
-        key = (stage, prefix, unit.key)
-        found = self._buckets.get(key)
+    def is_in(self, segment: str) -> bool:
+        """Say whether the visitor is in a segment, looked up once."""
+        found = self._memberships.get(segment)
         if found is None:
-            found = self._buckets[key] = bucket_under(stage, prefix, unit.key)
+            members = self.segments.get(segment)
+            found = members is not None and members.has(self.user_key, self.anonymous_key)
+            self._memberships[segment] = found
         return found
+
+    def bucket(self, line: blake2b, unit: Unit) -> int:
+        """Place a unit on a line: the same number as `bucketing.bucket` has."""
+        part = self._sized.get(unit.key)
+        if part is None:
+            part = self._sized[unit.key] = sized(unit.key)
+        hashed = line.copy()
+        hashed.update(part)
+        return (int.from_bytes(hashed.digest(), "big") * BUCKETS) >> 64
+
+    def shared_bucket(self, line: blake2b, unit: Unit) -> int:
+        """Place a unit on a line that many rollouts share, holdout or layer, hashed once."""
+        found = self._buckets.get(line)
+        if found is None or found[0] != unit.key:
+            found = self._buckets[line] = (unit.key, self.bucket(line, unit))
+        return found[1]

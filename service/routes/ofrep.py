@@ -9,8 +9,6 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 from litestar import Response, Router, post
-from litestar.exceptions import HTTPException
-from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import (
     OpenAPIMediaType,
     OpenAPIType,
@@ -19,30 +17,18 @@ from litestar.openapi.spec import (
     Schema,
 )
 from litestar.params import HeaderParameter, QueryParameter
-from msgspec import Meta
 
-from models.errors import AccessError, EndcapError, IdError
+from models.errors import IdError
 from models.ids import check_id, list_known
 from service.access import needs, principal_of
 from service.changes import revision_of
-from service.problems import answer_endcap_error, answer_http_exception, answer_unexpected
 from service.rollouts.flags import FlagAnswer, Metadata, answer_flag
 from service.rollouts.visitor import Visitor
-from service.routes.documents import AnyRequest, PathId, problems
+from service.routes.documents import AnyRequest, PathId
+from service.routes.ofrep_failures import FAILURES, HANDLERS, ContextError
 from service.services import Services, services_of
 
-ErrorCode = Literal[
-    "FLAG_NOT_FOUND", "PARSE_ERROR", "TARGETING_KEY_MISSING", "INVALID_CONTEXT", "GENERAL"
-]
 INACTIVITY_S = 120
-
-
-class Failure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Why nothing was evaluated."""
-
-    key: Annotated[str | None, Meta(description="of the flag, unless all were asked")] = None
-    error_code: ErrorCode = msgspec.field(name="errorCode")
-    error_details: str = msgspec.field(name="errorDetails")
 
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,14 +53,6 @@ class Flags(msgspec.Struct, frozen=True, kw_only=True):
     event_streams: list[EventStream] = msgspec.field(name="eventStreams")
 
 
-class _ContextError(EndcapError):
-    """The request cannot be evaluated, for one of the protocol's reasons."""
-
-    def __init__(self, error_code: ErrorCode, message: str) -> None:
-        super().__init__(message)
-        self.error_code = error_code
-
-
 @dataclass
 class Evaluation(Operation):
     """Describes the body, which handlers read themselves, so that mistakes get OFREP's words."""
@@ -93,19 +71,6 @@ class Evaluation(Operation):
         self.request_body = RequestBody({"application/json": OpenAPIMediaType(body)}, required=True)
 
 
-FAILURES = {
-    **problems(),
-    **{
-        status: ResponseSpec(Failure, description=description, generate_examples=False)
-        for status, description in (
-            (400, "The body or its context is wrong; `errorCode` says how."),
-            (404, "There is no such flag."),
-            (413, "The body is too large."),
-        )
-    },
-}
-
-
 @post(
     "/{key:str}",
     status_code=200,
@@ -121,7 +86,7 @@ async def evaluate_flag(request: AnyRequest, key: PathId) -> Response[FlagAnswer
     rollouts = services.current.get().rollouts
     rollout = rollouts.get(key)
     if rollout is None:
-        raise _ContextError(
+        raise ContextError(
             "FLAG_NOT_FOUND",
             f"flag {key[:80]!r} is not configured; {list_known(rollouts)}; "
             "add it with PUT /v1/rollouts/…",
@@ -176,12 +141,12 @@ def _context(body: bytes) -> dict[str, Any]:
     try:
         asked = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise _ContextError(
+        raise ContextError(
             "PARSE_ERROR", f'the body is not JSON ({error}); send {{"context": {{…}}}}'
         ) from error
     context = asked.get("context") if isinstance(asked, dict) else None
     if not isinstance(context, dict):
-        raise _ContextError(
+        raise ContextError(
             "INVALID_CONTEXT",
             'the body has no "context" that is an object; send {"context": {"targetingKey": "…"}}',
         )
@@ -199,7 +164,7 @@ async def _visitor(services: Services, context: dict[str, Any]) -> Visitor:
     user_id = _id(context, "user_id") or (None if is_anonymous else target)
     anonymous_id = _id(context, "anonymous_id") or (target if is_anonymous else None)
     if user_id is None and anonymous_id is None:
-        raise _ContextError(
+        raise ContextError(
             "TARGETING_KEY_MISSING",
             "the context has no targetingKey, which says whom the flags are for; add one",
         )
@@ -225,11 +190,11 @@ def _id(context: dict[str, Any], name: str) -> str | None:
     if value is None or value == "":
         return None
     if not isinstance(value, str):
-        raise _ContextError("INVALID_CONTEXT", f"{name} in the context is no text; send a string")
+        raise ContextError("INVALID_CONTEXT", f"{name} in the context is no text; send a string")
     try:
         return check_id(value, name)
     except IdError as error:
-        raise _ContextError("INVALID_CONTEXT", error.message) from error
+        raise ContextError("INVALID_CONTEXT", error.message) from error
 
 
 def _etag(context: dict[str, Any], body: bytes) -> str:
@@ -248,49 +213,10 @@ def _matches(if_none_match: str, etag: str) -> bool:
     return etag in tags or "*" in tags
 
 
-def _answer_context_error(request: AnyRequest, error: _ContextError) -> Response[Failure]:
-    status = 404 if error.error_code == "FLAG_NOT_FOUND" else 400
-    return _fail(request, status, error.error_code, error.message, {})
-
-
-def _answer_endcap_error(request: AnyRequest, error: EndcapError) -> Response[Any]:
-    problem = answer_endcap_error(request, error)
-    if isinstance(error, AccessError):
-        return problem
-    return _fail(request, problem.status_code or 500, "GENERAL", error.message, problem.headers)
-
-
-def _answer_http_exception(request: AnyRequest, error: HTTPException) -> Response[Failure]:
-    problem = answer_http_exception(request, error)
-    details = problem.content.detail
-    return _fail(request, error.status_code, "GENERAL", details, problem.headers)
-
-
-def _answer_unexpected(request: AnyRequest, error: Exception) -> Response[Failure]:
-    details = answer_unexpected(request, error).content.detail
-    return _fail(request, 500, "GENERAL", details, {})
-
-
-def _fail(
-    request: AnyRequest, status: int, error_code: ErrorCode, details: str, headers: dict[str, Any]
-) -> Response[Failure]:
-    return Response(
-        Failure(key=request.path_params.get("key"), error_code=error_code, error_details=details),
-        status_code=status,
-        headers=headers,
-        media_type="application/json",
-    )
-
-
 ofrep = Router(
     "/ofrep/v1/evaluate/flags",
     route_handlers=[evaluate_flag, evaluate_flags],
     opt=needs("publishable"),
     tags=["flags"],
-    exception_handlers={
-        _ContextError: _answer_context_error,
-        EndcapError: _answer_endcap_error,
-        HTTPException: _answer_http_exception,
-        Exception: _answer_unexpected,
-    },
+    exception_handlers=HANDLERS,
 )

@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chi2
 
-from service.rollouts.bucketing import bucket
+from service.rollouts.bucketing import bucket, line
 from service.rollouts.compiled import compile_rollout, compile_rollouts
 from service.rollouts.definition import Rollout
 from service.rollouts.evaluate import evaluate
 from service.rollouts.layer import Holdout, Layer, ranges_of
-from service.rollouts.visitor import Visitor
+from service.rollouts.visitor import Unit, Visitor
 
 NOW_MS = int(datetime(2026, 1, 15, tzinfo=UTC).timestamp() * 1000)
 HOLDOUT = Holdout(share=0.1)
@@ -47,6 +47,18 @@ def test_stages_draw_buckets_of_their_own(unit: str, expected: list[int]) -> Non
     stages = ("holdout", "layer", "enrolment", "arm")
     drawn = [bucket(stage, "home_recs", "user_id", unit) for stage in stages]  # type: ignore[arg-type]
     assert drawn == expected
+
+
+@given(st.text(min_size=1), st.text(max_size=8), st.sampled_from(["user_id", "anonymous_id"]))
+def test_visitor_is_placed_where_the_formula_says(unit: str, salt: str, kind: Any) -> None:
+    """The short way that evaluation takes gives the documented bucket, the first time and again."""
+    visitor = Visitor(unit, unit, now_ms=NOW_MS)
+    for stage in ("holdout", "layer", "enrolment", "arm"):
+        expected = bucket(stage, salt, kind, unit)
+        on = line(stage, salt, kind)
+        assert visitor.bucket(on, Unit(kind, unit)) == expected
+        assert visitor.shared_bucket(on, Unit(kind, unit)) == expected
+        assert visitor.shared_bucket(on, Unit(kind, unit)) == expected
 
 
 def test_holdout_takes_its_share_and_no_ramp_touches_it() -> None:
