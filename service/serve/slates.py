@@ -102,8 +102,9 @@ def _fill(shelf: Shelf, visit: Visit, plan: Plan, barred: set[str]) -> Filled:
                 because=because,
             )
         )
-    tier = _most_personal(pick.tier for pick in chosen)
-    degraded = _degraded(shelf, visit, plan.recipe, tier, bool(chosen))
+    tiers = {pick.tier for pick in chosen}
+    tier = _most_personal(tiers)
+    degraded = _degraded(shelf, visit, plan.recipe, tiers)
     return Filled(tuple(items), tuple(shown), tier, degraded)
 
 
@@ -136,12 +137,13 @@ def banner_slate(
                 score=pick.score,
             )
         )
-    tier = _most_personal(pick.tier for pick in chosen)
+    tiers = {pick.tier for pick in chosen}
+    tier = _most_personal(tiers)
     slate = BannerSlate(
         id=plan.placement.id,
         exposure_id=plan.exposure_id,
         tier=tier,
-        degraded=_degraded(shelf, visit, plan.recipe, tier, bool(chosen)),
+        degraded=_degraded(shelf, visit, plan.recipe, tiers),
         rollout=_answer(plan.assignment),
         banners=tuple(banners),
     )
@@ -153,18 +155,18 @@ def _most_personal(tiers: Iterable[Tier]) -> Tier:
     return min(tiers, key=_RANK.__getitem__, default="static")
 
 
-def _degraded(
-    shelf: Shelf, visit: Visit, recipe: Recipe, tier: Tier, is_filled: bool
-) -> Degraded | None:
+def _degraded(shelf: Shelf, visit: Visit, recipe: Recipe, tiers: set[Tier]) -> Degraded | None:
     """Say what failed. Someone unknown, or without consent, is no failure."""
     if recipe == "static":
-        return None if is_filled and tier == "static" else "no_candidates"
+        # A short list that is topped up is what was asked for.
+        return None if "static" in tiers else "no_candidates"
     if shelf.stock is None:
         return "no_model"
     wished = wished_tier(recipe)
     if wished == "personal" and visit.trouble is not None:
         return visit.trouble
-    if is_filled and (_RANK[tier] <= _RANK[wished] or not _promised(visit, recipe)):
+    tier = _most_personal(tiers)
+    if tiers and (_RANK[tier] <= _RANK[wished] or not _promised(visit, recipe)):
         return None
     return "no_candidates"
 

@@ -81,6 +81,20 @@ def test_views_that_the_model_cannot_use_are_not_personal(item_id: str) -> None:
     assert page.slate.degraded == ("no_candidates" if item_id == "köpek" else None)
 
 
+@pytest.mark.parametrize(
+    ("static_ids", "tier", "degraded"),
+    [(("mug",), "popular", None), ((), "popular", "no_candidates")],
+)
+def test_short_static_list_that_is_topped_up_is_no_failure(
+    static_ids: tuple[str, ...], tier: str, degraded: str | None
+) -> None:
+    """What the merchandiser wrote is shown, so nothing failed; an empty list has nothing to show."""
+    shelf = make_shelf(items_placement(recipe="static", static_ids=static_ids))
+    [page] = decide(shelf, make_visit(shelf), "recs")
+    assert len(items_of(page)) == 3
+    assert (page.slate.tier, page.slate.degraded) == (tier, degraded)
+
+
 def test_new_item_reaches_the_list_through_its_neighbours() -> None:
     """The new mug has no interaction, but the mug and the cup speak for it."""
     shelf = make_shelf(items_placement(count=4))
