@@ -88,7 +88,7 @@ def test_views_that_the_model_cannot_use_are_not_personal(item_id: str) -> None:
 def test_short_static_list_that_is_topped_up_is_no_failure(
     static_ids: tuple[str, ...], tier: str, degraded: str | None
 ) -> None:
-    """What the merchandiser wrote is shown, so nothing failed; an empty list has nothing to show."""
+    """What the merchandiser wrote is shown, so nothing failed; an empty list shows nothing."""
     shelf = make_shelf(items_placement(recipe="static", static_ids=static_ids))
     [page] = decide(shelf, make_visit(shelf), "recs")
     assert len(items_of(page)) == 3
