@@ -15,6 +15,7 @@ from typing import NamedTuple
 import msgspec
 import structlog
 
+from service.intake.batches import Batches
 from service.rollouts.bucketing import UnitKind
 from service.rollouts.visitor import Person, Unit, person_of
 from service.stores.identities import IdentityStore, PersonRow, UnitRow
@@ -58,6 +59,9 @@ class People:
         self._reading: dict[Pair, asyncio.Task[Person]] = {}
         self._outdated: set[Pair] = set()
         self._thread = ThreadPoolExecutor(1, "people")
+        self._batches: Batches[Pair, PersonRow] = Batches(
+            self._thread, lambda pairs: store.settle_all(pairs, now_ms())
+        )
         self._seen_version = tail.data_version()
         news = tail.news_since((0, 0))
         self._last = news.last
@@ -149,10 +153,7 @@ class People:
     async def _read_now(self, pair: Pair) -> Person:
         now_ms = self._now_ms()
         try:
-            row = await asyncio.get_running_loop().run_in_executor(
-                self._thread, self._store.settle, *pair, now_ms
-            )
-            person = _person(row)
+            person = _person(await self._batches.read(pair))
             if pair not in self._outdated:
                 self._keep(pair, _Entry(person, now_ms))
             return person

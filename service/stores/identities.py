@@ -7,10 +7,14 @@ or a device turns out to have been dealt as two units, the two are linked, and n
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
 from threading import Lock
 from typing import NamedTuple
 
+import msgspec
+
+from models.errors import StoreError
 from service.stores.event_database import connect
 from service.stores.sqlite import reported
 
@@ -67,6 +71,18 @@ _OTHERS = (
     f"LIMIT {MAX_OTHERS}"
 )
 
+# Numbers of the pairs of which anything is written down, or has to be. One JSON text back, so the
+# interpreter lock changes hands once.
+_NOTED = """
+SELECT json_group_array(pair.key) FROM json_each(?) AS pair
+WHERE EXISTS (SELECT 1 FROM identities WHERE user_key = pair.value ->> 0)
+OR EXISTS (SELECT 1 FROM unit_links WHERE unit_key = pair.value ->> 0)
+OR EXISTS (
+    SELECT 1 FROM exposures WHERE unit_key = pair.value ->> 1 AND unit_key IS NOT NULL
+    AND reason = 'SPLIT' AND user_key IS NULL
+)
+"""
+
 
 class IdentityStore:
     """One connection; threads wait for each other."""
@@ -93,6 +109,30 @@ class IdentityStore:
             if anonymous_key is not None and self._is_open(user_key, anonymous_key):
                 self._write(user_key, anonymous_key, at_ms)
             return self._person(self._unit_of(user_key) or UnitRow("user_id", user_key))
+
+    def settle_all(
+        self, pairs: Sequence[tuple[str | None, str | None]], at_ms: int
+    ) -> list[PersonRow | Exception]:
+        """Settle many pairs; what went wrong with one stands in its place.
+
+        Nearly always nothing is known of a pair and nothing is to be written, which one statement
+        finds out for all of them.
+        """
+        with self._lock, reported(self._path):
+            asked = msgspec.json.encode(pairs).decode()
+            noted = set(
+                msgspec.json.decode(self._connection.execute(_NOTED, (asked,)).fetchone()[0])
+            )
+        rows: list[PersonRow | Exception] = []
+        for number, (user_key, anonymous_key) in enumerate(pairs):
+            if number not in noted and user_key is not None:
+                rows.append(PersonRow(UnitRow("user_id", user_key), []))
+                continue
+            try:
+                rows.append(self.settle(user_key, anonymous_key, at_ms))
+            except StoreError as error:
+                rows.append(error)
+        return rows
 
     def news_since(self, last: tuple[int, int]) -> News:
         """Read which users and linked units have rows newer than `last`."""

@@ -266,3 +266,29 @@ def test_nobody_is_ever_dealt_anew(
             assert adopted[shown.unit_key] == user
     finally:
         world.close()
+
+
+def test_pairs_settled_together_are_settled_alike(tmp_path: Path) -> None:
+    """Unknown, to be written, written, linked and without a user: each as if it came alone."""
+    pairs: list[tuple[str | None, str | None]] = [
+        ("new", "device"),
+        ("u", "a1"),
+        ("v", "a1"),
+        ("u", None),
+        (None, "a1"),
+        ("w", None),
+    ]
+    found = []
+    for name in ("together", "alone"):
+        (tmp_path / name).mkdir()
+        world = World(tmp_path / name)
+        world.show(None, "a1")
+        store = IdentityStore(world.path)
+        for _ in range(2):
+            if name == "together":
+                found.append(store.settle_all(pairs, 5))
+            else:
+                found.append([store.settle(*pair, 5) for pair in pairs])
+        store.close()
+        world.close()
+    assert found[:2] == found[2:]
