@@ -36,6 +36,7 @@ from service.stores.event_database import open_event_database
 from service.stores.event_reads import EventReader
 from service.stores.events import Batch, EventStore
 from service.stores.identities import IdentityStore
+from service.stores.segment_files import SegmentFiles
 
 USERS_A_GROUP = 1_000
 NEVER_MS = 10**9
@@ -214,7 +215,7 @@ def _open_engine(order: BatchOrder, make_id: Callable[[], str]) -> Iterator[Engi
         stack.callback(store.close)
         reader = ControlReader(store.path)
         stack.callback(reader.close)
-        configuration = CurrentConfiguration(reader).get()
+        configuration = CurrentConfiguration(reader, segment_files=SegmentFiles(order.home)).get()
         artifacts = ArtifactStore(order.home)
         version = artifacts.live_version()
         snapshot = None if version is None else artifacts.open(version)

@@ -51,7 +51,7 @@ SELECT json_group_array(json((
     SELECT json_group_array(json_array(seq, kind, item_id, min(at_ms, received_ms)))
     FROM (
         SELECT * FROM events
-        WHERE {column} = wanted.value AND item_id IS NOT NULL AND kind <= 4
+        WHERE {column} = wanted.value AND item_id IS NOT NULL AND kind <= 4 {until}
         ORDER BY at_ms DESC, seq DESC LIMIT ?
     )
 )))
@@ -73,12 +73,11 @@ class EventReader:
     """Point reads of one visitor, and the tail of the log."""
 
     def __init__(self, path: Path, *, until_ms: int | None = None) -> None:
-        """Open the store; with `until_ms`, `newest` knows only what had arrived by then."""
+        """Open the store; with `until_ms`, only what had arrived by then is known to be newest."""
         until = "" if until_ms is None else f"AND received_ms <= {until_ms:d}"
-        self._newest = {
-            column: _NEWEST.format(column=column, until=until)
-            for column in ("user_key", "anonymous_key")
-        }
+        columns = ("user_key", "anonymous_key")
+        self._newest = {name: _NEWEST.format(column=name, until=until) for name in columns}
+        self._newest_of = {name: _NEWEST_OF.format(column=name, until=until) for name in columns}
         self._connection = connect(path, read_only=True)
         # A cancelled task does not stop the thread it waits for, and closing a connection that a
         # thread reads from crashes the process.
@@ -96,7 +95,7 @@ class EventReader:
         if not keys:
             return []
         asked = msgspec.json.encode(keys).decode()
-        statement = _NEWEST_OF.format(column=column)
+        statement = self._newest_of[column]
         return _decode_lists(self._connection.execute(statement, (limit, asked)).fetchone()[0])
 
     def last_seq(self) -> int:

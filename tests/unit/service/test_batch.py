@@ -102,6 +102,20 @@ def test_batch_and_online_give_the_same_list_for_the_same_moment(
     assert {rows[0]["tier"] for rows in found.values()} >= {"personal", "popular"}
 
 
+def test_audiences_of_a_batch_ask_for_lists_and_segments(shop: Shop, order: BatchOrder) -> None:
+    """Whom an uploaded list or the model's segment names is treated, online and in a batch."""
+    shop.call("PUT", "/v1/segments/vip/members", content=b"user_id\nuser 7\n")
+    asked = [{"op": "segment", "segment": key} for key in ("vip", "value:regular")]
+    rollout = {"share": 1, "audience": {"op": "any", "of": asked}, "confirm": True}
+    changed = shop.call("PATCH", "/v1/rollouts/mail", json=rollout)
+    assert changed.status_code == 200, changed.text
+    found = lists(recommend(order))
+    treated = {user for user, rows in found.items() if rows[0]["variant"] == "personal"}
+    assert treated == {"ann", "user 7"}
+    for user_id in ("ann", "user 7", "user 8"):
+        assert online(shop, user_id, "GB")["rollout"]["variant"] == found[user_id][0]["variant"]
+
+
 def test_batch_of_the_past_knows_nothing_later(shop: Shop, order: BatchOrder) -> None:
     """What came in an hour after the moment changes the list of now, and not that of then."""
     shop.call("PATCH", "/v1/rollouts/mail", json={"share": 1, "confirm": True})
