@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from secrets import token_hex
 
 import msgspec
 from litestar import Litestar
@@ -39,6 +40,7 @@ from service.problems import (
     answer_too_deep,
     answer_unexpected,
 )
+from service.reports.ramp_runner import RampRunner
 from service.routes import health
 from service.routes.banners import BannerController
 from service.routes.changes import stream_changes
@@ -60,6 +62,7 @@ from service.services import STATE_KEY, Services
 from service.settings import Settings, settings_from_environment
 from service.stores.control import ControlStore
 from service.stores.control_reader import ControlReader
+from service.stores.event_database import EVENTS_FILE
 from service.stores.segment_files import SegmentFiles
 from service.tickets import Tickets
 
@@ -184,6 +187,16 @@ def _open_services(
     _keep_running(stack, changes.watch_clock())
     stack.enter_context(on_stop_signal(lambda: _call_in(loop, changes.close)))
 
+    control = ControlPlane(store, current, pseudonymiser, now_ms)
+    ramps = RampRunner(
+        store,
+        control,
+        settings.home / EVENTS_FILE,
+        holder=f"{os.getpid()}-{token_hex(4)}",
+        now_ms=now_ms,
+    )
+    _keep_running(stack, ramps.watch())
+
     return Services(
         settings=settings,
         now_ms=now_ms,
@@ -191,7 +204,7 @@ def _open_services(
         pseudonymiser=pseudonymiser,
         control_store=store,
         current=current,
-        control=ControlPlane(store, current, pseudonymiser, now_ms),
+        control=control,
         artifacts=artifacts,
         live_model=live_model,
         intake=intake,

@@ -109,7 +109,7 @@ def _estimates(control: ArmSums, treated: ArmSums, metric: MetricName) -> _Pair 
     found = None if first is None or second is None else adjusted(first, second)
     if found is not None:
         return _Pair(*found, True)
-    plain = _estimate(control, metric), _estimate(treated, metric)
+    plain = estimate(control, metric), estimate(treated, metric)
     if plain[0] is None or plain[1] is None:
         return None
     return _Pair(plain[0], plain[1], False)
@@ -132,7 +132,8 @@ def _with_past(arm: ArmSums, metric: MetricName) -> PairSums | None:
     return None
 
 
-def _estimate(arm: ArmSums, metric: MetricName) -> Estimate | None:
+def estimate(arm: ArmSums, metric: MetricName) -> Estimate | None:
+    """Estimate a metric of an arm with its spread; nothing where there is too little to tell."""
     match metric:
         case "click_through":
             return statistics.ratio_of(

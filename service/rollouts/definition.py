@@ -13,6 +13,7 @@ from service.rollouts.bucketing import UnitKind
 from service.rollouts.conditions import Condition, check_audience
 from service.rollouts.fields import Label, Name, Revision, Share
 from service.rollouts.layer import LayerShare
+from service.rollouts.ramp import Ramp
 from service.rollouts.schedule import ScheduleTime, TimeZone, check_schedule
 from service.rollouts.values import ValueType, typed_value
 
@@ -126,6 +127,9 @@ class Rollout(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     starts_at: Annotated[ScheduleTime | None, Meta(description="treats nobody before")] = None
     ends_at: Annotated[ScheduleTime | None, Meta(description="treats nobody from then on")] = None
     time_zone: TimeZone | None = None
+    ramp: Annotated[
+        Ramp | None, Meta(description="the shares that it climbs by itself, while guardrails hold")
+    ] = None
     killed: Annotated[
         bool, Meta(description="everyone is in control until it is resumed; see `/kill`")
     ] = False

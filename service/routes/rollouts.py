@@ -10,6 +10,7 @@ from litestar.params import JSONBody, QueryParameter
 
 from service.access import needs
 from service.control.consent import Consent
+from service.control.stale import stale_rollouts
 from service.rollouts.definition import Rollout
 from service.routes.documents import (
     AnyRequest,
@@ -29,7 +30,12 @@ from service.routes.documents import (
     take_consent,
 )
 from service.routes.reach import check_reach
+from service.services import services_of
 
+Stale = Annotated[
+    bool,
+    QueryParameter(description="only those at 0 or 100 % (or off) that did not change for 30 days"),
+]
 Confirm = Annotated[
     bool, QueryParameter(description="treats more than five times the share of now")
 ]
@@ -55,9 +61,13 @@ class RolloutController(Controller):
         responses=problems(),
         sync_to_thread=True,
     )
-    def list_all(self, request: AnyRequest) -> Rollouts:
-        """List all rollouts, by key."""
-        return Rollouts(rollouts=list_documents(request, "rollout", Rollout))
+    def list_all(self, request: AnyRequest, stale: Stale = False) -> Rollouts:
+        """List all rollouts, by key; or those that could be taken out of the code."""
+        rollouts = list_documents(request, "rollout", Rollout)
+        if stale:
+            services = services_of(request)
+            rollouts = stale_rollouts(services.control_store, rollouts, services.now_ms())
+        return Rollouts(rollouts=rollouts)
 
     @get(
         "/{rollout_key:str}",

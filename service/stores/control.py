@@ -15,6 +15,7 @@ import sqlalchemy as sa
 
 from service.stores.audit import AuditTrail
 from service.stores.layer_slots import LayerSlots
+from service.stores.leases import Leases
 from service.stores.sqlite import open_engine, reported
 
 metadata = sa.MetaData()
@@ -90,6 +91,8 @@ class ControlTransaction:
         """Who changed what."""
         self.slots = LayerSlots(connection)
         """Who owns which slot of which layer."""
+        self.leases = Leases(connection)
+        """Who does what only one worker does."""
 
     def all_documents(self) -> list[StoredDocument]:
         """Read all documents of every kind."""

@@ -8,8 +8,11 @@ from typing import Any
 
 import msgspec
 import pytest
+from alembic import command
+from alembic.config import Config
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import create_engine
 
 from models.errors import ConflictError, EndcapError
 from service.control.consent import Consent, JumpError, PhaseError
@@ -101,13 +104,15 @@ def test_rows_from_before_the_chain_are_sealed_by_the_migration(tmp_path: Path) 
     worker = Worker(tmp_path)
     fill(worker)
     worker.close()
-    with sqlite3.connect(path) as connection:
-        connection.executescript(
-            "DROP INDEX audit_document; ALTER TABLE audit DROP COLUMN hash; "
-            "ALTER TABLE audit DROP COLUMN note; "
-            "UPDATE alembic_version SET version_num = 'control_0002'"
-        )
-    assert (MIGRATIONS / "control" / "0003_audit_chain.py").exists()
+    engine = create_engine(f"sqlite:///{path}")
+    with engine.connect() as connection:
+        config = Config()
+        config.set_main_option("script_location", str(MIGRATIONS))
+        config.set_main_option("version_locations", str(MIGRATIONS / "control"))
+        config.set_main_option("path_separator", "newline")
+        config.attributes["connection"] = connection
+        command.downgrade(config, "control_0002")
+    engine.dispose()
     upgraded = Worker(tmp_path)
     try:
         assert check_trail(upgraded.store).n_rows == 5

@@ -8,7 +8,9 @@ import pytest
 from click.testing import CliRunner
 
 from service.audit_cli import audit
-from tests.unit.service.routes.samples import Shop
+from service.control.stale import stale_rollouts
+from service.rollouts.definition import Rollout
+from tests.unit.service.routes.samples import NOW_MS, Shop
 from tests.unit.service.routes.test_bad_input import is_problem
 
 DOCUMENTS = {
@@ -82,3 +84,26 @@ def verify(home: Path) -> tuple[int, dict]:
     """Run `endcap audit verify --json`."""
     ran = CliRunner().invoke(audit, ["verify", "--home", str(home), "--json"])
     return ran.exit_code, msgspec.json.decode(ran.stdout)
+
+
+def test_stale_rollouts_are_listed(shop: Shop) -> None:
+    """At 0 or 100 %, switched off or killed, for 30 days; a younger or a split one is not."""
+    day_ms = 86_400_000
+    states = {
+        "everyone": {"share": 1.0},
+        "nobody": {"share": 0.0},
+        "off": {"share": 0.5, "enabled": False},
+        "split": {"share": 0.5},
+    }
+    for key, document in states.items():
+        shop.call("PUT", f"/v1/rollouts/{key}", json=document)
+    found = [
+        one for one in shop.call("GET", "/v1/rollouts").json()["rollouts"] if one["key"] in states
+    ]
+    assert len(found) == 4
+    assert shop.call("GET", "/v1/rollouts?stale=true").json() == {"rollouts": []}
+    rollouts = [msgspec.convert(one, Rollout) for one in found]
+    store = shop.services.control_store
+    later = stale_rollouts(store, rollouts, NOW_MS + 30 * day_ms)
+    assert [one.key for one in later] == ["everyone", "nobody", "off"]
+    assert stale_rollouts(store, rollouts, NOW_MS + 30 * day_ms - 1) == []

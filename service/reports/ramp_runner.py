@@ -1,0 +1,108 @@
+"""Advances ramps: every worker asks each minute, and the one with the lease does it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import structlog
+
+from models.errors import EndcapError
+from service.control.consent import Consent
+from service.control.plane import Change, ControlPlane
+from service.control.precondition import Precondition
+from service.reports.ramping import Advance, Measured, RollBack, decide
+from service.rollouts.definition import Rollout
+from service.rollouts.schedule import schedule_ms
+from service.stores.control import ControlStore
+from service.stores.outcomes import read_outcomes
+from service.stores.service_levels import read_service_levels
+
+ACTOR = "ramp"
+LEASE_MS = 180_000
+POLL_S = 60.0
+
+log = structlog.get_logger(__name__)
+
+
+class RampRunner:
+    """One worker's share in it."""
+
+    def __init__(
+        self,
+        store: ControlStore,
+        plane: ControlPlane,
+        events: Path,
+        *,
+        holder: str,
+        now_ms: Callable[[], int],
+    ) -> None:
+        """`holder` names this worker among all."""
+        self._store = store
+        self._plane = plane
+        self._events = events
+        self._holder = holder
+        self._now_ms = now_ms
+
+    def run_once(self) -> int:
+        """Move every ramp that may be moved, if this worker has the lease; count the moves."""
+        with self._store.transaction() as transaction:
+            if not transaction.leases.take(
+                ACTOR, self._holder, now_ms=self._now_ms(), for_ms=LEASE_MS
+            ):
+                return 0
+        return sum(
+            self._move(rollout)
+            for rollout in self._plane.list("rollout")
+            if isinstance(rollout, Rollout) and self._is_climbing(rollout)
+        )
+
+    async def watch(self, poll_s: float = POLL_S) -> None:
+        """Run until cancelled; what fails is logged and tried again."""
+        while True:
+            await asyncio.sleep(poll_s)
+            try:
+                await asyncio.to_thread(self.run_once)
+            except Exception:  # a task's loop: the next round may succeed
+                log.exception("ramps_not_moved")
+
+    def _is_climbing(self, rollout: Rollout) -> bool:
+        if rollout.ramp is None or rollout.killed or not rollout.enabled:
+            return False
+        begin_ms, end_ms = schedule_ms(rollout.starts_at, rollout.ends_at, rollout.time_zone)
+        return begin_ms <= self._now_ms() < end_ms
+
+    def _move(self, rollout: Rollout) -> bool:
+        move = decide(rollout, self._measure(rollout), self._now_ms())
+        if move is None:
+            return False
+        # Whoever changed it meanwhile knows better, and a lease that ran out does no harm.
+        expected = Precondition(revisions=frozenset({rollout.revision}), must_exist=True)
+        try:
+            self._apply(rollout.key, move, expected)
+        except EndcapError as error:
+            log.warning("ramp_not_moved", rollout=rollout.key, reason=error.message)
+            return False
+        return True
+
+    def _apply(self, key: str, move: Advance | RollBack, expected: Precondition) -> None:
+        if isinstance(move, RollBack):
+            log.warning("ramp_rolled_back", rollout=key, reason=move.reason)
+            note = f"rolled back: {move.reason}"
+            self._plane.patch(Change("rollout", key, ACTOR, expected, note=note), {"killed": True})
+            return
+        note = f"ramp to {move.step.share:g}"
+        consent = Consent(confirm=True)
+        change = Change("rollout", key, ACTOR, expected, consent, note)
+        self._plane.patch(change, {"share": move.step.share})
+
+    def _measure(self, rollout: Rollout) -> Measured:
+        with self._store.transaction() as transaction:
+            opened = transaction.list_epochs(rollout.key)
+        sums = read_outcomes(self._events, rollout.key)
+        return Measured(
+            opened_at_ms=opened[-1].opened_at_ms,
+            arms=[arm for arm in sums.arms if arm.epoch == rollout.epoch],
+            levels=read_service_levels(self._events, rollout.key, rollout.epoch),
+        )
