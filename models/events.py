@@ -50,6 +50,10 @@ Price = Annotated[float, msgspec.Meta(ge=0, le=1e12)]
 """Bounded so that no sum of them is infinite."""
 
 
+UserAgent = Annotated[str, msgspec.Meta(max_length=1024)]
+"""Of the shopper's browser, for a server that sends what shoppers did; looked at, not stored."""
+
+
 class WireEvent(
     msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="event"
 ):
@@ -65,6 +69,8 @@ class WireEvent(
     channel: ShortText | None = None
     platform: ShortText | None = None
     exposure_id: WireId | None = None
+    preview: bool = False
+    user_agent: UserAgent | None = None
     schema_version: Literal[1] = SCHEMA_VERSION
 
 

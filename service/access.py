@@ -5,6 +5,8 @@ A route without ``opt=needs(...)`` is for admins only; what is open says so with
 
 from __future__ import annotations
 
+import base64
+import binascii
 from collections.abc import Iterable
 from typing import Any
 
@@ -26,6 +28,14 @@ TICKETS: dict[str, Any] = {"tickets": True}
 _OPT = "scope"
 
 
+def beacons(parameter: str) -> dict[str, Any]:
+    """Declare, beside `needs`, that the key may come in the query: a beacon sends no header.
+
+    Addresses end up in logs, so only a publishable key is taken there.
+    """
+    return {"key_parameter": parameter}
+
+
 def needs(scope: Scope) -> dict[str, Any]:
     """Declare the scope of a route: ``@get(..., opt=needs("merchandiser"))``."""
     return {_OPT: scope}
@@ -45,8 +55,10 @@ async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRou
     scope = scope_of(handler)
     if scope is None:
         return
-    principal = (_by_ticket(connection) if handler.opt.get("tickets") else None) or authenticate(
-        connection
+    principal = (
+        (_by_ticket(connection) if handler.opt.get("tickets") else None)
+        or _by_query(connection, handler.opt.get("key_parameter"))
+        or authenticate(connection)
     )
     if not principal.may(scope):
         raise AccessError(
@@ -64,6 +76,17 @@ def authenticate(connection: ASGIConnection[Any, Any, Any, Any]) -> Principal:
             "the request carries no key; send 'Authorization: Bearer KEY' or 'X-API-Key: KEY'; "
             "make one with 'endcap keys create'"
         )
+    return _owner(connection, key)
+
+
+def principal_of(connection: ASGIConnection[Any, Any, Any, Any]) -> Principal:
+    """Return whom the guard let in."""
+    principal = connection.scope["user"]
+    assert isinstance(principal, Principal)
+    return principal
+
+
+def _owner(connection: ASGIConnection[Any, Any, Any, Any], key: str) -> Principal:
     principal = services_of(connection).current.find_principal(digest_of(key))
     if principal is None:
         raise KeyMissingError(
@@ -73,10 +96,19 @@ def authenticate(connection: ASGIConnection[Any, Any, Any, Any]) -> Principal:
     return principal
 
 
-def principal_of(connection: ASGIConnection[Any, Any, Any, Any]) -> Principal:
-    """Return whom the guard let in."""
-    principal = connection.scope["user"]
-    assert isinstance(principal, Principal)
+def _by_query(
+    connection: ASGIConnection[Any, Any, Any, Any], parameter: str | None
+) -> Principal | None:
+    key = connection.query_params.get(parameter) if parameter else None
+    if not key:
+        return None
+    principal = _owner(connection, key)
+    if principal.scope != "publishable":
+        raise AccessError(
+            f"key {principal.key_id} has the scope {principal.scope!r} and came in the address, "
+            "where logs keep it; send a publishable key there, and revoke this one with "
+            f"'endcap keys revoke {principal.key_id}'"
+        )
     return principal
 
 
@@ -106,4 +138,15 @@ def _key_of(headers: Headers) -> str | None:
             scheme, _, key = value.decode("latin-1").partition(" ")
             if scheme.lower() == "bearer" and key.strip():
                 return key.strip()
+            if scheme.lower() == "basic":
+                return _user_name(key) or None
     return None
+
+
+def _user_name(credentials: str) -> str:
+    """Read the key that a client of Segment or RudderStack sends as the user of Basic auth."""
+    try:
+        decoded = base64.b64decode(credentials, validate=True).decode("latin-1")
+    except (binascii.Error, ValueError):
+        return ""
+    return decoded.partition(":")[0]

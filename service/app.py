@@ -44,6 +44,7 @@ from service.reports.ramp_runner import RampRunner
 from service.routes import health
 from service.routes.banners import BannerController
 from service.routes.changes import stream_changes
+from service.routes.clients import CLIENT_HEADERS, CLIENT_ROUTES
 from service.routes.events import post_events
 from service.routes.history import HISTORY_ROUTES
 from service.routes.items import ItemController
@@ -82,6 +83,7 @@ ROUTES: list[ControllerRouterHandler] = [
     KeyController,
     ModelController,
     post_events,
+    *CLIENT_ROUTES,
     serve_page,
     ofrep,
     stream_changes,
@@ -262,7 +264,10 @@ def _cors(settings: Settings) -> CORSConfig | None:
     return CORSConfig(
         allow_origins=list(settings.cors_origins),
         allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"],
-        allow_headers=["Authorization", "X-API-Key", "Content-Type", "If-Match", "If-None-Match"],
+        allow_headers=[
+            *("Authorization", "X-API-Key", "Content-Type", "If-Match", "If-None-Match"),
+            *CLIENT_HEADERS,
+        ],
         expose_headers=["ETag", "Retry-After"],
         max_age=600,
     )

@@ -87,6 +87,11 @@ class Metrics:
             ("verdict",),
             registry=registry,
         )
+        self.calls_ignored = Counter(
+            "endcap_calls_ignored_total",
+            "Calls of client libraries that say nothing Endcap keeps.",
+            registry=registry,
+        )
         self._intake = {
             "served": self.exposures_served,
             "assigned": self.exposures_assigned,
@@ -108,6 +113,11 @@ class Metrics:
             registry=registry,
             multiprocess_mode="livemin",
         )
+
+    def count_ignored(self, n: int) -> None:
+        """Count calls of client libraries that were not kept."""
+        if n:
+            self.calls_ignored.inc(n)
 
     def count_intake(self, name: str, n: int) -> None:
         """Count events and exposures by the names of the store's ledger."""

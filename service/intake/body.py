@@ -64,11 +64,7 @@ def read_events(body: bytes, max_bytes: int = MAX_BODY_BYTES) -> list[Arrival]:
     InputError
         If it is no JSON, no intact gzip or holds no event.
     """
-    if len(body) > max_bytes:
-        raise _too_large(max_bytes)
-    if body.startswith(_GZIP_MAGIC):
-        body = _gunzip(body, max_bytes)
-    body = body.removeprefix(b"\xef\xbb\xbf").strip()
+    body = unpack(body, max_bytes)
     if body.startswith(b"["):
         return _read_array(body)
     try:
@@ -76,6 +72,23 @@ def read_events(body: bytes, max_bytes: int = MAX_BODY_BYTES) -> list[Arrival]:
     except msgspec.DecodeError as error:
         return _read_lines(body, error)
     return [Arrival("$", _read_one(one, "$"))]
+
+
+def unpack(body: bytes, max_bytes: int = MAX_BODY_BYTES) -> bytes:
+    """Return the text of a body, which is unpacked if it is gzip, whatever its label says.
+
+    Raises
+    ------
+    BodySizeError
+        If it has more than `max_bytes`, as it came or unpacked.
+    InputError
+        If it starts like gzip but is not intact.
+    """
+    if len(body) > max_bytes:
+        raise _too_large(max_bytes)
+    if body.startswith(_GZIP_MAGIC):
+        body = _gunzip(body, max_bytes)
+    return body.removeprefix(b"\xef\xbb\xbf").strip()
 
 
 def _read_array(body: bytes) -> list[Arrival]:

@@ -14,6 +14,7 @@ from models.events import (
 )
 from models.ids import check_id
 from models.pseudonym import Pseudonymiser
+from service.intake.robots import is_robot
 from service.stores.event_schema import RENDERED, VIEWABLE, EventFlag
 from service.stores.events import StoredEvent
 
@@ -33,9 +34,7 @@ _IDS = (
     "order_id",
 )
 # An enum's operators cost more than all the rest of an event.
-_LATE, _FUTURE, _NO_CONSENT = (
-    int(flag) for flag in (EventFlag.LATE, EventFlag.FUTURE, EventFlag.NO_CONSENT)
-)
+_LATE, _FUTURE, _BOT, _PREVIEW, _NO_CONSENT = map(int, EventFlag)
 
 
 class FieldError(InputError):
@@ -75,8 +74,12 @@ _FORMS: dict[type[WireEvent], _Form] = {
 }
 
 
-def store_form(event: Event, *, pseudonymiser: Pseudonymiser, received_ms: int) -> StoredEvent:
+def store_form(
+    event: Event, *, pseudonymiser: Pseudonymiser, received_ms: int, user_agent: str = ""
+) -> StoredEvent:
     """Say how an event is stored. Without consent nothing that names a person or an order is kept.
+
+    `user_agent` is the sender's; an event that names one of its own is judged by that.
 
     Raises
     ------
@@ -97,6 +100,10 @@ def store_form(event: Event, *, pseudonymiser: Pseudonymiser, received_ms: int) 
         flags = _LATE
     elif at_ms > received_ms + FUTURE_MS:
         flags = _FUTURE
+    if is_robot(event.user_agent or user_agent):
+        flags |= _BOT
+    if event.preview:
+        flags |= _PREVIEW
     user_key = anonymous_key = session_key = order_id = None
     if event.consent:
         hide = pseudonymiser.pseudonym

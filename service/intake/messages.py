@@ -1,0 +1,103 @@
+"""What a message of another product's client may come to, and how its values are read.
+
+A message of Segment, RudderStack or GA4 becomes no, one or several events of ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from hashlib import blake2b
+from typing import Any, Literal, NamedTuple
+
+import msgspec
+
+from models.errors import InputError
+from models.events import Event
+from service.intake.body import Arrival, WrongEvent
+
+Kind = Literal["view", "click", "add_to_cart", "purchase", "refund", "exposure"]
+
+Fields = Mapping[str, Any]
+"""A JSON object of a client we did not write: nothing of it is certain."""
+
+
+class Ignored(NamedTuple):
+    """A message that says nothing Endcap keeps, and why."""
+
+    event_id: str | None
+    path: str
+    reason: str
+
+
+class Known(NamedTuple):
+    """Two ids that a message says belong to one person."""
+
+    user_id: str
+    anonymous_id: str
+
+
+class Sorted(NamedTuple):
+    """The messages of a body, sorted by what they come to."""
+
+    arrivals: list[Arrival]
+    ignored: list[Ignored]
+    known: list[Known]
+
+
+def text(value: object) -> str | None:
+    """Read an id: numbers are ids too, and an empty text is none."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, str | int | float):
+        return str(value).strip() or None
+    return None
+
+
+def first_text(fields: Fields, *names: str) -> str | None:
+    """Read the first of several fields that names something."""
+    return next((found for name in names if (found := text(fields.get(name)))), None)
+
+
+def inside(fields: Fields, *names: str) -> Fields:
+    """Return an object inside, or an empty one if there is none."""
+    found: object = fields
+    for name in names:
+        found = found.get(name) if isinstance(found, Mapping) else None
+    return found if isinstance(found, Mapping) else {}
+
+
+def digest(*parts: object) -> str:
+    """Name a message that has no id of its own by what it says."""
+    return blake2b(msgspec.json.encode(parts), digest_size=16).hexdigest()
+
+
+def arrive(kind: Kind, values: Fields, *, path: str, names: Mapping[str, str]) -> Arrival:
+    """Make an event of values; a mistake is told at `path` under the name that the client used."""
+    present = {name: value for name, value in values.items() if value is not None}
+    try:
+        event: Event = msgspec.convert({"event": kind, **present}, Event, strict=False)
+    except msgspec.ValidationError as error:
+        message, _, place = str(error).rpartition(" - at `$.")
+        field = place.removesuffix("`")
+        at = f"{path}.{names.get(field, field)}" if message else path
+        return Arrival(at, WrongEvent(text(values.get("event_id")), at, message or str(error)))
+    return Arrival(path, event)
+
+
+def decode_object(body: bytes) -> Fields:
+    """Decode a body that has to be one JSON object.
+
+    Raises
+    ------
+    InputError
+        If it is not.
+    """
+    try:
+        decoded = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"the body is not JSON: {error}; send one JSON object") from error
+    if not isinstance(decoded, dict):
+        raise InputError("the body is JSON but no object; send one as the client libraries do")
+    return decoded

@@ -1,0 +1,151 @@
+"""Where the client libraries of Segment, RudderStack and GA4 send to, without a change in them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litestar import get, post
+from litestar.types import ControllerRouterHandler
+
+from service.access import beacons, needs
+from service.intake.body import unpack
+from service.intake.calls import Call, read_batch, read_call
+from service.intake.ga4 import read_ga4
+from service.intake.messages import Sorted
+from service.routes.documents import AnyRequest, problems
+from service.routes.verdicts import Verdicts, take_in
+from service.services import services_of
+
+CLIENT_HEADERS = (
+    "AnonymousId",
+    "SentAt",
+    "Rsa-Recovered",
+    "Rsa-Retry-Attempt",
+    "Rsa-Since-Last-Attempt",
+    "Rsa-Since-First-Attempt",
+    "Rsa-Retry-Reason",
+    "X-Retry-Count",
+)
+"""What the browser libraries send along, and a browser has to be allowed to send."""
+
+SETTLE_S = 1.0
+"""How long an `identify` waits until it is stored who the visitor is."""
+
+_REFUSALS = problems(413, 429, 503)
+
+
+async def _body(request: AnyRequest) -> bytes:
+    """Read a body, which the Node library packs and labels as a form."""
+    body: bytes = await request.body()
+    return unpack(body, services_of(request).settings.body_limit_bytes)
+
+
+async def _take_in(request: AnyRequest, found: Sorted) -> Verdicts:
+    verdicts = await take_in(request, found.arrivals, found.ignored)
+    services = services_of(request)
+    hide = services.pseudonymiser.pseudonym
+    for user_id, anonymous_id in dict.fromkeys(found.known):
+        # From now on the user is dealt as the visitor that they were.
+        await services.intake.people.person(
+            hide("user_id", user_id), hide("anonymous_id", anonymous_id), SETTLE_S
+        )
+    return verdicts
+
+
+def _route_of(call: Call) -> ControllerRouterHandler:
+    @post(
+        f"/v1/{call}",
+        operation_id=f"client{call.title()}",
+        summary=f"Take a {call} call of Segment's or RudderStack's libraries",
+        tags=["events"],
+        status_code=200,
+        opt=needs("publishable"),
+        responses=_REFUSALS,
+    )
+    async def take_call(request: AnyRequest) -> Verdicts:
+        """Take one call; see `POST /v1/batch`."""
+        services = services_of(request)
+        return await _take_in(request, read_call(await _body(request), call, services.now_ms()))
+
+    return take_call
+
+
+@post(
+    "/v1/batch",
+    operation_id="clientBatch",
+    summary="Take calls of Segment's or RudderStack's libraries",
+    tags=["events"],
+    status_code=200,
+    opt=needs("publishable"),
+    responses=_REFUSALS,
+)
+async def take_batch(request: AnyRequest) -> Verdicts:
+    """Take many calls at once: `{"batch": [...]}`.
+
+    The write key is a key of Endcap, as the user of Basic auth. A call with one of the names of the
+    E-Commerce specification becomes one event a product; others are `ignored`, with the reason.
+    A call is known by its `messageId`, so sending it again stores nothing twice.
+    """
+    return await _take_in(request, read_batch(await _body(request), services_of(request).now_ms()))
+
+
+@post(
+    "/beacon/v1/batch",
+    operation_id="clientBeacon",
+    summary="Take calls of RudderStack's library as a beacon",
+    tags=["events"],
+    status_code=200,
+    opt={**needs("publishable"), **beacons("writeKey")},
+    responses=_REFUSALS,
+)
+async def take_beacon(request: AnyRequest) -> Verdicts:
+    """Take what `POST /v1/batch` takes, as text, with the key as `writeKey` in the query."""
+    return await _take_in(request, read_batch(await _body(request), services_of(request).now_ms()))
+
+
+@post(
+    "/mp/collect",
+    operation_id="clientMeasurementProtocol",
+    summary="Take events of GA4's Measurement Protocol",
+    tags=["events"],
+    status_code=200,
+    opt={**needs("publishable"), **beacons("api_secret")},
+    responses=_REFUSALS,
+)
+async def take_ga4(request: AnyRequest) -> Verdicts:
+    """Take GA4's e-commerce events, one of ours an item, with the key as `api_secret`."""
+    return await _take_in(request, read_ga4(await _body(request), services_of(request).now_ms()))
+
+
+@get(
+    "/sourceConfig",
+    operation_id="clientSourceConfig",
+    summary="Tell RudderStack's library what to do",
+    tags=["events"],
+    opt={**needs("publishable"), **beacons("writeKey")},
+)
+async def read_source_config() -> dict[str, Any]:
+    """Tell the browser library to send everything here and to report nothing elsewhere."""
+    quiet = {"enabled": False}
+    return {
+        "source": {
+            "id": "endcap",
+            "name": "endcap",
+            "workspaceId": "endcap",
+            "enabled": True,
+            "config": {"statsCollection": {"errors": quiet, "metrics": quiet}},
+            "destinations": [],
+            "connections": [],
+        }
+    }
+
+
+_CALLS: tuple[Call, ...] = ("track", "page", "screen", "identify", "group", "alias")
+
+CLIENT_ROUTES: list[ControllerRouterHandler] = [
+    *(_route_of(call) for call in _CALLS),
+    take_batch,
+    take_beacon,
+    take_ga4,
+    read_source_config,
+]

@@ -1,0 +1,129 @@
+"""From decoded events to verdicts: every route that takes events in ends here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from service.intake.body import Arrival, WrongEvent
+from service.intake.identify import FieldError as WrongFieldError
+from service.intake.identify import store_form
+from service.intake.messages import Ignored
+from service.problems import BodyError, FieldError
+from service.routes.documents import AnyRequest
+from service.services import Services, services_of
+from service.stores.events import StoredEvent
+
+MAX_SHOWN_ERRORS = 20
+"""Mistakes that a refusal lists."""
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What became of one event."""
+
+    event_id: Annotated[str | None, Meta(description="as sent; null if it could not be read")]
+    status: Annotated[
+        Literal["accepted", "duplicate", "rejected", "ignored"],
+        Meta(
+            description="stored now; stored before, and not again; wrong, and not stored; nothing "
+            "that Endcap keeps"
+        ),
+    ]
+    path: Annotated[str | None, Meta(description="where the mistake is: `$[3].price`")] = None
+    message: Annotated[str | None, Meta(description="which rule is broken, or why ignored")] = None
+
+
+class Verdicts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What became of a body's events; `received` is accepted, duplicate and rejected together."""
+
+    received: int
+    accepted: int
+    duplicate: int
+    rejected: int
+    ignored: Annotated[
+        int, Meta(description="calls of a client library that say nothing Endcap keeps")
+    ] = 0
+    events: Annotated[
+        list[Verdict], Meta(description="in the order in which they came, ignored calls last")
+    ]
+
+
+async def take_in(
+    request: AnyRequest, arrivals: Sequence[Arrival], ignored: Sequence[Ignored] = ()
+) -> Verdicts:
+    """Store what is right, once it is on disk, and say what became of each.
+
+    Raises
+    ------
+    BodyError
+        If there were events or calls and all of them are wrong.
+    """
+    services = services_of(request)
+    judged = _identify(services, arrivals, request.headers.get("user-agent", ""))
+    fresh = [event for event in judged if isinstance(event, StoredEvent)]
+    is_new = iter(
+        await services.intake.events.submit(
+            fresh, n_received=len(judged), n_rejected=len(judged) - len(fresh)
+        )
+    )
+    services.metrics.count_ignored(len(ignored))
+    if judged and not fresh and not ignored:
+        raise _nothing_stored([event for event in judged if isinstance(event, WrongEvent)])
+    verdicts = [
+        Verdict(event_id=event.event_id, status="accepted" if next(is_new) else "duplicate")
+        if isinstance(event, StoredEvent)
+        else Verdict(
+            event_id=event.event_id, status="rejected", path=event.path, message=event.message
+        )
+        for event in judged
+    ]
+    n_accepted = sum(verdict.status == "accepted" for verdict in verdicts)
+    verdicts += [
+        Verdict(event_id=each.event_id, status="ignored", path=each.path, message=each.reason)
+        for each in ignored
+    ]
+    return Verdicts(
+        received=len(judged),
+        accepted=n_accepted,
+        duplicate=len(fresh) - n_accepted,
+        rejected=len(judged) - len(fresh),
+        ignored=len(ignored),
+        events=verdicts,
+    )
+
+
+def _identify(
+    services: Services, arrivals: Sequence[Arrival], user_agent: str
+) -> list[StoredEvent | WrongEvent]:
+    received_ms = services.now_ms()
+    judged: list[StoredEvent | WrongEvent] = []
+    for path, event in arrivals:
+        if isinstance(event, WrongEvent):
+            judged.append(event)
+            continue
+        try:
+            judged.append(
+                store_form(
+                    event,
+                    pseudonymiser=services.pseudonymiser,
+                    received_ms=received_ms,
+                    user_agent=user_agent,
+                )
+            )
+        except WrongFieldError as error:
+            judged.append(WrongEvent(event.event_id, f"{path}.{error.name}", error.message))
+    return judged
+
+
+def _nothing_stored(wrong: list[WrongEvent]) -> BodyError:
+    first = wrong[0]
+    rest = f", and {len(wrong) - 1} more events are wrong" if len(wrong) > 1 else ""
+    return BodyError(
+        f"no event was stored: {first.path}: {first.message}{rest}; see /schema",
+        tuple(
+            FieldError(path=event.path, message=event.message) for event in wrong[:MAX_SHOWN_ERRORS]
+        ),
+    )

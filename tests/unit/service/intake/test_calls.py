@@ -1,0 +1,214 @@
+"""Calls of Segment's and RudderStack's libraries become events of ours."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from models.errors import InputError
+from models.events import AddToCart, Click, ExposureEvent, Purchase, Refund, View
+from service.intake.body import WrongEvent
+from service.intake.calls import read_batch, read_call
+from service.intake.identify import to_ms
+from service.intake.messages import Known, Sorted
+
+NOW_MS = 1_768_435_200_000
+
+
+def batch(*messages: Any, **envelope: Any) -> Sorted:
+    return read_batch(msgspec.json.encode({"batch": messages, **envelope}), NOW_MS)
+
+
+def track(name: str, properties: Any = None, **fields: Any) -> dict[str, Any]:
+    message = {"type": "track", "event": name, "messageId": "m1", "userId": "u1"}
+    return {**message, "properties": properties or {}, **fields}
+
+
+def events(*messages: Any) -> list[Any]:
+    found = batch(*messages)
+    assert not found.ignored
+    return [event for _, event in found.arrivals]
+
+
+@pytest.mark.parametrize(
+    ("name", "properties", "expected"),
+    [
+        ("Product Viewed", {"product_id": "p1"}, View(event_id="m1", user_id="u1", item_id="p1")),
+        ("Viewed Product", {"id": 7}, View(event_id="m1", user_id="u1", item_id="7")),
+        (
+            "product clicked",
+            {"sku": "p1", "exposure_id": "x1"},
+            Click(event_id="m1", user_id="u1", item_id="p1", exposure_id="x1"),
+        ),
+        (
+            "Product Added",
+            {"product_id": "p1", "quantity": "2", "price": 6.5},
+            AddToCart(event_id="m1", user_id="u1", item_id="p1", quantity=2, price=6.5),
+        ),
+        (
+            "Promotion Clicked",
+            {"promotion_id": "b1", "exposure_id": "x1"},
+            Click(event_id="m1", user_id="u1", banner_id="b1", exposure_id="x1"),
+        ),
+        (
+            "Product List Viewed",
+            {"exposure_id": "x1", "products": [{"product_id": "p1"}]},
+            ExposureEvent(event_id="m1", user_id="u1", exposure_id="x1", grade="rendered"),
+        ),
+        (
+            "Viewed Promotion",
+            {"exposure_id": "x1", "grade": "viewable"},
+            ExposureEvent(event_id="m1", user_id="u1", exposure_id="x1", grade="viewable"),
+        ),
+    ],
+)
+def test_name_of_the_specification_is_an_event(name: str, properties: Any, expected: Any) -> None:
+    """Names of either version, in any case, with any of the fields that hold an item's id."""
+    assert events(track(name, properties)) == [expected]
+
+
+def test_order_is_one_event_a_product() -> None:
+    """Each line of an order has the message's id with its place, so a repeated order is known."""
+    products = [{"product_id": "p1", "price": 5, "quantity": 2}, {"product_id": "p2"}]
+    properties = {"order_id": "o1", "products": products}
+    who: dict[str, Any] = {"user_id": "u1", "order_id": "o1"}
+    assert events(track("Order Completed", properties)) == [
+        Purchase(event_id="m1.0", item_id="p1", quantity=2, price=5, **who),
+        Purchase(event_id="m1.1", item_id="p2", **who),
+    ]
+    assert events(track("Refunded Order", properties))[1] == Refund(
+        event_id="m1.1", item_id="p2", **who
+    )
+
+
+def test_context_says_where_and_who() -> None:
+    """Country, session, platform and browser stand in the context; an empty id is none."""
+    context = {
+        "sessionId": 17_684_352,
+        "location": {"country": "AE"},
+        "os": {"name": "iOS"},
+        "userAgent": "Mozilla/5.0",
+    }
+    message = track("Product Viewed", {"product_id": "p1"}, context=context, channel="mobile")
+    (event,) = events({**message, "userId": "", "anonymousId": "a1"})
+    assert event == View(
+        event_id="m1",
+        item_id="p1",
+        anonymous_id="a1",
+        session_id="17684352",
+        country="AE",
+        channel="mobile",
+        platform="ios",
+        user_agent="Mozilla/5.0",
+    )
+
+
+@pytest.mark.parametrize(
+    ("context", "consent"),
+    [
+        ({}, True),
+        ({"consent": False}, False),
+        ({"consent": {"categoryPreferences": {"ads": False, "product": False}}}, False),
+        ({"consent": {"categoryPreferences": {"ads": False, "product": True}}}, True),
+    ],
+)
+def test_consent_is_read(context: Any, consent: bool) -> None:
+    """It is denied by itself, or if every category is."""
+    (event,) = events(track("Product Viewed", {"product_id": "p1"}, context=context))
+    assert event.consent is consent
+
+
+def test_wrong_clock_of_a_device_is_corrected() -> None:
+    """What happened ten seconds before it was sent happened ten seconds before it arrived."""
+    clock = {"originalTimestamp": "2031-01-01T00:00:00Z", "sentAt": "2031-01-01T00:00:10Z"}
+    (event,) = events(track("Product Viewed", {"product_id": "p1"}, **clock))
+    assert event.timestamp == NOW_MS - 10_000
+    imported = {"timestamp": "2026-01-01T00:00:00Z", "sentAt": "2031-01-01T00:00:10Z"}
+    (event,) = events(track("Product Viewed", {"product_id": "p1"}, **imported))
+    assert to_ms(event.timestamp) == 1_767_225_600_000
+
+
+@pytest.mark.parametrize(
+    ("message", "reason"),
+    [
+        ({"type": "page", "name": "Home"}, "names no item"),
+        ({"type": "screen"}, "names no item"),
+        ({"type": "group"}, "no groups"),
+        ({"type": "alias"}, "never renames"),
+        ({"type": "identify", "userId": "u1"}, "without userId and anonymousId"),
+        (track("Signed Up"), "no event of the E-Commerce"),
+        (track("Product List Viewed"), "without properties.exposure_id"),
+        (track("Experiment Viewed", {"experiment_id": "e"}), "without properties.exposure_id"),
+    ],
+)
+def test_what_says_nothing_is_ignored_with_its_reason(message: Any, reason: str) -> None:
+    """It is neither an event nor a mistake."""
+    found = batch(message)
+    assert not found.arrivals
+    assert reason in found.ignored[0].reason
+
+
+def test_identify_tells_who_the_visitor_is() -> None:
+    """Both ids are handed on, unless consent is denied."""
+    both = {"type": "identify", "userId": "u1", "anonymousId": "a1"}
+    assert batch(both).known == [Known("u1", "a1")]
+    assert batch({**both, "context": {"consent": False}}).known == []
+
+
+@pytest.mark.parametrize(
+    ("message", "path"),
+    [
+        (track("Product Viewed"), "$.batch[0].properties.product_id"),
+        (
+            track("Product Added", {"product_id": "p", "price": "dear"}),
+            "$.batch[0].properties.price",
+        ),
+        (track("Order Completed", {"order_id": "o"}), "$.batch[0].properties.products"),
+        (
+            track("Order Completed", {"products": [{"product_id": "p", "quantity": -1}]}),
+            "$.batch[0].properties.products[0].quantity",
+        ),
+        (
+            track("Order Completed", {"products": ["p"]}),
+            "$.batch[0].properties.products[0].product_id",
+        ),
+        (track("Promotion Clicked"), "$.batch[0].properties.promotion_id"),
+        (track("Product Viewed", {"product_id": "p"}, userId="u" * 300), "$.batch[0].userId"),
+        ({"type": "track"}, "$.batch[0].event"),
+        ({"type": "teleport"}, "$.batch[0].type"),
+        ("hello", "$.batch[0]"),
+    ],
+)
+def test_mistake_is_told_in_the_words_of_the_client(message: Any, path: str) -> None:
+    """The path is where the client's author finds it."""
+    (arrival,) = batch(message).arrivals
+    assert isinstance(arrival.event, WrongEvent)
+    assert arrival.event.path == path
+
+
+def test_message_without_an_id_gets_one_of_its_content() -> None:
+    """With a time the same message is the same event; without one the arrival tells them apart."""
+    timed = {**track("Product Viewed", {"product_id": "p1"}), "timestamp": "2026-01-01T00:00:00Z"}
+    del timed["messageId"]
+    untimed = {name: value for name, value in timed.items() if name != "timestamp"}
+    body = msgspec.json.encode({"batch": [timed, untimed]})
+    first, later = (
+        [event.event_id for _, event in read_batch(body, at).arrivals]
+        for at in (NOW_MS, NOW_MS + 1)
+    )
+    assert first[0] == later[0]
+    assert first[1] != later[1]
+
+
+def test_call_has_the_type_of_its_path() -> None:
+    """`/v1/track` needs no type in the body."""
+    body = {"event": "Product Viewed", "messageId": "m1", "properties": {"product_id": "p1"}}
+    (arrival,) = read_call(msgspec.json.encode(body), "track", NOW_MS).arrivals
+    assert arrival.event == View(event_id="m1", item_id="p1")
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"batch": 1}', b"\xff"])
+def test_body_without_a_batch_is_refused(body: bytes) -> None:
+    """It says what to send."""
+    with pytest.raises(InputError, match="send"):
+        read_batch(body, NOW_MS)

@@ -1,0 +1,74 @@
+"""Events of GA4's Measurement Protocol become events of ours."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from models.errors import InputError
+from models.events import AddToCart, Click, ExposureEvent, View
+from service.intake.body import WrongEvent
+from service.intake.ga4 import read_ga4
+from service.intake.messages import Sorted
+
+NOW_MS = 1_768_435_200_000
+MICROS = NOW_MS * 1000 - 5_000_000
+
+
+def collect(name: str, received_ms: int = NOW_MS, **params: Any) -> Sorted:
+    event = {"name": name, "params": params}
+    body = {"client_id": "c.1", "timestamp_micros": MICROS, "events": [event]}
+    return read_ga4(msgspec.json.encode(body), received_ms)
+
+
+def event(name: str, **params: Any) -> Any:
+    (arrival,) = collect(name, event_id="e1", **params).arrivals
+    return arrival.event
+
+
+def test_ecommerce_event_is_one_event_an_item() -> None:
+    """Items keep their price and quantity; the time is in microseconds."""
+    when: dict[str, Any] = {"anonymous_id": "c.1", "timestamp": NOW_MS - 5_000}
+    assert event("view_item", items=[{"item_id": "p1", "price": 3}]) == View(
+        event_id="e1.0", item_id="p1", **when
+    )
+    assert event("add_to_cart", items=[{"item_id": "p1", "quantity": 2, "price": 3}]) == AddToCart(
+        event_id="e1.0", item_id="p1", quantity=2, price=3, **when
+    )
+    assert event("select_promotion", items=[{"promotion_id": "b1"}]) == Click(
+        event_id="e1", banner_id="b1", **when
+    )
+    assert event("view_item_list", exposure_id="x1") == ExposureEvent(
+        event_id="e1", exposure_id="x1", grade="rendered", **when
+    )
+
+
+def test_purchase_is_known_by_its_transaction() -> None:
+    """The same order sent again, even at another time, is the same events."""
+    items = [{"item_id": "p1"}, {"item_id": "p2"}]
+    first = collect("purchase", transaction_id="T1", items=items)
+    later = collect("purchase", NOW_MS + 1, transaction_id="T1", items=items, note="again")
+    ids = [[event.event_id for _, event in found.arrivals] for found in (first, later)]
+    assert ids[0] == ids[1]
+    assert len(set(ids[0])) == 2
+
+
+def test_other_events_are_ignored_or_wrong() -> None:
+    """An event of another kind is ignored; one without its items is a mistake at its place."""
+    assert "no e-commerce event" in collect("scroll").ignored[0].reason
+    assert "exposure_id" in collect("view_item_list").ignored[0].reason
+    for params, path in (
+        ({}, "params.items"),
+        ({"items": [{}]}, "params.items[0].item_id"),
+        ({"items": [{"item_id": "p", "price": "dear"}]}, "params.items[0].price"),
+    ):
+        (arrival,) = collect("purchase", **params).arrivals
+        assert isinstance(arrival.event, WrongEvent)
+        assert arrival.event.path == f"$.events[0].{path}"
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b'{"events": {}}', b"[]"])
+def test_body_without_events_is_refused(body: bytes) -> None:
+    """It says what to send."""
+    with pytest.raises(InputError, match="send"):
+        read_ga4(body, NOW_MS)

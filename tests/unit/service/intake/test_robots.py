@@ -1,0 +1,61 @@
+"""Crawlers are told from people, and flagged."""
+
+import pytest
+
+from models.events import View
+from models.pseudonym import Pseudonymiser
+from service.intake.identify import store_form
+from service.intake.robots import is_robot
+from service.stores.event_schema import EventFlag
+
+CHROME = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/131.0.0.0 Safari/537.36"
+
+
+@pytest.mark.parametrize(
+    "user_agent",
+    [
+        "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)",
+        "Mozilla/5.0 (compatible; bingbot/2.0)",
+        "facebookexternalhit/1.1",
+        "Mozilla/5.0 (compatible; Yahoo! Slurp)",
+        CHROME.replace("Chrome", "HeadlessChrome"),
+        "AhrefsBot/7.0",
+    ],
+)
+def test_crawler_is_a_robot(user_agent: str) -> None:
+    """By the name it gives itself."""
+    assert is_robot(user_agent)
+
+
+@pytest.mark.parametrize(
+    "user_agent",
+    [
+        "",
+        CHROME,
+        "Mozilla/5.0 (Linux; Android 12; CUBOT NOTE 20) AppleWebKit/537.36",
+        "python-httpx/0.28",
+        "analytics-node-next/latest",
+    ],
+)
+def test_person_and_server_are_none(user_agent: str) -> None:
+    """Neither a telephone named Cubot, nor the shop's own server."""
+    assert not is_robot(user_agent)
+
+
+@pytest.mark.parametrize(
+    ("fields", "sender", "flags"),
+    [
+        ({}, CHROME, 0),
+        ({}, "Googlebot", EventFlag.BOT),
+        ({"user_agent": CHROME}, "Googlebot", 0),
+        ({"user_agent": "Googlebot"}, "httpx", EventFlag.BOT),
+        ({"preview": True}, CHROME, EventFlag.PREVIEW),
+    ],
+)
+def test_event_is_flagged(fields: dict[str, object], sender: str, flags: int) -> None:
+    """By its own browser, else by its sender's; a preview says so itself."""
+    event = View(event_id="e", item_id="p", timestamp=1_000, **fields)  # type: ignore[arg-type]  # one dict for every field
+    stored = store_form(
+        event, pseudonymiser=Pseudonymiser(b"k" * 32), received_ms=1_000, user_agent=sender
+    )
+    assert stored.flags == flags

@@ -1,0 +1,152 @@
+"""Where client libraries send to: keys, verdicts, exactly once."""
+
+import base64
+import gzip
+import json
+from typing import Any
+
+import httpx
+
+from tests.unit.service.routes.samples import Shop
+
+ADDED = {
+    "type": "track",
+    "event": "Product Added",
+    "messageId": "m1",
+    "anonymousId": "a1",
+    "properties": {"product_id": "p1", "price": 5},
+}
+ORDER = {
+    "type": "track",
+    "event": "Order Completed",
+    "messageId": "m2",
+    "anonymousId": "a1",
+    "properties": {"order_id": "o1", "products": [{"product_id": "p1"}, {"product_id": "p2"}]},
+}
+BATCH = {"batch": [ADDED, ORDER, {"type": "page", "messageId": "m3"}]}
+
+
+def post(shop: Shop, path: str, body: Any, *, key: str | None = None, **options: Any) -> Any:
+    headers = {"content-type": "text/plain", **options.pop("headers", {})}
+    if key is not None:
+        headers["authorization"] = "Basic " + base64.b64encode(f"{key}:".encode()).decode()
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    answer: httpx.Response = shop.call(
+        "POST", path, scope=None, content=content, headers=headers, **options
+    )
+    return answer
+
+
+def counts(answer: httpx.Response) -> tuple[int, ...]:
+    assert answer.status_code == 200, answer.text
+    found = answer.json()
+    return tuple(
+        found.get(name, 0) for name in ("received", "accepted", "duplicate", "rejected", "ignored")
+    )
+
+
+def test_batch_is_stored_exactly_once(shop: Shop) -> None:
+    """A retry of the same batch, gzipped and labelled as a form, is duplicates only."""
+    key = shop.keys["publishable"]
+    first = post(shop, "/v1/batch", BATCH, key=key)
+    assert counts(first) == (3, 3, 0, 0, 1)
+    assert [verdict["event_id"] for verdict in first.json()["events"]] == [
+        "m1",
+        "m2.0",
+        "m2.1",
+        "m3",
+    ]
+    headers = {"content-type": "application/x-www-form-urlencoded", "content-encoding": "gzip"}
+    body = gzip.compress(json.dumps(BATCH).encode())
+    again = post(shop, "/v1/batch", body, key=key, headers=headers)
+    assert counts(again) == (3, 0, 3, 0, 1)
+    assert "endcap_calls_ignored_total 2.0" in shop.call("GET", "/metrics").text
+
+
+def test_each_call_has_its_path(shop: Shop) -> None:
+    """A lone call needs no type in its body."""
+    key = shop.keys["publishable"]
+    assert counts(post(shop, "/v1/track", ADDED, key=key)) == (1, 1, 0, 0, 0)
+    for call in ("page", "screen", "identify", "group", "alias"):
+        assert counts(post(shop, f"/v1/{call}", {"userId": "u"}, key=key)) == (0, 0, 0, 0, 1)
+
+
+def test_beacon_has_its_key_in_the_address(shop: Shop) -> None:
+    """Only a publishable one is taken there; a beacon cannot send a header."""
+    path = "/beacon/v1/batch"
+    good = post(shop, path, BATCH, params={"writeKey": shop.keys["publishable"]})
+    assert counts(good) == (3, 3, 0, 0, 1)
+    strong = post(shop, path, BATCH, params={"writeKey": shop.keys["merchandiser"]})
+    assert (strong.status_code, strong.json()["code"]) == (403, "forbidden")
+    assert "revoke" in strong.json()["detail"]
+    assert post(shop, path, BATCH, params={"writeKey": "nope"}).status_code == 401
+    assert post(shop, path, BATCH).status_code == 401
+    assert post(shop, "/v1/batch", BATCH, params={"writeKey": "x"}).status_code == 401
+    own = {"event": "view", "event_id": "e1", "item_id": "p1"}
+    answer = post(shop, "/v1/events", own, params={"key": shop.keys["publishable"]})
+    assert answer.status_code == 202
+
+
+def test_ga4_sender_changes_only_its_host(shop: Shop) -> None:
+    """The secret in the address is the key."""
+    event = {"name": "view_item", "params": {"items": [{"item_id": "p1"}]}}
+    body = {"client_id": "c1", "timestamp_micros": 1_768_435_200_000_000, "events": [event]}
+    params = {"measurement_id": "G-1", "api_secret": shop.keys["publishable"]}
+    assert counts(post(shop, "/mp/collect", body, params=params)) == (1, 1, 0, 0, 0)
+    assert counts(post(shop, "/mp/collect", body, params=params)) == (1, 0, 1, 0, 0)
+
+
+def test_cloud_event_is_an_event(shop: Shop) -> None:
+    """`/v1/events` tells one by its headers."""
+    headers = {
+        "content-type": "application/json",
+        "ce-specversion": "1.0",
+        "ce-id": "1",
+        "ce-source": "/shop",
+        "ce-type": "endcap.view",
+    }
+    key = shop.keys["publishable"]
+    answer = post(shop, "/v1/events", {"item_id": "p1"}, key=key, headers=headers)
+    assert (answer.status_code, answer.json()["events"]) == (
+        202,
+        [{"event_id": "/shop#1", "status": "accepted"}],
+    )
+
+
+def test_only_wrong_calls_are_a_problem(shop: Shop) -> None:
+    """Nothing right in the body is 400 with the places; an unread body too."""
+    key = shop.keys["publishable"]
+    wrong = {**ADDED, "properties": {}}
+    answer = post(shop, "/v1/batch", {"batch": [wrong]}, key=key)
+    assert answer.status_code == 400
+    assert answer.json()["errors"][0]["path"] == "$.batch[0].properties.product_id"
+    bodies: list[Any] = [b"hello", b"", b"[" * 5_000, gzip.compress(b"{}")[:-4], {"batch": {}}]
+    for body in bodies:
+        assert post(shop, "/v1/batch", body, key=key).status_code == 400
+    assert counts(post(shop, "/v1/batch", {"batch": [wrong, ADDED]}, key=key)) == (2, 1, 0, 1, 0)
+
+
+def test_source_config_sends_everything_here(shop: Shop) -> None:
+    """RudderStack's browser library asks for it with a trailing slash, and needs these fields."""
+    path = f"/sourceConfig/?p=npm&v=3&writeKey={shop.keys['publishable']}"
+    source = shop.call("GET", path, scope=None).json()["source"]
+    assert (source["enabled"], source["destinations"]) == (True, [])
+    assert shop.call("GET", "/sourceConfig/", scope=None).status_code == 401
+
+
+def test_identify_keeps_the_arm_of_the_visitor(shop: Shop) -> None:
+    """Whom a rollout has dealt as a visitor is dealt as that visitor after `identify`."""
+    shop.call("PUT", "/v1/placements/home_recs", json={"kind": "items", "static_ids": ["p1"]})
+    shop.call("PUT", "/v1/rollouts/home_recs", json={"share": 0.5})
+    visit = {"placements": [{"id": "home_recs"}], "user": {"anonymous_id": "a1"}}
+    shop.call("POST", "/v1/serve", json=visit)
+    people, hide = shop.services.intake.people, shop.services.pseudonymiser.pseudonym
+    keys = hide("user_id", "u1"), hide("anonymous_id", "a1")
+    # The event is acknowledged after the exposure before it is on disk.
+    post(shop, "/v1/track", ADDED, key=shop.keys["publishable"])
+    both = {"userId": "u1", "anonymousId": "a1"}
+    post(shop, "/v1/identify", both, key=shop.keys["publishable"])
+    person = people.cached(*keys)
+    assert person is not None
+    assert person.unit is not None
+    assert person.unit.kind == "anonymous_id"
