@@ -123,9 +123,11 @@ class IdentityStore:
             noted = set(
                 msgspec.json.decode(self._connection.execute(_NOTED, (asked,)).fetchone()[0])
             )
+        # What is written for one pair may be about the user of another.
+        noted_users = {None, *(pairs[number][0] for number in noted)}
         rows: list[PersonRow | Exception] = []
-        for number, (user_key, anonymous_key) in enumerate(pairs):
-            if number not in noted and user_key is not None:
+        for user_key, anonymous_key in pairs:
+            if user_key is not None and user_key not in noted_users:
                 rows.append(PersonRow(UnitRow("user_id", user_key), []))
                 continue
             try:
