@@ -183,7 +183,7 @@ def _open_services(
     intake.start()
     stack.push_async_callback(intake.close, settings.drain_s)
 
-    changes = ChangeHub(current.get, now_ms, settings.change_clients)
+    changes = ChangeHub(current.get, now_ms, settings.change_clients, metrics.change_clients.set)
     loop = asyncio.get_running_loop()
     current.subscribe(lambda: _call_in(loop, changes.wake))
     _keep_running(stack, changes.watch_clock())

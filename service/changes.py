@@ -30,10 +30,12 @@ class ChangeHub:
         configuration: Callable[[], Configuration],
         now_ms: Callable[[], int],
         max_clients: int,
+        show_clients: Callable[[int], None] = lambda _n: None,
     ) -> None:
         self._configuration = configuration
         self._now_ms = now_ms
         self._max_clients = max_clients
+        self._show_clients = show_clients
         self._retry = random.Random()
         self._changed = asyncio.Event()
         self._is_closed = False
@@ -80,6 +82,7 @@ class ChangeHub:
                 f"{self._max_clients} do (ENDCAP_CHANGE_CLIENTS); poll meanwhile"
             )
         self.n_clients += 1
+        self._show_clients(self.n_clients)
         return self._stream(last_event_id)
 
     async def _stream(self, sent: str | None) -> AsyncIterator[bytes]:
@@ -100,6 +103,7 @@ class ChangeHub:
                     yield b": keep-alive\n\n"
         finally:
             self.n_clients -= 1
+            self._show_clients(self.n_clients)
 
     def _event(self, event_id: str) -> bytes:
         data = {

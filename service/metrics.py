@@ -107,6 +107,12 @@ class Metrics:
             registry=registry,
             multiprocess_mode="livemax",
         )
+        self.change_clients = Gauge(
+            "endcap_change_clients",
+            "Clients that listen for changes.",
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
         self.configuration_revision = Gauge(
             "endcap_configuration_revision",
             "The oldest revision of the control plane that a worker answers with.",

@@ -49,8 +49,12 @@ class Configuration:
         *,
         flags_revision: int = 0,
         open_segment: OpenSegment = lambda _segment: None,
+        before: Configuration | None = None,
     ) -> Configuration:
-        """Sort documents by kind and work out what does not depend on a request."""
+        """Sort documents by kind and work out what does not depend on a request.
+
+        The rollouts of the state `before` go on where nothing that they are made of has changed.
+        """
         placements: dict[str, Placement] = {}
         banners: dict[str, Banner] = {}
         rollouts: list[Rollout] = []
@@ -76,14 +80,19 @@ class Configuration:
                         segments[document.key] = members
                 case ItemStatus():
                     statuses.append(document)
+        if before is not None and before.flags_revision == flags_revision:
+            compiled, turning_points = before.rollouts, before.turning_points_ms
+        else:
+            compiled = compile_rollouts(rollouts, layers, holdout)
+            turning_points = turning_points_ms(rollouts)
         return cls(
             revision=revision,
             flags_revision=flags_revision,
             segments=segments,
-            turning_points_ms=turning_points_ms(rollouts),
+            turning_points_ms=turning_points,
             placements=placements,
             banners=banners,
-            rollouts=compile_rollouts(rollouts, layers, holdout),
+            rollouts=compiled,
             hidden_items=frozenset(s.item_id for s in statuses if s.hidden),
             unavailable_items=frozenset(s.item_id for s in statuses if s.available is False),
             available_items=frozenset(s.item_id for s in statuses if s.available is True),

@@ -95,6 +95,7 @@ class CurrentConfiguration:
                 self._documents.values(),
                 flags_revision=flags_revision,
                 open_segment=self._open_segment,
+                before=self._state.configuration if self._data_version >= 0 else None,
             )
             self._state = _State(configuration, principals_of(changes.keys))
             self._data_version = data_version

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -56,6 +57,8 @@ def packages(require_tool: Callable[[str, str], Path], tmp_path_factory: Any) ->
         timeout=100,
         check=False,
     )
+    if installed.returncode and not os.environ.get("ENDCAP_CI"):
+        pytest.skip("npm cannot install the OpenFeature packages; connect to its registry")
     assert installed.returncode == 0, installed.stderr
     return folder
 

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from models.errors import ConflictError, InputError
-from service.control.documents import Placement
+from service.control.documents import ItemStatus, Placement
 from service.control.slots import DAY_MS, SlotError, use_of_slots
 from service.rollouts.definition import Rollout
 from service.rollouts.layer import Holdout, Layer
@@ -174,3 +174,13 @@ def test_flags_revision_is_the_same_for_whoever_looks(worker: Worker, tmp_path: 
     late.current.refresh()
     assert late.current.get().flags_revision == worker.current.get().flags_revision > revision
     late.close()
+
+
+def test_rollouts_are_compiled_again_only_if_they_change(worker: Worker) -> None:
+    """Hiding an item a hundred times costs nothing in rollouts; a holdout touches all of them."""
+    put(worker, "r")
+    before = worker.current.get().rollouts
+    worker.put("item", "p1", ItemStatus(hidden=True))
+    assert worker.current.get().rollouts is before
+    worker.put("holdout", "global", Holdout(share=0.05))
+    assert worker.current.get().rollouts["r"].holdout is not None

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from tests.unit.service.routes.ofrep_schema import Check, schema_check
-from tests.unit.service.routes.samples import NOW_MS, Shop
+from tests.unit.service.routes.samples import NOW_MS, Shop, open_client
 
 Failure = Callable[..., str]
 
@@ -288,3 +288,24 @@ def test_etag_changes_with_the_time(flags: Shop) -> None:
     assert after.status_code == 200
     values = [answer.json()["flags"][0]["value"] for answer in (before, after)]
     assert values == [False, True]
+
+
+def test_page_of_another_origin_may_read_the_tag(tmp_path: Path) -> None:
+    """A browser asks first, then sees the ETag and Retry-After of answers and of refusals."""
+    origin = {"Origin": "https://shop.example"}
+    with open_client(tmp_path, cors_origins=("https://shop.example",)) as client:
+        shop = Shop(client)
+        wanted = {
+            "Access-Control-Request-Method": "POST",
+            "Access-Control-Request-Headers": "content-type,if-none-match,x-api-key",
+        }
+        asked = shop.call("OPTIONS", BULK, scope=None, headers={**origin, **wanted})
+        assert asked.status_code == 204
+        body = {"context": {"targetingKey": "u1"}}
+        for answer in (
+            shop.call("POST", BULK, json=body, headers=origin),
+            shop.call("POST", BULK, json={}, headers=origin),
+        ):
+            assert answer.headers["access-control-allow-origin"] == "https://shop.example"
+            exposed = answer.headers["access-control-expose-headers"].lower()
+            assert {"etag", "retry-after"} <= set(exposed.replace(" ", "").split(","))
