@@ -41,6 +41,10 @@ COMMANDS = {
         "service.event_cli:report",
         "Print units, click-through and revenue of a rollout.",
     ),
+    "users": (
+        "service.privacy_cli:users",
+        "Copy or erase what is kept of one person.",
+    ),
     "demo": (
         "training.simulation.cli:demo",
         "Run a simulated shop with live shoppers.",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from hashlib import blake2b
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from models.array_cache import open_cached
 from models.artifact_tables import TABLES, from_tables, to_tables
 from models.durable import remove_stagings, replace_file, staged_folder
+from models.erasure import without_users
 from models.errors import ArtifactError, ConflictError, GateError, NotFoundError
 from models.ids import list_known
 from models.locks import file_lock
@@ -162,6 +163,37 @@ class ArtifactStore:
     def folder(self, version: str) -> Path:
         """Name the folder of a version, for files that are about it and no part of it."""
         return self._models / version
+
+    def erase_users(self, version: str, ids: Collection[str]) -> bool:
+        """Take users out of a version for good, and say whether it knew any of them.
+
+        The one change that a published version may see. It keeps its name, and its manifest gets
+        the new checksums; who has it open keeps the old arrays until it is opened again.
+
+        Raises
+        ------
+        ArtifactError
+            If it cannot be read or written; then it is as it was.
+        """
+        snapshot = without_users(self.open(version), ids)
+        if snapshot is None:
+            return False
+        checksums = {name: checksum(array) for name, array in sorted(snapshot.to_arrays().items())}
+        manifest = msgspec.structs.replace(snapshot.manifest, checksums=checksums)
+        try:
+            with (
+                file_lock(self._models / ".publish.lock"),
+                staged_folder(self._models / version) as staging,
+            ):
+                _write_tables(staging, to_tables(snapshot))
+                replace_file(staging / _MANIFEST, _encode(manifest))
+        except _STORAGE_ERRORS as error:
+            raise ArtifactError(
+                f"cannot write model version {version} without the user: "
+                f"{_RUST_PLACE.sub('', str(error))}; make room and erase again"
+            ) from error
+        self.forget_cache(version)
+        return True
 
     def forget_cache(self, version: str) -> None:
         """Remove the memory-mapped copy of a version; who has it open keeps reading it."""

@@ -53,6 +53,7 @@ from service.routes.layers import HoldoutController, LayerController
 from service.routes.models import ModelController
 from service.routes.ofrep import ofrep
 from service.routes.placements import PlacementController
+from service.routes.privacy import erase_user, export_user, read_notice
 from service.routes.reach import preview_change
 from service.routes.reports import read_report
 from service.routes.rollouts import RolloutController
@@ -88,6 +89,9 @@ ROUTES: list[ControllerRouterHandler] = [
     ofrep,
     stream_changes,
     read_report,
+    read_notice,
+    export_user,
+    erase_user,
     preview_change,
     *HISTORY_ROUTES,
     health.live,

@@ -101,6 +101,7 @@ def _print_ledger(found: Reconciliation) -> None:
         ("duplicate", "stored"),
         ("rejected", "dropped"),
         ("event_rows", "exposure_rows"),
+        ("erased_events", "erased_exposures"),
     )
     for left, right in rows:
         table.add_row(

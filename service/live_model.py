@@ -53,6 +53,11 @@ class LiveModel:
         log.info("model_swapped", version=version)
         return True
 
+    def reopen(self) -> None:
+        """Open the version in memory again, for its content has changed."""
+        if self._snapshot is not None:
+            self._snapshot = self._store.open(self._snapshot.manifest.version)
+
     def _tell_unreadable(self, error: EndcapError) -> None:
         if self._unreadable != error.message:
             self._unreadable = error.message

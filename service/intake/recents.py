@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from bisect import insort
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -142,6 +142,12 @@ class RecentEvents:
             except Exception:  # a task's loop: the next round may succeed
                 _log.exception("event_tail_not_read")
             await asyncio.sleep(poll_s)
+
+    def forget(self, keys: Iterable[str]) -> None:
+        """Drop what is kept of these pseudonyms."""
+        for key in keys:
+            gone = self._entries.pop(key, None)
+            self._n_cached -= 0 if gone is None else 1 + len(gone)
 
     def close(self) -> None:
         """Close both readers, once a read under way has ended."""

@@ -18,11 +18,14 @@ class Reconciliation(msgspec.Struct, frozen=True, kw_only=True):
     duplicate: int
     rejected: int
     event_rows: int
+    erased_events: int
+    """Rows that were deleted for a person who asked."""
     served: int
     assigned: int
     dropped: int
     stored: int
     exposure_rows: int
+    erased_exposures: int
     unclosed_writers: int
     """Processes that run, or were killed before they could drain what nobody had been told of."""
     is_balanced: bool
@@ -65,15 +68,27 @@ def balance(
         "assigned",
         "dropped",
         "stored",
+        "erased_events",
+        "erased_exposures",
     )
     n = {name: counts.get(name, 0) for name in names}
     verdicts = n["accepted"] + n["duplicate"] + n["rejected"]
     equations = (
         ("received", n["received"], "accepted + duplicate + rejected", verdicts),
-        ("accepted", n["accepted"], "rows of events", event_rows),
+        (
+            "accepted",
+            n["accepted"],
+            "rows of events + erased",
+            event_rows + n["erased_events"],
+        ),
         ("served", n["served"], "assigned", n["assigned"]),
         ("assigned", n["assigned"], "stored", n["stored"]),
-        ("stored", n["stored"], "rows of exposures", exposure_rows),
+        (
+            "stored",
+            n["stored"],
+            "rows of exposures + erased",
+            exposure_rows + n["erased_exposures"],
+        ),
     )
     differences = [f"{left} {a} is not {right} {b}" for left, a, right, b in equations if a != b]
     return Reconciliation(

@@ -7,6 +7,7 @@ outdated file is made anew from the event store. Writers of events never wait fo
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Collection
 from pathlib import Path
 
 from service.stores.event_database import connect
@@ -176,8 +177,8 @@ def open_rollup(events: Path) -> sqlite3.Connection:
     return connection
 
 
-def forget(events: Path) -> None:
-    """Empty the running sums, for rows were deleted from the event store; the next report refolds.
+def erase_units(events: Path, keys: Collection[str]) -> int:
+    """Delete the rows of these units and return how many; sums that name nobody stay.
 
     Raises
     ------
@@ -186,19 +187,25 @@ def forget(events: Path) -> None:
     """
     path = events.with_name(ROLLUP_FILE)
     if not path.exists():
-        return
+        return 0
     with reported(path):
-        connection = connect(path, busy_timeout_ms=600_000)
+        connection = connect(path)
         try:
             connection.execute("PRAGMA secure_delete = ON")
+            _create(connection)
+            marks = ", ".join("?" * len(keys))
             connection.execute("BEGIN IMMEDIATE")
-            _drop_all(connection)
-            connection.execute("PRAGMA user_version = 0")
+            n_rows = sum(
+                connection.execute(
+                    f"DELETE FROM {table} WHERE unit_key IN ({marks})", (*keys,)
+                ).rowcount
+                for table in ("units", "unit_clicks")
+            )
             connection.execute("COMMIT")
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            connection.execute("VACUUM")
         finally:
             connection.close()
+    return n_rows
 
 
 def _create(connection: sqlite3.Connection) -> None:

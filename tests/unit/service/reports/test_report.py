@@ -14,7 +14,7 @@ from service.stores.event_database import open_event_database
 from service.stores.event_schema import EventFlag
 from service.stores.events import Batch, EventStore, StoredEvent
 from service.stores.outcomes import WINDOW_MS, read_outcomes
-from service.stores.rollup import forget
+from service.stores.rollup import ROLLUP_FILE
 from tests.unit.service.intake.samples import slate
 
 HALF = Opened(at_ms=0, rollout=Rollout(key="r", share=0.5))
@@ -253,7 +253,7 @@ def test_later_report_adds_what_came_since(report: MakeReport, tmp_path: Path) -
     )
     assert arm(later, "control").exposures == 2
     assert (arm(later, "control").clicked_exposures, arm(later, "control").clicks_named) == (2, 3)
-    forget(tmp_path / "events.sqlite")
+    (tmp_path / ROLLUP_FILE).unlink()
     assert report([]) == later
 
 

@@ -1,0 +1,1 @@
+"""What a person may ask of the service: what is kept, a copy of it, and to be forgotten."""

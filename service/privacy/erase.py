@@ -1,0 +1,109 @@
+"""Forgets a person everywhere below a home, and searches afterwards for what may be left."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from models.artifact import ArtifactStore
+from models.pseudonym import Pseudonymiser
+from service.rollouts.bucketing import UnitKind
+from service.stores.event_database import EVENTS_FILE
+from service.stores.personal_rows import delete_rows, keys_of
+from service.stores.rollup import ROLLUP_FILE, erase_units
+
+_PIECE_BYTES = 1 << 20
+
+
+class Erased(msgspec.Struct, frozen=True, kw_only=True):
+    """One place that was looked at."""
+
+    place: str
+    rows: int
+
+
+class Receipt(msgspec.Struct, frozen=True, kw_only=True):
+    """What was done for a person who asked to be forgotten; it names them by pseudonym only."""
+
+    pseudonyms: Annotated[
+        list[str], Meta(description="theirs, and of the visitors that were nobody else")
+    ]
+    erased: list[Erased]
+    found_in: Annotated[
+        list[str],
+        Meta(description="files below the home that still hold a pseudonym or the id itself"),
+    ]
+    is_verified: Annotated[bool, Meta(description="nothing was found afterwards")]
+    left_to_you: list[str]
+
+
+_LEFT = [
+    "Parquet files of 'endcap events export' and lists of 'endcap recommend' that you keep "
+    "elsewhere: write them again",
+    "uploaded lists (segments) keep half a pseudonym of a member: upload the list without the "
+    "person",
+    "worker processes of a running server other than the one that answered keep what they have "
+    "in memory until they restart; after 'endcap users erase' that is all of them",
+    "backups",
+]
+
+
+def erase_person(
+    home: Path, pseudonymiser: Pseudonymiser, kind: UnitKind, external_id: str
+) -> Receipt:
+    """Erase a person and say where; asked again it finds nothing, and says so.
+
+    Raises
+    ------
+    EndcapError
+        If a place cannot be written; what was erased before stays erased: ask again.
+    """
+    events = home / EVENTS_FILE
+    keys = keys_of(events, pseudonymiser.pseudonym(kind, external_id))
+    erased = [
+        Erased(place=f"{EVENTS_FILE}: {table}", rows=n)
+        for table, n in delete_rows(events, keys).items()
+    ]
+    erased.append(Erased(place=ROLLUP_FILE, rows=erase_units(events, keys)))
+    artifacts = ArtifactStore(home)
+    for manifest in artifacts.versions():
+        is_changed = artifacts.erase_users(manifest.version, keys)
+        erased.append(Erased(place=f"model version {manifest.version}", rows=int(is_changed)))
+    found_in = search(home, [*keys, *([external_id] if _is_telling(external_id) else [])])
+    return Receipt(
+        pseudonyms=keys,
+        erased=erased,
+        found_in=found_in,
+        is_verified=not found_in,
+        left_to_you=_LEFT,
+    )
+
+
+def search(home: Path, texts: list[str]) -> list[str]:
+    """Name the files below a home in whose bytes one of these texts stands."""
+    needles = [text.encode() for text in texts]
+    return sorted(
+        str(path.relative_to(home))
+        for path in home.rglob("*")
+        if path.is_file() and _holds(path, needles)
+    )
+
+
+def _is_telling(external_id: str) -> bool:
+    """Say whether finding the id's bytes means the person, and not chance: `7` is everywhere."""
+    return len(external_id.encode()) >= 8
+
+
+def _holds(path: Path, needles: list[bytes]) -> bool:
+    longest = max(map(len, needles))
+    rest = b""
+    with path.open("rb") as file:
+        while piece := file.read(_PIECE_BYTES):
+            window = rest + piece
+            if any(needle in window for needle in needles):
+                return True
+            rest = window[-longest:]
+    return False

@@ -1,0 +1,95 @@
+"""A copy of everything that is kept of one person."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from models.artifact import ArtifactStore
+from models.events import InteractionKind
+from models.pseudonym import Pseudonymiser
+from models.snapshot import Snapshot
+from models.vocabulary import MISSING_ROW
+from service.rollouts.bucketing import UnitKind
+from service.stores.event_database import EVENTS_FILE
+from service.stores.personal_rows import Row, keys_of, read_rows
+
+
+class ModelRow(msgspec.Struct, frozen=True, kw_only=True):
+    """An item in a person's history, as a model version keeps it."""
+
+    item_id: str
+    event: str
+    at_ms: int
+
+
+class ModelEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """What a model version knows of a person."""
+
+    version: str
+    pseudonym: str
+    history: list[ModelRow]
+    purchased: list[str]
+    segments: list[str]
+
+
+class PersonalData(msgspec.Struct, frozen=True, kw_only=True):
+    """All that is kept of a person."""
+
+    pseudonyms: list[str]
+    rows: Annotated[dict[str, list[Row]], Meta(description="by table of the event store")]
+    models: list[ModelEntry]
+
+
+def export_person(
+    home: Path, pseudonymiser: Pseudonymiser, kind: UnitKind, external_id: str
+) -> PersonalData:
+    """Collect what is kept of a person; empty lists for one who is not known.
+
+    Raises
+    ------
+    EndcapError
+        If a store cannot be read.
+    """
+    events = home / EVENTS_FILE
+    keys = keys_of(events, pseudonymiser.pseudonym(kind, external_id))
+    artifacts = ArtifactStore(home)
+    snapshots = [artifacts.open(manifest.version) for manifest in artifacts.versions()]
+    return PersonalData(
+        pseudonyms=keys,
+        rows=read_rows(events, keys),
+        models=[
+            entry
+            for snapshot in snapshots
+            for key in keys
+            if (entry := _entry(snapshot, key)) is not None
+        ],
+    )
+
+
+def _entry(snapshot: Snapshot, key: str) -> ModelEntry | None:
+    users, items = snapshot.users, snapshot.items.ids
+    row = users.ids.row(key)
+    if row == MISSING_ROW:
+        return None
+    start, end = users.history.offsets[row : row + 2]
+    return ModelEntry(
+        version=snapshot.manifest.version,
+        pseudonym=key,
+        history=[
+            ModelRow(
+                item_id=items.id(int(item)), event=InteractionKind(kind).event, at_ms=int(at_ms)
+            )
+            for item, kind, at_ms in zip(
+                users.history[row],
+                users.history_kinds[start:end],
+                users.history_at_ms[start:end],
+                strict=True,
+            )
+        ],
+        purchased=items.ids(users.purchased[row].tolist()),
+        segments=users.segment_keys.ids(users.segments[row].tolist()),
+    )

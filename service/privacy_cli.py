@@ -1,0 +1,75 @@
+"""The commands for people who ask what is kept of them: users export, users erase."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+import rich_click as click
+
+from service.cli import as_json_option, setting_option
+from service.settings import read_settings
+
+if TYPE_CHECKING:
+    from service.rollouts.bucketing import UnitKind
+
+kind_option = click.option(
+    "--kind",
+    type=click.Choice(["user_id", "anonymous_id"]),
+    default="user_id",
+    help="Whose id it is.",
+)
+
+
+@click.group()
+def users() -> None:
+    """Copy or erase what is kept of one person."""
+
+
+@users.command()
+@click.argument("external_id", metavar="ID")
+@kind_option
+@setting_option("home")
+def export(external_id: str, kind: UnitKind, home: str | None) -> None:
+    """Print all that is kept of the person ID, as one JSON object."""
+    from models.pseudonym import load_pseudonymiser  # noqa: PLC0415  # each command its own
+    from service.privacy.export import export_person  # noqa: PLC0415  # as above
+
+    folder = _home(home)
+    found = export_person(folder, load_pseudonymiser(folder), kind, external_id)
+    click.echo(msgspec.json.encode(found).decode())
+
+
+@users.command()
+@click.argument("external_id", metavar="ID")
+@kind_option
+@setting_option("home")
+@as_json_option
+def erase(external_id: str, kind: UnitKind, home: str | None, as_json: bool) -> None:
+    """Erase the person ID and print a receipt; exit code 1 if something was found afterwards."""
+    from models.pseudonym import load_pseudonymiser  # noqa: PLC0415  # as above
+    from service.privacy.erase import erase_person  # noqa: PLC0415  # as above
+
+    folder = _home(home)
+    receipt = erase_person(folder, load_pseudonymiser(folder), kind, external_id)
+    if as_json:
+        click.echo(msgspec.json.encode(receipt).decode())
+    else:
+        for each in receipt.erased:
+            click.echo(f"{each.rows:>8}  {each.place}")
+        found = ", ".join(receipt.found_in) or "nothing"
+        click.echo(f"found afterwards: {found}\nleft to you:")
+        for left in receipt.left_to_you:
+            click.echo(f"  - {left}")
+    sys.exit(0 if receipt.is_verified else 1)
+
+
+def _home(given: str | None) -> Path:
+    from service.stores.event_database import open_event_database  # noqa: PLC0415  # as above
+
+    folder = read_settings(os.environ, {"home": given}).home
+    open_event_database(folder)
+    return folder

@@ -1,0 +1,78 @@
+"""What is kept of people: the notice, a person's copy, and being forgotten."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+from litestar import delete, get
+from litestar.params import PathParameter, QueryParameter
+
+from models.ids import check_id
+from service.access import needs
+from service.privacy.erase import Receipt, erase_person
+from service.privacy.export import PersonalData, export_person
+from service.privacy.notice import NOTICE, Notice
+from service.rollouts.bucketing import UnitKind
+from service.routes.documents import AnyRequest, problems
+from service.services import services_of
+
+Kind = Annotated[
+    UnitKind, QueryParameter(description="whether the id is a user's or an anonymous visitor's")
+]
+
+PersonId = Annotated[str, PathParameter(description="the shop's own id, percent-encoded")]
+
+
+@get(
+    "/v1/privacy",
+    operation_id="getPrivacyNotice",
+    summary="Say what is captured of people, and how long",
+    tags=["privacy"],
+    opt=needs("publishable"),
+    responses=problems(),
+    sync_to_thread=False,
+)
+def read_notice() -> Notice:
+    """Say in plain language what is captured of people, why, and how long it is kept."""
+    return NOTICE
+
+
+@get(
+    "/v1/users/{external_id:str}",
+    operation_id="exportUser",
+    summary="Copy all that is kept of a person",
+    tags=["privacy"],
+    opt=needs("admin"),
+    responses=problems(503),
+    sync_to_thread=True,
+)
+def export_user(request: AnyRequest, external_id: PersonId, kind: Kind = "user_id") -> PersonalData:
+    """Return every row and model entry of a person; empty lists for one who is not known."""
+    services = services_of(request)
+    check_id(external_id, kind)
+    return export_person(services.settings.home, services.pseudonymiser, kind, external_id)
+
+
+@delete(
+    "/v1/users/{external_id:str}",
+    operation_id="eraseUser",
+    summary="Forget a person",
+    tags=["privacy"],
+    opt=needs("admin"),
+    responses=problems(503),
+    status_code=200,
+)
+async def erase_user(request: AnyRequest, external_id: PersonId, kind: Kind = "user_id") -> Receipt:
+    """Erase a person from events, exposures, identities, reports and models; answer a receipt."""
+    services = services_of(request)
+    check_id(external_id, kind)
+    receipt = await asyncio.to_thread(
+        erase_person, services.settings.home, services.pseudonymiser, kind, external_id
+    )
+    services.intake.recents.forget(receipt.pseudonyms)
+    services.intake.people.forget(receipt.pseudonyms)
+    for key in receipt.pseudonyms:
+        services.engine.forget(key)
+    await asyncio.to_thread(services.live_model.reopen)
+    return receipt

@@ -1,0 +1,118 @@
+"""What a person may ask: a notice, a copy of what is kept, and to be forgotten for good."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from service.privacy.erase import search
+from service.reports.gather import report_rollout
+from service.stores.event_database import EVENTS_FILE
+from service.stores.event_ledger import reconcile
+from tests.snapshots import tiny_snapshot
+from tests.unit.service.routes.samples import NOW_MS, Shop
+
+WHO = "erika.mustermann@example.org"
+
+
+def send(shop: Shop, *events: dict[str, Any]) -> None:
+    answer = shop.call("POST", "/v1/events", scope="publishable", content=json.dumps(events))
+    assert answer.json()["rejected"] == 0, answer.text
+
+
+def event(event_id: str, user: str | None, visitor: str | None, **fields: Any) -> dict[str, Any]:
+    return {
+        "event": "view", "event_id": event_id, "item_id": "mug", "user_id": user,
+        "anonymous_id": visitor,
+    } | fields  # fmt: skip
+
+
+@pytest.fixture
+def known(shop: Shop) -> Shop:
+    """A shop that served Erika, heard of her, and learnt from her; and the same of another."""
+    home = shop.services.settings.home
+    key = shop.services.pseudonymiser.pseudonym("user_id", WHO)
+    version = shop.services.artifacts.publish(tiny_snapshot(user_key=key))
+    shop.services.artifacts.promote(version)
+    shop.services.live_model.refresh()
+    shop.call("PUT", "/v1/placements/home", json={"kind": "items", "recipe": "for_you"})
+    shop.call("PUT", "/v1/rollouts/home", json={"share": 0.5})
+    for user in (WHO, "another-person"):
+        page = {"user": {"user_id": user}, "placements": [{"id": "home"}]}
+        answer = shop.call("POST", "/v1/serve", scope="publishable", json=page)
+        assert answer.status_code == 200, answer.text
+    send(
+        shop,
+        event("e1", WHO, "her-own-phone"),
+        event("e2", WHO, "shared-tablet"),
+        event("e3", "another-person", "shared-tablet"),
+        event("e4", None, "her-own-phone", event="purchase", price=5.0),
+    )
+    wait_for_exposures(home, 2)
+    report_rollout(home / EVENTS_FILE, shop.services.control_store, "home", at_ms=NOW_MS)
+    return shop
+
+
+def wait_for_exposures(home: Path, n: int) -> None:
+    """Give the writer's thread time, which answers nobody."""
+    for _ in range(500):
+        if reconcile(home / EVENTS_FILE).exposure_rows == n:
+            return
+        asyncio.run(asyncio.sleep(0.01))
+    raise AssertionError("the exposures were not written")
+
+
+def test_erased_person_is_nowhere(known: Shop) -> None:
+    """Two pseudonyms, three events, an exposure and a model row go; a shared tablet's others stay.
+
+    The files are searched for her pseudonyms and her address, before and after.
+    """
+    home = known.services.settings.home
+    key = known.services.pseudonymiser.pseudonym("user_id", WHO)
+    phone = known.services.pseudonymiser.pseudonym("anonymous_id", "her-own-phone")
+    assert search(home, [key])
+    answer = known.call("DELETE", f"/v1/users/{WHO}")
+    assert answer.status_code == 200, answer.text
+    receipt = answer.json()
+    assert receipt["pseudonyms"] == [key, phone]
+    rows = {each["place"]: each["rows"] for each in receipt["erased"]}
+    assert (rows["events.sqlite: events"], rows["events.sqlite: exposures"]) == (3, 1)
+    assert rows["rollup.sqlite"] == 1
+    assert [n for place, n in rows.items() if place.startswith("model version")] == [1]
+    assert receipt["is_verified"], receipt["found_in"]
+    assert search(home, [key, phone, WHO]) == []
+    found = reconcile(home / EVENTS_FILE)
+    assert (found.event_rows, found.erased_events, found.erased_exposures) == (1, 3, 1)
+    assert found.is_balanced, found.differences
+    snapshot = known.services.live_model.get()
+    assert snapshot is not None
+    assert key not in snapshot.users.ids
+    again = known.call("DELETE", f"/v1/users/{WHO}").json()
+    assert [each["rows"] for each in again["erased"]] == [0] * len(again["erased"])
+
+
+def test_copy_holds_all_that_is_kept(known: Shop) -> None:
+    """Her three events with the phone's, her exposure, and what the model learnt."""
+    found = known.call("GET", f"/v1/users/{WHO}").json()
+    assert [row["event_id"] for row in found["rows"]["events"]] == ["e1", "e2", "e4"]
+    assert len(found["rows"]["exposures"]) == 1
+    (entry,) = found["models"]
+    assert [row["item_id"] for row in entry["history"]] == ["mug", "pan"]
+    assert (entry["purchased"], entry["segments"]) == (["pan"], ["value:regular"])
+    assert known.call("GET", "/v1/users/nobody").json()["rows"]["events"] == []
+
+
+def test_no_raw_id_is_in_any_file(known: Shop) -> None:
+    """After serving, events and a report neither the ids nor a key stand in any file."""
+    home = known.services.settings.home
+    assert search(home, [WHO, "her-own-phone", "another-person", *known.keys.values()]) == []
+
+
+def test_only_admins_copy_and_erase(known: Shop) -> None:
+    """A merchandiser's key is refused; the notice is for everybody with a key."""
+    for method in ("GET", "DELETE"):
+        assert known.call(method, f"/v1/users/{WHO}", scope="merchandiser").status_code == 403
+    notice = known.call("GET", "/v1/privacy", scope="publishable").json()
+    assert {each["what"] for each in notice["captured"]} >= {"interactions", "exposures"}
