@@ -54,6 +54,7 @@ from service.routes.models import ModelController
 from service.routes.ofrep import ofrep
 from service.routes.placements import PlacementController
 from service.routes.privacy import erase_user, export_user, read_notice
+from service.routes.proposals import ProposalController
 from service.routes.reach import preview_change
 from service.routes.reports import read_report
 from service.routes.rollouts import RolloutController
@@ -77,6 +78,7 @@ ROUTES: list[ControllerRouterHandler] = [
     PlacementController,
     BannerController,
     RolloutController,
+    ProposalController,
     LayerController,
     HoldoutController,
     SegmentController,

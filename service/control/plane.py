@@ -9,13 +9,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 from models.errors import InputError, NotFoundError
 from models.ids import list_known
 from models.pseudonym import Pseudonymiser
+from service.control.approval import ApprovalError, Proposal, close, find_open, propose
 from service.control.consent import NO_CONSENT, Consent
 from service.control.current import CurrentConfiguration, decode_document
 from service.control.documents import DOCUMENT_TYPES, ID_FIELDS, Document, DocumentKind, Placement
@@ -49,6 +50,8 @@ class Changed:
 
     document: Document
     is_new: bool
+    proposal: Proposal | None = None
+    """What waits for a second key, if nothing was changed for that reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,8 @@ class Change:
     precondition: Precondition
     consent: Consent = NO_CONSENT
     note: str | None = None
+    is_approved: bool = False
+    """Whether it needs no second key: it has one, or is none's doing."""
 
 
 class ControlPlane:
@@ -146,6 +151,12 @@ class ControlPlane:
             current = _read(transaction, change.kind, change.id)
             if not isinstance(current, Rollout):
                 raise _not_found(transaction, change.kind, change.id)
+            if current.approval and not killed:
+                raise ApprovalError(
+                    f"rollout {change.id!r} wants approval, and a kill ends only so; "
+                    'propose it with PATCH {"killed": false}'
+                )
+            change = dataclasses.replace(change, is_approved=True)
             document = msgspec.structs.replace(current, killed=killed)
             changed = self._write(transaction, change, current, document)
         self._current.refresh()
@@ -177,6 +188,11 @@ class ControlPlane:
             if current is None:
                 raise _not_found(transaction, change.kind, change.id)
             change.precondition.check(_name(change), current)
+            if isinstance(current, Rollout) and current.approval:
+                raise ApprovalError(
+                    f"rollout {change.id!r} wants approval and cannot be deleted; "
+                    'propose PATCH {"approval": false} first'
+                )
             follow_change(
                 transaction,
                 change.kind,
@@ -188,6 +204,34 @@ class ControlPlane:
             self._audit(transaction, change, current, None)
             transaction.delete_document(change.kind, change.id)
         self._current.refresh()
+
+    def decide(self, key: str, proposal_id: str, *, actor: str, approves: bool) -> Proposal:
+        """Make a proposed change, or reject it.
+
+        Raises
+        ------
+        NotFoundError, ApprovalError
+            If there is no such open proposal, or the same key proposed and approves it.
+        RevisionError
+            If the rollout is not at the revision that the proposal was made for.
+        """
+        with self._store.transaction() as transaction:
+            proposal = find_open(transaction, key, proposal_id)
+            if approves:
+                if actor == proposal.proposed_by:
+                    raise ApprovalError(
+                        f"key {actor} proposed {proposal_id} itself; let another key approve it"
+                    )
+                expected = Precondition(frozenset({proposal.base_revision}), must_exist=True)
+                yes = Consent(new_phase=True, confirm=True)
+                note = f"proposal {proposal_id} by {proposal.proposed_by}"
+                change = Change("rollout", key, actor, expected, yes, note, is_approved=True)
+                current = _read(transaction, "rollout", key)
+                self._write(transaction, change, current, proposal.document)
+            state: Literal["approved", "rejected"] = "approved" if approves else "rejected"
+            closed = close(transaction, proposal, state, actor=actor, at_ms=self._now_ms())
+        self._current.refresh()
+        return closed
 
     def _merge(
         self,
@@ -224,6 +268,16 @@ class ControlPlane:
         if current is not None and _with(document, revision=current.revision) == current:
             return Changed(current, is_new=False)
         at_ms = self._now_ms()
+        if (
+            isinstance(current, Rollout)
+            and isinstance(document, Rollout)
+            and current.approval
+            and not change.is_approved
+        ):
+            proposal = propose(
+                transaction, current, document, actor=change.actor, note=change.note, at_ms=at_ms
+            )
+            return Changed(current, is_new=False, proposal=proposal)
         follow_change(
             transaction, change.kind, change.id, before=current, after=document, now_ms=at_ms
         )

@@ -90,11 +90,12 @@ class RampRunner:
         if isinstance(move, RollBack):
             log.warning("ramp_rolled_back", rollout=key, reason=move.reason)
             note = f"rolled back: {move.reason}"
-            self._plane.patch(Change("rollout", key, ACTOR, expected, note=note), {"killed": True})
+            change = Change("rollout", key, ACTOR, expected, note=note, is_approved=True)
+            self._plane.patch(change, {"killed": True})
             return
         note = f"ramp to {move.step.share:g}"
         consent = Consent(confirm=True)
-        change = Change("rollout", key, ACTOR, expected, consent, note)
+        change = Change("rollout", key, ACTOR, expected, consent, note, is_approved=True)
         self._plane.patch(change, {"share": move.step.share})
 
     def _measure(self, rollout: Rollout) -> Measured:

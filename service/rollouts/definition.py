@@ -130,6 +130,9 @@ class Rollout(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     ramp: Annotated[
         Ramp | None, Meta(description="the shares that it climbs by itself, while guardrails hold")
     ] = None
+    approval: Annotated[
+        bool, Meta(description="a change, but a kill, waits until another key approves it")
+    ] = False
     killed: Annotated[
         bool, Meta(description="everyone is in control until it is resumed; see `/kill`")
     ] = False

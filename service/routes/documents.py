@@ -14,9 +14,10 @@ from msgspec import Meta
 from models.errors import IdError
 from models.ids import check_id
 from service.access import principal_of
+from service.control.approval import Proposal
 from service.control.consent import NO_CONSENT, Consent
 from service.control.documents import Document, DocumentKind
-from service.control.plane import Change
+from service.control.plane import Change, Changed
 from service.control.precondition import Precondition
 from service.json_body import broken_rule
 from service.problems import MEDIA_TYPE, BodyError, FieldError, Problem
@@ -87,6 +88,16 @@ def created(document: type[Document]) -> dict[int, ResponseSpec]:
     }
 
 
+def or_proposal(responses: dict[int, ResponseSpec]) -> dict[int, ResponseSpec]:
+    """Describe in OpenAPI that a change may wait for a second key."""
+    waits = ResponseSpec(
+        data_container=Proposal,
+        description="The rollout wants approval: nothing is changed until another key approves.",
+        generate_examples=False,
+    )
+    return {202: waits, **responses}
+
+
 def check_path_id(value: str, name: str) -> str:
     """Check an id out of a path, where bytes that are no UTF-8 arrive as the replacement sign."""
     if "\ufffd" in value:
@@ -116,7 +127,7 @@ def put_document(
     """Create or replace; 201 or 200 with the stored document and its ETag."""
     change = _change(request, kind, document_id, if_match, if_none_match, consent=consent)
     changed = services_of(request).control.put(change, document)
-    return _answer(changed.document, type(document), 201 if changed.is_new else 200)
+    return _answer_change(changed, type(document))
 
 
 def patch_document(
@@ -136,7 +147,7 @@ def patch_document(
         changed = services_of(request).control.patch(change, patch, create=create)
     except msgspec.ValidationError as error:
         raise broken_rule(patch, error) from error
-    return _answer(changed.document, returned, 200)
+    return _answer_change(changed, returned, new_status=200)
 
 
 def take_consent(patch: Patch) -> tuple[Patch, Consent]:
@@ -172,7 +183,7 @@ def undo_document(
     consent = Consent(new_phase=undo.new_phase, confirm=undo.confirm)
     change = _change(request, kind, document_id, None, None, consent=consent)
     changed = services_of(request).control.undo(change, undo.revision)
-    return _answer(changed.document, returned, 200)
+    return _answer_change(changed, returned, new_status=200)
 
 
 def delete_document(
@@ -213,6 +224,14 @@ def _change(
         Precondition.from_headers(if_match, if_none_match),
         consent,
     )
+
+
+def _answer_change(changed: Changed, returned: type[D], *, new_status: int = 201) -> Response[D]:
+    """Answer with the document; 202 with the proposal if a second key has to approve first."""
+    if changed.proposal is not None:
+        waiting: Response[Any] = Response(changed.proposal, status_code=202)
+        return waiting
+    return _answer(changed.document, returned, new_status if changed.is_new else 200)
 
 
 def _answer(document: Document, returned: type[D], status: int) -> Response[D]:

@@ -95,7 +95,9 @@ def check_reach(request: AnyRequest, rollout_key: str, patch: Patch, consent: Co
 def preview(request: AnyRequest, rollout_key: str, patch: Patch) -> ChangePreview:
     """Work out whom a patch would move; blocking, for a thread."""
     services = services_of(request)
-    change = Change("rollout", rollout_key, principal_of(request).key_id, Precondition(), _YES)
+    change = Change(
+        "rollout", rollout_key, principal_of(request).key_id, Precondition(), _YES, is_approved=True
+    )
     try:
         before, after = services.control.try_patch(change, patch)
     except msgspec.ValidationError as error:

@@ -24,6 +24,7 @@ from service.routes.documents import (
     get_document,
     kill_rollout,
     list_documents,
+    or_proposal,
     patch_document,
     problems,
     put_document,
@@ -116,7 +117,7 @@ class RolloutController(Controller):
         "/{rollout_key:str}",
         operation_id="patchRollout",
         summary="Change a rollout",
-        responses=problems(404, 409, 412, 413),
+        responses=or_proposal(problems(404, 409, 412, 413)),
         sync_to_thread=True,
     )
     def change(

@@ -107,3 +107,21 @@ def test_stale_rollouts_are_listed(shop: Shop) -> None:
     later = stale_rollouts(store, rollouts, NOW_MS + 30 * day_ms)
     assert [one.key for one in later] == ["everyone", "nobody", "off"]
     assert stale_rollouts(store, rollouts, NOW_MS + 30 * day_ms - 1) == []
+
+
+def test_proposal_is_answered_202_and_decided_by_another_key(shop: Shop) -> None:
+    """The change waits; its own key gets 409, another one 200, and it is listed as approved."""
+    shop.call("PUT", "/v1/rollouts/r", json={"share": 0.1, "approval": True})
+    asked = shop.call("PATCH", "/v1/rollouts/r", json={"share": 0.2}, scope="merchandiser")
+    assert (asked.status_code, asked.json()["state"]) == (202, "open")
+    assert shop.call("GET", "/v1/rollouts/r").json()["share"] == 0.1
+    preview = shop.call("POST", "/v1/rollouts/r/preview-change", json={"share": 0.2})
+    assert preview.status_code == 200
+    path = f"/v1/rollouts/r/proposals/{asked.json()['id']}"
+    is_problem(shop.call("POST", f"{path}/approve", scope="merchandiser"), 409)
+    assert shop.call("POST", f"{path}/approve").json()["state"] == "approved"
+    assert shop.call("GET", "/v1/rollouts/r").json()["share"] == 0.2
+    listed = shop.call("GET", "/v1/rollouts/r/proposals").json()["proposals"]
+    assert [one["state"] for one in listed] == ["approved"]
+    is_problem(shop.call("POST", f"{path}/reject"), 409)
+    is_problem(shop.call("POST", "/v1/rollouts/r/proposals/none/approve"), 404)
