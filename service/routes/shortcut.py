@@ -3,7 +3,7 @@
 It answers the ordinary request: a good key, a whole body within the limit, nothing to explain. At
 the first thing out of the ordinary it gives up without having done anything, and Litestar's route
 of the same name, which also describes the API, hears the request from its beginning. So every
-refusal is made in one place. What it saves is measured in docs/adr/0006-hot-path.md.
+refusal is made in one place. What it saves is measured in docs/adr/0010-hot-path.md.
 """
 
 from __future__ import annotations

@@ -23,7 +23,6 @@ from service.control.documents import Placement
 from service.exposure import Exposure
 from service.serve.decide import decide_page
 from service.serve.page import Degraded, Page
-from service.serve.profile import Profile
 from service.serve.profiles import Profiles
 from service.serve.recent import PersonSource, RecentEvent, RecentSource, Strangers
 from service.serve.request import PlacementRequest, ServeRequest
@@ -124,11 +123,21 @@ class Engine:
                 None if user.session_id is None else pseudonym("session_id", user.session_id),
             ]
         user_key, anonymous_key, session_key = keys
+        reading: asyncio.Task[tuple[RecentEvent, ...]] | None = None
+        recent: tuple[RecentEvent, ...] | None = None
+        is_profiled = shelf.stock is not None and (user_key or anonymous_key) is not None
+        if is_profiled:
+            recent = self.recent.cached(user_key, anonymous_key)
+            if recent is None:  # read while it is found out who this is
+                reading = asyncio.create_task(self.recent.read(user_key, anonymous_key))
         left_s = late_s - self.clock.monotonic_s()
         person = await self.people.person(user_key, anonymous_key, left_s)
-        profile, trouble = None, None
-        if shelf.stock is not None and (user_key is not None or anonymous_key is not None):
-            profile, trouble = await self._profile(shelf.stock, user_key, anonymous_key, late_s)
+        trouble: Degraded | None = None
+        if reading is not None:
+            recent, trouble = await self._finish(reading, late_s)
+        profile = None
+        if is_profiled and shelf.stock is not None:
+            profile = self._profiles.get(shelf.stock, user_key, anonymous_key, recent or ())
         stock = shelf.stock
         return Visit(
             request_id=self.make_id(),
@@ -146,25 +155,20 @@ class Engine:
             person=person,
         )
 
-    async def _profile(
-        self, stock: Stock, user_key: str | None, anonymous_key: str | None, late_s: float
-    ) -> tuple[Profile, Degraded | None]:
-        """Return the shopper's profile; without the newest events if they cannot be had in time."""
-        trouble: Degraded | None = None
-        recent: tuple[RecentEvent, ...] | None = None
+    async def _finish(
+        self, reading: asyncio.Task[tuple[RecentEvent, ...]], late_s: float
+    ) -> tuple[tuple[RecentEvent, ...], Degraded | None]:
+        """Wait for the newest events; say what is the matter if they cannot be had in time."""
         try:
-            recent = self.recent.cached(user_key, anonymous_key)
-            if recent is None:
-                async with asyncio.timeout(max(late_s - self.clock.monotonic_s(), 0.0)):
-                    recent = await self.recent.read(user_key, anonymous_key)
+            async with asyncio.timeout(max(late_s - self.clock.monotonic_s(), 0.0)):
+                return await reading, None
         except TimeoutError:
             self.late_reads += 1
-            trouble = "deadline"
+            return (), "deadline"
         except Exception as error:  # whatever the store does, a page is answered
             self.failed_reads += 1
             log.warning("newest events not read", error=repr(error))
-            trouble = "store_unavailable"
-        return self._profiles.get(stock, user_key, anonymous_key, recent or ()), trouble
+            return (), "store_unavailable"
 
 
 def find_placements(
