@@ -12,6 +12,8 @@ EVENTS_FILE = "events.sqlite"
 # A larger log before a checkpoint lets pages that many commits touch be written back once.
 _CHECKPOINT_PAGES = 8_000
 _CACHE_KIB = 32_768
+_READER_CACHE_KIB = 4_096
+"""Readers touch few pages, and each worker has several; the system caches the file as well."""
 
 
 def open_event_database(home: Path) -> Path:
@@ -29,9 +31,15 @@ def open_event_database(home: Path) -> Path:
 
 
 def connect(
-    path: Path, *, busy_timeout_ms: int = BUSY_TIMEOUT_MS, read_only: bool = False
+    path: Path,
+    *,
+    busy_timeout_ms: int = BUSY_TIMEOUT_MS,
+    read_only: bool = False,
+    is_light: bool = False,
 ) -> sqlite3.Connection:
     """Open a connection in autocommit mode with write-ahead log and full synchronisation.
+
+    One that `is_light` writes little, and keeps as few pages in memory as a reader.
 
     Raises
     ------
@@ -46,7 +54,8 @@ def connect(
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
-        connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+        cache_kib = _READER_CACHE_KIB if read_only or is_light else _CACHE_KIB
+        connection.execute(f"PRAGMA cache_size = -{cache_kib}")
         if read_only:
             connection.execute("PRAGMA query_only = ON")
     return connection

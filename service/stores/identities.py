@@ -90,7 +90,7 @@ class IdentityStore:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock = Lock()
-        self._connection = connect(path, busy_timeout_ms=BUSY_TIMEOUT_MS)
+        self._connection = connect(path, busy_timeout_ms=BUSY_TIMEOUT_MS, is_light=True)
 
     def settle(self, user_key: str | None, anonymous_key: str | None, at_ms: int) -> PersonRow:
         """Say whom a visitor is dealt as, and write it down if the two ids meet for the first time.
