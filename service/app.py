@@ -17,6 +17,7 @@ from litestar import Litestar
 from litestar.config.cors import CORSConfig
 from litestar.exceptions import HTTPException
 from litestar.types import ControllerRouterHandler
+from threadpoolctl import threadpool_limits
 
 from models.artifact import ArtifactStore
 from models.errors import EndcapError
@@ -112,6 +113,9 @@ def app_from_environment() -> Litestar:
     settings = settings_from_environment()
     configure_logs(settings.log_level)
     sys.setswitchinterval(SWITCH_INTERVAL_S)
+    # A score is a fraction of a millisecond of linear algebra: sharing it between the cores, which
+    # the other workers use too, costs ten times that.
+    threadpool_limits(limits=1, user_api="blas")
     return create_app(settings, tidies_up=True)
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
+from threadpoolctl import threadpool_limits
 
 from models.artifact import ArtifactStore
 from models.errors import InputError, StoreError
@@ -114,6 +115,8 @@ def recommend(order: BatchOrder, make_id: Callable[[], str] | None = None) -> Ba
     n_rows = n_logged = 0
     maker = make_id or id_maker(secrets.randbits(256))
     with (
+        # One user's score is too little to share between cores.
+        threadpool_limits(limits=1, user_api="blas"),
         _staged_file(order.output) as draft,
         _open_engine(order, maker) as engine,
         _open_log(order) as log,
@@ -122,15 +125,12 @@ def recommend(order: BatchOrder, make_id: Callable[[], str] | None = None) -> Ba
     ):
         version = engine.shelf().version
         for begin in range(0, len(shoppers.found), USERS_A_GROUP):
-            rows: list[dict[str, object]] = []
-            exposures: list[Exposure] = []
-            for shopper in shoppers.found[begin : begin + USERS_A_GROUP]:
-                mine, exposure = runner.run(_serve(engine, order, shopper))
-                rows += mine
-                exposures.append(exposure)
-                tiers[exposure.tier] += 1
-                if exposure.variant is not None:
-                    variants[exposure.variant] += 1
+            group = shoppers.found[begin : begin + USERS_A_GROUP]
+            served = runner.run(_serve_group(engine, order, group))
+            exposures = [exposure for _, exposure in served]
+            rows = [row for mine, _ in served for row in mine]
+            tiers.update(exposure.tier for exposure in exposures)
+            variants.update(one.variant for one in exposures if one.variant is not None)
             if engine.failed_reads:
                 raise StoreError(
                     f"the events of {order.home} cannot be read, so the lists would lack what "
@@ -150,6 +150,12 @@ def recommend(order: BatchOrder, make_id: Callable[[], str] | None = None) -> Ba
         variants=dict(variants),
         exposures_logged=n_logged,
     )
+
+
+async def _serve_group(
+    engine: Engine, order: BatchOrder, group: list[Shopper]
+) -> list[tuple[list[dict[str, object]], Exposure]]:
+    return [await _serve(engine, order, shopper) for shopper in group]
 
 
 async def _serve(
