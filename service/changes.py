@@ -81,13 +81,13 @@ class ChangeHub:
                 f"{self.n_clients} clients listen for changes in this worker; at most "
                 f"{self._max_clients} do (ENDCAP_CHANGE_CLIENTS); poll meanwhile"
             )
-        self.n_clients += 1
-        self._show_clients(self.n_clients)
         return self._stream(last_event_id)
 
     async def _stream(self, sent: str | None) -> AsyncIterator[bytes]:
         # Whoever connects for the first time is told once, or a change between its fetch and its
-        # connection would be lost.
+        # connection would be lost. A client that left before the first line is never counted.
+        self.n_clients += 1
+        self._show_clients(self.n_clients)
         try:
             yield f"retry: {self._retry.randint(*_RETRY_MS)}\n: connected\n\n".encode()
             while not self._is_closed:

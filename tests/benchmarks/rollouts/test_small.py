@@ -18,4 +18,4 @@ def test_propagation_benchmark_runs(tmp_path: Path) -> None:
 
 def test_list_benchmark_runs(tmp_path: Path) -> None:
     """A list is uploaded and in effect."""
-    assert lists.measure(tmp_path, n_members=100, workers=1)["members"] == 100
+    assert lists.measure(tmp_path, n_members=100, workers=2)["members"] == 100

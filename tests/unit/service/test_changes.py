@@ -131,6 +131,9 @@ def test_stream_of_too_many_clients_is_refused() -> None:
         streams = [await opened(hub) for _ in range(2)]
         with pytest.raises(CapacityError, match="at most 2 do"):
             hub.open_stream(None)
+        unread = World().hub
+        unread.open_stream(None)
+        assert unread.n_clients == 0
         await streams[0].aclose()  # type: ignore[attr-defined]  # it is a generator
         assert hub.n_clients == 1
         await opened(hub)

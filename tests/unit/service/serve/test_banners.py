@@ -133,3 +133,38 @@ def test_exploration_gives_other_banners_a_share() -> None:
     assert {propensity for _, propensity in shown} == {0.5}
     garden = sum(banner_id == "garden" for banner_id, _ in shown)
     assert abs(garden / 400 - 0.5) < 3.3 * 0.5 / 20
+
+
+def test_variant_shows_the_banners_that_it_names() -> None:
+    """A variant's banners come in its order, before all others, whatever the shopper likes."""
+    variant = {"key": "sale", "banner_ids": ["bulbs", "gone", "garden"]}
+    rollout = msgspec.convert({"key": "hero", "share": 1, "variants": [variant]}, Rollout)
+    shelf = make_shelf(hero(count=2), rollout, *ALL)
+    visit = make_visit(shelf, user_key="new", recent=[Recent("pot")])
+    [page] = decide(shelf, visit, "hero")
+    assert banners_of(page) == ["bulbs", "garden"]
+    assert (page.exposure.variant, page.exposure.recipe) == ("sale", "static")
+
+
+@pytest.mark.parametrize(
+    ("attributes", "variant", "logged"),
+    [({"tier": "gold"}, "sale", "SPLIT"), ({"tier": "iron"}, "control", "AUDIENCE")],
+)
+def test_audience_asks_for_attributes_of_the_request(
+    attributes: dict[str, object], variant: str, logged: str
+) -> None:
+    """What a request says of itself decides, and the exposure keeps the finer reason."""
+    audience = {
+        "op": "all",
+        "of": [
+            {"op": "equals", "attribute": "tier", "value": "gold"},
+            {"op": "version", "at_least": "4.2"},
+        ],
+    }
+    fields = {"key": "hero", "share": 1, "variants": [{"key": "sale"}], "audience": audience}
+    shelf = make_shelf(hero(), msgspec.convert(fields, Rollout), *ALL)
+    context = msgspec.convert({"app_version": "4.10", "attributes": attributes}, Context)
+    [page] = decide(shelf, make_visit(shelf, user_key="new", context=context), "hero")
+    assert (page.exposure.variant, page.exposure.reason) == (variant, logged)
+    assert page.slate.rollout is not None
+    assert page.slate.rollout.detail == (None if variant == "sale" else "AUDIENCE")
