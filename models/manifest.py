@@ -73,6 +73,25 @@ class Drift(msgspec.Struct, frozen=True, kw_only=True):
     warnings: list[str]
 
 
+class Tuning(msgspec.Struct, frozen=True, kw_only=True):
+    """What the search for weights found on a slice of the training data."""
+
+    n_trials: int
+    n_users: int
+    """Of the slice; one half chose the weights, the other judged them."""
+    default_ndcg: float
+    """Mean of NDCG@10 and NDCG@20 of the judging half with the shipped weights."""
+    tuned_ndcg: float
+    gain: Interval
+    """Of the judging half, user by user."""
+    is_kept: bool
+    """Whether the gain is sure; else the shipped weights stay."""
+    is_repeatable: bool
+    """False where the time ran out: another run may try more and choose otherwise."""
+    weights: dict[str, float]
+    """The best weights, as multiples of the shipped ones."""
+
+
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """Everything about a version but its arrays."""
 
@@ -97,6 +116,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """By key, in order of priority."""
     drift: Drift | None = None
     """Nothing for the first version."""
+    tuning: Tuning | None = None
+    """Nothing where the shipped weights were not questioned."""
     format_version: int = FORMAT_VERSION
 
     def check_format(self) -> None:

@@ -15,6 +15,13 @@ from training.options import FILE, home_option, json_option, print_json
 from training.progress import Progress
 
 _seed = click.option("--seed", type=int, default=1, show_default=True, help="Of all random draws.")
+_tune_seconds = click.option(
+    "--tune-seconds",
+    type=click.FloatRange(min=0),
+    default=180,
+    show_default=True,
+    help="Time for choosing the weights on a slice of the data; 0 takes the shipped ones.",
+)
 _catalog = click.option(
     "--catalog", multiple=True, help="Path, glob or URI of the items' titles, prices, attributes."
 )
@@ -36,6 +43,7 @@ _mapping = click.option(
 @_mapping
 @home_option
 @_seed
+@_tune_seconds
 @click.option("--force", is_flag=True, help="Go live even if the gate refuses; it is recorded.")
 @click.option(
     "--max-reject-share",
@@ -51,6 +59,7 @@ def train(
     mapping: Path | None,
     home: Path,
     seed: int,
+    tune_seconds: float,
     force: bool,
     max_reject_share: float | None,
     report: Path | None,
@@ -70,6 +79,7 @@ def train(
         is_forced=force,
         settings=Settings(),
         report=report,
+        tune_seconds=tune_seconds,
     )
     done = run(order, _progress(), lambda: int(time.time() * 1000))
     if as_json:
@@ -91,6 +101,7 @@ def train(
 @_catalog
 @_mapping
 @_seed
+@_tune_seconds
 @click.option("--k", "ks", default="10,20", show_default=True, help="Lengths of the lists.")
 @click.option(
     "--candidates",
@@ -108,6 +119,7 @@ def evaluate(
     catalog: tuple[str, ...],
     mapping: Path | None,
     seed: int,
+    tune_seconds: float,
     ks: str,
     candidates: str,
     report: Path | None,
@@ -126,6 +138,7 @@ def evaluate(
         seed=seed,
         only_new=candidates == "new",
         report=report,
+        tune_seconds=tune_seconds,
     )
     if as_json:
         print_json(comparison)

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from models.dataset import Dataset
 from models.errors import InputError
-from models.manifest import Interval
+from models.manifest import Interval, Tuning
 from models.recommenders.settings import Settings
 from models.vocabulary import MISSING_ROW, Vocabulary
 from training.contest import measure_all
@@ -23,6 +23,7 @@ from training.progress import Progress
 from training.report.headings import about_comparison
 from training.report.page import Measured, write_report
 from training.split import Split, unseen_pairs
+from training.tune import tune, tuning_note
 
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,6 +36,8 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
     models: dict[str, dict[str, float]]
     intervals: dict[str, dict[str, Interval]]
+    tuning: Tuning | None = None
+    """Nothing with a budget of 0 seconds."""
 
 
 def compare(
@@ -47,9 +50,10 @@ def compare(
     progress: Progress,
     seed: int,
     only_new: bool,
+    tune_seconds: float,
     report: Path | None = None,
 ) -> Comparison:
-    """Fit on one file, measure on the other; nothing is written but the page `report`.
+    """Tune and fit on one file, measure on the other; nothing is written but the page `report`.
 
     Raises
     ------
@@ -65,7 +69,10 @@ def compare(
             "no item of the catalog is without interactions in the training file; "
             "give --catalog with the new items, or rank --candidates all"
         )
-    settings = Settings()
+    with progress.step("tune"):
+        settings, tuning = tune(
+            split.train, Settings(), budget_s=tune_seconds, seed=seed, clock=time.perf_counter
+        )
     evaluations = measure_all(split, settings, ks, progress, seed=seed, only_new=only_new)
     n_users = len(next(iter(next(iter(evaluations.values())).per_user.values()), []))
     if not n_users:
@@ -80,6 +87,7 @@ def compare(
         seconds=round(time.perf_counter() - begin, 3),
         models={name: found.metrics for name, found in evaluations.items()},
         intervals=intervals,
+        tuning=tuning,
     )
     if report is not None:
         measured = Measured(
@@ -89,7 +97,7 @@ def compare(
             n_candidates=comparison.n_items,
             ks=ks,
             settings=settings,
-            tuning_note="The shipped settings; nothing was tuned for this split.",
+            tuning_note=tuning_note(tuning),
         )
         heading = about_comparison(train_files, test_files, comparison.n_users, measured)
         write_report(report, heading, measured)

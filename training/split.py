@@ -32,6 +32,13 @@ class Split:
         """How many users have anything to be found."""
         return len(np.unique(self.test_users))
 
+    def sample_users(self, n: int, *, seed: int) -> Split:
+        """Draw at most `n` of the test users; the training part stays whole."""
+        users = np.unique(self.test_users)
+        chosen = np.random.default_rng(seed).permutation(users)[:n]
+        kept = np.isin(self.test_users, chosen)
+        return replace(self, test_users=self.test_users[kept], test_items=self.test_items[kept])
+
 
 def split_newest(dataset: Dataset, *, seed: int, test_days: float = TEST_DAYS) -> Split:
     """Cut off the last `test_days`, or the last fifth of a shorter log.

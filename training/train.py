@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
@@ -26,6 +27,8 @@ from training.mapping import Mapping
 from training.progress import Progress
 from training.report.headings import about_version
 from training.report.page import Measured, write_report
+from training.split import split_newest
+from training.tune import tune, tuning_note
 from training.verdicts import RowCounts
 
 REJECTS_FILE = "rejects.jsonl"
@@ -49,6 +52,7 @@ class TrainOrder:
     settings: Settings
     report: Path | None = None
     """Where the page of pictures goes; by default next to the version."""
+    tune_seconds: float = 0.0
 
 
 class TrainReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,6 +97,17 @@ def train(order: TrainOrder, progress: Progress, clock_ms: Callable[[], int]) ->
     dataset = loaded.dataset
     _say_rows(loaded, order, progress)
     live = _live_manifest(store, progress)
+    with progress.step("tune"):
+        # On the past only: what the contest is judged by must not have chosen the weights.
+        past = split_newest(dataset, seed=order.seed).train
+        settings, tuning = tune(
+            past,
+            order.settings,
+            budget_s=order.tune_seconds,
+            seed=order.seed,
+            clock=time.perf_counter,
+        )
+    order = replace(order, settings=settings)
     contest = run_contest(dataset, order.settings, live, progress, seed=order.seed)
     gate = contest.judge(live.version if live else None, is_forced=order.is_forced)
     # Scores are asked for after the newest interaction, never at the hour of the training run.
@@ -103,6 +118,7 @@ def train(order: TrainOrder, progress: Progress, clock_ms: Callable[[], int]) ->
         manifest = _manifest(
             order, loaded, contest, gate, hybrid.blend, live=live, created_at_ms=clock_ms()
         )
+        manifest = msgspec.structs.replace(manifest, tuning=tuning)
         snapshot = build_snapshot(dataset, hybrid, content, manifest, now_ms)
     drift = manifest.drift
     for warning in () if drift is None else drift.warnings:
@@ -149,7 +165,8 @@ def _write_page(
         n_candidates=contest.split.train.n_items,
         ks=KS,
         settings=msgspec.structs.replace(settings, blend=manifest.blend),
-        tuning_note="The settings of this version; what differs from the shipped ones is bold.",
+        tuning_note=tuning_note(manifest.tuning)
+        + " What differs from the shipped settings is bold.",
     )
     write_report(page, about_version(manifest, contest.n_users), measured)
 

@@ -34,7 +34,7 @@ def split_validation(dataset: Dataset, *, seed: int, max_users: int) -> Split:
     if moments.has_clock:
         by_share = int(np.quantile(rows.at_ms, 1.0 - MAX_SHARE))
         cut_ms = max(last - int(VALIDATION_DAYS * MS_PER_DAY), by_share)
-        return _some_users(split_by(dataset, rows.at_ms > cut_ms, cut_ms), seed, max_users)
+        return split_by(dataset, rows.at_ms > cut_ms, cut_ms).sample_users(max_users, seed=seed)
     is_test = _held_out(dataset, moments.orderedness > 0, seed, max_users)
     return split_by(dataset, is_test, last)
 
@@ -59,10 +59,3 @@ def _held_out(dataset: Dataset, is_ordered: bool, seed: int, max_users: int) -> 
     is_chosen &= (newest > oldest) & (np.diff(histories.items.offsets) > 1)
     is_newest: NDArray[np.bool_] = rows.at_ms == newest[rows.user_rows]
     return is_chosen[rows.user_rows] & is_newest
-
-
-def _some_users(split: Split, seed: int, max_users: int) -> Split:
-    users = np.unique(split.test_users)
-    chosen = np.random.default_rng(seed).permutation(users)[:max_users]
-    kept = np.isin(split.test_users, chosen)
-    return Split(split.train, split.test_users[kept], split.test_items[kept], split.now_ms)

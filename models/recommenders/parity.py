@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 N_PLACES = 20
+MAX_PLACE_SHARE = 0.1
+"""Of the catalogue: in a small one the first places are fewer."""
 N_STEPS = 14
 LOWEST, HIGHEST = 0.02, 50.0
 
@@ -37,7 +39,7 @@ def weight_of_new(
     if not len(scores) or not is_new.any() or wanted_share <= 0:
         return 0.0
     old = scores[:, ~is_new]
-    k = min(N_PLACES, old.shape[1] + int(is_new.sum()))
+    k = min(N_PLACES, max(int(MAX_PLACE_SHARE * len(is_new)), 1))
     # Only the k best of the others can be pushed out.
     best = np.partition(old, old.shape[1] - min(k, old.shape[1]), axis=1)[:, -k:]
     low, high = np.log(LOWEST), np.log(HIGHEST)
@@ -45,8 +47,8 @@ def weight_of_new(
         middle = (low + high) / 2
         both = np.concatenate([best, np.float32(np.exp(middle)) * new_scores], axis=1)
         bar = np.partition(both, both.shape[1] - k, axis=1)[:, -k, np.newaxis]
-        # Scores of zero say nothing: a tie at the bar is no place won.
-        n_won = int(((both > bar)[:, best.shape[1] :]).sum())
+        weighed = both[:, best.shape[1] :]
+        n_won = int(((weighed >= bar) & (weighed > 0)).sum())
         if n_won < wanted_share * k * len(scores):
             low = middle
         else:

@@ -22,7 +22,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Confidence of an interaction of mean weight beside that of no interaction, ``> 0``."""
     spectral_dimensions: int = 384
     """Dimensions of the low-pass factors."""
-    served_dimensions: int = 256
+    served_dimensions: int = 384
     """Dimensions of both together, as they are stored and served."""
     content_dimensions: int = 64
     """Dimensions of the content embedding."""

@@ -28,6 +28,7 @@ async def train(
         *(part for log in logs for part in ("--interactions", str(log))),
         *("--catalog", str(files.catalog)),
         *("--home", str(home)),
+        *("--tune-seconds", "0"),  # a demo is to be seen soon
         on_line=on_line,
     )
 
