@@ -44,6 +44,7 @@ from service.problems import (
 from service.reports.ramp_runner import RampRunner
 from service.routes import health
 from service.routes.banners import BannerController
+from service.routes.browser import read_script, read_types
 from service.routes.changes import stream_changes
 from service.routes.clients import CLIENT_HEADERS, CLIENT_ROUTES
 from service.routes.events import post_events
@@ -88,6 +89,8 @@ ROUTES: list[ControllerRouterHandler] = [
     ModelController,
     post_events,
     *CLIENT_ROUTES,
+    read_script,
+    read_types,
     serve_page,
     ofrep,
     stream_changes,

@@ -1,0 +1,1 @@
+"""What browsers load: ``endcap.js`` and its types, served as they are written here."""

@@ -1,0 +1,144 @@
+/* Endcap in a page: docs/guides/browser.md. Nothing in here may throw into the page. */
+(() => {
+  const script = document.currentScript, set = (script && script.dataset) || {};
+  const base = (set.endpoint || (script && new URL(script.src).origin) || "").replace(/\/$/, "");
+  const MAX_QUEUED = 100, MAX_SENT = 50, QUEUE = "endcap_queue", VISITOR = "endcap_visitor";
+  const consent = set.consent !== "false";
+  const safe = (act) => (...given) => {
+    try {
+      const made = act(...given);
+      return made && made.catch ? made.catch(() => {}) : made;
+    } catch { /* the page goes on as it was */ }
+  };
+  const store = (area) => {
+    const memory = {};
+    return {
+      get: (name) => { try { return area().getItem(name); } catch { return memory[name]; } },
+      set: (name, text) => { memory[name] = text; safe(() => area().setItem(name, text))(); },
+    };
+  };
+  const local = store(() => localStorage), session = store(() => sessionStorage);
+  const newId = () => crypto.randomUUID ? crypto.randomUUID()
+    : Array.from(crypto.getRandomValues(new Uint32Array(4)), (n) => n.toString(36)).join("");
+  const idIn = (area) => {
+    if (!consent) return;
+    let id = area.get(VISITOR);
+    if (!id) area.set(VISITOR, (id = newId()));
+    return id;
+  };
+  const user = () => consent ? {
+    user_id: set.user || undefined, anonymous_id: idIn(local), session_id: idIn(session),
+  } : { consent };
+  const where = () => ({ channel: set.channel || "web", platform: set.platform, country: set.country });
+
+  let queue, timer, wait = 1e3, sending = false;
+  const read = () => {
+    try { queue = JSON.parse(local.get(QUEUE)); } catch { queue = 0; }
+    return (queue = Array.isArray(queue) ? queue : []);
+  };
+  const save = () => local.set(QUEUE, JSON.stringify((queue = queue.slice(-MAX_QUEUED))));
+  const url = () => `${base}/v1/events?key=${encodeURIComponent(set.key)}`;
+  const later = (ms) => { clearTimeout(timer); timer = setTimeout(flush, ms); };
+  const flush = safe(async () => {
+    const sent = read().slice(0, MAX_SENT);
+    if (sending || !sent.length) return;
+    sending = true;
+    let status = 0;
+    try {
+      // Text without headers of its own needs no preflight.
+      status = (await fetch(url(), { method: "POST", body: JSON.stringify(sent), keepalive: true })).status;
+    } catch { /* the service is down */ }
+    sending = false;
+    if (!status || status === 429 || status >= 500) return later((wait = Math.min(wait * 2, 6e4)));
+    wait = 1e3;
+    const ids = new Set(sent.map((event) => event.event_id));
+    queue = read().filter((event) => !ids.has(event.event_id));
+    save();
+    if (queue.length) later(0);
+  });
+  const beacon = safe(() => {
+    // What arrives twice is stored once, so all stays queued until an answer was seen.
+    if (read().length) navigator.sendBeacon(url(), JSON.stringify(queue.slice(0, MAX_SENT)));
+  });
+  const track = safe((event) => {
+    read().push({ event_id: newId(), timestamp: Date.now(), ...user(), ...where(), ...event });
+    save();
+    later(200);
+  });
+
+  const fill = (template, values) => {
+    const copy = template.content.cloneNode(true);
+    for (const one of copy.querySelectorAll("[data-endcap-text]"))
+      one.textContent = values[one.dataset.endcapText] ?? "";
+    for (const one of copy.querySelectorAll("[data-endcap-attr]"))
+      for (const pair of one.dataset.endcapAttr.split(/\s+/)) {
+        const [name, field] = pair.split(":"), value = values[field];
+        if (value == null || /^on|^srcdoc$/i.test(name)) continue;
+        if (/^(href|src|action)$/i.test(name) && !/^https?:$/.test(new URL(value, location.href).protocol))
+          continue;
+        one.setAttribute(name, value);
+      }
+    for (const one of copy.children) one.dataset.endcapId = values.id;
+    return copy;
+  };
+  const place = (slot, template, shown) => {
+    const height = slot.offsetHeight, { top } = slot.getBoundingClientRect();
+    const isSeen = top < innerHeight;
+    if (isSeen && !height) return false;
+    const made = shown.map((values) => fill(template, values));
+    // What can be seen keeps its height for good, what is below may grow.
+    slot.style.minHeight = `${height}px`;
+    if (isSeen) Object.assign(slot.style, { height: `${height}px`, boxSizing: "border-box", overflow: "hidden" });
+    slot.replaceChildren(template, ...made);
+    return true;
+  };
+  const watch = (slot, exposure_id) => {
+    let clock;
+    const observer = new IntersectionObserver(safe(([entry]) => {
+      clearTimeout(clock);
+      if (entry.intersectionRatio >= 0.5) clock = setTimeout(() => {
+        observer.disconnect();
+        track({ event: "exposure", grade: "viewable", exposure_id });
+      }, 1e3);
+    }), { threshold: 0.5 });
+    observer.observe(slot);
+  };
+  const render = (slot, slate) => {
+    const shown = (slate.items || slate.banners || []).map((one) =>
+      ({ url: one.link_url, ...one.attributes, ...one }));
+    const { exposure_id } = slate, template = slot.querySelector("template");
+    const asked = new CustomEvent("endcap", { detail: slate, bubbles: true, cancelable: true });
+    if (!shown.length) return;
+    if (slot.dispatchEvent(asked) && !(template && place(slot, template, shown))) return;
+    track({ event: "exposure", grade: "rendered", exposure_id });
+    watch(slot, exposure_id);
+    const clicked = slate.kind === "banners" ? "banner_id" : "item_id";
+    slot.addEventListener("click", safe((event) => {
+      const one = event.target.closest("[data-endcap-id]");
+      if (one) track({ event: "click", [clicked]: one.dataset.endcapId, exposure_id });
+    }), true);
+  };
+  const serve = safe(async (root) => {
+    const slots = [...(root || document).querySelectorAll("[data-endcap-placement]:not([data-endcap-asked])")];
+    if (!slots.length) return;
+    const placements = slots.map((slot) => ({ id: slot.dataset.endcapPlacement }));
+    slots.forEach((slot) => { slot.dataset.endcapAsked = ""; });
+    const context = { ...where(), page: set.page, item_ids: (set.items || "").split(/[\s,]+/).filter(Boolean) };
+    const answer = await fetch(`${base}/v1/serve`, {
+      method: "POST",
+      headers: { "X-API-Key": set.key, "Content-Type": "application/json" },
+      body: JSON.stringify({ user: user(), context, placements }),
+      signal: AbortSignal.timeout(+set.timeout || 2e3),
+    });
+    if (answer.ok) (await answer.json()).placements.forEach((slate, i) => safe(render)(slots[i], slate));
+  });
+
+  window.endcap = { serve, track, flush };
+  safe(() => {
+    document.addEventListener("visibilitychange", () => document.visibilityState === "hidden" && beacon());
+    addEventListener("pagehide", beacon);
+    flush();
+    if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", () => serve());
+    else serve();
+  })();
+})();

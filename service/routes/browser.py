@@ -1,0 +1,72 @@
+"""``/endcap.js`` and its types, for any page, without a key."""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from importlib.resources import files
+
+from litestar import Response, get
+
+from service.access import OPEN
+from service.routes.documents import AnyRequest
+
+MAX_AGE_S = 3_600
+"""How long a browser goes without asking whether the script has changed."""
+
+
+def compact(source: str) -> str:
+    """Leave out indentation and lines of comment; line ends stay, so the meaning does."""
+    lines = (line.strip() for line in source.splitlines())
+    return "\n".join(line for line in lines if line and not line.startswith("//"))
+
+
+def _file(name: str) -> str:
+    return files("service.browser").joinpath(name).read_text(encoding="utf-8")
+
+
+_SCRIPT = compact(_file("endcap.js"))
+_TYPES = _file("endcap.d.ts")
+
+
+@get(
+    "/endcap.js",
+    opt=OPEN,
+    security=[{}],
+    operation_id="getScript",
+    summary="The script for a shop's pages",
+    tags=["serve"],
+    media_type="text/javascript",
+    sync_to_thread=False,
+)
+def read_script(request: AnyRequest) -> Response[str]:
+    """Give the script that fills marked elements and reports what was seen and clicked."""
+    return _public(request, _SCRIPT, "text/javascript; charset=utf-8")
+
+
+@get(
+    "/endcap.d.ts",
+    opt=OPEN,
+    security=[{}],
+    operation_id="getScriptTypes",
+    summary="The script's types",
+    tags=["serve"],
+    media_type="text/plain",
+    sync_to_thread=False,
+)
+def read_types(request: AnyRequest) -> Response[str]:
+    """Give the TypeScript declarations of `window.endcap`."""
+    return _public(request, _TYPES, "application/typescript; charset=utf-8")
+
+
+def _public(request: AnyRequest, text: str, media_type: str) -> Response[str]:
+    tag = f'"{blake2b(text.encode(), digest_size=8).hexdigest()}"'
+    headers = {
+        "Cache-Control": f"public, max-age={MAX_AGE_S}",
+        "ETag": tag,
+        "Access-Control-Allow-Origin": "*",
+        "Cross-Origin-Resource-Policy": "cross-origin",
+        "X-Content-Type-Options": "nosniff",
+    }
+    if request.headers.get("if-none-match") == tag:
+        return Response("", status_code=304, headers=headers)
+    return Response(text, media_type=media_type, headers=headers)

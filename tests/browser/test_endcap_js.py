@@ -1,0 +1,199 @@
+"""`endcap.js` in Chromium: draws, reports, and never harms the page."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from service.stores.event_schema import KIND_NAMES
+from tests.browser.shop_page import shop_page
+from tests.end_to_end.running_server import RunningServer
+
+pytestmark = pytest.mark.browser
+
+PERSON = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/131.0.0.0 Safari/537.36"
+WATCH_SHIFTS = """window.shifts = 0; window.errors = [];
+new PerformanceObserver((list) => list.getEntries().forEach((e) => { window.shifts += e.value; }))
+  .observe({type: "layout-shift", buffered: true});
+addEventListener("error", (e) => window.errors.push(e.message));
+addEventListener("unhandledrejection", (e) => window.errors.push(String(e.reason)));
+addEventListener("securitypolicyviolation", (e) => window.errors.push(e.violatedDirective));"""
+
+
+@contextmanager
+def opened(
+    chromium: Browser,
+    endcap: str,
+    key: str,
+    before: Callable[[Page], None] | None = None,
+    **options: str,
+) -> Iterator[Page]:
+    """Open the shop's page in a fresh profile."""
+    with shop_page(endcap, key, **options) as address:
+        context = chromium.new_context(user_agent=PERSON, viewport={"width": 800, "height": 600})
+        page = context.new_page()
+        page.add_init_script(WATCH_SHIFTS)
+        if before is not None:
+            before(page)
+        page.goto(address)
+        yield page
+        context.close()
+
+
+@pytest.fixture
+def page(chromium: Browser, server: RunningServer) -> Iterator[Page]:
+    """Open the page and wait until the hero is drawn."""
+    with opened(chromium, server.address, server.keys["publishable"]) as made:
+        made.wait_for_selector("#hero .new")
+        yield made
+
+
+def reports(home: Path, exposure_id: str) -> list[tuple[str, str | None]]:
+    """Return kind and banner of what was stored for an exposure, in order."""
+    with sqlite3.connect(home / "events.sqlite") as connection:
+        rows = connection.execute(
+            "SELECT kind, banner_id FROM events WHERE exposure_id = ? AND flags = 0 ORDER BY kind",
+            (exposure_id,),
+        )
+        return [(KIND_NAMES[kind], banner) for kind, banner in rows]
+
+
+def eventually(read: Callable[[], Any], expected: Any, limit_s: float = 8.0) -> None:
+    """Assert that something becomes so within a limit."""
+    end = time.monotonic() + limit_s
+    while read() != expected and time.monotonic() < end:
+        time.sleep(0.05)
+    assert read() == expected
+
+
+def exposures(home: Path, placement: str) -> list[str]:
+    """Return the exposures of a placement, the newest first."""
+    with sqlite3.connect(home / "events.sqlite") as connection:
+        query = "SELECT exposure_id FROM exposures WHERE placement_id = ? ORDER BY seq DESC"
+        return [one for (one,) in connection.execute(query, (placement,))]
+
+
+def is_unharmed(page: Page) -> bool:
+    """Say whether no error was seen and nothing moved."""
+    found = page.evaluate("[window.errors, window.shifts]")
+    assert found == [[], 0]
+    return True
+
+
+def test_page_is_filled_watched_and_clicked(page: Page, home: Path, server: RunningServer) -> None:
+    """Rendered at once, viewable after a second, a click with its exposure, nothing moved."""
+    hero = page.locator("#hero .new")
+    assert (hero.get_attribute("title"), hero.locator("b").text_content()) == ("Sale", "Sale")
+    assert page.locator("#hero .old").count() == 0
+    assert page.locator("#low .new").text_content() == "mug"
+    eventually(lambda: len(exposures(home, "hero")) > 0, True)
+    exposure_id = exposures(home, "hero")[0]
+    eventually(lambda: reports(home, exposure_id), [("rendered", None), ("viewable", None)])
+    low = exposures(home, "low")[0]
+    assert reports(home, low) == [("rendered", None)]
+    hero.click()
+    clicked = [("click", "sale"), ("rendered", None), ("viewable", None)]
+    eventually(lambda: reports(home, exposure_id), clicked)
+    page.locator("#low").scroll_into_view_if_needed()
+    eventually(lambda: reports(home, low), [("rendered", None), ("viewable", None)])
+    assert is_unharmed(page)
+
+
+def test_page_stays_as_written_while_the_service_is_down(
+    chromium: Browser, server: RunningServer
+) -> None:
+    """Neither the script that cannot load nor an answer that never comes changes a thing."""
+
+    def refuse(page: Page) -> None:
+        page.route("**/v1/**", lambda route: route.abort())
+
+    key = server.keys["publishable"]
+    with opened(chromium, server.address, key, refuse) as page:
+        page.evaluate("endcap.track({event: 'view', item_id: 'mug'})")
+        page.wait_for_timeout(600)
+        assert page.locator(".old").count() == 2
+        assert len(json.loads(page.evaluate("localStorage.endcap_queue"))) == 1
+        assert is_unharmed(page)
+    with opened(chromium, "http://127.0.0.1:9", key) as page:
+        assert page.locator(".old").count() == 2
+
+
+def test_queue_is_bounded_and_sent_when_the_service_is_back(
+    chromium: Browser, server: RunningServer, home: Path
+) -> None:
+    """What could not be sent is kept, at most a hundred, and arrives once."""
+    key = server.keys["publishable"]
+    with opened(chromium, server.address, key) as page:
+        page.wait_for_selector("#hero .new")
+        page.route("**/v1/events**", lambda route: route.abort())
+        page.evaluate(
+            "for (let i = 0; i < 150; i++) endcap.track({event: 'view', item_id: `back-${i}`})"
+        )
+        page.wait_for_timeout(500)
+        assert len(json.loads(page.evaluate("localStorage.endcap_queue"))) == 100
+        page.unroute("**/v1/events**")
+        page.evaluate("endcap.flush()")
+
+        def n_back() -> int:
+            with sqlite3.connect(home / "events.sqlite") as connection:
+                query = "SELECT count(*) FROM events WHERE item_id LIKE 'back-%'"
+                found: int = connection.execute(query).fetchone()[0]
+                return found
+
+        eventually(n_back, 100)
+        eventually(lambda: page.evaluate("localStorage.endcap_queue"), "[]")
+        assert is_unharmed(page)
+
+
+def test_leaving_the_page_sends_a_beacon(
+    chromium: Browser, server: RunningServer, home: Path
+) -> None:
+    """What was tracked last is not lost with the page."""
+    with opened(chromium, server.address, server.keys["publishable"]) as page:
+        page.wait_for_selector("#hero .new")
+        page.evaluate("endcap.track({event: 'view', item_id: 'left'})")
+        page.goto("about:blank")
+
+        def n_left() -> int:
+            with sqlite3.connect(home / "events.sqlite") as connection:
+                query = (
+                    "SELECT count(*) FROM events WHERE item_id = 'left' AND user_key IS NOT NULL"
+                )
+                found: int = connection.execute(query).fetchone()[0]
+                return found
+
+        eventually(n_left, 1)
+
+
+def test_without_consent_nothing_is_kept(chromium: Browser, server: RunningServer) -> None:
+    """The page is filled, and no id is written to the browser."""
+    key = server.keys["publishable"]
+    with opened(chromium, server.address, key, options='data-consent="false"') as page:
+        page.wait_for_selector("#hero .new")
+        names = page.evaluate("[...Object.keys(localStorage), ...Object.keys(sessionStorage)]")
+        assert "endcap_visitor" not in names
+
+
+def test_hostile_value_runs_nothing(chromium: Browser, server: RunningServer) -> None:
+    """A link that is a script is left out, and a title with markup is text."""
+    evil = {"title": "<img src=x onerror=alert(1)>", "image_url": "/x", "link_url": "javascript:1"}
+    slate = {"id": "hero", "exposure_id": "x", "kind": "banners", "banners": [{"id": "b", **evil}]}
+
+    def answer(page: Page) -> None:
+        body = json.dumps({"placements": [slate]})
+        headers = {"access-control-allow-origin": "*"}
+        page.route("**/v1/serve", lambda route: route.fulfill(body=body, headers=headers))
+
+    with opened(chromium, server.address, server.keys["publishable"], answer) as page:
+        page.wait_for_selector("#hero .new")
+        assert page.locator("#hero .new").get_attribute("href") is None
+        assert page.locator("#hero .new b").text_content() == evil["title"]
+        assert is_unharmed(page)
