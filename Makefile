@@ -15,10 +15,10 @@ COMPILE = $(LOCK_VENV)/bin/uv pip compile pyproject.toml --quiet --universal --p
 	--generate-hashes --no-annotate --no-emit-index-url --no-emit-find-links \
 	--custom-compile-command "make lock" $(if $(UPGRADE),--upgrade)
 
-.PHONY: help install demo test check lint format lock clean
+.PHONY: help install demo test check lint format lock bench-events clean
 
 help: ## List these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: $(STAMP) ## Make .venv with the endcap command, on the locked versions (PYTHON=... to choose)
 
@@ -73,6 +73,9 @@ lock: ## Rewrite the lock files from pyproject.toml (UPGRADE=1 moves to the newe
 	@$(COMPILE) --extra dev --constraints requirements.lock --output-file requirements-dev.lock
 	@if grep -nE '://|file:' requirements.lock requirements-dev.lock; then \
 		echo "a lock file must not hold an address" >&2; exit 1; fi
+
+bench-events: install ## Measure intake and reports (EXPOSURES=10000000 for the long log)
+	@$(BIN)/python -m tests.benchmarks.events $(if $(EXPOSURES),--exposures $(EXPOSURES))
 
 clean: ## Remove what the targets above made, except .endcap
 	@rm -rf $(VENV) $(LOCK_VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache \

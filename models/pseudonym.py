@@ -71,6 +71,28 @@ def load_pseudonymiser(home: Path) -> Pseudonymiser:
     return Pseudonymiser(_decode(path.read_text(errors="replace"), str(path)))
 
 
+def rotate_key(home: Path) -> None:
+    """Replace the key of `home` by a new random one, in one step; the old one is gone.
+
+    From then on every person has another pseudonym. Processes that run keep the old key.
+
+    Raises
+    ------
+    ConfigError
+        If the key is in the environment, where only its owner can change it.
+    """
+    if KEY_VARIABLE in os.environ:
+        raise ConfigError(
+            f"the pseudonym key is in the environment variable {KEY_VARIABLE}; set another value "
+            "there and restart every server and trainer"
+        )
+    path = home / KEY_FILE
+    draft = path.with_name(f"{path.name}.new")
+    draft.unlink(missing_ok=True)
+    _create(draft)
+    draft.replace(path)
+
+
 def _create(path: Path) -> None:
     """Write a new random key; when two processes race, the first one's key stays."""
     path.parent.mkdir(parents=True, exist_ok=True)

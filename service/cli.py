@@ -13,6 +13,7 @@ import rich_click as click
 from rich.console import Console
 from rich.table import Table
 
+from models.pseudonym import rotate_key
 from service.control.keys import (
     COMMAND_LINE,
     KeyInfo,
@@ -121,6 +122,22 @@ def list_(home: str | None, as_json: bool) -> None:
         _print_json({"keys": found})
     else:
         Console().print(_key_table(found))
+
+
+@keys.command()
+@setting_option("home")
+@click.confirmation_option(
+    prompt="Everybody becomes a stranger: histories and models no longer fit their owners, and "
+    "every rollout is dealt anew. Go on?"
+)
+def rotate_pseudonym(home: str | None) -> None:
+    """Replace the key of pseudonyms; what is stored can then be put down to nobody."""
+    rotate_key(read_settings(os.environ, {"home": home}).home)
+    click.echo(
+        "a new pseudonym key is in place; restart servers, open a new phase of each running "
+        "rollout, and train again",
+        err=True,
+    )
 
 
 @keys.command()

@@ -57,6 +57,31 @@ def reconcile(home: str | None, as_json: bool) -> None:
     sys.exit(0 if found.is_balanced else 1)
 
 
+@events.command()
+@click.option(
+    "--keep",
+    "kept",
+    multiple=True,
+    required=True,
+    metavar="KIND=DAYS",
+    help="How long rows of a kind are kept (view, click, ..., exposure); once for each kind.",
+)
+@setting_option("home")
+@as_json_option
+def expire(kept: tuple[str, ...], home: str | None, as_json: bool) -> None:
+    """Delete old events and exposures by kind; for a daily job."""
+    from service.stores.retention import expire_rows, read_limits  # noqa: PLC0415  # own command
+
+    deleted = expire_rows(
+        open_event_database(_home(home)), read_limits(kept), now_ms=time.time_ns() // 1_000_000
+    )
+    if as_json:
+        _print_json({"deleted": deleted})
+    else:
+        for kind, n_rows in deleted.items():
+            click.echo(f"{n_rows:>10,}  {kind}")
+
+
 @click.command()
 @click.argument("rollout")
 @click.option(

@@ -34,13 +34,13 @@ NOTICE = Notice(
             contains="pseudonym, item or banner, kind (view, click, cart, purchase, refund), time, "
             "quantity, price, order number, country, channel, platform",
             why="to choose what to show, and to measure whether that helped",
-            kept="until erased; the operator may delete the store's old rows",
+            kept="until erased, or as many days as the operator keeps that kind",
         ),
         Captured(
             what="exposures",
             contains="pseudonym, what was shown and why, time, country, channel, platform, page",
             why="to measure what was shown, and to join clicks to it",
-            kept="until erased",
+            kept="until erased, or as many days as the operator keeps them",
         ),
         Captured(
             what="identities",

@@ -19,7 +19,7 @@ class Reconciliation(msgspec.Struct, frozen=True, kw_only=True):
     rejected: int
     event_rows: int
     erased_events: int
-    """Rows that were deleted for a person who asked."""
+    """Rows that were deleted because a person asked, or because they were old."""
     served: int
     assigned: int
     dropped: int

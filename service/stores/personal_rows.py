@@ -105,19 +105,23 @@ def delete_rows(path: Path, keys: list[str]) -> dict[str, int]:
             connection.execute("BEGIN IMMEDIATE")
             for table, rows in found.items():
                 connection.executemany(f"DELETE FROM {table} WHERE seq = ?", rows)
-                if table in _COUNTED:
-                    connection.execute(
-                        "INSERT INTO counters (writer_id, name, value) VALUES (?, ?, ?) "
-                        "ON CONFLICT (writer_id, name) DO UPDATE "
-                        "SET value = value + excluded.value",
-                        (_ERASER, _COUNTED[table], len(rows)),
-                    )
+                count_deleted(connection, table, len(rows))
             connection.execute("COMMIT")
             # The log still holds the old pages until it is folded into the file.
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         finally:
             connection.close()
     return {table: len(rows) for table, rows in found.items()}
+
+
+def count_deleted(connection: sqlite3.Connection, table: str, n_rows: int) -> None:
+    """Note in the ledger how many rows were deleted, so that it still adds up."""
+    if table in _COUNTED:
+        connection.execute(
+            "INSERT INTO counters (writer_id, name, value) VALUES (?, ?, ?) "
+            "ON CONFLICT (writer_id, name) DO UPDATE SET value = value + excluded.value",
+            (_ERASER, _COUNTED[table], n_rows),
+        )
 
 
 def _where(table: str, keys: list[str]) -> str:

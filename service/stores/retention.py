@@ -1,0 +1,82 @@
+"""Deletes what is older than its kind may be kept, in short transactions between those of intake.
+
+Running sums are brought up to date first, so reports keep what they need of exposures and grades.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from models.errors import ConfigError
+from models.ids import list_known
+from service.stores.event_database import connect
+from service.stores.event_schema import KIND_NAMES
+from service.stores.personal_rows import count_deleted
+from service.stores.rollup import open_rollup
+from service.stores.sqlite import reported
+
+DAY_MS = 86_400_000
+CHUNK = 10_000
+EXPOSURE = "exposure"
+
+_CODES = {name: code for code, name in KIND_NAMES.items()}
+
+
+def read_limits(texts: Iterable[str]) -> dict[str, int]:
+    """Read `view=90` and the like as days by kind.
+
+    Raises
+    ------
+    ConfigError
+        If a kind is not known or its days are no number from 1.
+    """
+    limits = {}
+    for text in texts:
+        kind, _, days = text.partition("=")
+        if kind != EXPOSURE and kind not in _CODES:
+            raise ConfigError(
+                f"--keep {text!r} names no kind; {list_known([EXPOSURE, *_CODES])}; "
+                "write for example view=90"
+            )
+        if not days.isascii() or not days.isdigit() or int(days) < 1:
+            raise ConfigError(f"--keep {text!r} wants whole days from 1, such as {kind}=90")
+        limits[kind] = int(days)
+    return limits
+
+
+def expire_rows(path: Path, limits_days: Mapping[str, int], *, now_ms: int) -> dict[str, int]:
+    """Delete the rows that arrived before the limit of their kind, and count them by kind.
+
+    Raises
+    ------
+    StoreError
+        If the store cannot be written; the chunks before stay deleted.
+    """
+    open_rollup(path).close()
+    return {kind: _expire(path, kind, now_ms - days * DAY_MS) for kind, days in limits_days.items()}
+
+
+def _expire(path: Path, kind: str, before_ms: int) -> int:
+    if kind == EXPOSURE:
+        table, condition, values = "exposures", "at_ms < ?", [before_ms]
+    else:
+        table, condition = "events", "received_ms < ? AND kind = ?"
+        values = [before_ms, _CODES[kind]]
+    n_deleted = 0
+    with reported(path):
+        connection = connect(path)
+        try:
+            connection.execute("PRAGMA secure_delete = ON")
+            found = connection.execute(f"SELECT seq FROM {table} WHERE {condition}", values)
+            rows = found.fetchall()
+            for first in range(0, len(rows), CHUNK):
+                chunk = rows[first : first + CHUNK]
+                connection.execute("BEGIN IMMEDIATE")
+                connection.executemany(f"DELETE FROM {table} WHERE seq = ?", chunk)
+                count_deleted(connection, table, len(chunk))
+                connection.execute("COMMIT")
+                n_deleted += len(chunk)
+        finally:
+            connection.close()
+    return n_deleted

@@ -1,0 +1,37 @@
+"""Reports a long log in a process of its own, and measures time and memory."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+
+from service.reports.report import make_report
+from service.stores.outcomes import read_outcomes
+
+
+class Measured(msgspec.Struct, frozen=True, kw_only=True):
+    """What one report cost."""
+
+    seconds: float
+    peak_mib: float
+    exposures: int
+
+
+def main() -> None:
+    """Print one JSON object for the event store in the first argument."""
+    started = time.perf_counter()
+    report = make_report("bench", read_outcomes(Path(sys.argv[1]), "bench"), {}, at_ms=0)
+    found = Measured(
+        seconds=time.perf_counter() - started,
+        peak_mib=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        exposures=sum(arm.exposures for arm in report.arms),
+    )
+    sys.stdout.write(msgspec.json.encode(found).decode() + "\n")
+
+
+if __name__ == "__main__":
+    main()
