@@ -24,11 +24,14 @@ from service.rollouts.conditions import (
     StartsWith,
     VersionRange,
 )
-from service.rollouts.version import version_key
+from service.rollouts.version import MAX_VERSION_LENGTH, version_key
 from service.rollouts.visitor import Visitor
 
 Check = Callable[[Visitor], bool]
 Test = Callable[[Any], bool]
+
+MAX_VERDICTS = 1024
+"""Versions that a condition remembers its word on."""
 
 
 def compile_audience(condition: Condition) -> Check:  # noqa: PLR0911  # one a condition
@@ -162,8 +165,21 @@ def _versions(bounds: VersionRange) -> Test:
         for bound in (bounds.at_least, bounds.above, bounds.at_most, bounds.below)
     )
 
+    # Clients have few versions, and comparing two takes longer than looking one up.
+    verdicts: dict[str, bool] = {}
+
     def test(value: Any) -> bool:
-        key = version_key(value) if type(value) is str else None
+        if type(value) is not str or len(value) > MAX_VERSION_LENGTH:
+            return False
+        verdict = verdicts.get(value)
+        if verdict is None:
+            if len(verdicts) >= MAX_VERDICTS:
+                verdicts.clear()
+            verdict = verdicts[value] = inside(value)
+        return verdict
+
+    def inside(value: str) -> bool:
+        key = version_key(value)
         return (
             key is not None
             and (at_least is None or key >= at_least)
