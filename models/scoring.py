@@ -48,10 +48,21 @@ def history_weights(history: History, now_ms: int, blend: Blend) -> NDArray[np.f
 
     ``k`` counts the later moments of the history, so what came at one moment weighs alike.
     """
-    _, moment = np.unique(history.at_ms, return_inverse=True)
+    moment = _moments(history.at_ms)
     k = moment.max(initial=0) - moment
     decayed = decayed_weights(history.kinds, history.at_ms, now_ms, blend)
     return recent_weights(decayed, k, blend)
+
+
+def _moments(at_ms: NDArray[np.int64]) -> NDArray[np.intp]:
+    """Number the distinct times from 0, ascending; nearly always they come in order."""
+    steps = np.diff(at_ms)
+    if (steps < 0).any():
+        numbered: NDArray[np.intp] = np.unique(at_ms, return_inverse=True)[1]
+        return numbered
+    moment = np.zeros(len(at_ms), dtype=np.intp)
+    np.cumsum(steps > 0, out=moment[1:])
+    return moment
 
 
 def decayed_weights(

@@ -10,7 +10,14 @@ from numpy.typing import NDArray
 
 from models.histories import Histories
 from models.manifest import Blend
-from models.scoring import History, ScoredItems, history_weights, score_history, score_parts
+from models.scoring import (
+    History,
+    ScoredItems,
+    history_weights,
+    score_history,
+    score_parts,
+    _moments,
+)
 from models.snapshot import Snapshot
 from tests.unit.models.small_dataset import NOW_MS, make_dataset
 from tests.unit.models.small_snapshot import make_snapshot, neighbours
@@ -167,3 +174,10 @@ def _plain_weights(snapshot: Snapshot, of: History) -> dict[int, float]:
     }
     total = sum(weights.values())
     return {row: weight / total for row, weight in weights.items()}
+
+
+def test_moments_are_numbered_whatever_their_order() -> None:
+    """Equal times share a number; the short cut for ascending times gives the same."""
+    for at_ms in ([5, 5, 9, 12, 12], [9, 5, 12, 5, 12], [7], []):
+        times = np.array(at_ms, dtype=np.int64)
+        assert _moments(times).tolist() == [sorted(set(at_ms)).index(at) for at in at_ms]
