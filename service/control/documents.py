@@ -6,6 +6,7 @@ checked where the struct is made, so a decoded document is a valid one.
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal, get_args
 
 import msgspec
@@ -34,6 +35,20 @@ ITEM_RECIPES: frozenset[Recipe] = frozenset(get_args(Recipe)) - {"banner_for_you
 Id = Annotated[str, Meta(description="set from the path")]
 Url = Annotated[str, Meta(min_length=1, max_length=2048)]
 Cap = Annotated[int, Meta(ge=1, le=MAX_COUNT)]
+
+
+def check_link(name: str, url: str) -> None:
+    """Raise `ValueError` if a browser would run `url` instead of opening it.
+
+    Links into apps (``myshop://sale``) and paths of the shop are fine.
+    """
+    # Browsers skip blanks and control characters before and inside a scheme.
+    scheme = re.sub(r"[\x00-\x20]", "", url).partition(":")[0].lower()
+    if scheme in {"javascript", "vbscript", "data"}:
+        raise ValueError(
+            f"{name} {url[:40]!r} runs code in the page; link to a page with https:, a path or "
+            "the scheme of an app"
+        )
 
 
 class Placement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -132,6 +147,7 @@ class Banner(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         check_distinct("categories", self.categories)
         check_distinct("attributes", self.attributes)
         check_ids("item_ids", self.item_ids)
+        check_link("link_url", self.link_url)
         check_schedule(self.starts_at, self.ends_at, self.time_zone)
 
 
