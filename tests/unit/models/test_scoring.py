@@ -13,10 +13,10 @@ from models.manifest import Blend
 from models.scoring import (
     History,
     ScoredItems,
+    _moments,
     history_weights,
     score_history,
     score_parts,
-    _moments,
 )
 from models.snapshot import Snapshot
 from tests.unit.models.small_dataset import NOW_MS, make_dataset
