@@ -201,10 +201,15 @@ class ArtifactStore:
             shutil.rmtree(self._cache / version, ignore_errors=True)
 
     def _replace_manifest(self, manifest: Manifest) -> None:
-        """Give a version its new manifest; trained again while live, it keeps its own parent."""
+        """Give a version its new manifest; trained again while live, it keeps its own parent.
+
+        Refused again, it still says that it was forced.
+        """
+        old = self.manifest(manifest.version)
         if manifest.parent == manifest.version:
-            parent = self.manifest(manifest.version).parent
-            manifest = msgspec.structs.replace(manifest, parent=parent)
+            manifest = msgspec.structs.replace(manifest, parent=old.parent)
+        if (old.gate.verdict, manifest.gate.verdict) == ("forced", "refused"):
+            manifest = msgspec.structs.replace(manifest, gate=old.gate)
         replace_file(self._models / manifest.version / _MANIFEST, _encode(manifest))
 
     def _force(self, manifest: Manifest, is_forced: bool) -> None:

@@ -111,6 +111,8 @@ def test_refused_version_goes_live_only_by_force(store: ArtifactStore) -> None:
     gate = store.manifest(version).gate
     assert (gate.verdict, gate.reason) == ("forced", "worse; promoted with --force")
     assert_equal(make_snapshot(), store.open(version))
+    store.publish(make_snapshot(gate=Gate(verdict="refused", reason="worse again")))
+    assert store.manifest(version).gate == gate
 
 
 def test_versions_are_listed_newest_first(store: ArtifactStore) -> None:
