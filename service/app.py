@@ -228,6 +228,7 @@ def _open_services(
             snapshot=live_model.get,
             recent=intake.recents,
             people=intake.people,
+            views=intake.banner_views,
             pseudonymiser=pseudonymiser,
             deadline_ms=settings.deadline_ms,
             clock=Clock(now_ms=now_ms),

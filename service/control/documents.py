@@ -110,6 +110,13 @@ class Placement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         return DEFAULT_RECIPE[self.kind] if self.recipe is None else self.recipe
 
 
+class FrequencyCap(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How often one unit may see a banner."""
+
+    max_views: Annotated[int, Meta(ge=1, le=100, description="slates with it, for each unit")]
+    hours: Annotated[float, Meta(gt=0, le=720, description="in the last so many hours")]
+
+
 class Banner(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A picture with a link, and what it advertises."""
 
@@ -137,6 +144,9 @@ class Banner(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             description="multiplies its chance beside other banners; 0 hides it",
         ),
     ] = 1.0
+    cap: Annotated[
+        FrequencyCap | None, Meta(description="rests for a unit that has seen it so often")
+    ] = None
     starts_at: Annotated[ScheduleTime | None, Meta(description="not shown before")] = None
     ends_at: Annotated[ScheduleTime | None, Meta(description="not shown from then on")] = None
     time_zone: TimeZone | None = None

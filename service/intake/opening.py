@@ -9,10 +9,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from service.intake.banner_views import BannerViews
 from service.intake.pending import Count, EventWriter, ExposureQueue
 from service.intake.people import People
 from service.intake.recents import RecentEvents
 from service.intake.writer import StoreWriter
+from service.stores.banner_views import BannerViewReader
 from service.stores.event_database import open_event_database
 from service.stores.event_reads import EventReader
 from service.stores.events import EventStore
@@ -27,6 +29,7 @@ class Intake:
     exposures: ExposureQueue
     recents: RecentEvents
     people: People
+    banner_views: BannerViews
     _writer: StoreWriter
     _poll_s: float
     _following: list[asyncio.Task[None]] = field(default_factory=list)
@@ -37,6 +40,7 @@ class Intake:
         self._following = [
             asyncio.create_task(self.recents.follow(self._poll_s), name="event-tail"),
             asyncio.create_task(self.people.follow(self._poll_s), name="identity-tail"),
+            asyncio.create_task(self.banner_views.follow(self._poll_s), name="banner-tail"),
         ]
 
     async def close(self, timeout_s: float = 10.0) -> bool:
@@ -48,6 +52,7 @@ class Intake:
         is_drained = await asyncio.to_thread(self._writer.close, timeout_s)
         self.recents.close()
         self.people.close()
+        self.banner_views.close()
         return is_drained
 
 
@@ -85,4 +90,5 @@ def open_intake(
     people = People(
         IdentityStore(path), IdentityStore(path), now_ms=now_ms, count_unread=count_unread
     )
-    return Intake(events, exposures, recents, people, writer, poll_s)
+    views = BannerViews(BannerViewReader(path))
+    return Intake(events, exposures, recents, people, views, writer, poll_s)

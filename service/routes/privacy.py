@@ -72,6 +72,7 @@ async def erase_user(request: AnyRequest, external_id: PersonId, kind: Kind = "u
     )
     services.intake.recents.forget(receipt.pseudonyms)
     services.intake.people.forget(receipt.pseudonyms)
+    services.intake.banner_views.forget(receipt.pseudonyms)
     for key in receipt.pseudonyms:
         services.engine.forget(key)
     await asyncio.to_thread(services.live_model.reopen)

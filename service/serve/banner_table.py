@@ -10,12 +10,14 @@ from numpy.typing import NDArray
 
 from service.control.documents import Banner
 from service.rollouts.schedule import schedule_ms
+from service.serve.caps import Cap
 from service.serve.stock import Stock, attribute_label, category_label, is_attribute
 
 LIKENESS_SHARE = 0.5
 """What content likeness counts beside a match, so that it never outweighs one."""
 MIN_AFFINITY = 0.02
 """Below it a banner is not called personal."""
+HOUR_MS = 3_600_000
 MAX_ADVERTISED = 200
 """Items of an advertised category that make up its content."""
 
@@ -47,6 +49,11 @@ class BannerTable:
         shown.sort(key=lambda banner: (-banner.weight, banner.id))
         self._stock = stock
         self.entries = [_compile(banner, stock) for banner in shown]
+        self.caps = {
+            banner.id: Cap(banner.cap.max_views, int(banner.cap.hours * HOUR_MS))
+            for banner in shown
+            if banner.cap is not None
+        }
         self.numbers = {entry.id: number for number, entry in enumerate(self.entries)}
         self._weights = np.array([entry.banner.weight for entry in self.entries], dtype=np.float64)
         self._by_item: dict[int, list[int]] = {}

@@ -39,7 +39,7 @@ def pick_banners(
     Ids in `barred` are never taken; the ids that stand there are not added.
     """
     placement, recipe, k = plan.placement, plan.recipe, plan.k
-    taken = set(barred)
+    taken = barred | visit.resting
     explores = bool(placement.explore_share) and recipe != "static" and visit.unit is not None
     picks: list[BannerPick] = []
     wanted = 2 * k if explores else k

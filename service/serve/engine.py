@@ -9,7 +9,7 @@ import asyncio
 import random
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import structlog
@@ -21,6 +21,7 @@ from models.snapshot import Snapshot
 from service.control.configuration import Configuration
 from service.control.documents import Placement
 from service.exposure import Exposure
+from service.serve.caps import Cap, ViewSource, resting_banners
 from service.serve.decide import decide_page
 from service.serve.page import Degraded, Page
 from service.serve.profiles import Profiles
@@ -56,6 +57,8 @@ class Engine:
     recent: RecentSource
     pseudonymiser: Pseudonymiser
     people: PersonSource = field(default_factory=Strangers)
+    views: ViewSource | None = None
+    """Who saw which banner; without it, caps do not hold."""
     deadline_ms: int = DEADLINE_MS
     clock: Clock = field(default_factory=Clock)
     make_id: Callable[[], str] = field(default_factory=lambda: id_maker(secrets.randbits(256)))
@@ -85,8 +88,13 @@ class Engine:
         shelf = self.shelf()
         wanted = find_placements(shelf.configuration, request.placements)
         visit = await self._visit(shelf, request, late_s)
+        views = self.views if any(one.kind == "banners" for one, _ in wanted) else None
+        if views is not None and shelf.banners.caps:
+            visit.resting = await self._resting(views, shelf.banners.caps, visit, late_s)
         watch.lap()
         decisions = decide_page(shelf, visit, wanted, self.make_id)
+        if views is not None and shelf.banners.caps:
+            views.add([decision.exposure for decision in decisions])
         watch.lap()
         page = Page(
             request_id=visit.request_id,
@@ -154,6 +162,20 @@ class Engine:
             segments=shelf.segments,
             person=person,
         )
+
+    async def _resting(
+        self, views: ViewSource, caps: Mapping[str, Cap], visit: Visit, late_s: float
+    ) -> frozenset[str]:
+        """Find the banners that are at their cap; who has no id has seen nothing."""
+        unit = visit.unit
+        # A rollout over anonymous visitors logs these, whoever is signed in.
+        keys = (visit.user_key, visit.anonymous_key, None if unit is None else unit.key)
+        known = {key for key in keys if key is not None}
+        if not known:
+            return frozenset()
+        left_s = late_s - self.clock.monotonic_s()
+        seen = await views.views(known, visit.now_ms, left_s)
+        return resting_banners(caps, seen, visit.now_ms)
 
     async def _finish(
         self, reading: asyncio.Task[tuple[RecentEvent, ...]], late_s: float

@@ -35,6 +35,8 @@ class Visit:
     """Uploaded lists and segments of the model, by key."""
     person: Person | None = None
     """Whom rollouts deal; by default the user, else the anonymous visitor."""
+    resting: frozenset[str] = frozenset()
+    """Banners that the visitor has seen as often as their caps allow."""
     _visitor: Visitor | None = None
 
     @property

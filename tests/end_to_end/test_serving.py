@@ -115,7 +115,8 @@ def test_visitor_who_signs_in_keeps_the_arm(server: RunningServer) -> None:
         variant: str = server.serve("stitch", user=user)[0]["rollout"]["variant"]
         return variant
 
-    assert_live_everywhere(lambda: server.serve("stitch", user=ALICE)[0]["rollout"] is not None)
+    page = {"placements": [{"id": "stitch"}]}
+    assert_live_everywhere(lambda: '"NO_UNIT"' in server.call("POST", "/v1/serve", page).text)
     before = {n: arm_of(anonymous_id=f"device-{n}") for n in range(16)}
     assert set(before.values()) == {"control", "personal"}
     time.sleep(WITHIN_S)  # an exposure is on disk some milliseconds after its answer
@@ -124,6 +125,29 @@ def test_visitor_who_signs_in_keeps_the_arm(server: RunningServer) -> None:
     assert_live_everywhere(
         lambda: {n: arm_of(user_id=f"member-{n}") for n in range(16)} == before, n_calls=3
     )
+
+
+def test_cap_of_a_banner_holds_across_workers(server: RunningServer) -> None:
+    """A banner that may be seen three times is seen three times, whichever worker answers."""
+    fields = {"image_url": "/i", "link_url": "/l", "weight": 0.001}
+    server.put("/v1/banners/rare", {"title": "R", **fields, "cap": {"max_views": 3, "hours": 1}})
+    capped = {"kind": "banners", "recipe": "static", "static_ids": ["rare", "garden"]}
+    server.put("/v1/placements/capped", capped)
+
+    def shown(user_id: str) -> str:
+        banner_id: str = server.serve("capped", user={"user_id": user_id})[0]["banners"][0]["id"]
+        return banner_id
+
+    page = {"placements": [{"id": "capped"}]}  # nobody known, so nobody is counted
+    assert_live_everywhere(
+        lambda: '"rare"' in server.call("POST", "/v1/serve", page).text, n_calls=5
+    )
+    seen = []
+    for _ in range(8):
+        seen.append(shown("capped-shopper"))
+        time.sleep(0.4)  # until the other worker has read what this one wrote
+    assert seen == ["rare"] * 3 + ["garden"] * 5
+    assert shown("somebody-else") == "rare"
 
 
 def _slate_of(server: RunningServer, user_id: str) -> dict[str, Any]:
