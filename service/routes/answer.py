@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from service.access import Headers
+from service.intake.robots import is_robot
 from service.serve.request import ServeRequest
 from service.serve.stages import Stopwatch
 from service.services import Services
@@ -11,10 +13,17 @@ from service.services import Services
 _encode = msgspec.json.Encoder().encode
 
 
-async def answer_page(services: Services, asked: ServeRequest, watch: Stopwatch) -> bytes:
+ROBOT = "ROBOT"
+"""The reason of an exposure to a crawler: reports count only those that a split decided."""
+
+
+async def answer_page(
+    services: Services, asked: ServeRequest, watch: Stopwatch, headers: Headers = ()
+) -> bytes:
     """Decide a page, encode it, queue its exposures and count it.
 
-    `watch` has ended the stage of decoding.
+    `watch` has ended the stage of decoding. A crawler gets what a visitor would, and its exposures
+    are stored as its own.
 
     Raises
     ------
@@ -23,7 +32,21 @@ async def answer_page(services: Services, asked: ServeRequest, watch: Stopwatch)
     """
     page, exposures = await services.engine.serve(asked, watch)
     body = _encode(page)
+    if is_robot(_user_agent(headers)):
+        exposures = [
+            exposure
+            if exposure.rollout_key is None
+            else msgspec.structs.replace(exposure, reason=ROBOT)
+            for exposure in exposures
+        ]
     services.intake.exposures.put_all(exposures)
     watch.lap()
     services.metrics.count_page(exposures, watch)
     return body
+
+
+def _user_agent(headers: Headers) -> str:
+    for name, value in headers:
+        if name == b"user-agent":
+            return value.decode("latin-1")
+    return ""

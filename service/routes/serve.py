@@ -152,6 +152,6 @@ async def _serve(request: AnyRequest, asked: ServeRequest) -> Response[Any]:
         )
     watch = Stopwatch()
     watch.lap()  # the framework has decoded
-    body = await answer_page(services_of(request), asked, watch)
+    body = await answer_page(services_of(request), asked, watch, request.scope["headers"])
     headers = {"Server-Timing": watch.server_timing()} if is_merchandiser else {}
     return Response(body, media_type=MediaType.JSON, headers=headers)

@@ -49,7 +49,7 @@ class PageShortcut:
             if principal is None or asked.options.explain:
                 return _replay(message, receive)
             watch.lap()
-            answer = await answer_page(services, asked, watch)
+            answer = await answer_page(services, asked, watch, scope["headers"])
         except Exception:  # whatever it is, the route meets it again and says so
             return _replay(message, receive)
         headers = [_JSON, (b"content-length", b"%d" % len(answer))]

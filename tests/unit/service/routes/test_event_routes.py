@@ -120,3 +120,22 @@ def test_report_needs_a_merchandiser_and_a_rollout(shop: Shop) -> None:
     shares = {arm["variant"]: arm["declared_share"] for arm in report["epochs"][0]["arms"]}
     assert shares == {"control": 0.75, "personal": 0.25}
     assert report["notes"] == ["no exposure was decided by this rollout's split yet"]
+
+
+def test_robots_and_previews_are_in_no_report(shop: Shop) -> None:
+    """A crawler is served and stored, and is in no arm; neither is an order that is a preview."""
+    shop.call("PUT", "/v1/placements/home_recs", json={"kind": "items", "static_ids": ["p1"]})
+    shop.call("PUT", "/v1/rollouts/home_recs", json={"share": 0.5})
+    order = {"event": "purchase", "item_id": "p1", "price": 5.0}
+    for name, agent in (("person", "Mozilla/5.0"), ("robot", "Googlebot/2.1")):
+        visit = {"placements": [{"id": "home_recs"}], "user": {"user_id": name}}
+        headers = {"user-agent": agent}
+        assert shop.call("POST", "/v1/serve", json=visit, headers=headers).status_code == 200
+        shop.advance(1_000)
+        mine = order | {"user_id": name, "event_id": name}
+        post(shop, [mine, mine | {"event_id": f"{name} looks", "preview": True}], headers=headers)
+    report = shop.call("GET", "/v1/rollouts/home_recs/report").json()
+    arms = report["epochs"][0]["arms"]
+    assert sum(arm["units"] for arm in arms) == 1
+    assert sum(arm["orders"] for arm in arms) == 1
+    assert report["not_split"] == {"ROBOT": 1}
