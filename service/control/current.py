@@ -81,6 +81,10 @@ class CurrentConfiguration:
                 return False
             revision = self._state.configuration.revision
             changes = self._reader.changes_since(revision)
+            if changes.newest == revision and self._data_version >= 0:
+                # Something else was written, such as a lease; a new state would only empty caches.
+                self._data_version = data_version
+                return False
             for stored in changes.written:
                 self._keep(stored)
             for kind, document_id in changes.deleted:

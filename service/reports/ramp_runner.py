@@ -47,16 +47,19 @@ class RampRunner:
 
     def run_once(self) -> int:
         """Move every ramp that may be moved, if this worker has the lease; count the moves."""
+        climbing = [
+            rollout
+            for rollout in self._plane.list("rollout")
+            if isinstance(rollout, Rollout) and self._is_climbing(rollout)
+        ]
+        if not climbing:
+            return 0
         with self._store.transaction() as transaction:
             if not transaction.leases.take(
                 ACTOR, self._holder, now_ms=self._now_ms(), for_ms=LEASE_MS
             ):
                 return 0
-        return sum(
-            self._move(rollout)
-            for rollout in self._plane.list("rollout")
-            if isinstance(rollout, Rollout) and self._is_climbing(rollout)
-        )
+        return sum(self._move(rollout) for rollout in climbing)
 
     async def watch(self, poll_s: float = POLL_S) -> None:
         """Run until cancelled; what fails is logged and tried again."""

@@ -199,12 +199,22 @@ def test_exactly_one_worker_climbs(fleet: Fleet) -> None:
 
 def test_lease_holds_until_it_ends(fleet: Fleet) -> None:
     """A worker that died keeps the others out for three minutes, no longer."""
-    fleet.runners[0].run_once()
+    fleet.worker.put("rollout", "r", ramp_of(0.0))
+    assert fleet.runners[0].run_once() == 1
     fleet.worker.put("rollout", "r", ramp_of(0.0))
     fleet.now_ms += LEASE_MS - 1
     assert fleet.runners[1].run_once() == 0
     fleet.now_ms += 1
     assert fleet.runners[1].run_once() == 1
+
+
+def test_lease_makes_no_new_configuration(fleet: Fleet) -> None:
+    """What is kept for the present configuration stays when nothing but a lease was written."""
+    fleet.worker.put("rollout", "r", ramp_of(0.01))
+    before = fleet.worker.current.get()
+    assert fleet.runners[0].run_once() == 0
+    assert not fleet.worker.current.refresh()
+    assert fleet.worker.current.get() is before
 
 
 def test_breach_puts_everyone_into_control(fleet: Fleet) -> None:
