@@ -212,6 +212,21 @@ def _open_services(
     )
     _keep_running(stack, ramps.watch())
 
+    engine = Engine(
+        configuration=current.get,
+        snapshot=live_model.get,
+        recent=intake.recents,
+        people=intake.people,
+        views=intake.banner_views,
+        pseudonymiser=pseudonymiser,
+        deadline_ms=settings.deadline_ms,
+        clock=Clock(now_ms=now_ms),
+    )
+    snapshot = live_model.get()
+    if snapshot is not None:
+        engine.prepare(snapshot)
+    live_model.before_swap = engine.prepare
+
     return Services(
         settings=settings,
         now_ms=now_ms,
@@ -223,16 +238,7 @@ def _open_services(
         artifacts=artifacts,
         live_model=live_model,
         intake=intake,
-        engine=Engine(
-            configuration=current.get,
-            snapshot=live_model.get,
-            recent=intake.recents,
-            people=intake.people,
-            views=intake.banner_views,
-            pseudonymiser=pseudonymiser,
-            deadline_ms=settings.deadline_ms,
-            clock=Clock(now_ms=now_ms),
-        ),
+        engine=engine,
         changes=changes,
         segment_files=segment_files,
         uploads=asyncio.Lock(),

@@ -20,6 +20,8 @@ class LiveModel:
     def __init__(self, store: ArtifactStore, on_swap: Callable[[str], None]) -> None:
         self._store = store
         self._on_swap = on_swap
+        self.before_swap: Callable[[Snapshot], None] = lambda _snapshot: None
+        """Called with a version that was opened, before requests see it, in a thread."""
         self._snapshot: Snapshot | None = None
         self._failed_version: str | None = None
         self._unreadable: str | None = None
@@ -48,6 +50,7 @@ class LiveModel:
             self._failed_version = version
             log.error("model_open_failed", version=version, reason=error.message)
             return False
+        self.before_swap(snapshot)
         self._snapshot, self._failed_version = snapshot, None
         self._on_swap(version)
         log.info("model_swapped", version=version)

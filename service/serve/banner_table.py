@@ -89,6 +89,11 @@ class BannerTable:
         best = np.lexsort((found, -scores))
         return list(zip(scores[best].tolist(), found[best].tolist(), strict=True))
 
+    def warm_up(self) -> None:
+        """Work out what each banner advertises, which looks through the whole catalogue."""
+        if self._stock is not None and self.entries:
+            self._content()
+
     def _matches(self, category_row: int) -> NDArray[np.float32]:
         """Return 1 for each banner that advertises a category, else 0, shape (n_banners,)."""
         matches = self._by_category.get(category_row)

@@ -67,6 +67,7 @@ class Engine:
     late_reads: int = 0
     """Requests whose newest events did not come in time."""
     _shelf: Shelf | None = None
+    _prepared: Shelf | None = None
     _profiles: Profiles = field(default_factory=Profiles)
 
     async def serve(
@@ -112,9 +113,26 @@ class Engine:
         if shelf is not None and is_same_model and shelf.configuration is configuration:
             return shelf
         if not is_same_model:
-            stock = None if snapshot is None else Stock(snapshot)
+            prepared, self._prepared = self._prepared, None
+            if (
+                prepared is None
+                or prepared.stock is None
+                or prepared.stock.snapshot is not snapshot
+            ):
+                stock = None if snapshot is None else Stock(snapshot)
+            elif prepared.configuration is configuration:
+                self._shelf = prepared
+                return prepared
+            else:
+                stock = prepared.stock
         self._shelf = Shelf(stock, configuration)
         return self._shelf
+
+    def prepare(self, snapshot: Snapshot) -> None:
+        """Do in another thread what else the first request under a new model would do."""
+        shelf = Shelf(Stock(snapshot), self.configuration())
+        shelf.warm_up()
+        self._prepared = shelf
 
     def forget(self, key: str) -> None:
         """Drop what is kept of a pseudonym."""

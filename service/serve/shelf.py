@@ -63,6 +63,11 @@ class Shelf:
         self._static: dict[tuple[str, bool], Layer] = {}
         self._cold: dict[bool, list[int]] = {}
 
+    def warm_up(self) -> None:
+        """Make what nearly every page needs and what takes longest."""
+        self.prior(POPULAR, "popular", "popular", only_available=True)
+        self.banners.warm_up()
+
     @property
     def version(self) -> str | None:
         """The model version, or nothing while there is none."""

@@ -196,3 +196,26 @@ def test_ids_are_128_bits_and_differ_between_processes() -> None:
     ids = {make() for make in (first, second) for _ in range(1_000)}
     assert len(ids) == 2_000
     assert {len(one) for one in ids} == {32}
+
+
+def test_prepared_model_is_swapped_in_as_it_is(shop: Shop) -> None:
+    """What was made beforehand is used if it is the live one, whatever happened meanwhile."""
+    shop.engine.shelf()
+    following = tiny_snapshot("next")
+    shop.engine.prepare(following)
+    assert shop.engine.shelf().version == "tiny"
+    shop.engine.prepare(following)
+    prepared = shop.engine._prepared
+    shop.snapshot = following
+    assert shop.engine.shelf() is prepared
+    another = tiny_snapshot("another")
+    shop.engine.prepare(another)
+    assert prepared is not None
+    stock = shop.engine._prepared.stock if shop.engine._prepared else None
+    shop.configuration = Configuration.compile(2, HOME)
+    shop.snapshot = another
+    assert shop.engine.shelf().stock is stock
+    assert shop.engine.shelf().configuration is shop.configuration
+    shop.engine.prepare(following)
+    shop.snapshot = None
+    assert shop.engine.shelf().stock is None
