@@ -1,4 +1,4 @@
-"""Chromium, started once, and a server whose placements the pages ask for."""
+"""Chromium, and a server whose placements the pages ask for."""
 
 from __future__ import annotations
 
@@ -21,9 +21,12 @@ FLAGS = [
 ]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium(require_tool: Callable[[str, str], Path]) -> Iterator[Browser]:
-    """Start Debian's Chromium."""
+    """Start Debian's Chromium.
+
+    Ended with the module: while Playwright lives, its event loop keeps other tests from theirs.
+    """
     path = require_tool("chromium", "apt-get install chromium")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
