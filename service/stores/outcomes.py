@@ -102,6 +102,7 @@ class RolloutSums(NamedTuple):
     revenue_cap: float | None = None
 
 
+# Without the cast `unit` would have no type, and an index that is joined to a number stay unused.
 _TABLES = """
 CREATE TEMP TABLE arms AS
 SELECT epoch, unit_key, variant, min(first_ms) AS first_ms, sum(n_exposures) AS n_exposures,
@@ -118,7 +119,7 @@ FROM log.events AS event
 WHERE event.kind > 0 AND event.kind IN (2, 3, 4) AND event.flags & :uncounted = 0;
 
 CREATE TEMP TABLE unit_orders AS
-SELECT unit, sum(kind = 2) AS n_carts,
+SELECT CAST(unit AS INTEGER) AS unit, sum(kind = 2) AS n_carts,
        count(DISTINCT CASE WHEN kind = 3 THEN order_id END) AS n_orders,
        sum(kind = 3) AS n_purchases,
        sum(CASE kind WHEN 3 THEN value WHEN 4 THEN -value ELSE 0 END) AS revenue

@@ -10,11 +10,12 @@ from models.errors import NotFoundError
 from service.exposure import Exposure
 from service.reports.report import Arm, Opened, Report, make_report
 from service.rollouts.definition import Rollout, Variant
+from service.stores import outcomes
 from service.stores.event_database import open_event_database
 from service.stores.event_schema import EventFlag
 from service.stores.events import Batch, EventStore, StoredEvent
 from service.stores.outcomes import WINDOW_MS, read_outcomes
-from service.stores.rollup import ROLLUP_FILE
+from service.stores.rollup import ROLLUP_FILE, open_rollup
 from tests.unit.service.intake.samples import slate
 
 HALF = Opened(at_ms=0, rollout=Rollout(key="r", share=0.5))
@@ -332,3 +333,15 @@ def test_catalogue_that_is_really_shown(report: MakeReport) -> None:
     """Two items, equally often: both are needed for nine tenths."""
     control = arm(report([shown("x1", "a")]), "control")
     assert (control.items_shown, control.effective_items) == (2, 2)
+
+
+def test_units_are_looked_up_and_not_scanned(report: MakeReport, tmp_path: Path) -> None:
+    """No join of the sums by arm scans a table for each unit: a million units would take hours."""
+    report([shown("x1", "a")])
+    connection = open_rollup(tmp_path / "events.sqlite")
+    values = {"rollout": "r", "before": 1, "uncounted": 0, "cap": 1.0}
+    for statement in outcomes._TABLES.split(";\n"):
+        connection.execute(statement, values)
+    plan = connection.execute("EXPLAIN QUERY PLAN " + outcomes._ARMS, values).fetchall()
+    connection.close()
+    assert [step for *_, step in plan if step.startswith("SCAN")] == ["SCAN arms"]
