@@ -15,7 +15,7 @@ COMPILE = $(LOCK_VENV)/bin/uv pip compile pyproject.toml --quiet --universal --p
 	--generate-hashes --no-annotate --no-emit-index-url --no-emit-find-links \
 	--custom-compile-command "make lock" $(if $(UPGRADE),--upgrade)
 
-.PHONY: help install demo test check lint format lock bench-events clean
+.PHONY: help install demo test check lint format lock bench-events bench-train clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,6 +53,9 @@ demo: install ## Run a simulated shop: data, training, server, live shoppers, co
 
 test: install ## Run the tests
 	@$(BIN)/python -m pytest
+
+bench-train: install ## Time and memory of a whole training run beside the raw implicit fit
+	@$(BIN)/python -m tests.benchmarks.train
 
 check: lint test ## Run everything CI runs: format, lint, types, import directions, tests
 

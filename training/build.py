@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
 
 from models.dataset import Catalog, Dataset
 from models.events import InteractionKind
@@ -53,6 +54,8 @@ def build_snapshot(
 def similar_items(content: NDArray[np.float32], k: int) -> Neighbours:
     """Rank each item's nearest by cosine of the content embedding."""
     n_items = len(content)
+    if not content.any():
+        return Neighbours.from_csr(csr_matrix((n_items, n_items), dtype=np.float32), k)
 
     def similarity(rows: slice) -> NDArray[np.float32]:
         block = exact_cosines(content[rows], content)

@@ -49,6 +49,8 @@ def pair_rows(catalog: Catalog, is_warm: NDArray[np.bool_], *, max_features: int
 def likeness(rows: csr_matrix, k: int) -> csr_matrix:
     """Return the cosines of each item with the `k` most alike, float32 (n_items, n_items)."""
     n_items = rows.shape[0]
+    if rows.nnz == 0:
+        return csr_matrix((n_items, n_items), dtype=np.float32)
     transposed = rows.T.tocsr()
 
     def cosines(block: slice) -> NDArray[np.float32]:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix
+from scipy.sparse import csr_matrix, vstack
 
 from models.dataset import Dataset, Interactions
 from models.events import InteractionKind
 from models.ragged import Neighbours
-from models.recommenders.top_k import top_k_rows
+from models.recommenders.blocks import map_blocks
+from models.recommenders.top_k import largest_of_rows
 from models.scoring import MS_PER_DAY
 
+ROWS_PER_BLOCK = 1_000
 MIN_SUPPORT = 3
 """Orders in which a pair must have been bought together."""
 SHRINK = 10.0
@@ -29,16 +31,19 @@ def bought_together(dataset: Dataset, k: int) -> Neighbours:
     n_with = np.asarray(baskets.sum(axis=0)).ravel()
     transposed = baskets.T.tocsr()
 
-    def weight(rows: slice) -> NDArray[np.float32]:
-        together = np.asarray((transposed[rows] @ baskets).toarray(), dtype=np.float64)
-        expected = n_with[rows, np.newaxis] * n_with / n_baskets
-        lift = together / np.maximum(expected, 1e-12)
-        lift *= together / (together + SHRINK)
-        lift[(together < MIN_SUPPORT) | (together <= expected)] = 0.0
-        lift[np.arange(len(lift)), np.arange(rows.start, rows.stop)] = 0.0
-        return np.asarray(lift, dtype=np.float32)
+    def lifts(rows: slice) -> csr_matrix:
+        block = (transposed[rows] @ baskets).tocsr()
+        first = np.repeat(np.arange(rows.start, rows.stop), np.diff(block.indptr))
+        together = block.data.astype(np.float64)
+        expected = n_with[first] * n_with[block.indices] / n_baskets
+        lift = together / np.maximum(expected, 1e-12) * together / (together + SHRINK)
+        lift[(together < MIN_SUPPORT) | (together <= expected) | (block.indices == first)] = 0.0
+        block.data = lift.astype(np.float32)
+        return largest_of_rows(block, k)
 
-    return Neighbours.from_csr(top_k_rows(n_items, n_items, weight, k), k)
+    blocks = map_blocks(n_items, ROWS_PER_BLOCK, lifts)
+    found = vstack(blocks, format="csr") if blocks else csr_matrix((0, 0), dtype=np.float32)
+    return Neighbours.from_csr(found, k)
 
 
 def basket_numbers(bought: Interactions) -> NDArray[np.int64]:
