@@ -32,8 +32,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Newest interactions of a user that the item graph counts, against quadratic growth."""
     trend_days: float = 28.0
     """Age at which an interaction counts 1/e for what is wanted lately."""
-    kappa: float = 3.0
-    """Interactions at which an item is half as new as one that nobody has touched."""
     new_share: float = 1.0
     """What new items get of the 20 first places, beside their share of the catalogue."""
     graph_weight: float = 1.0
