@@ -209,6 +209,7 @@ def _open_services(
         settings.home / EVENTS_FILE,
         holder=f"{os.getpid()}-{token_hex(4)}",
         now_ms=now_ms,
+        pages=metrics.pages,
     )
     _keep_running(stack, ramps.watch())
 

@@ -62,6 +62,7 @@ class MeasuredApp(Litestar):
             self._observe((method, route, status), perf_counter() - begin)
 
     def _observe(self, labels: tuple[str, str, int], seconds: float) -> None:
+        self._metrics.pages.count(*labels, seconds)
         series = self._series.get(labels)
         if series is None:
             series = self._series[labels] = self._requests.labels(*map(str, labels))

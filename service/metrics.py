@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from service.exposure import Exposure
+from service.request_tally import RequestTally
 from service.serve.stages import STAGES, Stopwatch
 from service.tally import FLUSH_S, CounterTally, HistogramTally
 
@@ -31,6 +32,8 @@ class Metrics:
     def __init__(self) -> None:
         self._registry = registry = CollectorRegistry()
         self._model_version: str | None = None
+        self.pages = RequestTally()
+        """Requests for pages, for guardrails."""
         self._requests: dict[tuple[str, str, int], HistogramTally] = {}
         self.requests = Histogram(
             "endcap_request_seconds",
@@ -142,7 +145,8 @@ class Metrics:
             before = at
 
     def count_request(self, method: str, route: str, status: int, seconds: float) -> None:
-        """Count one request to a route that is asked often."""
+        """Count one page, by the route that is asked most."""
+        self.pages.count_page(seconds)
         labels = (method, route, status)
         tally = self._requests.get(labels)
         if tally is None:

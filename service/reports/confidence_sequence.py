@@ -30,6 +30,15 @@ def boundary(n: int, *, alpha: float = ALPHA, tightest_at: int = TIGHTEST_AT) ->
     return math.sqrt(2 * grown / (n * rho_squared) * math.log(math.sqrt(grown) / alpha))
 
 
+def lowest_share(n_hits: int, n: int, *, alpha: float = ALPHA, tightest_at: int) -> float:
+    """Return the low end of a share's always-valid interval; 0 below `LEAST_UNITS`."""
+    if n < LEAST_UNITS:
+        return 0.0
+    share = n_hits / n
+    margin = boundary(n, alpha=alpha, tightest_at=tightest_at) * math.sqrt(share * (1 - share) / n)
+    return max(0.0, share - margin)
+
+
 def always_valid_difference(
     control: Estimate | None, treatment: Estimate | None, *, alpha: float = ALPHA
 ) -> Difference | None:

@@ -12,7 +12,8 @@ from models.errors import EndcapError
 from service.control.consent import Consent
 from service.control.plane import Change, ControlPlane
 from service.control.precondition import Precondition
-from service.reports.ramping import Advance, Measured, RollBack, decide
+from service.reports.ramping import REQUESTS_MS, Advance, Measured, RollBack, decide
+from service.request_tally import RequestCounts, RequestTally
 from service.rollouts.definition import Rollout
 from service.rollouts.schedule import schedule_ms
 from service.stores.control import ControlStore
@@ -37,13 +38,26 @@ class RampRunner:
         *,
         holder: str,
         now_ms: Callable[[], int],
+        pages: RequestTally,
     ) -> None:
-        """`holder` names this worker among all."""
+        """`holder` names this worker among all; `pages` is what it counts of its requests."""
         self._store = store
         self._plane = plane
         self._events = events
         self._holder = holder
         self._now_ms = now_ms
+        self._pages = pages
+        pages.begin(now_ms())
+
+    def take_requests(self) -> RequestCounts:
+        """Take what this worker counted since the last time; call it in the event loop."""
+        return self._pages.take(self._now_ms())
+
+    def keep(self, counts: RequestCounts) -> None:
+        """Write down what this worker counted, for whichever worker looks at the guardrails."""
+        if counts.n:
+            with self._store.transaction() as transaction:
+                transaction.service_minutes.append(self._holder, counts)
 
     def run_once(self) -> int:
         """Move every ramp that may be moved, if this worker has the lease; count the moves."""
@@ -65,7 +79,9 @@ class RampRunner:
         """Run until cancelled; what fails is logged and tried again."""
         while True:
             await asyncio.sleep(poll_s)
+            counts = self.take_requests()
             try:
+                await asyncio.to_thread(self.keep, counts)
                 await asyncio.to_thread(self.run_once)
             except Exception:  # a task's loop: the next round may succeed
                 log.exception("ramps_not_moved")
@@ -103,10 +119,14 @@ class RampRunner:
 
     def _measure(self, rollout: Rollout) -> Measured:
         with self._store.transaction() as transaction:
-            opened = transaction.list_epochs(rollout.key)
+            opened_at_ms = transaction.list_epochs(rollout.key)[-1].opened_at_ms
+            now_ms = self._now_ms()
+            since_ms = max(opened_at_ms, now_ms - REQUESTS_MS)
+            requests = transaction.service_minutes.sum_since(since_ms, now_ms)
         sums = read_outcomes(self._events, rollout.key)
         return Measured(
-            opened_at_ms=opened[-1].opened_at_ms,
+            opened_at_ms=opened_at_ms,
             arms=[arm for arm in sums.arms if arm.epoch == rollout.epoch],
             levels=read_service_levels(self._events, rollout.key, rollout.epoch),
+            requests=requests,
         )

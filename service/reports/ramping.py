@@ -6,15 +6,31 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from service.reports.comparison import estimate
-from service.reports.confidence_sequence import ALPHA, always_valid_relative
+from service.reports.confidence_sequence import ALPHA, always_valid_relative, lowest_share
+from service.request_tally import RequestCounts
 from service.rollouts.definition import CONTROL, Rollout
-from service.rollouts.ramp import Guardrail, OutcomeGuardrail, Ramp, RampStep
+from service.rollouts.ramp import (
+    ErrorGuardrail,
+    LatencyGuardrail,
+    OutcomeGuardrail,
+    Ramp,
+    RampStep,
+    ServiceGuardrail,
+)
 from service.stores.outcomes import ArmSums
 from service.stores.service_levels import ServiceLevel
 
 HOUR_MS = 3_600_000
 MIN_EXPOSURES = 200
 """Exposures of a treatment below which shares of them say nothing."""
+REQUESTS_MS = 15 * 60_000
+"""How far back requests count; what was slow before has either been seen or is over."""
+MIN_REQUESTS = 200
+"""Requests below which guardrails on them say nothing; their interval is tight from there on."""
+REQUEST_ALPHA = 0.001
+"""The error probability of all looks at one `REQUESTS_MS`; a day has nearly a hundred of them."""
+P99_SHARE = 0.01
+"""A p99 above a limit means: more than this share of the requests is above it."""
 
 
 class Measured(NamedTuple):
@@ -23,6 +39,8 @@ class Measured(NamedTuple):
     opened_at_ms: int
     arms: Sequence[ArmSums]
     levels: Sequence[ServiceLevel]
+    requests: RequestCounts | None = None
+    """Of all workers, in the last `REQUESTS_MS` at most."""
 
 
 class Advance(NamedTuple):
@@ -74,6 +92,10 @@ def find_breach(ramp: Ramp, measured: Measured) -> str | None:
                 drop = _drop(guardrail, control, arm, ALPHA / n_tests)
                 if drop is not None:
                     return drop
+        elif isinstance(guardrail, LatencyGuardrail | ErrorGuardrail):
+            bad = _requests(guardrail, measured.requests)
+            if bad is not None:
+                return bad
         else:
             for level in measured.levels:
                 found = _level(guardrail, level)
@@ -98,8 +120,25 @@ def _drop(
     )
 
 
-def _level(guardrail: Guardrail, level: ServiceLevel) -> str | None:
-    if isinstance(guardrail, OutcomeGuardrail) or level.variant == CONTROL:
+def _requests(
+    guardrail: LatencyGuardrail | ErrorGuardrail, counts: RequestCounts | None
+) -> str | None:
+    """Compare a share of the requests with its limit; only what chance does not explain counts."""
+    if counts is None or counts.n < MIN_REQUESTS:
+        return None
+    if isinstance(guardrail, LatencyGuardrail):
+        n_bad, limit = counts.n_slower(guardrail.max_p99_ms), P99_SHARE
+        what = f"took longer than {guardrail.max_p99_ms:g} ms: the p99 is surely above it"
+    else:
+        n_bad, limit = counts.n_errors, guardrail.max_share
+        what = f"failed: error_share is surely above {limit:.1%}"
+    if lowest_share(n_bad, counts.n, alpha=REQUEST_ALPHA, tightest_at=MIN_REQUESTS) <= limit:
+        return None
+    return f"{n_bad / counts.n:.1%} of the newest {counts.n} requests to the service {what}"
+
+
+def _level(guardrail: ServiceGuardrail, level: ServiceLevel) -> str | None:
+    if level.variant == CONTROL:
         return None
     if level.n_exposures < MIN_EXPOSURES:
         return None

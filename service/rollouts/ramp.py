@@ -46,7 +46,25 @@ class ServiceGuardrail(
     max_share: Annotated[Share, Meta(description="of a treatment's newest exposures")]
 
 
-Guardrail = OutcomeGuardrail | ServiceGuardrail
+class LatencyGuardrail(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="latency"
+):
+    """The service as a whole, all variants together, may not become slower than this."""
+
+    max_p99_ms: Annotated[
+        float, Meta(ge=1, le=5_000, description="99 % of the newest requests for pages are quicker")
+    ]
+
+
+class ErrorGuardrail(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="errors"
+):
+    """The service as a whole, all variants together, may not fail more often than this."""
+
+    max_share: Annotated[Share, Meta(description="of the newest requests for pages, with a 5xx")]
+
+
+Guardrail = OutcomeGuardrail | ServiceGuardrail | LatencyGuardrail | ErrorGuardrail
 
 
 class Ramp(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

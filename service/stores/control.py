@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from service.stores.audit import AuditTrail
 from service.stores.layer_slots import LayerSlots
 from service.stores.leases import Leases
+from service.stores.service_minutes import ServiceMinutes
 from service.stores.sqlite import open_engine, reported
 
 metadata = sa.MetaData()
@@ -93,6 +94,8 @@ class ControlTransaction:
         """Who owns which slot of which layer."""
         self.leases = Leases(connection)
         """Who does what only one worker does."""
+        self.service_minutes = ServiceMinutes(connection)
+        """How quick and how right each worker answered."""
 
     def all_documents(self) -> list[StoredDocument]:
         """Read all documents of every kind."""

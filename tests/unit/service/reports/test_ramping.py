@@ -12,9 +12,25 @@ from hypothesis import strategies as st
 
 from service.control.trail import read_page
 from service.reports.ramp_runner import LEASE_MS, RampRunner
-from service.reports.ramping import HOUR_MS, Advance, Measured, RollBack, decide, find_breach
+from service.reports.ramping import (
+    HOUR_MS,
+    REQUESTS_MS,
+    Advance,
+    Measured,
+    RollBack,
+    decide,
+    find_breach,
+)
+from service.request_tally import BOUNDS_MS, RequestCounts, RequestTally
 from service.rollouts.definition import Rollout, Variant
-from service.rollouts.ramp import OutcomeGuardrail, Ramp, RampStep, ServiceGuardrail
+from service.rollouts.ramp import (
+    ErrorGuardrail,
+    LatencyGuardrail,
+    OutcomeGuardrail,
+    Ramp,
+    RampStep,
+    ServiceGuardrail,
+)
 from service.stores.event_database import open_event_database
 from service.stores.events import Batch, EventStore
 from service.stores.outcomes import ArmSums
@@ -152,6 +168,7 @@ class Fleet:
         self.now_ms = 10_000
         self.worker = Worker(home)
         self.events = EventStore(open_event_database(home), opened_ms=1)
+        self.pages = [RequestTally(), RequestTally()]
         self.runners = [
             RampRunner(
                 self.worker.store,
@@ -159,9 +176,15 @@ class Fleet:
                 home / "events.sqlite",
                 holder=holder,
                 now_ms=lambda: self.now_ms,
+                pages=pages,
             )
-            for holder in ("one", "other")
+            for holder, pages in zip(("one", "other"), self.pages, strict=True)
         ]
+
+    def keep_minutes(self) -> None:
+        """Let both workers write down what they counted."""
+        for runner in self.runners:
+            runner.keep(runner.take_requests())
 
     def rollout(self) -> Rollout:
         """Read the rollout."""
@@ -247,3 +270,72 @@ def test_schedule_that_has_not_begun_holds_the_ramp(fleet: Fleet) -> None:
     assert fleet.runners[0].run_once() == 0
     fleet.now_ms = 25 * HOUR_MS
     assert fleet.runners[0].run_once() == 1
+
+
+@pytest.mark.parametrize(
+    ("rail", "reason"),
+    [
+        (LatencyGuardrail(max_p99_ms=80), "10.0% of the newest 300 requests to the service took"),
+        (ErrorGuardrail(max_share=0.01), "10.0% of the newest 300 requests to the service failed"),
+    ],
+)
+def test_bad_answers_of_all_workers_roll_back(fleet: Fleet, rail: object, reason: str) -> None:
+    """150 requests each say nothing; of both together 30 are slow and fail: killed, and why."""
+    fleet.worker.put("rollout", "r", ramp_of(0.25, rail))
+    fleet.now_ms += 60_000
+    fleet.keep_minutes()
+    for pages in fleet.pages:
+        for n in range(150):
+            is_bad = n < 15
+            pages.count("POST", "/v1/serve", 500 if is_bad else 200, 0.2 if is_bad else 0.01)
+    fleet.now_ms += 60_000
+    first, second = fleet.runners
+    first.keep(first.take_requests())
+    assert first.run_once() == 0
+    second.keep(second.take_requests())
+    assert first.run_once() == 1
+    assert fleet.rollout().killed
+    _, note = fleet.newest_change()
+    assert note is not None
+    assert note.startswith(f"rolled back: {reason}")
+
+
+def test_requests_before_the_step_or_long_ago_do_not_count(fleet: Fleet) -> None:
+    """An hour of failures that had begun before the step, then a quarter of an hour of silence."""
+    fleet.now_ms = 0
+    for pages in fleet.pages:
+        pages.begin(0)
+        for _ in range(500):
+            pages.count("POST", "/v1/serve", 500, 0.01)
+    fleet.worker.put("rollout", "r", ramp_of(0.25, ErrorGuardrail(max_share=0.01)))
+    fleet.now_ms = 60_000
+    fleet.keep_minutes()
+    assert fleet.runners[0].run_once() == 0
+    for _ in range(500):
+        fleet.pages[0].count("POST", "/v1/serve", 500, 0.01)
+    fleet.now_ms = 120_000
+    fleet.keep_minutes()
+    fleet.now_ms = 60_000 + REQUESTS_MS + 1
+    assert fleet.runners[0].run_once() == 0
+    fleet.now_ms -= 1
+    assert fleet.runners[0].run_once() == 1
+
+
+def test_requests_at_their_limit_roll_back_almost_never() -> None:
+    """400 quarters of an hour in which just 1 % fails, each looked at 15 times; 3 % is seen."""
+    rng = np.random.default_rng(11)
+    ramp = Ramp(steps=STEPS, guardrails=(ErrorGuardrail(max_share=0.01),))
+
+    def share_rolled_back(rate: float, n_windows: int) -> float:
+        n_alarms = 0
+        for _ in range(n_windows):
+            errors = np.cumsum(rng.binomial(400, rate, 15)).tolist()
+            looks = [
+                RequestCounts(0, 1, (400 * n, *[0] * len(BOUNDS_MS)), error)
+                for n, error in enumerate(errors, start=1)
+            ]
+            n_alarms += any(find_breach(ramp, Measured(0, (), (), look)) for look in looks)
+        return n_alarms / n_windows
+
+    assert share_rolled_back(0.01, 400) <= 0.01
+    assert share_rolled_back(0.03, 40) >= 0.95

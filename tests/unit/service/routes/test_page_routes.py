@@ -130,3 +130,21 @@ def test_slow_store_lets_the_next_tier_answer_in_time(
     assert answer.status_code == 200
     assert (slate["tier"], slate["degraded"], len(slate["items"])) == ("popular", "deadline", 3)
     assert answer.json()["took_ms"] < 1000
+
+
+def test_pages_of_every_way_count_for_guardrails(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three pages, by three ways, and one that fails; no refusal and no change of a placement."""
+    pages = shop.services.metrics.pages
+    pages.take(0)
+    shop.call("POST", "/v1/serve", scope="publishable", json=PAGE)
+    shop.call("POST", "/v1/serve", scope=None, json=PAGE)
+    shop.call("GET", "/v1/placements/recs")
+    shop.call("GET", "/v1/placements/recs/config")
+    _long_way(monkeypatch)
+    shop.call("POST", "/v1/serve", json=PAGE)
+    monkeypatch.setattr(type(shop.services.engine), "serve", None)
+    assert shop.call("POST", "/v1/serve", json=PAGE).status_code == 500
+    counts = pages.take(1)
+    assert (counts.n, counts.n_errors) == (4, 1)
