@@ -104,16 +104,8 @@ class ControlPlane:
         RevisionError
             If the precondition, or the revision inside the document, is not the current one.
         """
-        _check_body_id(change, document)
-        if isinstance(document, Rollout):
-            forced = pseudonymise_forced(document.forced, document.unit, self._pseudonymiser)
-            document = msgspec.structs.replace(document, forced=forced)
         with self._store.transaction() as transaction:
-            current = _read(transaction, change.kind, change.id)
-            if isinstance(document, Rollout) and isinstance(current, Rollout):
-                # Who replaces a killed rollout may not know; only `kill` and PATCH end that.
-                document = msgspec.structs.replace(document, killed=current.killed)
-            changed = self._write(transaction, change, current, document)
+            changed = self._replace(transaction, change, document)
         self._current.refresh()
         return changed
 
@@ -138,12 +130,22 @@ class ControlPlane:
         self, change: Change, patch: dict[str, Any]
     ) -> tuple[CompiledRollout, CompiledRollout]:
         """Return a rollout as it is and as a patch would leave it; nothing is kept. As `patch`."""
-        with self._store.transaction() as transaction:
-            before = compile_stored(transaction)
-            self._merge(transaction, change, patch, create=False)
-            after = compile_stored(transaction)
-            transaction.give_up()
-        return before[change.id], after[change.id]
+        found = self._try(change, lambda it: self._merge(it, change, patch, create=False))
+        if found is None:
+            raise NotFoundError(f"rollout {change.id!r} is not configured any more")
+        return found
+
+    def try_put(
+        self, change: Change, document: Document
+    ) -> tuple[CompiledRollout, CompiledRollout] | None:
+        """Return a rollout as it is and as `put` would leave it; nothing if there is none yet."""
+        return self._try(change, lambda it: self._replace(it, change, document))
+
+    def try_undo(
+        self, change: Change, revision: int
+    ) -> tuple[CompiledRollout, CompiledRollout] | None:
+        """Return a rollout as it is and as `undo` would leave it; nothing if it is deleted."""
+        return self._try(change, lambda it: self._restore(it, change, revision))
 
     def kill(self, change: Change, *, killed: bool) -> Changed:
         """Put everyone into control at once, or end that; audited, and never waiting for anyone."""
@@ -171,13 +173,7 @@ class ControlPlane:
             If it did not exist then, or what it leaned on is gone or taken.
         """
         with self._store.transaction() as transaction:
-            current = _read(transaction, change.kind, change.id)
-            document = document_as_of(transaction, change.kind, change.id, revision)
-            document = _with(document, revision=0)
-            if isinstance(document, Rollout) and isinstance(current, Rollout):
-                document = msgspec.structs.replace(document, killed=current.killed)
-            noted = dataclasses.replace(change, note=f"undo to revision {revision}")
-            changed = self._write(transaction, noted, current, document)
+            changed = self._restore(transaction, change, revision)
         self._current.refresh()
         return changed
 
@@ -232,6 +228,38 @@ class ControlPlane:
             closed = close(transaction, proposal, state, actor=actor, at_ms=self._now_ms())
         self._current.refresh()
         return closed
+
+    def _try(
+        self, change: Change, act: Callable[[ControlTransaction], Changed]
+    ) -> tuple[CompiledRollout, CompiledRollout] | None:
+        with self._store.transaction() as transaction:
+            before = compile_stored(transaction)
+            act(transaction)
+            after = compile_stored(transaction)
+            transaction.give_up()
+        return (before[change.id], after[change.id]) if change.id in before else None
+
+    def _replace(
+        self, transaction: ControlTransaction, change: Change, document: Document
+    ) -> Changed:
+        _check_body_id(change, document)
+        if isinstance(document, Rollout):
+            forced = pseudonymise_forced(document.forced, document.unit, self._pseudonymiser)
+            document = msgspec.structs.replace(document, forced=forced)
+        current = _read(transaction, change.kind, change.id)
+        if isinstance(document, Rollout) and isinstance(current, Rollout):
+            # Who replaces a killed rollout may not know; only `kill` and PATCH end that.
+            document = msgspec.structs.replace(document, killed=current.killed)
+        return self._write(transaction, change, current, document)
+
+    def _restore(self, transaction: ControlTransaction, change: Change, revision: int) -> Changed:
+        current = _read(transaction, change.kind, change.id)
+        document = document_as_of(transaction, change.kind, change.id, revision)
+        document = _with(document, revision=0)
+        if isinstance(document, Rollout) and isinstance(current, Rollout):
+            document = msgspec.structs.replace(document, killed=current.killed)
+        noted = dataclasses.replace(change, note=f"undo to revision {revision}")
+        return self._write(transaction, noted, current, document)
 
     def _merge(
         self,

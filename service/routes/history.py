@@ -19,6 +19,7 @@ from service.routes.documents import (
     problems,
     undo_document,
 )
+from service.routes.reach import check_undone_reach
 from service.services import services_of
 
 Before = Annotated[
@@ -104,6 +105,7 @@ def undo_rollout(
     request: AnyRequest, rollout_key: PathId, data: JSONBody[Undo]
 ) -> Response[Rollout]:
     """Take a rollout back; one that is killed stays killed."""
+    check_undone_reach(request, check_path_id(rollout_key, "rollout key"), data)
     return undo_document(request, "rollout", rollout_key, data, Rollout)
 
 

@@ -14,11 +14,14 @@ from service.control.consent import Consent, JumpError, is_jump
 from service.control.plane import Change
 from service.control.precondition import Precondition
 from service.json_body import broken_rule
+from service.rollouts.compiled import CompiledRollout
+from service.rollouts.definition import Rollout
 from service.rollouts.reach import MAX_UNITS, Reach, measure_reach
 from service.routes.documents import (
     AnyRequest,
     Patch,
     PathId,
+    Undo,
     check_path_id,
     problems,
     take_consent,
@@ -81,27 +84,66 @@ def check_reach(request: AnyRequest, rollout_key: str, patch: Patch, consent: Co
     """Refuse a patch of the audience or the like that would treat many times more known units."""
     if consent.confirm or not REACHING & patch.keys():
         return
-    found = preview(request, rollout_key, patch)
+    _refuse_jump(preview(request, rollout_key, patch))
+
+
+def check_replaced_reach(
+    request: AnyRequest, rollout_key: str, document: Rollout, consent: Consent
+) -> None:
+    """As `check_reach`, for a whole document."""
+    if not consent.confirm:
+        control, change = services_of(request).control, _trial(request, rollout_key)
+        _check_difference(request, rollout_key, control.try_put(change, document))
+
+
+def check_undone_reach(request: AnyRequest, rollout_key: str, undo: Undo) -> None:
+    """As `check_reach`, for the state of an earlier revision."""
+    if not undo.confirm:
+        control, change = services_of(request).control, _trial(request, rollout_key)
+        _check_difference(request, rollout_key, control.try_undo(change, undo.revision))
+
+
+def _check_difference(
+    request: AnyRequest,
+    rollout_key: str,
+    found: tuple[CompiledRollout, CompiledRollout] | None,
+) -> None:
+    if found is None:
+        return
+    before, after = found[0].definition, found[1].definition
+    if any(getattr(before, name) != getattr(after, name) for name in REACHING):
+        _refuse_jump(_measure(request, rollout_key, *found))
+
+
+def _refuse_jump(found: ChangePreview) -> None:
     moved = found.reach.all
     if found.wants_confirm and moved.treated_before >= MIN_TREATED:
         raise JumpError(
-            f"of {moved.units} units that were here lately rollout {rollout_key!r} would treat "
+            f"of {moved.units} units that were here lately rollout {found.rollout!r} would treat "
             f"{moved.treated_after}, which is more than five times the {moved.treated_before} of "
-            f"now; see who with POST /v1/rollouts/{rollout_key}/preview-change, then send "
+            f"now; see who with POST /v1/rollouts/{found.rollout}/preview-change, then send "
             '"confirm": true'
         )
 
 
 def preview(request: AnyRequest, rollout_key: str, patch: Patch) -> ChangePreview:
     """Work out whom a patch would move; blocking, for a thread."""
-    services = services_of(request)
-    change = Change(
-        "rollout", rollout_key, principal_of(request).key_id, Precondition(), _YES, is_approved=True
-    )
     try:
-        before, after = services.control.try_patch(change, patch)
+        before, after = services_of(request).control.try_patch(_trial(request, rollout_key), patch)
     except msgspec.ValidationError as error:
         raise broken_rule(patch, error) from error
+    return _measure(request, rollout_key, before, after)
+
+
+def _trial(request: AnyRequest, rollout_key: str) -> Change:
+    actor = principal_of(request).key_id
+    return Change("rollout", rollout_key, actor, Precondition(), _YES, is_approved=True)
+
+
+def _measure(
+    request: AnyRequest, rollout_key: str, before: CompiledRollout, after: CompiledRollout
+) -> ChangePreview:
+    services = services_of(request)
     now_ms = services.now_ms()
     known = read_known_visitors(
         services.settings.home / EVENTS_FILE,

@@ -30,7 +30,7 @@ from service.routes.documents import (
     put_document,
     take_consent,
 )
-from service.routes.reach import check_reach
+from service.routes.reach import check_reach, check_replaced_reach
 from service.services import services_of
 
 Stale = Annotated[
@@ -103,6 +103,8 @@ class RolloutController(Controller):
 
         409 as for a change with PATCH, unless the query says `confirm` or `new_phase`.
         """
+        consent = Consent(new_phase=new_phase, confirm=confirm)
+        check_replaced_reach(request, check_path_id(rollout_key, "rollout key"), data, consent)
         return put_document(
             request,
             "rollout",
@@ -110,7 +112,7 @@ class RolloutController(Controller):
             data,
             if_match=if_match,
             if_none_match=if_none_match,
-            consent=Consent(new_phase=new_phase, confirm=confirm),
+            consent=consent,
         )
 
     @patch(

@@ -61,3 +61,22 @@ def test_audience_that_opens_to_many_more_wants_a_word(shop: Shop) -> None:
     assert "120" in problem["detail"]
     said = shop.call("PATCH", "/v1/rollouts/r", json={"audience": None, "confirm": True})
     assert said.status_code == 200
+
+
+def test_replacing_and_undoing_want_the_word_too(shop: Shop) -> None:
+    """The same six times by PUT and by undo; what narrows, or changes no audience, needs none."""
+    show(shop, 120, 600)
+    wide = shop.call("PUT", "/v1/rollouts/r", json={"share": 1}).json()["revision"]
+    narrow = {"share": 1, "audience": HERE}
+    assert shop.call("PUT", "/v1/rollouts/r", json=narrow).status_code == 200
+    undo = {"revision": wide}
+    for refused in (
+        shop.call("PUT", "/v1/rollouts/r", json={"share": 1}),
+        shop.call("POST", "/v1/rollouts/r/undo", json=undo),
+    ):
+        assert is_problem(refused, 409)["code"] == "confirmation_needed"
+    assert shop.call("PUT", "/v1/rollouts/r", json={**narrow, "name": "n"}).status_code == 200
+    said = shop.call("POST", "/v1/rollouts/r/undo", json={**undo, "confirm": True})
+    assert said.json()["audience"] is None
+    assert shop.call("PUT", "/v1/rollouts/r", json=narrow).status_code == 200
+    assert shop.call("PUT", "/v1/rollouts/r?confirm=true", json={"share": 1}).status_code == 200
