@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from threading import Lock
 
@@ -109,13 +110,20 @@ class CurrentConfiguration:
         return True
 
     async def watch(self, poll_s: float) -> None:
-        """Refresh until cancelled; a failing store leaves the last good state in effect."""
-        while True:
-            try:
-                await asyncio.to_thread(self.refresh)
-            except EndcapError as error:
-                log.error("control_refresh_failed", code=error.code)
-            await asyncio.sleep(poll_s)
+        """Refresh until cancelled; a failing store leaves the last good state in effect.
+
+        The thread is its own: behind reads that wait for a slow disk a kill switch would be late.
+        """
+        loop = asyncio.get_running_loop()
+        with ThreadPoolExecutor(1, thread_name_prefix="control-watcher") as thread:
+            while True:
+                try:
+                    await loop.run_in_executor(thread, self.refresh)
+                except EndcapError as error:
+                    log.error("control_refresh_failed", code=error.code)
+                except Exception:  # the loop of a task: an odd document must not end it
+                    log.exception("control_refresh_failed")
+                await asyncio.sleep(poll_s)
 
     def _open_segment(self, segment: Segment) -> Members | None:
         """Map a list once; one that cannot be read leaves the last good one in effect."""
