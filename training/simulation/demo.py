@@ -116,7 +116,7 @@ def _open_scene(plan: DemoPlan, stage: Stage) -> Scene:
         counters=Counters(truth=Truth.read(plan.home / TRUTH_FILE)),
         headline=(
             f"{config.n_items:,} items · {config.n_shoppers:,} shoppers · "
-            f"{plan.share:.0%} of them get their own home page"
+            f"{stage.facts.n_rows:,} rows of history · seed {config.seed}"
         ),
         addresses=[
             ("API", f"{url}/schema"),

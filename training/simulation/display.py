@@ -99,7 +99,7 @@ def _tiers(counters: Counters) -> Text:
     for tier, colour in TIER_COLOURS.items():
         share = counters.tiers[tier] / total if total else 0.0
         bar.append("█" * round(share * _TIER_BAR), style=colour)
-        if share:
+        if share >= 0.005:
             words.append(f" {tier} {share:.0%}", style=colour)
     return bar + words
 
@@ -107,7 +107,7 @@ def _tiers(counters: Counters) -> Text:
 def _arms(counters: Counters) -> Table:
     arms = {name: counters.truth.newest(name) for name in (CONTROL, TREATED)}
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
-    table.add_column("home_recs", min_width=22, no_wrap=True)
+    table.add_column(_arms_title(counters), min_width=22, no_wrap=True)
     for name in ("slates", "clicked", "measured", "planted"):
         table.add_column(name, justify="right")
     table.add_column("", no_wrap=True, overflow="crop")
@@ -124,6 +124,11 @@ def _arms(counters: Counters) -> Table:
             Text("█" * round(_share(arm) / peak * _ARM_BAR), style=colour),
         )
     return table
+
+
+def _arms_title(counters: Counters) -> str:
+    epoch = counters.truth.newest_epoch
+    return f"home_recs, epoch {epoch}" if epoch else "home_recs"
 
 
 def _lift_line(counters: Counters) -> Text:
