@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.end_to_end.running_server import RunningServer, run_server
+from tests.end_to_end.running_server import RunningServer, assert_live_everywhere, run_server
 
 VALUES: dict[str, tuple[str, Any, Any]] = {
     "boolean": ("boolean", False, True),
@@ -43,4 +43,11 @@ def flag_server(home: Path) -> Iterator[RunningServer]:
             "/v1/rollouts/code_default",
             {"share": 0, "value_type": "boolean", "variants": [unset]},
         )
+        # the last change carries all before it; either worker may answer the first test
+        assert_live_everywhere(lambda: _is_known(server, "code_default"))
         yield server
+
+
+def _is_known(server: RunningServer, key: str) -> bool:
+    path = f"/ofrep/v1/evaluate/flags/{key}"
+    return server.call("POST", path, {"context": {"targetingKey": "u1"}}).status_code == 200
