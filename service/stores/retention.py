@@ -13,7 +13,7 @@ from models.ids import list_known
 from service.stores.event_database import connect
 from service.stores.event_schema import KIND_NAMES
 from service.stores.personal_rows import count_deleted
-from service.stores.rollup import open_rollup
+from service.stores.rollup import forget_old_buyers, open_rollup
 from service.stores.sqlite import reported
 
 DAY_MS = 86_400_000
@@ -54,6 +54,8 @@ def expire_rows(path: Path, limits_days: Mapping[str, int], *, now_ms: int) -> d
         If the store cannot be written; the chunks before stay deleted.
     """
     open_rollup(path).close()
+    if "purchase" in limits_days:
+        forget_old_buyers(path, now_ms - limits_days["purchase"] * DAY_MS)
     return {kind: _expire(path, kind, now_ms - days * DAY_MS) for kind, days in limits_days.items()}
 
 

@@ -10,12 +10,13 @@ import sqlite3
 from collections.abc import Collection
 from pathlib import Path
 
+from service.stores import rollup_days
 from service.stores.event_database import connect
 from service.stores.event_schema import EventFlag
 from service.stores.sqlite import reported
 
 ROLLUP_FILE = "rollup.sqlite"
-VERSION = 1
+VERSION = 2
 CHUNK = 200_000
 """Rows that one transaction folds: bounds the space of temporary tables and what a crash costs."""
 WINDOW_MS = 7 * 86_400_000
@@ -26,7 +27,7 @@ ASSIGNED = 15
 _UNCOUNTED = int(EventFlag.BOT | EventFlag.PREVIEW)
 _CACHE_KIB = 131_072
 
-_SCHEMA = """
+_SCHEMA = f"""
 CREATE TABLE progress (name TEXT PRIMARY KEY, seq INTEGER NOT NULL);
 INSERT INTO progress VALUES ('exposures', 0), ('events', 0);
 CREATE TABLE units (
@@ -49,8 +50,8 @@ CREATE TABLE not_split (
   rollout_key TEXT, reason TEXT, n INTEGER NOT NULL,
   PRIMARY KEY (rollout_key, reason)) WITHOUT ROWID;
 CREATE TABLE reached (
-  exposure_seq INTEGER, stage INTEGER, PRIMARY KEY (exposure_seq, stage)) WITHOUT ROWID
-"""
+  exposure_seq INTEGER, stage INTEGER, PRIMARY KEY (exposure_seq, stage)) WITHOUT ROWID;
+{rollup_days.SCHEMA}"""
 
 _SPLIT = "rollout_key IS NOT NULL AND unit_key IS NOT NULL AND reason = 'SPLIT'"
 _PLACE = (
@@ -74,11 +75,18 @@ GROUP BY 1, 2, 3, 4, 5, 6, 7
 ON CONFLICT DO UPDATE SET n = n + excluded.n
 """,
     f"""
-INSERT INTO shown
-SELECT rollout_key, variant, one.value ->> 'id', count(*)
+CREATE TEMP TABLE seen AS
+SELECT at_ms / {rollup_days.DAY_MS} AS day,
+       exposures.kind = 'items' AND reason IS NOT 'ROBOT' AS is_item,
+       iif({_SPLIT}, rollout_key, NULL) AS rollout_key, iif({_SPLIT}, variant, NULL) AS variant,
+       one.value ->> 'id' AS id, count(*) AS n
 FROM log.exposures, json_each(shown) AS one
-WHERE seq > :after AND seq <= :upto AND {_SPLIT}
-GROUP BY 1, 2, 3
+WHERE seq > :after AND seq <= :upto
+GROUP BY 1, 2, 3, 4, 5
+""",
+    """
+INSERT INTO shown
+SELECT rollout_key, variant, id, sum(n) FROM seen WHERE rollout_key IS NOT NULL GROUP BY 1, 2, 3
 ON CONFLICT DO UPDATE SET n = n + excluded.n
 """,
     """
@@ -89,6 +97,8 @@ WHERE seq > :after AND seq <= :upto AND rollout_key IS NOT NULL AND reason IS NO
 GROUP BY 1, 2
 ON CONFLICT DO UPDATE SET n = n + excluded.n
 """,
+    *rollup_days.FOLD_EXPOSURES,
+    "DROP TABLE temp.seen",
 )
 
 # Clicks, carts and purchases without an `exposure_id` go to the unit's last exposure of that item
@@ -145,6 +155,8 @@ WHERE is_new AND {_SPLIT}
 GROUP BY 1, 2, 3, 4, 5, 6, 7, 8
 ON CONFLICT DO UPDATE SET n = n + excluded.n
 """,
+    rollup_days.FOLD_HITS,
+    *rollup_days.FOLD_EVENTS,
     "DROP TABLE temp.hits",
     "DROP TABLE temp.done",
 )
@@ -201,11 +213,32 @@ def erase_units(events: Path, keys: Collection[str]) -> int:
                 ).rowcount
                 for table in ("units", "unit_clicks")
             )
+            n_rows += rollup_days.forget_buyers(connection, keys)
             connection.execute("COMMIT")
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         finally:
             connection.close()
     return n_rows
+
+
+def forget_old_buyers(events: Path, before_ms: int) -> None:
+    """Take persons out of the orders of the days before a moment; the orders stay as sums.
+
+    Raises
+    ------
+    StoreError
+        If the file cannot be written.
+    """
+    path = events.with_name(ROLLUP_FILE)
+    with reported(path):
+        connection = connect(path)
+        try:
+            connection.execute("PRAGMA secure_delete = ON")
+            _create(connection)
+            rollup_days.forget_old_buyers(connection, before_ms)
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        finally:
+            connection.close()
 
 
 def _create(connection: sqlite3.Connection) -> None:
@@ -247,6 +280,7 @@ def _fold(connection: sqlite3.Connection, table: str, statements: tuple[str, ...
                     "upto": upto,
                     "window": WINDOW_MS,
                     "uncounted": _UNCOUNTED,
+                    "assigned": ASSIGNED,
                 }
                 for statement in statements:
                     connection.execute(statement, values)

@@ -1,0 +1,118 @@
+"""Reads the running sums by day: funnel, events, orders, and which items were shown."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import NamedTuple
+
+from service.stores.rollup import open_rollup
+from service.stores.sqlite import reported
+
+
+class DayStage(NamedTuple):
+    """Exposures of a day at one place that got to a stage, see `outcomes.STAGES`."""
+
+    day: int
+    placement_id: str
+    kind: str
+    tier: str
+    channel: str
+    stage: int
+    n: int
+
+
+class DayEvents(NamedTuple):
+    """Events of a day of one kind and channel. `value` is quantity times price, where known."""
+
+    day: int
+    kind: int
+    channel: str
+    n: int
+    n_units: float
+    value: float
+
+
+class DayOrders(NamedTuple):
+    """Orders of a day. `n_priced` of them have a value."""
+
+    day: int
+    channel: str
+    n: int
+    n_priced: int
+    n_units: float
+    value: float
+
+
+class Buyers(NamedTuple):
+    """Persons with an order in a period, and their orders."""
+
+    n: int
+    n_repeat: int
+    """With a second order in the period."""
+    n_orders: int
+
+
+class DaySums(NamedTuple):
+    """Everything about a row of days."""
+
+    stages: list[DayStage]
+    events: list[DayEvents]
+    orders: list[DayOrders]
+    buyers: Buyers
+
+
+_WITHIN = "WHERE day BETWEEN :first AND :last"
+_STAGES = f"""
+SELECT day, placement_id, kind, tier, channel, stage, n FROM day_stages {_WITHIN} ORDER BY day
+"""
+_EVENTS = f"SELECT day, kind, channel, n, n_units, value FROM day_events {_WITHIN} ORDER BY day"
+_ORDERS = f"""
+SELECT day, channel, count(*), sum(value > 0), total(n_units), total(value)
+FROM orders {_WITHIN} GROUP BY day, channel ORDER BY day, channel
+"""
+_BUYERS = f"""
+SELECT count(*), coalesce(sum(n > 1), 0), coalesce(sum(n), 0)
+FROM (SELECT count(*) AS n FROM orders {_WITHIN} AND person_key IS NOT NULL GROUP BY person_key)
+"""
+_SHOWN = f"SELECT id, sum(n) FROM day_shown {_WITHIN} GROUP BY id"
+
+
+def read_days(events: Path, first_day: int, last_day: int) -> DaySums:
+    """Read the sums of some days, both ends included, of the event store at `events`.
+
+    Raises
+    ------
+    StoreError
+        If the store cannot be read, or the disk has no room for the running sums.
+    """
+    values = {"first": first_day, "last": last_day}
+    with reported(events):
+        connection = open_rollup(events)
+        try:
+            connection.execute("BEGIN")
+            return DaySums(
+                stages=[DayStage(*row) for row in connection.execute(_STAGES, values)],
+                events=[DayEvents(*row) for row in connection.execute(_EVENTS, values)],
+                orders=[DayOrders(*row) for row in connection.execute(_ORDERS, values)],
+                buyers=Buyers(*connection.execute(_BUYERS, values).fetchone()),
+            )
+        finally:
+            connection.close()
+
+
+def read_shown(events: Path, first_day: int, last_day: int) -> dict[str, int]:
+    """Count how often each item was shown on some days, both ends included.
+
+    Raises
+    ------
+    StoreError
+        If the store cannot be read, or the disk has no room for the running sums.
+    """
+    with reported(events):
+        connection: sqlite3.Connection = open_rollup(events)
+        try:
+            rows = connection.execute(_SHOWN, {"first": first_day, "last": last_day})
+            return dict(rows.fetchall())
+        finally:
+            connection.close()

@@ -1,0 +1,116 @@
+"""Running sums by day, beside those by rollout: what insights and the catalogue's coverage read.
+
+A day is UTC and counted from 1970. An exposure and everything that it led to stand on the day of
+the exposure; events and orders stand on their own. `rollup` runs these statements in its folds.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection
+
+DAY_MS = 86_400_000
+KEPT_DAYS = 400
+"""How long what was shown, and whose an order was, is kept by day."""
+
+SCHEMA = """
+CREATE TABLE day_stages (
+  day INTEGER, placement_id TEXT, kind TEXT, tier TEXT, channel TEXT, stage INTEGER,
+  n INTEGER NOT NULL,
+  PRIMARY KEY (day, placement_id, kind, tier, channel, stage)) WITHOUT ROWID;
+CREATE TABLE day_shown (
+  day INTEGER, id TEXT, n INTEGER NOT NULL, PRIMARY KEY (day, id)) WITHOUT ROWID;
+CREATE TABLE day_events (
+  day INTEGER, kind INTEGER, channel TEXT, n INTEGER NOT NULL, n_units REAL NOT NULL,
+  value REAL NOT NULL, PRIMARY KEY (day, kind, channel)) WITHOUT ROWID;
+CREATE TABLE orders (
+  number INTEGER PRIMARY KEY, order_key TEXT NOT NULL UNIQUE, day INTEGER NOT NULL,
+  person_key TEXT, channel TEXT NOT NULL, n_units REAL NOT NULL, value REAL NOT NULL);
+CREATE INDEX orders_day ON orders (day, person_key);
+CREATE INDEX orders_person ON orders (person_key) WHERE person_key IS NOT NULL
+"""
+
+# What a crawler was shown counts for nobody.
+FOLD_EXPOSURES = (
+    f"""
+INSERT INTO day_stages
+SELECT at_ms / {DAY_MS}, placement_id, kind, tier, coalesce(channel, ''), :assigned, count(*)
+FROM log.exposures WHERE seq > :after AND seq <= :upto AND reason IS NOT 'ROBOT'
+GROUP BY 1, 2, 3, 4, 5
+ON CONFLICT DO UPDATE SET n = n + excluded.n
+""",
+    """
+INSERT INTO day_shown
+SELECT day, id, sum(n) FROM seen WHERE is_item GROUP BY 1, 2
+ON CONFLICT DO UPDATE SET n = n + excluded.n
+""",
+    f"DELETE FROM day_shown WHERE day < (SELECT max(day) FROM day_shown) - {KEPT_DAYS}",
+)
+
+# An event from the future counts as from its arrival. Lines without a number are one order where
+# one person bought them on one day, as the trainer sees it too.
+FOLD_EVENTS = (
+    f"""
+INSERT INTO day_events
+SELECT min(at_ms, received_ms) / {DAY_MS}, kind, coalesce(channel, ''), count(*),
+       total(coalesce(quantity, 1)), total(coalesce(quantity, 1) * price)
+FROM log.events
+WHERE seq > :after AND seq <= :upto AND kind <= 4 AND flags & :uncounted = 0
+GROUP BY 1, 2, 3
+ON CONFLICT DO UPDATE SET n = n + excluded.n, n_units = n_units + excluded.n_units,
+  value = value + excluded.value
+""",
+    f"""
+INSERT INTO orders (order_key, day, person_key, channel, n_units, value)
+SELECT order_key, min(day), max(person_key), max(channel), total(n_units), total(value)
+FROM (
+  SELECT CASE
+           WHEN order_id IS NOT NULL THEN 'order:' || order_id
+           WHEN coalesce(user_key, anonymous_key) IS NOT NULL
+             THEN 'day:' || (min(at_ms, received_ms) / {DAY_MS}) || ':'
+                  || coalesce(user_key, anonymous_key)
+           ELSE 'event:' || seq END AS order_key,
+         min(at_ms, received_ms) / {DAY_MS} AS day, coalesce(user_key, anonymous_key) AS person_key,
+         coalesce(channel, '') AS channel, coalesce(quantity, 1) AS n_units,
+         coalesce(coalesce(quantity, 1) * price, 0) AS value
+  FROM log.events
+  WHERE seq > :after AND seq <= :upto AND kind = 3 AND flags & :uncounted = 0
+) GROUP BY order_key
+ON CONFLICT (order_key) DO UPDATE SET day = min(day, excluded.day),
+  person_key = coalesce(person_key, excluded.person_key),
+  n_units = n_units + excluded.n_units, value = value + excluded.value
+""",
+    f"""
+UPDATE orders SET person_key = NULL, order_key = 'old:' || number
+WHERE person_key IS NOT NULL AND day < (SELECT max(day) FROM orders) - {KEPT_DAYS}
+""",
+)
+
+# Runs while `rollup` still has the table of what the new events hit.
+FOLD_HITS = f"""
+INSERT INTO day_stages
+SELECT at_ms / {DAY_MS}, placement_id, exposures.kind, tier, coalesce(channel, ''), stage, count(*)
+FROM hits JOIN log.exposures ON seq = exposure_seq
+WHERE is_new AND reason IS NOT 'ROBOT'
+GROUP BY 1, 2, 3, 4, 5, 6
+ON CONFLICT DO UPDATE SET n = n + excluded.n
+"""
+
+
+def forget_buyers(connection: sqlite3.Connection, keys: Collection[str]) -> int:
+    """Take persons out of their orders, which stay as sums, and count the orders."""
+    marks = ", ".join("?" * len(keys))
+    return connection.execute(
+        "UPDATE orders SET person_key = NULL, order_key = 'gone:' || number "
+        f"WHERE person_key IN ({marks})",
+        (*keys,),
+    ).rowcount
+
+
+def forget_old_buyers(connection: sqlite3.Connection, before_ms: int) -> int:
+    """Take persons out of the orders of the days before a moment, and count the orders."""
+    return connection.execute(
+        "UPDATE orders SET person_key = NULL, order_key = 'old:' || number "
+        "WHERE person_key IS NOT NULL AND day < ?",
+        (before_ms // DAY_MS,),
+    ).rowcount

@@ -1,0 +1,156 @@
+"""Sums by day over a real store, with every number worked out by hand."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from service.exposure import Exposure
+from service.stores.days import Buyers, DayEvents, DayOrders, read_days, read_shown
+from service.stores.event_database import connect, open_event_database
+from service.stores.event_schema import EventFlag
+from service.stores.events import Batch, EventStore, StoredEvent
+from service.stores.outcomes import STAGES
+from service.stores.retention import expire_rows
+from service.stores.rollup import ROLLUP_FILE, erase_units
+from service.stores.rollup_days import DAY_MS
+from tests.unit.service.intake.samples import slate
+
+Commit = Callable[..., Path]
+
+
+@pytest.fixture
+def commit(tmp_path: Path) -> Commit:
+    path = open_event_database(tmp_path)
+
+    def write(exposures: Sequence[Exposure] = (), events: Sequence[StoredEvent] = ()) -> Path:
+        store = EventStore(path, opened_ms=1)
+        store.commit(Batch(events, exposures))
+        store.close(2)
+        return path
+
+    return write
+
+
+def on_day(exposure_id: str, day: int, **fields: object) -> Exposure:
+    return slate(exposure_id, at_ms=day * DAY_MS + 1_000, **fields)
+
+
+def did(event_id: str, kind: int, day: int, **fields: object) -> StoredEvent:
+    at_ms = day * DAY_MS + 2_000
+    row = StoredEvent(event_id, kind, at_ms, at_ms, user_key="u", item_id="p1")
+    return row._replace(**fields)  # type: ignore[arg-type]  # one dict for every field
+
+
+def bought(event_id: str, day: int, price: float, **fields: object) -> StoredEvent:
+    return did(event_id, 3, day, quantity=1.0, price=price, **fields)
+
+
+def funnel(path: Path, day: int) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for stage in read_days(path, day, day).stages:
+        name = STAGES[stage.stage]
+        counts[name] = counts.get(name, 0) + stage.n
+    return counts
+
+
+def test_stages_stand_on_the_day_of_the_exposure(commit: Commit) -> None:
+    """Two slates of day 3, one drawn and clicked twice, the click a day later; day 4 has none.
+
+    A slate without a rollout counts too, and one of a crawler does not.
+    """
+    path = commit(
+        [
+            on_day("x1", 3),
+            on_day("x2", 3, rollout_key=None, variant=None, reason=None, epoch=None),
+            on_day("x3", 3, reason="ROBOT"),
+        ],
+        [
+            did("e1", 16, 3, exposure_id="x1", item_id=None),
+            did("e2", 1, 4, exposure_id="x1"),
+            did("e3", 1, 4, exposure_id="x1"),
+        ],
+    )
+    assert funnel(path, 3) == {"served": 2, "rendered": 1, "click": 1}
+    assert funnel(path, 4) == {}
+
+
+def test_events_count_by_day_kind_and_channel(commit: Commit) -> None:
+    """Two views of the web are one row; a bot's is nobody's; a future one is of its arrival."""
+    path = commit(
+        events=[
+            did("e1", 0, 5, channel="web"),
+            did("e2", 0, 5, channel="web"),
+            did("e3", 0, 5, channel="web", flags=int(EventFlag.BOT)),
+            did("e4", 3, 9, received_ms=5 * DAY_MS, quantity=2.0, price=3.0),
+        ]
+    )
+    assert read_days(path, 0, 99).events == [
+        DayEvents(5, 0, "web", 2, 2.0, 0.0),
+        DayEvents(5, 3, "", 1, 2.0, 6.0),
+    ]
+
+
+def test_lines_make_orders(commit: Commit) -> None:
+    """Two lines of one number are one order, also when they come apart; so are two of a day."""
+    commit(events=[bought("e1", 5, 10.0, order_id="o1"), bought("e2", 5, 1.0, user_key="v")])
+    path = commit(
+        events=[
+            bought("e3", 5, 2.0, order_id="o1"),
+            bought("e4", 5, 4.0, user_key="v"),
+            bought("e5", 5, 7.0, user_key=None),
+            did("e6", 3, 6, user_key="v"),
+        ]
+    )
+    found = read_days(path, 5, 6)
+    assert found.orders == [
+        DayOrders(5, "", 3, 3, 5.0, 10 + 1 + 2 + 4 + 7),
+        DayOrders(6, "", 1, 0, 1.0, 0.0),
+    ]
+    assert found.buyers == Buyers(n=2, n_repeat=1, n_orders=3)
+
+
+def test_items_count_as_often_as_they_were_shown(commit: Commit) -> None:
+    """Three slates of two items; a banner is no item, and day 9 was not asked for."""
+    path = commit(
+        [
+            on_day("x1", 3),
+            on_day("x2", 4),
+            on_day("x3", 4, reason="NO_UNIT"),
+            on_day("x4", 4, kind="banners"),
+            on_day("x5", 9),
+        ]
+    )
+    assert read_shown(path, 3, 4) == {"p1": 3, "p2": 3}
+
+
+def test_erased_buyer_leaves_the_sums(commit: Commit) -> None:
+    """The orders stay in the sums and nothing names who made them."""
+    path = commit(events=[bought("e1", 5, 10.0), bought("e2", 5, 5.0, order_id="secret-number")])
+    assert read_days(path, 5, 5).buyers.n == 1
+    assert erase_units(path, ["u"]) == 2
+    found = read_days(path, 5, 5)
+    assert (found.buyers.n, found.orders[0].n, found.orders[0].value) == (0, 2, 15.0)
+    assert _order_keys(path) == {"gone:1", "gone:2"}
+
+
+def test_expired_purchases_name_no_buyer(commit: Commit) -> None:
+    """With purchases kept for two days, an order of day 5 is nobody's on day 9; one of 8 stays."""
+    path = commit(events=[bought("e1", 5, 10.0), bought("e2", 8, 5.0)])
+    expire_rows(path, {"purchase": 2}, now_ms=9 * DAY_MS)
+    found = read_days(path, 0, 9)
+    assert (found.buyers.n, sum(one.n for one in found.orders)) == (1, 2)
+
+
+def test_no_day_has_nothing(commit: Commit) -> None:
+    """An empty store answers with nothing, and no division."""
+    found = read_days(commit(), 0, 9)
+    assert found == ([], [], [], Buyers(0, 0, 0))
+
+
+def _order_keys(path: Path) -> set[str]:
+    connection = connect(path.with_name(ROLLUP_FILE))
+    try:
+        return {key for (key,) in connection.execute("SELECT order_key FROM orders")}
+    finally:
+        connection.close()
