@@ -10,8 +10,9 @@ import structlog
 
 from models.errors import EndcapError
 from service.control.consent import Consent
-from service.control.plane import Change, ControlPlane
+from service.control.plane import ControlPlane
 from service.control.precondition import Precondition
+from service.control.writing import Change
 from service.reports.ramping import REQUESTS_MS, Advance, Measured, RollBack, decide
 from service.request_tally import RequestCounts, RequestTally
 from service.rollouts.definition import Rollout

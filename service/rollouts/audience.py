@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
@@ -55,20 +56,20 @@ def compile_audience(condition: Condition) -> Check:  # noqa: PLR0911  # one a c
             return _one_of(attribute, values)
         case NotIn(attribute=attribute, values=values):
             return _not(_one_of(attribute, values))
+        case Range():
+            return _range(condition)
+        case VersionRange():
+            return _versions(condition)
         case _:
             assert condition.attribute is not None
             return _attribute(condition.attribute, _test(condition))
 
 
-def _test(condition: Condition) -> Test:  # noqa: PLR0911  # one a condition
+def _test(condition: Condition) -> Test:  # one a condition
     """Return what is asked of an attribute's value, which is never None or a list."""
     match condition:
         case Exists():
             return lambda value: True
-        case Range():
-            return _range(condition)
-        case VersionRange():
-            return _versions(condition)
         case StartsWith(values=prefixes):
             return lambda value: type(value) is str and value.startswith(prefixes)
         case EndsWith(values=suffixes):
@@ -144,7 +145,8 @@ def _one_of(name: str, values: tuple[Scalar, ...]) -> Check:
     return check
 
 
-def _range(bounds: Range) -> Test:
+def _range(bounds: Range) -> Check:
+    name = bounds.attribute
     at_least, above, at_most, below = bounds.at_least, bounds.above, bounds.at_most, bounds.below
 
     def test(value: Any) -> bool:
@@ -156,10 +158,21 @@ def _range(bounds: Range) -> Test:
             and (below is None or value < below)
         )
 
-    return test
+    if above is not None or below is not None:
+        return _attribute(name, test)
+    least = -math.inf if at_least is None else at_least
+    most = math.inf if at_most is None else at_most
+    elsewise = _attribute(name, test)
+
+    def check(visitor: Visitor) -> bool:
+        value = visitor.attributes.get(name)
+        return least <= value <= most if type(value) is int else elsewise(visitor)
+
+    return check
 
 
-def _versions(bounds: VersionRange) -> Test:
+def _versions(bounds: VersionRange) -> Check:
+    name = bounds.attribute
     at_least, above, at_most, below = (
         None if bound is None else version_key(bound)
         for bound in (bounds.at_least, bounds.above, bounds.at_most, bounds.below)
@@ -171,12 +184,17 @@ def _versions(bounds: VersionRange) -> Test:
     def test(value: Any) -> bool:
         if type(value) is not str or len(value) > MAX_VERSION_LENGTH:
             return False
-        verdict = verdicts.get(value)
-        if verdict is None:
-            if len(verdicts) >= MAX_VERDICTS:
-                verdicts.clear()
-            verdict = verdicts[value] = inside(value)
+        if len(verdicts) >= MAX_VERDICTS:
+            verdicts.clear()
+        verdict = verdicts[value] = inside(value)
         return verdict
+
+    elsewise = _attribute(name, test)
+
+    def check(visitor: Visitor) -> bool:
+        value = visitor.attributes.get(name)
+        verdict = verdicts.get(value) if type(value) is str else None
+        return elsewise(visitor) if verdict is None else verdict
 
     def inside(value: str) -> bool:
         key = version_key(value)
@@ -188,7 +206,7 @@ def _versions(bounds: VersionRange) -> Test:
             and (below is None or key < below)
         )
 
-    return test
+    return check
 
 
 def _time(at_ms: int, *, is_before: bool) -> Test:

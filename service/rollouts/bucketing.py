@@ -41,12 +41,29 @@ def salted(salt: str, unit_kind: UnitKind) -> bytes:
 
 def bucket_under(stage: Stage, prefix: bytes, unit_id: str) -> int:
     """Place a unit in 0 to 999,999, with the salt and unit kind that `salted` prepared."""
-    digest = blake2b(prefix + sized(unit_id), digest_size=8, person=_PERSON[stage]).digest()
+    return bucket_of(
+        blake2b(prefix + sized(unit_id), digest_size=8, person=_PERSON[stage]).digest()
+    )
+
+
+def bucket_of(digest: bytes) -> int:
+    """Turn the 8 bytes of a digest into its bucket."""
     return (int.from_bytes(digest, "big") * BUCKETS) >> 64
 
 
+def bound_of(n_buckets: int) -> bytes:
+    """Return what exactly the digests of buckets below `n_buckets` sort before, as bytes.
+
+    So a share costs one comparison and no arithmetic: ``bucket_of(digest) < n`` is
+    ``digest < bound_of(n)``. Nothing sorts after the bound of all buckets.
+    """
+    if n_buckets >= BUCKETS:
+        return b"\xff" * 9
+    return (-((-n_buckets << 64) // BUCKETS)).to_bytes(8, "big")
+
+
 def line(stage: Stage, salt: str, unit_kind: UnitKind) -> blake2b:
-    """Hash what comes before the unit's id; `Visitor.bucket` goes on from a copy, for half."""
+    """Hash what comes before the unit's id; `Visitor.digest` goes on from a copy, for half."""
     return blake2b(salted(salt, unit_kind), digest_size=8, person=_PERSON[stage])
 
 

@@ -12,7 +12,7 @@ from msgspec import UNSET, UnsetType
 
 from service.rollouts.assignment import Assignment, Detail, Reason
 from service.rollouts.audience import Check, compile_audience
-from service.rollouts.bucketing import BUCKETS, Stage, UnitKind, line
+from service.rollouts.bucketing import BUCKETS, Stage, UnitKind, bound_of, line
 from service.rollouts.conditions import After, Before, walk
 from service.rollouts.definition import CONTROL, Recipe, Rollout
 from service.rollouts.layer import Holdout, Layer
@@ -40,7 +40,8 @@ class CompiledHoldout:
     """The global holdout."""
 
     lines: Lines
-    share_ppm: int
+    bound: bytes
+    """Digests below it are held out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +75,11 @@ class CompiledRollout:
     enrolment_lines: Lines
     arm_lines: Lines
     share_ppm: int
+    enrolment_bound: bytes
+    """Digests below it are enrolled."""
     arms: tuple[Assignment, ...]
-    arm_bounds: tuple[int, ...]
-    """Cumulated weights times a million: an arm has bucket · total weight below its bound."""
-    total_weight: int
+    bounded_arms: tuple[tuple[Assignment, bytes], ...]
+    """Each arm with the bound that its digests lie below, and those of the arms before it do."""
     outside: dict[Detail, Assignment]
     """Control, by why."""
     recipes: dict[str, Recipe | None]
@@ -170,6 +172,7 @@ def _compile(
         detail: Assignment(key, CONTROL, reason, epoch, detail)
         for detail, reason in _REASONS.items()
     }
+    arms = tuple(Assignment(key, one.key, "SPLIT", epoch) for one in rollout.variants)
     off = None
     if rollout.killed:
         off = outside["KILLED"]
@@ -196,9 +199,9 @@ def _compile(
         enrolment_lines=_lines("enrolment", rollout.salt or key),
         arm_lines=_lines("arm", rollout.salt or key),
         share_ppm=rollout.share_ppm,
-        arms=tuple(Assignment(key, one.key, "SPLIT", epoch) for one in rollout.variants),
-        arm_bounds=tuple(bound * BUCKETS for bound in accumulate(weights)),
-        total_weight=sum(weights),
+        enrolment_bound=bound_of(rollout.share_ppm),
+        arms=arms,
+        bounded_arms=tuple(zip(arms, _arm_bounds(weights), strict=True)),
         outside=outside,
         recipes={one.key: one.recipe for one in rollout.variants},
         banner_ids={one.key: one.banner_ids for one in rollout.variants if one.banner_ids},
@@ -223,7 +226,13 @@ def _compile_layer(rollout: Rollout, layers: Mapping[str, Layer]) -> CompiledLay
 def _compile_holdout(holdout: Holdout | None) -> CompiledHoldout | None:
     if holdout is None or holdout.share_ppm == 0:
         return None
-    return CompiledHoldout(_lines("holdout", holdout.salt), holdout.share_ppm)
+    return CompiledHoldout(_lines("holdout", holdout.salt), bound_of(holdout.share_ppm))
+
+
+def _arm_bounds(weights: list[int]) -> list[bytes]:
+    """Divide the million buckets by weight: bucket · total weight below the cumulated one."""
+    total = sum(weights)
+    return [bound_of(-(-cumulated * BUCKETS // total)) for cumulated in accumulate(weights)]
 
 
 def _values(rollout: Rollout) -> dict[str, Any]:

@@ -7,7 +7,7 @@ of their own: holdout → layer → enrolment → arm. See `assignment` for the 
 from __future__ import annotations
 
 from service.rollouts.assignment import Assignment
-from service.rollouts.bucketing import BUCKETS, UnitKind
+from service.rollouts.bucketing import BUCKETS, UnitKind, bucket_of
 from service.rollouts.compiled import CompiledRollout
 from service.rollouts.visitor import Unit, Visitor
 
@@ -45,23 +45,21 @@ def evaluate(  # noqa: PLR0911  # one a reason
 
 def _draw(rollout: CompiledRollout, visitor: Visitor, unit: Unit) -> Assignment:
     held, layer = rollout.holdout, rollout.layer
-    if held is not None:
-        place = visitor.shared_bucket(held.lines[unit.kind], unit)
-        if place < held.share_ppm:
-            return rollout.outside["HOLDOUT"]
+    if held is not None and visitor.shared_digest(held.lines[unit.kind], unit) < held.bound:
+        return rollout.outside["HOLDOUT"]
     if layer is not None:
-        place = visitor.shared_bucket(layer.lines[unit.kind], unit)
+        place = bucket_of(visitor.shared_digest(layer.lines[unit.kind], unit))
         if not layer.owned[place * len(layer.owned) // BUCKETS]:
             return rollout.outside["LAYER"]
-    if visitor.bucket(rollout.enrolment_lines[unit.kind], unit) >= rollout.share_ppm:
+    if visitor.digest(rollout.enrolment_lines[unit.kind], unit) >= rollout.enrolment_bound:
         return rollout.outside["NOT_ENROLLED"]
     if len(rollout.arms) == 1:
         return rollout.arms[0]
-    place = visitor.bucket(rollout.arm_lines[unit.kind], unit) * rollout.total_weight
-    for arm, bound in zip(rollout.arms, rollout.arm_bounds, strict=True):
-        if place < bound:
+    digest = visitor.digest(rollout.arm_lines[unit.kind], unit)
+    for arm, bound in rollout.bounded_arms:
+        if digest < bound:
             return arm
-    raise AssertionError("a bucket lies below the last bound")
+    raise AssertionError("every digest lies below the last bound")
 
 
 def has_crossed(rollout: CompiledRollout, visitor: Visitor, assignment: Assignment) -> bool:

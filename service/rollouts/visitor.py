@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from service.rollouts.bucketing import BUCKETS, UnitKind, sized
+from service.rollouts.bucketing import UnitKind, sized
 
 
 class Unit(msgspec.Struct, frozen=True, gc=False):
@@ -48,7 +48,7 @@ class Visitor:
     """One person at one moment; keys are pseudonyms. Not shared between requests."""
 
     __slots__ = (
-        "_buckets",
+        "_digests",
         "_memberships",
         "_sized",
         "anonymous_key",
@@ -75,7 +75,7 @@ class Visitor:
         self.attributes = attributes or {}
         self.segments = segments
         self.person = person_of(user_key, anonymous_key) if person is None else person
-        self._buckets: dict[blake2b, tuple[str, int]] = {}
+        self._digests: dict[blake2b, tuple[str, bytes]] = {}
         self._memberships: dict[str, bool] = {}
         self._sized: dict[str, bytes] = {}
 
@@ -88,18 +88,18 @@ class Visitor:
             self._memberships[segment] = found
         return found
 
-    def bucket(self, line: blake2b, unit: Unit) -> int:
-        """Place a unit on a line: the same number as `bucketing.bucket` has."""
+    def digest(self, line: blake2b, unit: Unit) -> bytes:
+        """Place a unit on a line: `bucketing.bucket_of` it is what `bucketing.bucket` says."""
         part = self._sized.get(unit.key)
         if part is None:
             part = self._sized[unit.key] = sized(unit.key)
         hashed = line.copy()
         hashed.update(part)
-        return (int.from_bytes(hashed.digest(), "big") * BUCKETS) >> 64
+        return hashed.digest()
 
-    def shared_bucket(self, line: blake2b, unit: Unit) -> int:
+    def shared_digest(self, line: blake2b, unit: Unit) -> bytes:
         """Place a unit on a line that many rollouts share, holdout or layer, hashed once."""
-        found = self._buckets.get(line)
+        found = self._digests.get(line)
         if found is None or found[0] != unit.key:
-            found = self._buckets[line] = (unit.key, self.bucket(line, unit))
+            found = self._digests[line] = (unit.key, self.digest(line, unit))
         return found[1]

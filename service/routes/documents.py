@@ -17,8 +17,8 @@ from service.access import principal_of
 from service.control.approval import Proposal
 from service.control.consent import NO_CONSENT, Consent
 from service.control.documents import Document, DocumentKind
-from service.control.plane import Change, Changed
 from service.control.precondition import Precondition
+from service.control.writing import Change, Changed
 from service.json_body import broken_rule
 from service.problems import MEDIA_TYPE, BodyError, FieldError, Problem
 from service.rollouts.definition import Rollout

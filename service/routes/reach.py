@@ -11,8 +11,8 @@ from msgspec import Meta
 
 from service.access import needs, principal_of
 from service.control.consent import Consent, JumpError, is_jump
-from service.control.plane import Change
 from service.control.precondition import Precondition
+from service.control.writing import Change
 from service.json_body import broken_rule
 from service.rollouts.compiled import CompiledRollout
 from service.rollouts.definition import Rollout

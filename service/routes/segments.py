@@ -11,9 +11,9 @@ from msgspec import Meta
 
 from models.errors import CapacityError
 from service.access import needs, principal_of
-from service.control.plane import Change
 from service.control.precondition import Precondition
 from service.control.upload import BadLine, MemberReader
+from service.control.writing import Change
 from service.rollouts.fields import Name
 from service.rollouts.segment import Segment
 from service.routes.documents import (

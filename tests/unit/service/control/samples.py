@@ -11,8 +11,9 @@ from models.pseudonym import Pseudonymiser
 from service.control.consent import NO_CONSENT, Consent
 from service.control.current import CurrentConfiguration
 from service.control.documents import Document, DocumentKind
-from service.control.plane import Change, ControlPlane
+from service.control.plane import ControlPlane
 from service.control.precondition import Precondition
+from service.control.writing import Change
 from service.stores.control import ControlStore
 from service.stores.control_reader import ControlReader
 from service.stores.segment_files import SegmentFiles

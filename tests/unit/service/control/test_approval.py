@@ -8,9 +8,9 @@ import pytest
 from models.errors import NotFoundError
 from service.control.approval import ApprovalError, Proposal, list_proposals
 from service.control.consent import JumpError
-from service.control.plane import Change
 from service.control.precondition import Precondition, RevisionError
 from service.control.trail import check_trail, read_page
+from service.control.writing import Change
 from service.rollouts.definition import Rollout
 from tests.unit.service.control.samples import Worker
 

@@ -5,9 +5,20 @@ from hashlib import blake2b
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy.stats import chi2
 
-from service.rollouts.bucketing import BUCKETS, Stage, UnitKind, bucket, bucket_under, salted
+from service.rollouts.bucketing import (
+    BUCKETS,
+    Stage,
+    UnitKind,
+    bound_of,
+    bucket,
+    bucket_of,
+    bucket_under,
+    salted,
+)
 
 
 @pytest.mark.parametrize(
@@ -88,3 +99,20 @@ def test_buckets_of_two_rollouts_or_stages_are_independent(
         for j in range(n_cells)
     )
     assert statistic < chi2.ppf(0.999, (n_cells - 1) ** 2)
+
+
+@given(digest=st.integers(0, 2**64 - 1), n_buckets=st.integers(0, BUCKETS))
+def test_bound_says_of_every_digest_what_its_bucket_says(digest: int, n_buckets: int) -> None:
+    """Bytes below the bound are exactly the digests whose bucket is below the number."""
+    written = digest.to_bytes(8, "big")
+    assert (written < bound_of(n_buckets)) == (bucket_of(written) < n_buckets)
+
+
+@pytest.mark.parametrize("n_buckets", [0, 1, 333_333, 500_000, 999_999, BUCKETS])
+def test_bound_is_exact_at_its_edge(n_buckets: int) -> None:
+    """The first digest of bucket n lies at the bound of n, and the one before it below."""
+    first = -(-n_buckets * 2**64 // BUCKETS)
+    below = [each for each in (first - 1, first) if 0 <= each < 2**64]
+    for digest in below:
+        written = digest.to_bytes(8, "big")
+        assert (written < bound_of(n_buckets)) == (digest * BUCKETS // 2**64 < n_buckets)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chi2
 
-from service.rollouts.bucketing import bucket, line
+from service.rollouts.bucketing import bucket, bucket_of, line
 from service.rollouts.compiled import compile_rollout, compile_rollouts
 from service.rollouts.definition import Rollout
 from service.rollouts.evaluate import evaluate
@@ -56,9 +56,9 @@ def test_visitor_is_placed_where_the_formula_says(unit: str, salt: str, kind: An
     for stage in ("holdout", "layer", "enrolment", "arm"):
         expected = bucket(stage, salt, kind, unit)
         on = line(stage, salt, kind)
-        assert visitor.bucket(on, Unit(kind, unit)) == expected
-        assert visitor.shared_bucket(on, Unit(kind, unit)) == expected
-        assert visitor.shared_bucket(on, Unit(kind, unit)) == expected
+        assert bucket_of(visitor.digest(on, Unit(kind, unit))) == expected
+        assert bucket_of(visitor.shared_digest(on, Unit(kind, unit))) == expected
+        assert bucket_of(visitor.shared_digest(on, Unit(kind, unit))) == expected
 
 
 def test_holdout_takes_its_share_and_no_ramp_touches_it() -> None:
