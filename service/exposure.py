@@ -24,6 +24,17 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     """Probability that this item stood at this position under the logging policy, (0, 1]."""
     score: float | None = None
     because: str | None = None
+    fit: str | None = None
+    """Of a banner: how well it matched, see `service.serve.fits`."""
+
+
+class Candidate(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A banner that might have stood in a slate where chance had a say."""
+
+    id: str
+    score: float
+    """By falling score they would have stood there without chance."""
+    fit: str
 
 
 class Exposure(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -54,4 +65,9 @@ class Exposure(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     page: str | None
     crossover: bool = False
     """Whether the same person, as another unit, is dealt another variant of the rollout."""
+    segment: str | None = None
+    """Of a slate of banners: the trainer's segment that click rates were read for."""
+    candidates: tuple[Candidate, ...] = ()
+    """Of a slate of banners: all that could have stood there, by falling affinity, if chance had a
+    say; what another policy would have shown is read from them."""
     shown: tuple[Shown, ...]

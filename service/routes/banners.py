@@ -10,12 +10,14 @@ from litestar.params import JSONBody
 
 from service.access import needs
 from service.control.documents import Banner
+from service.learning.performance import BannerPerformance, one_performance
 from service.routes.documents import (
     AnyRequest,
     IfMatch,
     IfNoneMatch,
     Patch,
     PathId,
+    check_path_id,
     created,
     delete_document,
     get_document,
@@ -24,6 +26,8 @@ from service.routes.documents import (
     problems,
     put_document,
 )
+from service.services import services_of
+from service.stores.event_database import EVENTS_FILE
 
 
 class Banners(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,6 +63,27 @@ class BannerController(Controller):
     def read(self, request: AnyRequest, banner_id: PathId) -> Response[Banner]:
         """Read one as it is stored; the ETag is its revision."""
         return get_document(request, "banner", banner_id, Banner)
+
+    @get(
+        "/{banner_id:str}/performance",
+        operation_id="getBannerPerformance",
+        summary="Read how a banner does",
+        responses=problems(404, 503),
+        sync_to_thread=True,
+    )
+    def read_performance(self, request: AnyRequest, banner_id: PathId) -> BannerPerformance:
+        """Count how often it was seen and clicked, by placement, segment and day.
+
+        `learned` is what ranking goes by in this hour. A deleted banner still has its counts.
+        """
+        services = services_of(request)
+        checked = check_path_id(banner_id, "banner id")
+        return one_performance(
+            services.settings.home / EVENTS_FILE,
+            checked,
+            is_known=checked in services.current.get().banners,
+            now_ms=services.now_ms(),
+        )
 
     @put(
         "/{banner_id:str}",

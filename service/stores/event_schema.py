@@ -101,6 +101,10 @@ exposures = Table(
     Column("page", Text),
     # 1 if the unit is known to be one person with another, who is dealt another variant.
     Column("crossover", Integer, nullable=False, server_default="0"),
+    # Of slates of banners: the segment whose click rates were read, and a JSON array of
+    # `service.exposure.Candidate` where chance had a say.
+    Column("segment", Text),
+    Column("candidates", Text),
     # A JSON array of `service.exposure.Shown`.
     Column("shown", Text, nullable=False),
     sqlite_autoincrement=True,

@@ -211,5 +211,6 @@ class EventStore:
 
 
 def _exposure_row(exposure: Exposure) -> tuple[str | int | None, ...]:
-    *plain, shown = msgspec.structs.astuple(exposure)
-    return (*plain, _encode(shown).decode())
+    *plain, candidates, shown = msgspec.structs.astuple(exposure)
+    logged = _encode(candidates).decode() if candidates else None
+    return (*plain, logged, _encode(shown).decode())

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from models.errors import ConfigError
 from models.ids import list_known
+from service.stores.banner_counts import fold_banners, open_banner_counts
 from service.stores.event_database import connect
 from service.stores.event_schema import KIND_NAMES
 from service.stores.personal_rows import count_deleted
@@ -54,6 +55,8 @@ def expire_rows(path: Path, limits_days: Mapping[str, int], *, now_ms: int) -> d
         If the store cannot be written; the chunks before stay deleted.
     """
     open_rollup(path).close()
+    with open_banner_counts(path) as counts:
+        fold_banners(counts, now_ms)
     if "purchase" in limits_days:
         forget_old_buyers(path, now_ms - limits_days["purchase"] * DAY_MS)
     return {kind: _expire(path, kind, now_ms - days * DAY_MS) for kind, days in limits_days.items()}

@@ -1,0 +1,1 @@
+"""Learning how often each banner is clicked, in the background of serving."""

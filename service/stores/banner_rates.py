@@ -1,0 +1,96 @@
+"""The learned click rates of banners, as published for a period: ``banners.sqlite``."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+KEPT_PERIODS = 3
+
+
+class StoredRate(NamedTuple):
+    """What is believed of the click rate at one place: a Beta distribution.
+
+    Of ``banner_id`` empty it is what is believed of a banner that nothing is known of. Placement
+    and segment may be empty: those of all.
+    """
+
+    placement_id: str
+    segment: str
+    banner_id: str
+    rate: float
+    """Its mean."""
+    strength: float
+    """Sum of its two parameters: how many exposures it is worth."""
+
+
+class PublishedRates(NamedTuple):
+    """One period's rates."""
+
+    period: int
+    rates: tuple[StoredRate, ...]
+    lifts: Mapping[str, float]
+    """How many times more often a banner is clicked by how well it fits."""
+
+
+def publish_rates(
+    connection: sqlite3.Connection,
+    period: int,
+    rates: Iterable[StoredRate],
+    lifts: Mapping[str, float],
+    *,
+    now_ms: int,
+) -> bool:
+    """Write the rates of a period once; false if another did. Old periods go."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        is_new = not connection.execute(
+            "SELECT EXISTS (SELECT 1 FROM periods WHERE period = ?)", (period,)
+        ).fetchone()[0]
+        if is_new:
+            connection.execute("INSERT INTO periods VALUES (?, ?)", (period, now_ms))
+            connection.executemany(
+                "INSERT INTO rates (period, placement_id, segment, banner_id, rate, strength) "
+                "VALUES (?, ?, ?, ?, ?, ?)",
+                ((period, *rate) for rate in rates),
+            )
+            connection.executemany(
+                "INSERT INTO lifts VALUES (?, ?, ?)",
+                ((period, fit, lift) for fit, lift in lifts.items()),
+            )
+            for table in ("rates", "lifts", "periods"):
+                connection.execute(
+                    f"DELETE FROM {table} WHERE period NOT IN "
+                    "(SELECT period FROM periods ORDER BY period DESC LIMIT ?)",
+                    (KEPT_PERIODS,),
+                )
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+    return is_new
+
+
+def list_periods(connection: sqlite3.Connection) -> list[int]:
+    """List the periods that are published, the newest first."""
+    found = connection.execute("SELECT period FROM periods ORDER BY period DESC")
+    return [period for (period,) in found]
+
+
+def read_rates(connection: sqlite3.Connection, period: int | None = None) -> list[StoredRate]:
+    """Read the rates of a period, else of the newest."""
+    if period is None:
+        period = next(iter(list_periods(connection)), -1)
+    rows = connection.execute(
+        "SELECT placement_id, segment, banner_id, rate, strength FROM rates WHERE period = ?",
+        (period,),
+    )
+    return [StoredRate(*row) for row in rows]
+
+
+def read_published(connection: sqlite3.Connection, period: int) -> PublishedRates:
+    """Read one period."""
+    lifts = connection.execute("SELECT fit, lift FROM lifts WHERE period = ?", (period,))
+    return PublishedRates(period, tuple(read_rates(connection, period)), dict(lifts.fetchall()))

@@ -1,0 +1,133 @@
+"""What counts as shown, seen and clicked, and how it is read."""
+
+from pathlib import Path
+
+import pytest
+
+from models.errors import NotFoundError
+from service.learning.performance import one_performance, read_performance
+from service.stores.banner_counts import (
+    DAY_MS,
+    KEPT_DAYS,
+    BannerCount,
+    fold_banners,
+    open_banner_counts,
+    read_banner_counts,
+)
+from service.stores.event_schema import EventFlag
+from tests.unit.service.learning.banner_logs import banner_slate, done, write_log
+
+CLICK, RENDERED, VIEWABLE = 1, 16, 17
+
+
+def counts_of(path: Path, now_ms: int = 2_000, half_life: float | None = None) -> list[BannerCount]:
+    """Fold and read."""
+    with open_banner_counts(path) as connection:
+        fold_banners(connection, now_ms)
+        return read_banner_counts(connection, now_ms, half_life)
+
+
+def test_what_is_shown_and_clicked_is_counted_once(tmp_path: Path) -> None:
+    """Two slates of two banners; the second's first banner is clicked twice, which is one click.
+
+    A click of a robot, of a preview, of a banner that did not stand there, or without an exposure,
+    and a slate served to a crawler or one of items, count nothing.
+    """
+    path = write_log(
+        tmp_path,
+        [
+            banner_slate("x1", "a", "b"),
+            banner_slate("x2", "a", "b", source="explore", segment="mugs", fit="personal_mid"),
+            banner_slate("x3", "a", reason="ROBOT"),
+        ],
+        [
+            done(CLICK, "x2", "a"),
+            done(CLICK, "x2", "a"),
+            done(CLICK, "x1", "a", flags=int(EventFlag.BOT)),
+            done(CLICK, "x1", "a", flags=int(EventFlag.PREVIEW)),
+            done(CLICK, "x1", "c"),
+            done(CLICK, "x3", "a"),
+            done(CLICK, "gone", "a"),
+        ],
+    )
+    assert counts_of(path) == [
+        BannerCount("hero", 1, "", "", "a", 1, 0, 0, 0, 0),
+        BannerCount("hero", 1, "mugs", "personal_mid", "a", 1, 0, 0, 1, 1),
+        BannerCount("hero", 2, "", "", "b", 1, 0, 0, 0, 0),
+        BannerCount("hero", 2, "mugs", "personal_mid", "b", 1, 0, 0, 0, 1),
+    ]
+
+
+def test_fold_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    """A grade that comes again in a later fold, after a restart, counts once."""
+    write_log(tmp_path, [banner_slate("x1", "a")], [done(VIEWABLE, "x1")])
+    path = write_log(tmp_path)
+    counts_of(path)
+    write_log(tmp_path, [banner_slate("x2", "a")], [done(VIEWABLE, "x1"), done(CLICK, "x1", "a")])
+    assert counts_of(path) == [BannerCount("hero", 1, "", "", "a", 2, 0, 1, 1, 0)]
+
+
+def test_counts_fade_by_half_lives_and_go_at_last(tmp_path: Path) -> None:
+    """Ten days at a half-life of five weigh a quarter; after 400 days nothing is kept."""
+    path = write_log(
+        tmp_path, [banner_slate("x1", "a"), banner_slate("x2", "a", at_ms=10 * DAY_MS + 5)]
+    )
+    [faded] = counts_of(path, 10 * DAY_MS + 7, half_life=5.0)
+    assert faded.n_assigned == 0.25 + 1
+    assert counts_of(path, (KEPT_DAYS + 11) * DAY_MS) == []
+
+
+def test_click_counts_for_a_week(tmp_path: Path) -> None:
+    """One that comes on the eighth day says nothing of the banner any more."""
+    path = write_log(
+        tmp_path,
+        [banner_slate("x1", "a"), banner_slate("x2", "a")],
+        [
+            done(CLICK, "x1", "a", received_ms=1_000 + 7 * DAY_MS),
+            done(CLICK, "x2", "a", received_ms=1_001 + 7 * DAY_MS),
+        ],
+    )
+    [counted] = counts_of(path, 9 * DAY_MS)
+    assert counted.n_clicked == 1
+
+
+def test_furthest_reported_grade_is_what_counts(tmp_path: Path) -> None:
+    """Three of four slates in `hero` were viewable, so these count; `side` reports nothing.
+
+    A click of the fourth says that it was seen: there 1 of max(0, 1).
+    """
+    path = write_log(
+        tmp_path,
+        [banner_slate(f"x{i}", "a") for i in range(3)]
+        + [banner_slate("x3", "b"), banner_slate("y", "a", placement_id="side")],
+        [done(VIEWABLE, f"x{i}") for i in range(3)]
+        + [done(CLICK, "x0", "a"), done(CLICK, "x3", "b")],
+    )
+    found = read_performance(path, ["a", "b", "new"], now_ms=2_000)
+    assert [
+        (one.placement_id, one.counts_from, one.exposures, one.clicks)
+        for one in found["a"].placements
+    ] == [("hero", "viewable", 3, 1), ("side", "assigned", 1, 0)]
+    assert (found["a"].exposures, found["a"].clicks) == (4, 1)
+    assert (found["b"].exposures, found["b"].clicks) == (1, 1)
+    assert (found["new"].exposures, found["new"].click_rate) == (0, None)
+
+
+def test_interval_of_a_rate_is_that_of_jeffreys(tmp_path: Path) -> None:
+    """3 clicks of 10: Beta(3.5, 7.5), whose 2.5 % and 97.5 % points are .093 and .606."""
+    path = write_log(
+        tmp_path,
+        [banner_slate(f"x{i}", "a") for i in range(10)],
+        [done(CLICK, f"x{i}", "a") for i in range(3)],
+    )
+    rate = read_performance(path, ["a"], now_ms=2_000)["a"].click_rate
+    assert rate is not None
+    assert (rate.value, rate.low, rate.high) == pytest.approx((0.3, 0.0927, 0.6058), abs=1e-4)
+
+
+def test_unknown_banner_is_told(tmp_path: Path) -> None:
+    """One that is not configured and was never shown is a mistake; a deleted one is not."""
+    path = write_log(tmp_path, [banner_slate("x1", "a")])
+    assert one_performance(path, "a", is_known=False, now_ms=2_000).exposures == 1
+    with pytest.raises(NotFoundError, match="'b' is not configured and was never shown"):
+        one_performance(path, "b", is_known=False, now_ms=2_000)

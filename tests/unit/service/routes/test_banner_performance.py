@@ -1,0 +1,23 @@
+"""How a banner does, over HTTP."""
+
+from tests.unit.service.routes.samples import Shop
+
+
+def test_performance_over_http(shop: Shop) -> None:
+    """A served banner and its click are read back with a merchandiser's key, apart and by day."""
+    shop.call("PUT", "/v1/placements/hero", json={"kind": "banners"})
+    banner = {"title": "Garden", "image_url": "/i", "link_url": "/l"}
+    shop.call("PUT", "/v1/banners/garden", json=banner)
+    body = {"user": {"user_id": "u"}, "placements": [{"id": "hero"}]}
+    served = shop.call("POST", "/v1/serve", json=body).json()["placements"][0]
+    click = {"event": "click", "event_id": "1", "banner_id": "garden"}
+    shop.call("POST", "/v1/events", json={**click, "exposure_id": served["exposure_id"]})
+    path = "/v1/banners/garden/performance"
+    assert shop.call("GET", path, scope="publishable").status_code == 403
+    answer = shop.call("GET", path, scope="merchandiser").json()
+    assert (answer["exposures"], answer["clicks"], answer["explored_share"]) == (1, 1, 0.0)
+    assert answer["click_rate"]["value"] == 1.0
+    assert answer["days"] == [{"day": "2026-01-15", "assigned": 1, "clicks": 1}]
+    assert [one["placement_id"] for one in answer["placements"]] == ["hero"]
+    assert answer["segments"][0]["segment"] is None
+    assert shop.call("GET", "/v1/banners/none/performance").status_code == 404
