@@ -23,10 +23,12 @@ from models.artifact import ArtifactStore
 from models.errors import EndcapError
 from models.pseudonym import load_pseudonymiser
 from service.access import guard
+from service.catalogue.reader import CatalogueReader
 from service.changes import ChangeHub
 from service.control.current import CurrentConfiguration
 from service.control.plane import ControlPlane
 from service.drain import on_stop_signal
+from service.insights.reader import InsightsReader
 from service.intake.opening import open_intake
 from service.json_body import JsonBody
 from service.live_model import LiveModel
@@ -45,10 +47,12 @@ from service.reports.ramp_runner import RampRunner
 from service.routes import health
 from service.routes.banners import BannerController
 from service.routes.browser import read_script, read_types
+from service.routes.catalogue import CatalogueController
 from service.routes.changes import stream_changes
 from service.routes.clients import CLIENT_HEADERS, CLIENT_ROUTES
 from service.routes.events import post_events
 from service.routes.history import HISTORY_ROUTES
+from service.routes.insights import read_insights
 from service.routes.items import ItemController
 from service.routes.keys import KeyController
 from service.routes.layers import HoldoutController, LayerController
@@ -62,9 +66,11 @@ from service.routes.reports import read_report
 from service.routes.rollouts import RolloutController
 from service.routes.segments import SegmentController
 from service.routes.serve import serve_page
+from service.routes.shoppers import ShopperController
 from service.serve.engine import Clock, Engine
 from service.services import STATE_KEY, Services
 from service.settings import Settings, settings_from_environment
+from service.shopper.reader import ShopperReader
 from service.stores.control import ControlStore
 from service.stores.control_reader import ControlReader
 from service.stores.event_database import EVENTS_FILE
@@ -85,6 +91,9 @@ ROUTES: list[ControllerRouterHandler] = [
     HoldoutController,
     SegmentController,
     ItemController,
+    CatalogueController,
+    read_insights,
+    ShopperController,
     KeyController,
     ModelController,
     post_events,
@@ -228,6 +237,8 @@ def _open_services(
         engine.prepare(snapshot)
     live_model.before_swap = engine.prepare
 
+    events = settings.home / EVENTS_FILE
+    insights = InsightsReader(events, artifacts, live_model.get, now_ms)
     return Services(
         settings=settings,
         now_ms=now_ms,
@@ -244,6 +255,9 @@ def _open_services(
         segment_files=segment_files,
         uploads=asyncio.Lock(),
         tickets=Tickets(pseudonymiser.derive("change stream tickets")),
+        insights=insights,
+        catalogue=CatalogueReader(live_model.get, current.get, insights.shown),
+        shoppers=ShopperReader(events, engine, now_ms),
     )
 
 

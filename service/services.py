@@ -11,14 +11,17 @@ from litestar.connection import ASGIConnection
 
 from models.artifact import ArtifactStore
 from models.pseudonym import Pseudonymiser
+from service.catalogue.reader import CatalogueReader
 from service.changes import ChangeHub
 from service.control.current import CurrentConfiguration
 from service.control.plane import ControlPlane
+from service.insights.reader import InsightsReader
 from service.intake.opening import Intake
 from service.live_model import LiveModel
 from service.metrics import Metrics
 from service.serve.engine import Engine
 from service.settings import Settings
+from service.shopper.reader import ShopperReader
 from service.stores.control import ControlStore
 from service.stores.segment_files import SegmentFiles
 from service.tickets import Tickets
@@ -46,6 +49,9 @@ class Services:
     uploads: asyncio.Lock
     """Held while a list is read, which takes memory."""
     tickets: Tickets
+    insights: InsightsReader
+    catalogue: CatalogueReader
+    shoppers: ShopperReader
 
 
 def services_of(connection: ASGIConnection[Any, Any, Any, Any]) -> Services:

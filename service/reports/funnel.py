@@ -65,7 +65,7 @@ def make_funnels(stages: Sequence[Stage]) -> list[Funnel]:
             value = "" if field is None else str(getattr(stage, field))
             counts.setdefault((stage.variant, value), Counter())[stage.stage] += stage.n
         found += [
-            Funnel(variant=variant, by=by, value=value, steps=_steps(counts[variant, value]))
+            Funnel(variant=variant, by=by, value=value, steps=steps_of(counts[variant, value]))
             for variant, value in sorted(counts)
         ]
     return found
@@ -100,7 +100,8 @@ def rendered_differences(stages: Sequence[Stage]) -> list[RenderedDifference]:
     return found
 
 
-def _steps(counts: Counter[int]) -> list[Step]:
+def steps_of(counts: Counter[int]) -> list[Step]:
+    """Line exposures up by stage, see `outcomes.STAGES`."""
     steps: list[Step] = []
     before = 0
     for code, name in STAGES.items():

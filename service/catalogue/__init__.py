@@ -1,0 +1,1 @@
+"""The catalogue as the live model knows it, for looking things up. Read models only."""

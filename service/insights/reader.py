@@ -1,0 +1,97 @@
+"""Reads the figures of the last days, and keeps them for some seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from threading import Lock
+
+from models.artifact import ArtifactStore
+from models.snapshot import Snapshot
+from models.vocabulary import MISSING_ROW
+from service.insights.figures import (
+    Insights,
+    by_day,
+    channels,
+    coverage,
+    date_of,
+    funnels,
+    segment_sizes,
+    sum_orders,
+)
+from service.stores.days import read_days, read_shown
+from service.stores.rollup_days import DAY_MS
+
+KEPT_MS = 15_000
+MAX_DAYS = 365
+
+
+class InsightsReader:
+    """One for a process; threads that ask for the same wait for the one that reads."""
+
+    def __init__(
+        self,
+        events: Path,
+        artifacts: ArtifactStore,
+        snapshot: Callable[[], Snapshot | None],
+        now_ms: Callable[[], int],
+    ) -> None:
+        self._events = events
+        self._artifacts = artifacts
+        self._snapshot = snapshot
+        self._now_ms = now_ms
+        self._lock = Lock()
+        self._kept: dict[int, tuple[int, Insights]] = {}
+        self._shown: dict[int, tuple[int, dict[str, int]]] = {}
+
+    def read(self, n_days: int) -> Insights:
+        """Return the figures of the last `n_days` days, today included; at most 15 s old.
+
+        Raises
+        ------
+        EndcapError
+            If a store cannot be read.
+        """
+        now_ms = self._now_ms()
+        with self._lock:
+            kept = self._kept.get(n_days)
+            if kept is None or now_ms - kept[0] > KEPT_MS:
+                kept = self._kept[n_days] = (now_ms, self._read(n_days, now_ms))
+        return kept[1]
+
+    def shown(self, n_days: int) -> dict[str, int]:
+        """Count how often each item was shown in the last `n_days` days; at most 15 s old."""
+        now_ms = self._now_ms()
+        today = now_ms // DAY_MS
+        with self._lock:
+            kept = self._shown.get(n_days)
+            if kept is None or now_ms - kept[0] > KEPT_MS:
+                found = read_shown(self._events, today - n_days + 1, today)
+                kept = self._shown[n_days] = (now_ms, found)
+        return kept[1]
+
+    def _read(self, n_days: int, now_ms: int) -> Insights:
+        last = now_ms // DAY_MS
+        first = last - n_days + 1
+        sums = read_days(self._events, first, last)
+        before = read_days(self._events, first - n_days, first - 1)
+        shown = read_shown(self._events, first, last)
+        snapshot = self._snapshot()
+        ids = None if snapshot is None else snapshot.items.ids
+        overall, placements = funnels(sums)
+        return Insights(
+            first_day=date_of(first),
+            last_day=date_of(last),
+            orders=sum_orders(sums),
+            orders_before=sum_orders(before),
+            days=by_day(sums, first, last),
+            funnel=overall,
+            placements=placements,
+            channels=channels(sums),
+            coverage=coverage(
+                0 if ids is None else len(ids),
+                shown,
+                (ids is not None and ids.row(item) != MISSING_ROW for item in shown),
+            ),
+            segments=segment_sizes(self._artifacts.versions()),
+        )
