@@ -64,6 +64,7 @@ from service.routes.proposals import ProposalController
 from service.routes.reach import preview_change
 from service.routes.reports import read_report
 from service.routes.rollouts import RolloutController
+from service.routes.rules import RuleController
 from service.routes.segments import SegmentController
 from service.routes.serve import serve_page
 from service.routes.shoppers import ShopperController
@@ -85,6 +86,7 @@ default of 5 ms one read of the store, which takes the lock a few times, misses 
 ROUTES: list[ControllerRouterHandler] = [
     PlacementController,
     BannerController,
+    RuleController,
     RolloutController,
     ProposalController,
     LayerController,
@@ -236,6 +238,7 @@ def _open_services(
     if snapshot is not None:
         engine.prepare(snapshot)
     live_model.before_swap = engine.prepare
+    current.before_swap = engine.prepare_configuration
 
     events = settings.home / EVENTS_FILE
     insights = InsightsReader(events, artifacts, live_model.get, now_ms)

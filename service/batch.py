@@ -166,8 +166,13 @@ async def _serve(
         user=shopper.user,
         context=shopper.context,
     )
-    page, [exposure] = await engine.serve(request)
-    [slate] = page.placements
+    page, exposures = await engine.serve(request)
+    if not exposures:
+        raise InputError(
+            f"placement {order.placement!r} is switched off; switch it on with PATCH "
+            f'/v1/placements/{order.placement} {{"enabled": true}}'
+        )
+    [exposure], [slate] = exposures, page.placements
     shared = {
         "user_id": shopper.user.user_id,
         "tier": slate.tier,

@@ -35,6 +35,7 @@ _TAGS = {
     "rollouts": "Which share of the units is treated.",
     "flags": "Rollouts as flags of the OpenFeature protocol, and their changes.",
     "events": "What shoppers did.",
+    "rules": "What merchandisers want beside, or against, the ranking.",
     "items": "Statuses of items between two trainings.",
     "catalogue": "The items as the live model knows them, and how much of them is shown.",
     "insights": "What the shop as a whole does.",

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from service.control.documents import Banner, Document, ItemStatus, Placement
 from service.control.fit import rollout_key_of
+from service.control.rule import Rule
 from service.rollouts.compiled import CompiledRollout, compile_rollouts, turning_points_ms
 from service.rollouts.definition import Rollout
 from service.rollouts.layer import Holdout, Layer
@@ -30,7 +31,10 @@ class Configuration:
     """The newest revision that changed what a rollout answers."""
     placements: dict[str, Placement] = field(default_factory=dict)
     banners: dict[str, Banner] = field(default_factory=dict)
+    rules: dict[str, Rule] = field(default_factory=dict)
     rollouts: dict[str, CompiledRollout] = field(default_factory=dict)
+    layers: dict[str, Layer] = field(default_factory=dict)
+    holdout: Holdout | None = None
     segments: dict[str, Members] = field(default_factory=dict)
     """Uploaded lists."""
     turning_points_ms: tuple[int, ...] = ()
@@ -57,6 +61,7 @@ class Configuration:
         """
         placements: dict[str, Placement] = {}
         banners: dict[str, Banner] = {}
+        rules: dict[str, Rule] = {}
         rollouts: list[Rollout] = []
         layers: dict[str, Layer] = {}
         holdout: Holdout | None = None
@@ -68,6 +73,8 @@ class Configuration:
                     placements[document.id] = document
                 case Banner():
                     banners[document.id] = document
+                case Rule():
+                    rules[document.id] = document
                 case Rollout():
                     rollouts.append(document)
                 case Layer():
@@ -92,7 +99,10 @@ class Configuration:
             turning_points_ms=turning_points,
             placements=placements,
             banners=banners,
+            rules=rules,
             rollouts=compiled,
+            layers=layers,
+            holdout=holdout,
             hidden_items=frozenset(s.item_id for s in statuses if s.hidden),
             unavailable_items=frozenset(s.item_id for s in statuses if s.available is False),
             available_items=frozenset(s.item_id for s in statuses if s.available is True),

@@ -55,6 +55,8 @@ class CurrentConfiguration:
         self._documents: dict[tuple[str, str], Document] = {}
         self._state = _State()
         self._listeners: list[Callable[[], None]] = []
+        self.before_swap: Callable[[Configuration], None] = lambda _configuration: None
+        """Told of a state that is about to be in effect, in the thread that read it."""
         self.refresh()
 
     def get(self) -> Configuration:
@@ -102,6 +104,7 @@ class CurrentConfiguration:
                 open_segment=self._open_segment,
                 before=self._state.configuration if self._data_version >= 0 else None,
             )
+            self._get_ready(configuration)
             self._state = _State(configuration, principals_of(changes.keys))
             self._data_version = data_version
             self._on_change(changes.newest)
@@ -124,6 +127,12 @@ class CurrentConfiguration:
                 except Exception:  # the loop of a task: an odd document must not end it
                     log.exception("control_refresh_failed")
                 await asyncio.sleep(poll_s)
+
+    def _get_ready(self, configuration: Configuration) -> None:
+        try:
+            self.before_swap(configuration)
+        except Exception:  # a change is in effect whether or not it could be prepared
+            log.exception("configuration_not_prepared")
 
     def _open_segment(self, segment: Segment) -> Members | None:
         """Map a list once; one that cannot be read leaves the last good one in effect."""

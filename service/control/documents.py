@@ -1,4 +1,4 @@
-"""What a merchandiser sets over HTTP, as stored: placements, banners, statuses of items, rollouts.
+"""What a merchandiser sets over HTTP, as stored: placements, banners, rules, rollouts, statuses.
 
 Each document has an id from its path and a revision from the server. A rule between fields is
 checked where the struct is made, so a decoded document is a valid one.
@@ -14,13 +14,17 @@ from msgspec import Meta
 
 from models.events import ExternalId
 from models.ids import check_id
+from service.control.rule import Rule
+from service.rollouts.conditions import Condition, check_audience
 from service.rollouts.definition import Recipe, Rollout
 from service.rollouts.fields import Label, Revision
 from service.rollouts.layer import Holdout, Layer
 from service.rollouts.schedule import ScheduleTime, TimeZone, check_schedule
 from service.rollouts.segment import Segment
 
-DocumentKind = Literal["placement", "banner", "rollout", "item", "layer", "holdout", "segment"]
+DocumentKind = Literal[
+    "placement", "banner", "rule", "rollout", "item", "layer", "holdout", "segment"
+]
 PlacementKind = Literal["items", "banners"]
 
 MAX_COUNT = 100
@@ -87,7 +91,9 @@ class Placement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     exclude_purchased: Annotated[bool, Meta(description="leaves out what the user has bought")] = (
         True
     )
-    enabled: Annotated[bool, Meta(description="false answers as if it did not exist")] = True
+    enabled: Annotated[
+        bool, Meta(description="false leaves it empty, with `degraded` as `disabled`")
+    ] = True
     revision: Revision = 0
 
     def __post_init__(self) -> None:
@@ -150,6 +156,9 @@ class Banner(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     starts_at: Annotated[ScheduleTime | None, Meta(description="not shown before")] = None
     ends_at: Annotated[ScheduleTime | None, Meta(description="not shown from then on")] = None
     time_zone: TimeZone | None = None
+    audience: Annotated[
+        Condition | None, Meta(description="only visitors for whom it holds see it")
+    ] = None
     enabled: Annotated[bool, Meta(description="false takes it off every page")] = True
     revision: Revision = 0
 
@@ -159,6 +168,8 @@ class Banner(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         check_ids("item_ids", self.item_ids)
         check_link("link_url", self.link_url)
         check_schedule(self.starts_at, self.ends_at, self.time_zone)
+        if self.audience is not None:
+            check_audience(self.audience)
 
 
 class ItemStatus(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -173,11 +184,12 @@ class ItemStatus(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     revision: Revision = 0
 
 
-Document = Placement | Banner | ItemStatus | Rollout | Layer | Holdout | Segment
+Document = Placement | Banner | Rule | ItemStatus | Rollout | Layer | Holdout | Segment
 
 DOCUMENT_TYPES: dict[DocumentKind, type[Document]] = {
     "placement": Placement,
     "banner": Banner,
+    "rule": Rule,
     "rollout": Rollout,
     "item": ItemStatus,
     "layer": Layer,
@@ -187,6 +199,7 @@ DOCUMENT_TYPES: dict[DocumentKind, type[Document]] = {
 ID_FIELDS: dict[DocumentKind, str] = {
     "placement": "id",
     "banner": "id",
+    "rule": "id",
     "rollout": "key",
     "item": "item_id",
     "layer": "key",

@@ -1,4 +1,4 @@
-"""What documents say of each other: layers, prerequisites and uploaded lists that must exist.
+"""What documents say of each other: layers, prerequisites, lists and placements that must exist.
 
 Checked inside the transaction of a change, so what it leans on cannot go at the same time.
 """
@@ -8,9 +8,10 @@ from __future__ import annotations
 from models.errors import ConflictError, InputError
 from models.ids import list_known
 from service.control.current import decode_document
-from service.control.documents import Document, DocumentKind
+from service.control.documents import Banner, Document, DocumentKind
+from service.control.rule import Rule
 from service.control.slots import check_layer, check_share, move_slots
-from service.rollouts.conditions import segments_of
+from service.rollouts.conditions import Condition, segments_of
 from service.rollouts.definition import CONTROL, Rollout
 from service.rollouts.layer import HOLDOUT_ID, Holdout, Layer
 from service.stores.control import ControlTransaction
@@ -37,6 +38,8 @@ def follow_change(
     match kind:
         case "rollout":
             _follow_rollout(transaction, document_id, after, now_ms)
+        case "rule" | "banner":
+            _check_named(transaction, after)
         case "layer":
             check_layer(transaction, before, after if isinstance(after, Layer) else None)
         case "segment":
@@ -57,7 +60,7 @@ def _follow_rollout(
     layer = None
     if rollout is not None:
         _check_prerequisites(rollout, rollouts)
-        _check_segments(transaction, rollout)
+        _check_segments(transaction, rollout.audience)
         if rollout.layer is not None:
             layers = {one.key: one for one in _all(transaction, "layer") if isinstance(one, Layer)}
             layer = layers.get(rollout.layer.key)
@@ -86,9 +89,23 @@ def _check_prerequisites(rollout: Rollout, others: dict[str, Rollout]) -> None:
         )
 
 
-def _check_segments(transaction: ControlTransaction, rollout: Rollout) -> None:
+def _check_named(transaction: ControlTransaction, after: Document | None) -> None:
+    """Hold a rule or a banner to the lists and placements that it names."""
+    if isinstance(after, Rule | Banner):
+        _check_segments(transaction, after.audience)
+    if isinstance(after, Rule) and after.placements:
+        known = {stored.id for stored in transaction.list_documents("placement")}
+        missing = next((one for one in after.placements if one not in known), None)
+        if missing is not None:
+            raise InputError(
+                f"placement {missing!r} of the rule is not configured; {list_known(known)}; "
+                f"add it with PUT /v1/placements/{missing}, or name another"
+            )
+
+
+def _check_segments(transaction: ControlTransaction, audience: Condition | None) -> None:
     # A segment of the model is called `kind:name`, and comes and goes with the model.
-    asked = {key for key in segments_of(rollout.audience) if ":" not in key}
+    asked = {key for key in segments_of(audience) if ":" not in key}
     if not asked:
         return
     known = {stored.id for stored in transaction.list_documents("segment")}
@@ -103,12 +120,15 @@ def _check_segments(transaction: ControlTransaction, rollout: Rollout) -> None:
 def _check_segment(transaction: ControlTransaction, key: str, after: Document | None) -> None:
     if after is not None:
         return
-    for rollout in _all(transaction, "rollout"):
-        if isinstance(rollout, Rollout) and key in segments_of(rollout.audience):
-            raise ConflictError(
-                f"segment {key!r} is asked by the audience of rollout {rollout.key!r}; "
-                "change that one first"
-            )
+    kinds: tuple[DocumentKind, ...] = ("rollout", "banner", "rule")
+    for kind in kinds:
+        for one in _all(transaction, kind):
+            if isinstance(one, Rollout | Banner | Rule) and key in segments_of(one.audience):
+                name = one.key if isinstance(one, Rollout) else one.id
+                raise ConflictError(
+                    f"segment {key!r} is asked by the audience of {kind} {name!r}; "
+                    "change that one first"
+                )
 
 
 def _path_back(rollout: Rollout, others: dict[str, Rollout]) -> list[str]:

@@ -31,6 +31,7 @@ from service.stores.control import ControlTransaction, StoredDocument
 PATHS: dict[DocumentKind, str] = {
     "placement": "/v1/placements",
     "banner": "/v1/banners",
+    "rule": "/v1/rules",
     "rollout": "/v1/rollouts",
     "item": "/v1/items",
     "layer": "/v1/layers",

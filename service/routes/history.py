@@ -9,6 +9,7 @@ from litestar.params import JSONBody, QueryParameter
 
 from service.access import needs
 from service.control.documents import Banner, DocumentKind, Placement
+from service.control.rule import Rule
 from service.control.trail import AuditPage, read_page
 from service.rollouts.definition import Rollout
 from service.routes.documents import (
@@ -139,6 +140,20 @@ def undo_banner(request: AnyRequest, banner_id: PathId, data: JSONBody[Undo]) ->
     return undo_document(request, "banner", banner_id, data, Banner)
 
 
+@get("/v1/rules/{rule_id:str}/history", **_history_options("rule"))
+def rule_history(
+    request: AnyRequest, rule_id: PathId, before: Before = None, limit: Limit = 100
+) -> AuditPage:
+    """Read the changes of a rule."""
+    return _history(request, "rule", rule_id, before, limit)
+
+
+@post("/v1/rules/{rule_id:str}/undo", **_undo_options("rule"))
+def undo_rule(request: AnyRequest, rule_id: PathId, data: JSONBody[Undo]) -> Response[Rule]:
+    """Take a rule back."""
+    return undo_document(request, "rule", rule_id, data, Rule)
+
+
 HISTORY_ROUTES = [
     read_audit,
     rollout_history,
@@ -147,4 +162,6 @@ HISTORY_ROUTES = [
     undo_placement,
     banner_history,
     undo_banner,
+    rule_history,
+    undo_rule,
 ]

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.control.documents import Banner
+from service.rollouts.audience import Check, compile_audience
 from service.rollouts.schedule import schedule_ms
 from service.serve.caps import Cap
 from service.serve.stock import Stock, attribute_label, category_label, is_attribute
@@ -30,6 +31,7 @@ class CompiledBanner(msgspec.Struct, frozen=True):
     ends_at_ms: int
     labels: frozenset[str]
     item_rows: frozenset[int]
+    audience: Check | None = None
 
     @property
     def id(self) -> str:
@@ -138,6 +140,7 @@ def _compile(banner: Banner, stock: Stock | None) -> CompiledBanner:
         labels=frozenset(map(category_label, banner.categories))
         | frozenset(map(attribute_label, banner.attributes)),
         item_rows=frozenset(() if stock is None else stock.known_rows(banner.item_ids)),
+        audience=None if banner.audience is None else compile_audience(banner.audience),
     )
 
 

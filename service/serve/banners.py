@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 from models.snapshot import POPULAR, country_prior
-from service.control.documents import Placement
+from service.control.rule import Rule
 from service.exposure import Tier
-from service.rollouts.definition import Recipe
 from service.serve.banner_table import CompiledBanner
 from service.serve.exploration import draw_seed, explore
 from service.serve.items import EXPLORED
+from service.serve.pins import PIN, Skipped, SkipReason, weave
 from service.serve.plan import Plan
+from service.serve.rules import ActingRules
 from service.serve.shelf import Shelf
 from service.serve.visit import Visit
 
@@ -31,50 +32,129 @@ class BannerPick(NamedTuple):
     score: float | None
 
 
+class PinnedBanners(NamedTuple):
+    """What stands where by rule, by position, and what does not."""
+
+    picks: dict[int, tuple[BannerPick, Rule]]
+    skipped: list[Skipped]
+
+
 def pick_banners(
     shelf: Shelf, visit: Visit, plan: Plan, barred: set[str]
-) -> tuple[list[tuple[BannerPick, float]], list[BannerPick]]:
-    """Fill the positions; return what stands there with its propensity, and what would by rank.
+) -> tuple[list[tuple[BannerPick, float]], list[BannerPick], PinnedBanners]:
+    """Fill the positions; return what stands there with its propensity, what would by rank, pins.
 
     Ids in `barred` are never taken; the ids that stand there are not added.
     """
-    placement, recipe, k = plan.placement, plan.recipe, plan.k
+    placement, recipe, rules = plan.placement, plan.recipe, plan.rules
     taken = barred | visit.resting
+    pinned = _pin(shelf, visit, rules, plan.k, taken)
+    taken.update(pick.banner.id for pick, _ in pinned.picks.values())
+    if rules is not None:
+        taken |= rules.hidden_ids
+    k = plan.k - len(pinned.picks)
     explores = bool(placement.explore_share) and recipe != "static" and visit.unit is not None
     picks: list[BannerPick] = []
     wanted = 2 * k if explores else k
-    for pick in _candidates(shelf, visit, placement, recipe):
-        if pick.banner.id not in taken and pick.banner.is_live(visit.now_ms):
+    for pick in _candidates(shelf, visit, plan) if wanted > 0 else ():
+        if pick.banner.id not in taken and may_stand(pick.banner, visit):
             taken.add(pick.banner.id)
             picks.append(pick)
             if len(picks) == wanted:
                 break
     chosen, following = picks[:k], picks[k:]
     unit = visit.unit
+    by_rule = {place: (pick, 1.0) for place, (pick, _) in pinned.picks.items()}
     if not explores or unit is None:
-        return [(pick, 1.0) for pick in chosen], chosen
+        return weave([(pick, 1.0) for pick in chosen], by_rule), chosen, pinned
     pools = [following[place : place + 1] for place in range(len(chosen))]
     seed = draw_seed(unit.kind, unit.key, placement.id, visit.now_ms)
-    return [
+    ranked = [
         (pick._replace(source=EXPLORED) if by_chance else pick, propensity)
         for pick, propensity, by_chance in explore(chosen, pools, placement.explore_share, seed)
-    ], chosen
+    ]
+    return weave(ranked, by_rule), chosen, pinned
 
 
-def _candidates(
-    shelf: Shelf, visit: Visit, placement: Placement, recipe: Recipe
-) -> Iterator[BannerPick]:
-    table = shelf.banners
-    if recipe == "banner_for_you":
+def may_stand(entry: CompiledBanner, visit: Visit) -> bool:
+    """Say whether a banner's schedule and audience let this visitor see it now."""
+    return entry.is_live(visit.now_ms) and (entry.audience is None or entry.audience(visit.visitor))
+
+
+def _pin(
+    shelf: Shelf, visit: Visit, rules: ActingRules | None, k: int, taken: Collection[str]
+) -> PinnedBanners:
+    picks: dict[int, tuple[BannerPick, Rule]] = {}
+    skipped: list[Skipped] = []
+    stand: set[str] = set()
+    for position, pins in {} if rules is None else rules.pins.items():
+        for rule in pins:
+            ids = rule.select.banner_ids
+            if position > k or position in picks:
+                reason: SkipReason = "beyond_slate" if position > k else "outranked"
+                by = picks[position][1].id if position in picks else None
+                skipped.append(Skipped(rule, ids[0], reason, by))
+                continue
+            for banner_id in ids:
+                found = banner_barrier(shelf, visit, rules, banner_id, {*taken, *stand})
+                if found is None:
+                    entry = shelf.banners.entries[shelf.banners.numbers[banner_id]]
+                    picks[position] = (BannerPick(entry, "static", PIN, None), rule)
+                    stand.add(banner_id)
+                    break
+                skipped.append(Skipped(rule, banner_id, *found))
+    return PinnedBanners(picks, skipped)
+
+
+def banner_barrier(
+    shelf: Shelf,
+    visit: Visit,
+    rules: ActingRules | None,
+    banner_id: str,
+    taken: Collection[str],
+) -> tuple[SkipReason, str | None] | None:
+    """Say what keeps a banner off a slate, and the rule's id if it is one's."""
+    number = shelf.banners.numbers.get(banner_id)
+    hides = None if rules is None else rules.hides(-1, banner_id)
+    if hides is not None:
+        return "hidden_by_rule", hides.id
+    if number is None:
+        return "unavailable", None
+    entry = shelf.banners.entries[number]
+    if not entry.is_live(visit.now_ms):
+        return "not_live", None
+    if not may_stand(entry, visit):
+        return "not_in_audience", None
+    if banner_id in visit.resting:
+        return "resting", None
+    return ("barred", None) if banner_id in taken else None
+
+
+def _candidates(shelf: Shelf, visit: Visit, plan: Plan) -> Iterator[BannerPick]:
+    table, placement, rules = shelf.banners, plan.placement, plan.rules
+    if plan.recipe == "banner_for_you":
         for tier, source, ranked in _ranked(shelf, visit):
-            for score, number in ranked:
+            for score, number in _moved(ranked, rules, shelf):
                 yield BannerPick(table.entries[number], tier, source, score)
     for banner_id in placement.static_ids:
         listed = table.numbers.get(banner_id)
         if listed is not None:
             yield BannerPick(table.entries[listed], "static", "static", None)
-    for entry in table.entries:
-        yield BannerPick(entry, "static", "weight", None)
+    by_weight = [(entry.banner.weight, number) for number, entry in enumerate(table.entries)]
+    for _, number in _moved(by_weight, rules, shelf):
+        yield BannerPick(table.entries[number], "static", "weight", None)
+
+
+def _moved(ranked: Ranked, rules: ActingRules | None, shelf: Shelf) -> Ranked:
+    """Put a ranking in the order that boosts and buries give it."""
+    if rules is None or not rules.factors:
+        return ranked
+    entries = shelf.banners.entries
+    moved = [
+        (round(score * rules.factor_of_id(entries[number].id), 6), number)
+        for score, number in ranked
+    ]
+    return sorted(moved, key=lambda one: -one[0])
 
 
 def _ranked(shelf: Shelf, visit: Visit) -> Iterator[tuple[Tier, str, Ranked]]:

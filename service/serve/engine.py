@@ -22,8 +22,8 @@ from service.control.configuration import Configuration
 from service.control.documents import Placement
 from service.exposure import Exposure
 from service.serve.caps import Cap, ViewSource, resting_banners
-from service.serve.decide import decide_page
-from service.serve.page import Degraded, Page
+from service.serve.decide import Decision, decide_page, switched_off
+from service.serve.page import Degraded, Page, Slate
 from service.serve.profiles import Profiles
 from service.serve.recent import PersonSource, RecentEvent, RecentSource, Strangers
 from service.serve.request import PlacementRequest, ServeRequest
@@ -80,7 +80,7 @@ class Engine:
         Raises
         ------
         NotFoundError
-            If a placement is not configured or not enabled.
+            If a placement is not configured.
         """
         watch = watch or Stopwatch(self.clock.monotonic_s)
         started_s = watch.started_s
@@ -93,45 +93,50 @@ class Engine:
         if views is not None and shelf.banners.caps:
             visit.resting = await self._resting(views, shelf.banners.caps, visit, late_s)
         watch.lap()
-        decisions = decide_page(shelf, visit, wanted, self.make_id)
+        decisions = decide_page(
+            shelf, visit, [one for one in wanted if one[0].enabled], self.make_id
+        )
+        exposures = [decision.exposure for decision in decisions]
         if views is not None and shelf.banners.caps:
-            views.add([decision.exposure for decision in decisions])
+            views.add(exposures)
         watch.lap()
         page = Page(
             request_id=visit.request_id,
             model_version=shelf.version,
             took_ms=round((watch.laps_s[-1] - started_s) * 1000, 3),
-            placements=tuple(decision.slate for decision in decisions),
+            placements=_slates(wanted, decisions),
         )
-        return page, [decision.exposure for decision in decisions]
+        return page, exposures
 
     def shelf(self) -> Shelf:
         """Return the shelf of the live model under the newest configuration."""
         configuration, snapshot, shelf = self.configuration(), self.snapshot(), self._shelf
-        stock = None if shelf is None else shelf.stock
-        is_same_model = (None if stock is None else stock.snapshot) is snapshot
-        if shelf is not None and is_same_model and shelf.configuration is configuration:
+        if shelf is not None and _is_of(shelf, snapshot) and shelf.configuration is configuration:
             return shelf
-        if not is_same_model:
-            prepared, self._prepared = self._prepared, None
-            if (
-                prepared is None
-                or prepared.stock is None
-                or prepared.stock.snapshot is not snapshot
-            ):
-                stock = None if snapshot is None else Stock(snapshot)
-            elif prepared.configuration is configuration:
-                self._shelf = prepared
-                return prepared
-            else:
-                stock = prepared.stock
-        self._shelf = Shelf(stock, configuration)
-        return self._shelf
+        prepared, self._prepared = self._prepared, None
+        stocked = [one for one in (prepared, shelf) if one is not None and _is_of(one, snapshot)]
+        ready = next((one for one in stocked if one.configuration is configuration), None)
+        if ready is None:
+            fresh = None if stocked or snapshot is None else Stock(snapshot)
+            ready = Shelf(stocked[0].stock if stocked else fresh, configuration)
+        self._shelf = ready
+        return ready
 
     def prepare(self, snapshot: Snapshot) -> None:
         """Do in another thread what else the first request under a new model would do."""
-        shelf = Shelf(Stock(snapshot), self.configuration())
-        shelf.warm_up()
+        self._prepare(Stock(snapshot), self.configuration())
+
+    def prepare_configuration(self, configuration: Configuration) -> None:
+        """Do in another thread what else the first request under new documents would do."""
+        snapshot, shelf = self.snapshot(), self._shelf
+        if snapshot is not None:
+            is_known = shelf is not None and _is_of(shelf, snapshot)
+            stock = shelf.stock if shelf is not None and is_known else None
+            self._prepare(stock or Stock(snapshot), configuration)
+
+    def _prepare(self, stock: Stock, configuration: Configuration) -> None:
+        shelf = Shelf(stock, configuration)
+        shelf.warm_up(self.clock.now_ms())
         self._prepared = shelf
 
     def forget(self, key: str) -> None:
@@ -211,6 +216,21 @@ class Engine:
             return (), "store_unavailable"
 
 
+def _slates(
+    wanted: list[tuple[Placement, PlacementRequest]], decisions: list[Decision]
+) -> tuple[Slate, ...]:
+    """Put the slates in the order of the request; a placement that is switched off is empty."""
+    decided = iter(decisions)
+    return tuple(
+        next(decided).slate if placement.enabled else switched_off(placement)
+        for placement, _ in wanted
+    )
+
+
+def _is_of(shelf: Shelf, snapshot: Snapshot | None) -> bool:
+    return (None if shelf.stock is None else shelf.stock.snapshot) is snapshot
+
+
 def find_placements(
     configuration: Configuration, asked: tuple[PlacementRequest, ...]
 ) -> list[tuple[Placement, PlacementRequest]]:
@@ -218,13 +238,11 @@ def find_placements(
     found = []
     for number, one in enumerate(asked):
         placement = configuration.placements.get(one.id)
-        if placement is None or not placement.enabled:
-            state = "not configured" if placement is None else "switched off"
-            step = "add it" if placement is None else "switch it on"
-            enabled = [p.id for p in configuration.placements.values() if p.enabled]
+        if placement is None:
             raise NotFoundError(
-                f"placement {one.id[:80]!r} at $.placements[{number}].id is {state}; "
-                f"{list_known(enabled)}; {step} with PUT /v1/placements/{one.id[:80]}"
+                f"placement {one.id[:80]!r} at $.placements[{number}].id is not configured; "
+                f"{list_known(configuration.placements)}; add it with PUT "
+                f"/v1/placements/{one.id[:80]}"
             )
         found.append((placement, one))
     return found

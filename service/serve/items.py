@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import islice
+from typing import NamedTuple
 
 from service.control.documents import Placement
+from service.control.rule import Rule
 from service.rollouts.definition import Recipe
 from service.serve.exploration import MS_PER_HOUR, draw_seed, explore
 from service.serve.fill import Caps, Pick, fill
+from service.serve.pins import Pinned, Skipped, pin_items, weave
 from service.serve.plan import Plan
 from service.serve.recipes import layers_of
 from service.serve.rerank import spread
+from service.serve.ruled import ruled
 from service.serve.shelf import Layer, Shelf
 from service.serve.visit import Visit
 
@@ -23,35 +28,70 @@ Placed = tuple[Pick, float]
 """What stands at a position, and its propensity."""
 
 
-def pick_items(
-    shelf: Shelf, visit: Visit, plan: Plan, barred: set[str]
-) -> tuple[list[Placed], list[Pick]]:
-    """Fill the positions; return what stands there, and what would without exploration.
+class Picked(NamedTuple):
+    """What stands in a placement, and how it came to it."""
+
+    placed: list[Placed]
+    chosen: list[Pick]
+    """What the ranking would show without exploration; what is pinned is not among it."""
+    pinned: dict[int, tuple[Pick, Rule]]
+    """What rules put there, by the position that they name."""
+    skipped: list[Skipped]
+    """Pins that do not stand."""
+
+
+def pick_items(shelf: Shelf, visit: Visit, plan: Plan, barred: set[str]) -> Picked:
+    """Fill the positions: first what is pinned, then by rank, a share of it by chance.
 
     Ids in `barred` are never taken; those taken are added.
     """
-    placement, recipe = plan.placement, plan.recipe
-    purchased = _purchased(visit, placement)
+    placement, recipe, rules = plan.placement, plan.recipe, plan.rules
+    purchased = purchased_rows(visit, placement)
+    caps = caps_of(plan)
+    pinned = Pinned({}, [])
+    if rules is not None and rules.pins:
+        pinned = pin_items(
+            shelf,
+            placement,
+            rules,
+            plan.k,
+            lambda: candidates(shelf, visit, plan),
+            barred=barred,
+            purchased=purchased,
+            caps=caps,
+        )
     chosen = fill(
-        layers_of(recipe, shelf, visit, placement),
+        candidates(shelf, visit, plan),
         shelf,
-        plan.k,
+        plan.k - len(pinned.picks),
         barred=barred,
         purchased=purchased,
-        caps=Caps(placement.max_per_brand, placement.max_per_category),
+        caps=caps,
     )
     if recipe in _SPREAD:
         chosen = _spread(chosen)
+    ranked: list[Placed] = [(pick, 1.0) for pick in chosen]
     unit = visit.unit
-    if not placement.explore_share or unit is None or recipe in _NEVER_EXPLORED:
-        return [(pick, 1.0) for pick in chosen], chosen
-    pools = _pools(shelf, visit, plan, chosen, barred)
-    seed = draw_seed(unit.kind, unit.key, placement.id, visit.now_ms)
-    placed: list[Placed] = []
-    for pick, propensity, by_chance in explore(chosen, pools, placement.explore_share, seed):
-        shown = pick._replace(source=EXPLORED) if by_chance else pick
-        placed.append((shown, propensity))
-    return placed, chosen
+    if placement.explore_share and unit is not None and recipe not in _NEVER_EXPLORED:
+        pools = _pools(shelf, visit, plan, (chosen, pinned), barred)
+        seed = draw_seed(unit.kind, unit.key, placement.id, visit.now_ms)
+        ranked = [
+            (pick._replace(source=EXPLORED) if by_chance else pick, propensity)
+            for pick, propensity, by_chance in explore(chosen, pools, placement.explore_share, seed)
+        ]
+    placed = weave(ranked, {place: (pick, 1.0) for place, (pick, _) in pinned.picks.items()})
+    return Picked(placed, chosen, *pinned)
+
+
+def candidates(shelf: Shelf, visit: Visit, plan: Plan) -> Iterator[Layer]:
+    """Give the layers of the recipe as the rules leave them."""
+    return ruled(layers_of(plan.recipe, shelf, visit, plan.placement), plan.rules, shelf)
+
+
+def caps_of(plan: Plan) -> Caps:
+    """Make the caps of the placement and of the rules, with nothing counted."""
+    rules = () if plan.rules is None else plan.rules.caps
+    return Caps(plan.placement.max_per_brand, plan.placement.max_per_category, rules)
 
 
 def _spread(chosen: list[Pick]) -> list[Pick]:
@@ -59,27 +99,33 @@ def _spread(chosen: list[Pick]) -> list[Pick]:
     return [chosen[place] for place in spread(categories)]
 
 
-def _purchased(visit: Visit, placement: Placement) -> frozenset[int]:
+def purchased_rows(visit: Visit, placement: Placement) -> frozenset[int]:
+    """Return what the placement leaves out because the shopper has bought it."""
     if visit.profile is None or not placement.exclude_purchased:
         return frozenset()
     return visit.profile.purchased
 
 
 def _pools(
-    shelf: Shelf, visit: Visit, plan: Plan, chosen: list[Pick], barred: set[str]
+    shelf: Shelf,
+    visit: Visit,
+    plan: Plan,
+    standing: tuple[list[Pick], Pinned],
+    barred: set[str],
 ) -> list[list[Pick]]:
     """Give each position at most two entries of its own: a new item, and a next best candidate.
 
     Which new items have their turn depends on the hour alone, so the pools are the same for every
     draw. With caps, an entry is left out if the slate broke one when every draw went its way.
     """
-    placement, recipe = plan.placement, plan.recipe
+    placement, (chosen, pinned) = plan.placement, standing
     k = len(chosen)
     taken = set(barred)
-    purchased = _purchased(visit, placement)
+    purchased = purchased_rows(visit, placement)
     uncapped = Caps(None, None)
+    new_rows = _turn(shelf.cold(placement.only_available), k, visit.now_ms)
     cold = fill(
-        [Layer("popular", EXPLORED, _turn(shelf.cold(placement.only_available), k, visit.now_ms))],
+        ruled([Layer("popular", EXPLORED, new_rows)], plan.rules, shelf),
         shelf,
         k,
         barred=taken,
@@ -88,16 +134,16 @@ def _pools(
     )
     following = fill(
         # what is left of the whole catalogue, far behind, is no "next best"
-        islice(layers_of(recipe, shelf, visit, placement), 4),
+        islice(candidates(shelf, visit, plan), 4),
         shelf,
         k,
         barred=taken,
         purchased=purchased,
         caps=uncapped,
     )
-    reserved = Caps(placement.max_per_brand, placement.max_per_category)
+    reserved = caps_of(plan)
     if reserved.binds:
-        for pick in chosen:
+        for pick in (*chosen, *(pick for pick, _ in pinned.picks.values())):
             reserved.take(pick.item)
         cold = [pick for pick in cold if reserved.take(pick.item)]
         following = [pick for pick in following if reserved.take(pick.item)]

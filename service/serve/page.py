@@ -12,8 +12,8 @@ from msgspec import Meta
 
 from service.exposure import Tier
 
-Degraded = Literal["no_model", "store_unavailable", "deadline", "no_candidates"]
-"""Why a less personal tier answered than the recipe wished."""
+Degraded = Literal["no_model", "store_unavailable", "deadline", "no_candidates", "disabled"]
+"""Why a less personal tier answered than the recipe wished, or that the placement is off."""
 
 
 class RolloutAnswer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -35,6 +35,34 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     graph: float
     factors: float
     popularity: float
+
+
+class SkippedPin(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A pin that does not stand."""
+
+    id: Annotated[str | None, Meta(description="What would stand there, if the rule names it.")]
+    reason: Annotated[
+        str,
+        Meta(
+            description="`hidden`, `hidden_by_rule`, `unavailable`, `purchased`, `barred` (on the "
+            "page already, or excluded), `brand_cap`, `category_cap`, `rule_cap`, `outranked` by "
+            "another pin, `beyond_slate`, `nothing_fits`; of banners also `not_live`, `resting`, "
+            "`not_in_audience`"
+        ),
+    ]
+    by_rule: Annotated[str | None, Meta(description="The rule in the way, if one is.")]
+
+
+class RuleNote(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A rule that was in effect for a slate, and what it did there."""
+
+    id: str
+    name: str | None
+    action: str
+    ids: Annotated[
+        tuple[str, ...], Meta(description="What stands in the slate that it pinned or moved.")
+    ]
+    skipped: tuple[SkippedPin, ...]
 
 
 class ServedItem(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -92,6 +120,10 @@ class ItemSlate(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag_field="
     degraded: Degraded | None
     rollout: RolloutAnswer | None
     items: tuple[ServedItem, ...]
+    rules: Annotated[
+        tuple[RuleNote, ...] | msgspec.UnsetType,
+        Meta(description="With `explain`: the rules in effect, and what they did."),
+    ] = msgspec.UNSET
 
 
 class BannerSlate(
@@ -105,6 +137,7 @@ class BannerSlate(
     degraded: Degraded | None
     rollout: RolloutAnswer | None
     banners: tuple[ServedBanner, ...]
+    rules: tuple[RuleNote, ...] | msgspec.UnsetType = msgspec.UNSET
 
 
 Slate = ItemSlate | BannerSlate

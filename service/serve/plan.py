@@ -12,6 +12,7 @@ from service.rollouts.definition import CONTROL, Recipe
 from service.rollouts.evaluate import evaluate, has_crossed
 from service.rollouts.visitor import Unit
 from service.serve.request import PlacementRequest
+from service.serve.rules import ActingRules
 from service.serve.shelf import Shelf
 from service.serve.visit import Visit
 
@@ -33,6 +34,8 @@ class Plan(NamedTuple):
     exposure_id: str
     crossover: bool
     """Whether the visitor, as another unit that they are too, is dealt another variant."""
+    rules: ActingRules | None = None
+    """What merchandisers want of it, if anything."""
 
 
 def make_plan(
@@ -59,4 +62,5 @@ def make_plan(
         elif named is not None and named in _FITTING[placement.kind]:
             recipe = named
     k = placement.size if asked.count is None else asked.count
-    return Plan(placement, assignment, unit, recipe, k, exposure_id, crossover)
+    rules = shelf.rules.acting(visit, placement, recipe, assignment)
+    return Plan(placement, assignment, unit, recipe, k, exposure_id, crossover, rules)

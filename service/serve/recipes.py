@@ -111,7 +111,7 @@ def _segment(shelf: Shelf, visit: Visit, placement: Placement) -> Layers:
             )
             if layer is not None:
                 yield layer
-    for name in [] if visit.profile is None else visit.profile.segments:
+    for name in visit.own_segments:
         layer = shelf.prior(segment_prior(name), "segment", "segment", placement.only_available)
         if layer is not None:
             yield layer

@@ -1,17 +1,20 @@
 """Slates of items that come out the same again, so that they are worked out once.
 
-What a shopper sees in a placement depends on the shelf, the profile, the country and the length
-asked for, unless the page bars items, is about some, explores or explains. A profile lives until
-its shopper acts; everybody whom nothing is known of shares what the shelf remembers.
+What a shopper sees in a placement depends on the shelf, the profile, the country, the rules that
+act and the length asked for, unless the page bars items, is about some, explores or explains. A
+profile lives until its shopper acts; everybody whom nothing is known of shares what the shelf
+remembers.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
+import msgspec
+
 from service.exposure import Shown, Tier
 from service.rollouts.definition import Recipe
-from service.serve.page import Degraded, ServedItem
+from service.serve.page import Degraded, RuleNote, ServedItem
 
 MAX_SHARED = 10_000
 """Slates that a shelf remembers; countries come from outside and have no end."""
@@ -26,9 +29,10 @@ class Filled(NamedTuple):
     shown: tuple[Shown, ...]
     tier: Tier
     degraded: Degraded | None
+    rules: tuple[RuleNote, ...] | msgspec.UnsetType = msgspec.UNSET
 
 
-Key = tuple[str, Recipe, int, str | None]
+Key = tuple[str, Recipe, int, str | None, int]
 
 
 class RememberedSlates:

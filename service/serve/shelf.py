@@ -20,6 +20,7 @@ from service.rollouts.visitor import Members
 from service.serve.banner_table import BannerTable
 from service.serve.model_segments import all_segments
 from service.serve.remembered import MAX_SHARED, RememberedSlates
+from service.serve.rules import RuleBook
 from service.serve.stock import Item, Stock
 
 MAX_LAYER = 500
@@ -57,16 +58,19 @@ class Shelf:
         """What `banners` works out for a context: affinity times weight, and banner number."""
         self.remembered = RememberedSlates(MAX_SHARED)
         """What everybody is shown whom nothing is known of."""
+        self.rules = RuleBook(configuration.rules.values(), stock)
         self._strangers: list[Item] = []
+        self._stranger_rows: dict[str, int] = {}
         self._shown: dict[bool, NDArray[np.bool_]] = {}
         self._priors: dict[tuple[str, str, bool], Layer] = {}
         self._static: dict[tuple[str, bool], Layer] = {}
         self._cold: dict[bool, list[int]] = {}
 
-    def warm_up(self) -> None:
+    def warm_up(self, now_ms: int) -> None:
         """Make what nearly every page needs and what takes longest."""
         self.prior(POPULAR, "popular", "popular", only_available=True)
         self.banners.warm_up()
+        self.rules.warm_up(now_ms)
 
     @property
     def version(self) -> str | None:
@@ -126,7 +130,9 @@ class Shelf:
             barred = self.configuration.hidden_items
             if placement.only_available:
                 barred |= self.configuration.unavailable_items
-            rows = [self._row(item_id) for item_id in placement.static_ids if item_id not in barred]
+            rows = [
+                self.row_of(item_id) for item_id in placement.static_ids if item_id not in barred
+            ]
             if self.stock is not None:
                 mask = self.shown_mask(placement.only_available)
                 rows = [row for row in rows if row < 0 or mask[row]]
@@ -143,12 +149,17 @@ class Shelf:
             rows = self._cold[only_available] = found.tolist()
         return rows
 
-    def _row(self, item_id: str) -> int:
-        """Return the row of an item; one that the model does not know gets a row below -1."""
+    def row_of(self, item_id: str) -> int:
+        """Return the row of an item that a document names.
+
+        One that the model does not know gets a row below -1, and is kept: ids from outside, which
+        have no end, must not come here.
+        """
         row = MISSING_ROW if self.stock is None else self.stock.row(item_id)
         if row == MISSING_ROW:
-            row = -2 - len(self._strangers)
-            self._strangers.append(Item(row, item_id, _NO_ATTRIBUTES, -1, -1))
+            row = self._stranger_rows.setdefault(item_id, -2 - len(self._strangers))
+            if row == -2 - len(self._strangers):
+                self._strangers.append(Item(row, item_id, _NO_ATTRIBUTES, -1, -1))
         return row
 
     def _make_mask(self, only_available: bool) -> NDArray[np.bool_]:

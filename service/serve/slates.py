@@ -12,11 +12,13 @@ from service.rollouts.definition import Recipe
 from service.serve.banners import pick_banners
 from service.serve.explain import parts_of
 from service.serve.items import pick_items
+from service.serve.notes import banner_notes, item_notes
 from service.serve.page import (
     BannerSlate,
     Degraded,
     ItemSlate,
     RolloutAnswer,
+    RuleNote,
     ServedBanner,
     ServedItem,
 )
@@ -49,6 +51,7 @@ def item_slate(
         degraded=filled.degraded,
         rollout=_answer(plan.assignment),
         items=filled.items,
+        rules=filled.rules,
     )
     return slate, filled.shown
 
@@ -61,11 +64,13 @@ def _memory_for(
         barred
         or visit.context_rows
         or visit.explain
+        or visit.is_preview
         or visit.trouble is not None
         or plan.placement.explore_share
     ):
         return None
-    key = (plan.placement.id, plan.recipe, plan.k, visit.context.country)
+    n_rules = 0 if plan.rules is None else plan.rules.number
+    key = (plan.placement.id, plan.recipe, plan.k, visit.context.country, n_rules)
     profile = visit.profile
     if profile is None or profile.is_stranger:
         return shelf.remembered, key
@@ -73,7 +78,8 @@ def _memory_for(
 
 
 def _fill(shelf: Shelf, visit: Visit, plan: Plan, barred: set[str]) -> Filled:
-    placed, chosen = pick_items(shelf, visit, plan, barred)
+    picked = pick_items(shelf, visit, plan, barred)
+    placed = picked.placed
     parts = parts_of(shelf, visit, placed) if visit.explain else [msgspec.UNSET] * len(placed)
     items: list[ServedItem] = []
     shown: list[Shown] = []
@@ -102,17 +108,22 @@ def _fill(shelf: Shelf, visit: Visit, plan: Plan, barred: set[str]) -> Filled:
                 because=because,
             )
         )
-    tiers = {pick.tier for pick in chosen}
+    tiers = {pick.tier for pick in picked.chosen}
     tier = _most_personal(tiers)
-    degraded = _degraded(shelf, visit, plan.recipe, tiers)
-    return Filled(tuple(items), tuple(shown), tier, degraded)
+    # Where all that stands there is pinned, the recipe was not asked.
+    is_asked = bool(picked.chosen) or not picked.pinned
+    degraded = _degraded(shelf, visit, plan.recipe, tiers) if is_asked else None
+    notes: tuple[RuleNote, ...] | msgspec.UnsetType = msgspec.UNSET
+    if visit.explain:
+        notes = item_notes(plan.rules, picked)
+    return Filled(tuple(items), tuple(shown), tier, degraded, notes)
 
 
 def banner_slate(
     shelf: Shelf, visit: Visit, plan: Plan, barred: set[str]
 ) -> tuple[BannerSlate, tuple[Shown, ...]]:
     """Fill a placement of banners with none of the ids in `barred`."""
-    placed, chosen = pick_banners(shelf, visit, plan, barred)
+    placed, chosen, pinned = pick_banners(shelf, visit, plan, barred)
     banners: list[ServedBanner] = []
     shown: list[Shown] = []
     for position, (pick, propensity) in enumerate(placed, 1):
@@ -139,13 +150,15 @@ def banner_slate(
         )
     tiers = {pick.tier for pick in chosen}
     tier = _most_personal(tiers)
+    is_asked = bool(chosen) or not pinned.picks
     slate = BannerSlate(
         id=plan.placement.id,
         exposure_id=plan.exposure_id,
         tier=tier,
-        degraded=_degraded(shelf, visit, plan.recipe, tiers),
+        degraded=_degraded(shelf, visit, plan.recipe, tiers) if is_asked else None,
         rollout=_answer(plan.assignment),
         banners=tuple(banners),
+        rules=banner_notes(plan.rules, placed, pinned) if visit.explain else msgspec.UNSET,
     )
     return slate, tuple(shown)
 

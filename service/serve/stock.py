@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from models.snapshot import Snapshot
 from models.vocabulary import MISSING_ROW
+from service.control.rule import Selection
 
 MAX_CACHED = 100_000
 """Entries of each look-up cache; a full one is emptied, so that memory stays bounded."""
@@ -55,6 +56,8 @@ class Stock:
         self._rows: dict[str, int] = {}
         self._category_labels: dict[int, frozenset[str]] = {}
         self._card_labels: dict[int, frozenset[str]] = {}
+        self.selected: dict[tuple[Selection, int], NDArray[np.int64]] = {}
+        """What `selection` has found out."""
 
     def __len__(self) -> int:
         return len(self.snapshot.items.ids)
@@ -109,7 +112,7 @@ class Stock:
         """Name what a banner may advertise of an item's card, see `attribute_label`."""
         labels = self._card_labels.get(row)
         if labels is None:
-            labels = frozenset(map(attribute_label, self._words(row)))
+            labels = frozenset(map(attribute_label, card_words(self.snapshot.items.cards[row])))
             _keep(self._card_labels, row, labels)
         return labels
 
@@ -125,22 +128,24 @@ class Stock:
         rows = np.flatnonzero(items.n_interactions == 0)
         return rows[np.argsort(-items.created_at_ms[rows], kind="stable")]
 
-    def _words(self, row: int) -> list[str]:
-        words: list[str] = []
-        try:
-            card = _CARD.decode(self.snapshot.items.cards[row] or _EMPTY_CARD)
-        except msgspec.DecodeError:
-            card = Card()  # a card of another shape is still shown, it only advertises nothing
-        if card.brand:
-            words.append(card.brand)
-        if card.title:
-            words += card.title.split()
-        if isinstance(card.attributes, dict):
-            words += [str(value) for value in card.attributes.values()]
-            words += [f"{name}:{value}" for name, value in card.attributes.items()]
-        elif card.attributes:
-            words += map(str, card.attributes)
-        return words
+
+def card_words(card: bytes) -> list[str]:
+    """List the brand, the words of the title and the attributes of a card, also `name:value`."""
+    words: list[str] = []
+    try:
+        known = _CARD.decode(card or _EMPTY_CARD)
+    except msgspec.DecodeError:
+        return words  # a card of another shape is still shown, it only advertises nothing
+    if known.brand:
+        words.append(known.brand)
+    if known.title:
+        words += known.title.split()
+    if isinstance(known.attributes, dict):
+        words += [str(value) for value in known.attributes.values()]
+        words += [f"{name}:{value}" for name, value in known.attributes.items()]
+    elif known.attributes:
+        words += map(str, known.attributes)
+    return words
 
 
 def category_paths(category: str) -> list[str]:

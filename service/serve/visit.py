@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from service.rollouts.visitor import NO_SEGMENTS, Members, Person, Unit, Visitor
@@ -35,6 +35,12 @@ class Visit:
     """Uploaded lists and segments of the model, by key."""
     person: Person | None = None
     """Whom rollouts deal; by default the user, else the anonymous visitor."""
+    is_preview: bool = False
+    """Whether the answer is for a merchandiser's eyes: nothing is remembered or logged."""
+    forced: Mapping[str, str] = field(default_factory=dict)
+    """Variants that a preview asks for, by rollout."""
+    as_segments: tuple[str, ...] | None = None
+    """The segments that a preview puts the shopper in, instead of their own."""
     resting: frozenset[str] = frozenset()
     """Banners that the visitor has seen as often as their caps allow."""
     _visitor: Visitor | None = None
@@ -52,6 +58,13 @@ class Visit:
                 person=self.person,
             )
         return self._visitor
+
+    @property
+    def own_segments(self) -> Sequence[str]:
+        """Keys of the model's segments that the shopper is in, by falling priority."""
+        if self.as_segments is not None:
+            return self.as_segments
+        return () if self.profile is None else self.profile.segments
 
     @property
     def unit(self) -> Unit | None:

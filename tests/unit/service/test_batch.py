@@ -37,6 +37,14 @@ def shop(tmp_path: Path) -> Iterator[Shop]:
         opened.call("PUT", "/v1/placements/mail", json={**placement, "max_per_brand": 2})
         opened.call("PUT", "/v1/rollouts/mail", json={"share": 0.5})
         opened.call("PATCH", "/v1/items/lamp", json={"hidden": True})
+        pin = {"action": "pin", "position": 2, "select": {"item_ids": ["spade"]}}
+        asks = {"op": "equals", "attribute": "country", "value": "GB"}
+        opened.call("PUT", "/v1/rules/spade", json={**pin, "audience": asks})
+        opened.call(
+            "PUT",
+            "/v1/rules/mugs",
+            json={"action": "bury", "factor": 0.1, "select": {"brands": ["Acme"]}},
+        )
         yield opened
 
 
@@ -100,6 +108,7 @@ def test_batch_and_online_give_the_same_list_for_the_same_moment(
         assert {row["variant"] for row in rows} == {slate["rollout"]["variant"]}
     assert {rows[0]["variant"] for rows in found.values()} == {"personal", "control"}
     assert {rows[0]["tier"] for rows in found.values()} >= {"personal", "popular"}
+    assert {rows[1]["source"] == "pin" for rows in found.values()} == {True, False}
 
 
 def test_audiences_of_a_batch_ask_for_lists_and_segments(shop: Shop, order: BatchOrder) -> None:

@@ -9,10 +9,12 @@ import msgspec
 import pytest
 
 from models.errors import ConflictError, InputError
-from service.control.documents import ItemStatus, Placement
+from service.control.documents import Banner, ItemStatus, Placement
+from service.control.rule import Rule
 from service.control.slots import DAY_MS, SlotError, use_of_slots
 from service.rollouts.definition import Rollout
 from service.rollouts.layer import Holdout, Layer
+from service.rollouts.segment import Segment
 from tests.unit.service.control.samples import Worker
 
 
@@ -184,3 +186,22 @@ def test_rollouts_are_compiled_again_only_if_they_change(worker: Worker) -> None
     assert worker.current.get().rollouts is before
     worker.put("holdout", "global", Holdout(share=0.05))
     assert worker.current.get().rollouts["r"].holdout is not None
+
+
+def test_rule_names_placements_and_lists_that_exist(worker: Worker) -> None:
+    """So does the audience of a banner; a list that one of them asks cannot be deleted."""
+    about: dict[str, Any] = {"action": "hide", "select": {"item_ids": ["a"]}}
+    asks = {"op": "segment", "segment": "vip"}
+    with pytest.raises(InputError, match="placement 'home' of the rule is not configured"):
+        worker.put("rule", "r", msgspec.convert({**about, "placements": ["home"]}, Rule))
+    with pytest.raises(InputError, match="segment 'vip' of the audience is not uploaded"):
+        worker.put("rule", "r", msgspec.convert({**about, "audience": asks}, Rule))
+    picture = {"title": "A", "image_url": "/i", "link_url": "/l", "audience": asks}
+    with pytest.raises(InputError, match="segment 'vip' of the audience is not uploaded"):
+        worker.put("banner", "b", msgspec.convert(picture, Banner))
+    worker.put("segment", "vip", Segment(unit="user_id", n_members=0, content="0" * 32))
+    worker.put("placement", "home", Placement(kind="items"))
+    fields = {**about, "audience": asks, "placements": ["home"]}
+    worker.put("rule", "r", msgspec.convert(fields, Rule))
+    with pytest.raises(ConflictError, match="asked by the audience of rule 'r'"):
+        worker.delete("segment", "vip")

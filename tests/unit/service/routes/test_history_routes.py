@@ -17,6 +17,7 @@ DOCUMENTS = {
     "rollouts": ({"share": 0.1}, {"share": 0.2}),
     "placements": ({"kind": "items"}, {"count": 3}),
     "banners": ({"title": "A", "image_url": "i", "link_url": "l"}, {"title": "B"}),
+    "rules": ({"action": "hide", "select": {"item_ids": ["a"]}}, {"priority": 3}),
 }
 
 

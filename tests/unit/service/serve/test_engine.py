@@ -170,24 +170,25 @@ def test_new_model_and_new_configuration_are_seen_at_once(shop: Shop) -> None:
     assert page.model_version == "next"
 
 
-@pytest.mark.parametrize(
-    ("placement_id", "sentence"),
-    [
-        (
-            "hme",
-            "placement 'hme' at $.placements[0].id is not configured; known: recs; add it with",
-        ),
-        ("off", "placement 'off' at $.placements[0].id is switched off; known: recs; switch it on"),
-    ],
-)
-def test_unknown_placement_is_named_with_the_known_ones(
-    shop: Shop, placement_id: str, sentence: str
-) -> None:
-    """One that is switched off answers as if it did not exist."""
-    request = ServeRequest(placements=(PlacementRequest(id=placement_id),))
+def test_unknown_placement_is_named_with_the_known_ones(shop: Shop) -> None:
+    """The error says which placement, where, and what there is."""
+    request = ServeRequest(placements=(PlacementRequest(id="hme"),))
     with pytest.raises(NotFoundError) as caught:
         asyncio.run(shop.engine.serve(request))
+    sentence = "placement 'hme' at $.placements[0].id is not configured; known: off, recs; add it"
     assert sentence in str(caught.value)
+
+
+def test_placement_that_is_switched_off_leaves_the_others_filled(shop: Shop) -> None:
+    """Its slot is empty and says why, and nothing is logged of it."""
+    asked = tuple(PlacementRequest(id=one) for one in ("off", "recs"))
+    page, exposures = asyncio.run(shop.engine.serve(ServeRequest(placements=asked)))
+    off, recs = page.placements
+    assert isinstance(off, ItemSlate)
+    assert (off.id, off.items, off.degraded, off.exposure_id) == ("off", (), "disabled", "")
+    assert isinstance(recs, ItemSlate)
+    assert len(recs.items) == 3
+    assert [one.placement_id for one in exposures] == ["recs"]
 
 
 def test_ids_are_128_bits_and_differ_between_processes() -> None:
