@@ -19,6 +19,8 @@ Count = Callable[[Counter, int], None]
 """Where the live counters go, e.g. to ``/metrics``."""
 
 RETRY_AFTER_S = 1
+MANY = 100
+"""Events that are worth a commit of their own."""
 
 _log = structlog.get_logger(__name__)
 
@@ -43,6 +45,8 @@ class EventWriter:
         self._max_pending = max_pending
         self._n_pending = 0
         self._closed = False
+        self.is_quiet = False
+        """Set by the writer thread while it sleeps and the next event must wake it."""
 
     @property
     def n_pending(self) -> int:
@@ -83,12 +87,17 @@ class EventWriter:
                 )
             self._n_pending += len(events)
             self._waiting.append(submission)
-            self._bell.notify()
+            if self.is_quiet or self.has_many():
+                self._bell.notify()
         return await future
 
     def has_waiting(self) -> bool:
         """Tell whether the writer thread has events to take."""
         return bool(self._waiting)
+
+    def has_many(self) -> bool:
+        """Tell whether so many events wait that none of them need wait for more."""
+        return self._n_pending >= MANY
 
     def take(self, n_events: int) -> list[Submission]:
         """Take whole submissions until `n_events` are reached; the caller holds the bell."""

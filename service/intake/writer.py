@@ -22,6 +22,8 @@ MAX_GROUP = 5_000
 """Events, and exposures, in one transaction."""
 LINGER_S = 0.05
 """How long exposures that nobody awaits gather before they cost a commit of their own."""
+EVENT_LINGER_S = 0.005
+"""How long the first event waits for others to share its commit, which costs about as long."""
 PAUSE_S = 0.5
 """Between attempts on a disk that refuses."""
 
@@ -88,23 +90,34 @@ class StoreWriter:
     def _wait(self) -> bool:
         """Sleep until there is a group to write; false when all is written or time is up."""
         with self._bell:
-            while not self._closing and not self._events.has_waiting():
-                self._exposures.is_quiet = True
-                # Looked at again after the flag is up: a put in between has not rung.
-                if not len(self._exposures):
-                    self._bell.wait()
-                self._exposures.is_quiet = False
-                if len(self._exposures) and not self._events.has_waiting() and not self._closing:
-                    self._bell.wait(LINGER_S)
-                    break
+            self._sleep()
+            if self._events.has_waiting() and not self._closing:
+                self._bell.wait_for(
+                    lambda: self._closing or self._events.has_many(), EVENT_LINGER_S
+                )
             if not self._closing:
                 return True
             left = self._events.has_waiting() or len(self._exposures)
             return bool(left) and self._monotonic_s() < self._deadline_s
 
+    def _sleep(self) -> None:
+        """Sleep until there are events, or exposures that have gathered for a while."""
+        self._events.is_quiet = True
+        while not self._closing and not self._events.has_waiting():
+            self._exposures.is_quiet = True
+            # Looked at again after the flag is up: a put in between has not rung.
+            if not len(self._exposures):
+                self._bell.wait()
+            self._exposures.is_quiet = False
+            if len(self._exposures) and not self._events.has_waiting() and not self._closing:
+                self._bell.wait(LINGER_S)
+                break
+        self._events.is_quiet = False
+
     def _write_group(self) -> None:
         with self._bell:
             submissions = self._events.take(MAX_GROUP)
+        # With the events, so that a click never comes to the disk before what was clicked.
         exposures = self._exposures.take(MAX_GROUP)
         if not submissions and not exposures:
             return

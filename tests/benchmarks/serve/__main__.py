@@ -17,6 +17,10 @@ from tests.benchmarks.serve.measure import Sizes, measure
 DEFAULT_ROOT = Path(tempfile.gettempdir()) / "endcap-benchmarks"
 
 
+def _cores(_context: click.Context, _option: click.Parameter, given: str) -> tuple[int, ...]:
+    return tuple(int(core) for core in given.split(",")) if given else ()
+
+
 @click.command()
 @click.option("--items", default=50_000, show_default=True, help="Items of the shop.")
 @click.option("--users", default=100_000, show_default=True, help="Shoppers the model knows.")
@@ -30,6 +34,8 @@ DEFAULT_ROOT = Path(tempfile.gettempdir()) / "endcap-benchmarks"
 )
 @click.option("--grow", is_flag=True, help="Then measure 10 k, 50 k, 200 k and 1 M items.")
 @click.option("--profile", default=None, type=Path, help="Write a flame graph (SVG; py-spy).")
+@click.option("--server-cores", default="", callback=_cores, help="Such as 3, or 0,1.")
+@click.option("--generator-cores", default="", callback=_cores, help="Such as 2.")
 @click.option(
     "--folder", default=DEFAULT_ROOT, type=Path, show_default=True, help="Where shops are kept."
 )

@@ -41,6 +41,9 @@ class Sizes:
     swap: bool = False
     soak_s: float = 0.0
     profile: Path | None = None
+    server_cores: tuple[int, ...] = ()
+    """Empty: chosen among those that are there; the same for the generators."""
+    generator_cores: tuple[int, ...] = ()
 
     def grown(self, n_items: int) -> Sizes:
         """Return the same for another number of items, without the extras."""
@@ -88,8 +91,8 @@ class Turns:
 def measure(root: Path, sizes: Sizes) -> dict[str, Any]:
     """Measure one size of shop."""
     shop = open_shop(root, sizes.items, sizes.users)
-    cores = sorted(os.sched_getaffinity(0))
-    ours, theirs = _share_cores(cores, sizes.workers)
+    ours, theirs = _share_cores(sorted(os.sched_getaffinity(0)), sizes.workers)
+    ours, theirs = sizes.server_cores or ours, sizes.generator_cores or theirs
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=root)))
         traffic = write_traffic(folder, sizes.items, sizes.users)
@@ -125,7 +128,7 @@ def _shop_server(home: Path, shop: Path, n_workers: int, pinned: Sequence[int]) 
         yield server
 
 
-def _share_cores(cores: list[int], n_workers: int) -> tuple[list[int], list[int]]:
+def _share_cores(cores: list[int], n_workers: int) -> tuple[Sequence[int], Sequence[int]]:
     """Give servers and generators cores of their own, as far as there are any."""
     if len(cores) < 3 or n_workers >= len(cores):
         return cores, cores

@@ -40,6 +40,9 @@ class Latency:
     p99_ms: float
     p999_ms: float
     max_ms: float
+    event_p50_ms: float | None = None
+    """Of the events between the pages, which are answered when they are on disk."""
+    event_p99_ms: float | None = None
 
 
 def measure(
@@ -70,6 +73,8 @@ class Generator:
         self._marker = EVENT_ID.encode()
         self._started_ms = int(time.time() * 1000) % 10**9
         self.latencies_s: list[float] = []
+        self.event_latencies_s: list[float] = []
+        self._is_event: dict[int, bool] = {}
         self.n_failed = 0
         for _ in range(CONNECTIONS):
             opened = socket.create_connection((split.hostname, split.port))
@@ -79,15 +84,20 @@ class Generator:
             self._poll.register(opened, select.EPOLLIN)
             self._idle.append(opened.fileno())
 
+    @property
+    def n_answered(self) -> int:
+        """How many requests were answered with success."""
+        return len(self.latencies_s) + len(self.event_latencies_s)
+
     def run(self, rate_per_s: float, seconds: float) -> None:
         """Send for `seconds`, then wait for the answers that are still to come."""
         begin_s = time.perf_counter()
         n, n_wanted = 0, max(int(rate_per_s * seconds), 1)
         end_s = begin_s + seconds + GRACE_S
-        while len(self.latencies_s) + self.n_failed < n_wanted:
+        while self.n_answered + self.n_failed < n_wanted:
             now_s = time.perf_counter()
             if now_s > end_s:
-                self.n_failed = n_wanted - len(self.latencies_s)
+                self.n_failed = n_wanted - self.n_answered
                 return
             while n < n_wanted and self._idle and begin_s + n / rate_per_s <= now_s:
                 self._send(self._idle.popleft(), n, begin_s + n / rate_per_s)
@@ -97,7 +107,8 @@ class Generator:
 
     def _send(self, number: int, n: int, due_s: float) -> None:
         request = self._requests[n % len(self._requests)]
-        if self._marker in request:
+        self._is_event[number] = self._marker in request
+        if self._is_event[number]:
             request = request.replace(self._marker, b"%09d-%010d" % (self._started_ms, n))
         self._due_s[number] = due_s
         self._received[number] = b""
@@ -113,10 +124,11 @@ class Generator:
             return
         if not blank or len(body) < _content_length(head):
             return
-        self.latencies_s.append(time.perf_counter() - self._due_s[number])
         if head[9:10] != b"2":
-            self.latencies_s.pop()
             self.n_failed += 1
+        else:
+            kind = self.event_latencies_s if self._is_event[number] else self.latencies_s
+            kind.append(time.perf_counter() - self._due_s[number])
         self._idle.append(number)
 
 
@@ -143,15 +155,21 @@ def main(arguments: list[str]) -> None:
     generator.run(float(rate), float(seconds))
     times_ms = np.array(generator.latencies_s or [float("nan")]) * 1000
     p50, p95, p99, p999 = np.percentile(times_ms, [50, 95, 99, 99.9]).round(3).tolist()
+    event_p50 = event_p99 = None
+    if generator.event_latencies_s:
+        events_ms = np.array(generator.event_latencies_s) * 1000
+        event_p50, event_p99 = np.percentile(events_ms, [50, 99]).round(3).tolist()
     latency = Latency(
         rate_per_s=float(rate),
-        n_requests=len(generator.latencies_s),
+        n_requests=generator.n_answered,
         n_failed=generator.n_failed,
         p50_ms=p50,
         p95_ms=p95,
         p99_ms=p99,
         p999_ms=p999,
         max_ms=round(float(times_ms.max()), 3),
+        event_p50_ms=event_p50,
+        event_p99_ms=event_p99,
     )
     sys.stdout.write(json.dumps(asdict(latency)))
 

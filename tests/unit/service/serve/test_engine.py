@@ -193,10 +193,19 @@ def test_placement_that_is_switched_off_leaves_the_others_filled(shop: Shop) -> 
 
 def test_ids_are_128_bits_and_differ_between_processes() -> None:
     """32 hexadecimal digits; two seeds share none."""
-    first, second = id_maker(1), id_maker(2)
+    first, second = id_maker(1, lambda: 5), id_maker(2, lambda: 5)
     ids = {make() for make in (first, second) for _ in range(1_000)}
     assert len(ids) == 2_000
     assert {len(one) for one in ids} == {32}
+
+
+def test_ids_rise_with_time() -> None:
+    """One made a millisecond later is greater, so that an index grows at its end."""
+    times = iter((255, 256, 65_536))
+    make = id_maker(1, lambda: next(times))
+    ids = [make() for _ in range(3)]
+    assert ids == sorted(ids)
+    assert [one[:12] for one in ids] == ["0000000000ff", "000000000100", "000000010000"]
 
 
 def test_prepared_model_is_swapped_in_as_it_is(shop: Shop) -> None:
