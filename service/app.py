@@ -25,6 +25,11 @@ from models.pseudonym import load_pseudonymiser
 from service.access import guard
 from service.catalogue.reader import CatalogueReader
 from service.changes import ChangeHub
+from service.console.attempts import SignInAttempts
+from service.console.console import Console
+from service.console.key_names import KeyNames
+from service.console.plotter import Plotter
+from service.console.session import Sessions
 from service.control.current import CurrentConfiguration
 from service.control.plane import ControlPlane
 from service.drain import on_stop_signal
@@ -50,6 +55,7 @@ from service.routes.browser import read_script, read_types
 from service.routes.catalogue import CatalogueController
 from service.routes.changes import stream_changes
 from service.routes.clients import CLIENT_HEADERS, CLIENT_ROUTES
+from service.routes.console import console_router
 from service.routes.events import post_events
 from service.routes.history import HISTORY_ROUTES
 from service.routes.insights import read_insights
@@ -153,7 +159,7 @@ def create_app(
 
     app = MeasuredApp(
         metrics=metrics,
-        route_handlers=ROUTES,
+        route_handlers=[*ROUTES, console_router()],
         lifespan=[lifespan],
         guards=[guard],
         dto=JsonBody,
@@ -209,9 +215,23 @@ def _open_services(
 
     changes = ChangeHub(current.get, now_ms, settings.change_clients, metrics.change_clients.set)
     loop = asyncio.get_running_loop()
-    current.subscribe(lambda: _call_in(loop, changes.wake))
-    _keep_running(stack, changes.watch_clock())
-    stack.enter_context(on_stop_signal(lambda: _call_in(loop, changes.close)))
+    console = Console(
+        sessions=Sessions(pseudonymiser.derive("console sessions"), settings.console_session_hours),
+        attempts=SignInAttempts(),
+        plotter=Plotter(),
+        key_names=KeyNames(store, lambda: current.get().revision),
+        changes=ChangeHub(
+            current.get,
+            now_ms,
+            settings.change_clients,
+            revision_in=lambda configuration: configuration.revision,
+        ),
+    )
+    stack.callback(console.plotter.close)
+    for hub in (changes, console.changes):
+        current.subscribe(lambda hub=hub: _call_in(loop, hub.wake))  # type: ignore[misc]  # mypy infers no default
+        _keep_running(stack, hub.watch_clock())
+        stack.enter_context(on_stop_signal(lambda hub=hub: _call_in(loop, hub.close)))  # type: ignore[misc]  # as above
 
     control = ControlPlane(store, current, pseudonymiser, now_ms)
     ramps = RampRunner(
@@ -261,6 +281,7 @@ def _open_services(
         insights=insights,
         catalogue=CatalogueReader(live_model.get, current.get, insights.shown),
         shoppers=ShopperReader(events, engine, now_ms),
+        console=console,
     )
 
 

@@ -31,8 +31,10 @@ class ChangeHub:
         now_ms: Callable[[], int],
         max_clients: int,
         show_clients: Callable[[int], None] = lambda _n: None,
+        revision_in: Callable[[Configuration], int] = lambda one: one.flags_revision,
     ) -> None:
         self._configuration = configuration
+        self._revision_in = revision_in
         self._now_ms = now_ms
         self._max_clients = max_clients
         self._show_clients = show_clients
@@ -47,7 +49,7 @@ class ChangeHub:
         configuration = self._configuration()
         passed = bisect_right(configuration.turning_points_ms, self._now_ms())
         last_ms = configuration.turning_points_ms[passed - 1] if passed else 0
-        return f"{configuration.flags_revision}-{last_ms}"
+        return f"{self._revision_in(configuration)}-{last_ms}"
 
     def wake(self) -> None:
         """Tell clients if anything has changed; call it in the event loop."""

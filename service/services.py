@@ -13,6 +13,7 @@ from models.artifact import ArtifactStore
 from models.pseudonym import Pseudonymiser
 from service.catalogue.reader import CatalogueReader
 from service.changes import ChangeHub
+from service.console.console import Console
 from service.control.current import CurrentConfiguration
 from service.control.plane import ControlPlane
 from service.insights.reader import InsightsReader
@@ -52,6 +53,7 @@ class Services:
     insights: InsightsReader
     catalogue: CatalogueReader
     shoppers: ShopperReader
+    console: Console
 
 
 def services_of(connection: ASGIConnection[Any, Any, Any, Any]) -> Services:

@@ -62,6 +62,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     change_clients: Annotated[
         int, Meta(ge=0, description="Clients that may listen for changes, in each worker.")
     ] = 1_000
+    console_session_hours: Annotated[
+        int,
+        Meta(ge=1, le=720, description="How long the console stays signed in without a request."),
+    ] = 12
     segment_limit_bytes: Annotated[
         int, Meta(ge=1024, description="Longest uploaded list, unpacked.")
     ] = 300_000_000

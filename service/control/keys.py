@@ -18,13 +18,14 @@ from models.ids import list_known
 from service.stores.audit import AuditEntry
 from service.stores.control import ControlStore, ControlTransaction, StoredKey
 
-Scope = Literal["publishable", "merchandiser", "trainer", "admin"]
+Scope = Literal["publishable", "merchandiser", "trainer", "support", "admin"]
 
 _INCLUDES: dict[Scope, frozenset[Scope]] = {
     "publishable": frozenset({"publishable"}),
     "merchandiser": frozenset({"publishable", "merchandiser"}),
     "trainer": frozenset({"publishable", "trainer"}),
-    "admin": frozenset({"publishable", "merchandiser", "trainer", "admin"}),
+    "support": frozenset({"publishable", "support"}),
+    "admin": frozenset({"publishable", "merchandiser", "trainer", "support", "admin"}),
 }
 COMMAND_LINE = "command line"
 """The actor in the audit trail of a change made with `endcap keys`."""

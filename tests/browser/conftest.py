@@ -1,4 +1,4 @@
-"""Chromium, and a server whose placements the pages ask for."""
+"""Chromium, a server whose placements the pages ask for, and one with a shop for the console."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
+from tests.browser.console_shop import copy_home, furnish, train_home, visit
 from tests.end_to_end.running_server import RunningServer, run_server
+from training.simulation.files import WorldFiles
 
 FLAGS = [
     "--no-sandbox",
@@ -49,4 +51,23 @@ def server(home: Path) -> Iterator[RunningServer]:
         static = {"kind": "banners", "recipe": "static", "static_ids": ["sale"]}
         running.put("/v1/placements/hero", static)
         running.put("/v1/placements/low", {"kind": "items", "static_ids": ["mug"]})
+        yield running
+
+
+@pytest.fixture(scope="session")
+def trained_home(small_world_files: WorldFiles, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Train a small model once for all modules."""
+    home = tmp_path_factory.mktemp("trained")
+    train_home(small_world_files, home)
+    return home
+
+
+@pytest.fixture(scope="module")
+def shop(trained_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """Start a server with a model, keys of every scope, a rollout, and traffic on it."""
+    home = tmp_path_factory.mktemp("shop")
+    copy_home(trained_home, home)
+    with run_server(home, "--workers", "2") as running:
+        furnish(running)
+        visit(running, [f"shopper-{number}" for number in range(60)])
         yield running

@@ -57,7 +57,8 @@ def test_key_is_found_by_its_digest_until_it_is_revoked(worker: Worker) -> None:
         ("publishable", {"publishable"}),
         ("merchandiser", {"publishable", "merchandiser"}),
         ("trainer", {"publishable", "trainer"}),
-        ("admin", {"publishable", "merchandiser", "trainer", "admin"}),
+        ("support", {"publishable", "support"}),
+        ("admin", {"publishable", "merchandiser", "trainer", "support", "admin"}),
     ],
 )
 def test_scope_includes(scope: Scope, allowed: set[str]) -> None:

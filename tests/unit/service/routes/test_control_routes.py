@@ -76,7 +76,7 @@ def test_request_without_key_is_refused(shop: Shop) -> None:
         ("/v1/models", {"trainer", "admin"}),
         ("/metrics", {"trainer", "admin"}),
         ("/v1/keys", {"admin"}),
-        ("/schema", {"publishable", "merchandiser", "trainer", "admin"}),
+        ("/schema", {"publishable", "merchandiser", "trainer", "support", "admin"}),
     ],
 )
 def test_scope_opens_its_routes_only(shop: Shop, path: str, allowed: set[str]) -> None:
@@ -115,7 +115,7 @@ def test_metrics_count_requests_by_route(shop: Shop) -> None:
     assert 'route="/v1/items/{item_id}"' in text
     assert 'route="unmatched",status="404"' in text
     assert "secret" not in text
-    assert "endcap_configuration_revision 5.0" in text  # four keys and one item
+    assert "endcap_configuration_revision 6.0" in text  # five keys and one item
 
 
 def test_openapi_describes_everything(shop: Shop) -> None:

@@ -1,0 +1,232 @@
+// The console works without this file; with it pages follow changes, ask before they act, and
+// sliders move. Attributes say what to do:
+//   data-live (with an id)     drawn anew from the page's address after each change by anyone
+//   data-refresh="5"           on any element: also every so many seconds
+//   data-confirm="Question?"   on a form: asked in a dialog before it is sent
+//   data-slider                a range and a number of one value
+//   data-preview="/address"    on a form: posted there as one types; the answer replaces the
+//   data-preview-target="id"   element with this id
+//   data-document              on a form: which state it edits; data-state says which that is
+"use strict";
+(() => {
+  const HEADERS = { "X-Requested-With": "console" };
+  const token = document.querySelector('meta[name="form-token"]').content;
+  const all = (selector, root = document) => [...root.querySelectorAll(selector)];
+  const toasts = document.getElementById("toasts");
+
+  function say(text, tone = "info") {
+    const toast = document.createElement("p");
+    toast.className = `toast ${tone}`;
+    toast.textContent = text;
+    toasts.append(toast);
+    return toast;
+  }
+
+  // What was typed and not sent must not be drawn over.
+  const isTouched = (element) =>
+    all("form", element).some((form) => form.dataset.touched) || element.closest("form[data-touched]");
+  const isInUse = (element) =>
+    isTouched(element) || (element.contains(document.activeElement) &&
+      document.activeElement.matches("input, select, textarea"));
+  addEventListener("input", (event) => {
+    const form = event.target.form;
+    if (form) form.dataset.touched = "1";
+  });
+
+  function enhance(root) {
+    all("[data-slider]", root).forEach((slider) => {
+      const range = slider.querySelector("[data-slider-range]");
+      const number = slider.querySelector("[data-slider-number]");
+      range.hidden = false;
+      range.addEventListener("input", () => {
+        number.value = range.value;
+        number.dispatchEvent(new Event("input", { bubbles: true }));
+      });
+      number.addEventListener("input", () => { range.value = number.value; });
+    });
+    all("time[datetime]", root).forEach((time) => {
+      const at = new Date(time.dateTime);
+      if (!Number.isNaN(at.valueOf()) && !time.title) {
+        time.title = time.textContent;
+        time.textContent = at.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
+      }
+    });
+    all("form[data-preview]", root).forEach(watchPreview);
+  }
+
+  // Parts that follow changes
+  let refreshing = false;
+  let again = false;
+  async function refresh() {
+    if (!document.querySelector("[data-live], [data-document]")) return;
+    if (refreshing) { again = true; return; }
+    refreshing = true;
+    try {
+      const answer = await fetch(location.href, { headers: HEADERS });
+      if (answer.status === 401) { location.reload(); return; }
+      if (answer.ok && answer.headers.get("content-type").startsWith("text/html")) {
+        draw(new DOMParser().parseFromString(await answer.text(), "text/html"));
+      }
+    } catch {
+      // The server is being restarted; the stream says when it is back.
+    } finally {
+      refreshing = false;
+      if (again) { again = false; refresh(); }
+    }
+  }
+
+  function draw(fresh) {
+    all("[data-live][id]").forEach((old) => {
+      const made = fresh.getElementById(old.id);
+      if (!made || made.outerHTML === old.dataset.source || isInUse(old)) return;
+      const source = made.outerHTML;
+      const open = all("details", old).map((one) => one.open);
+      const added = document.importNode(made, true);
+      all("details", added).forEach((one, i) => { one.open = open[i] ?? one.open; });
+      const focused = old.contains(document.activeElement) ? focusPath(old) : null;
+      old.replaceWith(added);
+      added.dataset.source = source;
+      enhance(added);
+      if (focused) added.querySelectorAll("a, button, summary, input")[focused]?.focus();
+    });
+    all("form[data-document]").forEach((form) => {
+      const other = all("form[data-document]", fresh)
+        .find((one) => one.dataset.document === form.dataset.document);
+      if (!other || other.dataset.state === form.dataset.state) return;
+      if (!isTouched(form)) {
+        const added = document.importNode(other, true);
+        form.replaceWith(added);
+        enhance(added);
+      } else if (form.dataset.warned !== other.dataset.state) {
+        form.dataset.warned = other.dataset.state;
+        const by = other.dataset.changedBy ? ` by ${other.dataset.changedBy}` : "";
+        warn(form, `This was changed${by} while you were editing. Send it to see what differs, or `);
+      }
+    });
+  }
+
+  const focusPath = (root) =>
+    [...root.querySelectorAll("a, button, summary, input")].indexOf(document.activeElement);
+
+  function warn(form, text) {
+    form.querySelector("[data-warning]")?.remove();
+    const notice = document.createElement("div");
+    notice.className = "notice warn";
+    notice.dataset.warning = "";
+    notice.setAttribute("role", "alert");
+    const line = document.createElement("p");
+    const link = document.createElement("a");
+    link.href = location.href;
+    link.textContent = "start from its new state.";
+    line.append(text, link);
+    notice.append(line);
+    form.prepend(notice);
+  }
+
+  // Changes by anyone, while the page is in view: a browser opens few connections to one server.
+  let stream = null;
+  let lost = null;
+  function listen() {
+    const address = document.body.dataset.changes;
+    if (!address || document.hidden || stream) return;
+    stream = new EventSource(address);
+    stream.onmessage = (event) => {
+      const revision = event.data && event.lastEventId.split("-")[0];
+      if (revision !== document.body.dataset.revision || lost) {
+        document.body.dataset.revision = revision;
+        refresh();
+      }
+    };
+    stream.onopen = () => {
+      if (!lost) return;
+      lost.remove();
+      lost = null;
+      refresh();
+    };
+    stream.onerror = () => {
+      if (!lost) lost = say("The server does not answer. This page waits for it.", "warn");
+      // An answer that is no stream ends it for good: the session may be over.
+      if (stream.readyState === EventSource.CLOSED) {
+        stream = null;
+        setTimeout(() => { refresh(); listen(); }, 2000);
+      }
+    };
+  }
+  document.addEventListener("visibilitychange", () => {
+    if (document.hidden) { stream?.close(); stream = null; } else { listen(); refresh(); }
+  });
+  all("[data-refresh]").forEach((element) => {
+    setInterval(() => { if (!document.hidden) refresh(); }, 1000 * element.dataset.refresh);
+  });
+
+  // A dialog before what is hard to take back
+  addEventListener("submit", (event) => {
+    const form = event.target;
+    const question = event.submitter?.dataset.confirm ?? form.dataset.confirm;
+    if (!question || form.dataset.confirmed) return;
+    event.preventDefault();
+    const dialog = document.createElement("dialog");
+    const text = document.createElement("p");
+    text.textContent = question;
+    text.id = "dialog-question";
+    dialog.setAttribute("aria-labelledby", text.id);
+    const buttons = document.createElement("div");
+    buttons.className = "buttons";
+    const no = button("Cancel", "ghost");
+    const yes = button(event.submitter?.textContent.trim() || "Yes", "danger");
+    buttons.append(no, yes);
+    dialog.append(text, buttons);
+    no.onclick = () => dialog.close();
+    yes.onclick = () => {
+      form.dataset.confirmed = "1";
+      dialog.close();
+      form.requestSubmit(event.submitter);
+    };
+    dialog.onclose = () => dialog.remove();
+    document.body.append(dialog);
+    dialog.showModal();
+    no.focus();
+  });
+  function button(text, tone) {
+    const made = document.createElement("button");
+    made.type = "button";
+    made.className = `button ${tone}`;
+    made.textContent = text;
+    return made;
+  }
+
+  // A preview beside a form
+  function watchPreview(form) {
+    let timer = 0;
+    let asked = 0;
+    const ask = async () => {
+      const target = document.getElementById(form.dataset.previewTarget);
+      if (!target) return;
+      const mine = ++asked;
+      target.setAttribute("aria-busy", "true");
+      try {
+        const answer = await fetch(form.dataset.preview, {
+          method: "POST",
+          headers: { ...HEADERS, "X-Form-Token": token },
+          body: new URLSearchParams([...new FormData(form)].filter(([, v]) => typeof v === "string")),
+        });
+        if (mine !== asked || !answer.ok) return;
+        const made = new DOMParser().parseFromString(await answer.text(), "text/html");
+        target.replaceChildren(...[...made.body.childNodes].map((one) => document.importNode(one, true)));
+        enhance(target);
+      } catch {
+        // Whatever was shown stays; sending the form says what is wrong.
+      } finally {
+        if (mine === asked) target.removeAttribute("aria-busy");
+      }
+    };
+    form.addEventListener("input", () => {
+      clearTimeout(timer);
+      timer = setTimeout(ask, 250);
+    });
+  }
+
+  all("[data-toast].good").forEach((toast) => setTimeout(() => toast.remove(), 8000));
+  enhance(document);
+  listen();
+})();

@@ -1,0 +1,69 @@
+"""What was typed into a form."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from models.errors import EndcapError
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A file of a form."""
+
+    name: str
+    media_type: str
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """The fields of a form, as text."""
+
+    fields: Mapping[str, tuple[str, ...]]
+    files: Mapping[str, Upload]
+
+    def text(self, name: str, default: str = "") -> str:
+        """Return a field without the space around it; the last one if there are several."""
+        values = self.fields.get(name)
+        return values[-1].strip() if values else default
+
+    def optional(self, name: str) -> str | None:
+        """Return a field, or nothing if it is empty."""
+        return self.text(name) or None
+
+    def all(self, name: str) -> list[str]:
+        """Return every value of a field that may be sent several times."""
+        return [value.strip() for value in self.fields.get(name, ())]
+
+    def lines(self, name: str) -> list[str]:
+        """Return the lines of a text area that are not empty."""
+        return [line.strip() for line in self.text(name).splitlines() if line.strip()]
+
+    def is_on(self, name: str) -> bool:
+        """Say whether a box is ticked."""
+        return self.text(name) in ("1", "on", "true", "yes")
+
+    def number(self, name: str, label: str) -> float:
+        """Read a number, which may be written with a comma; `FieldError` if it is none."""
+        typed = self.text(name)
+        try:
+            return float(typed.replace(" ", "").replace(",", "."))
+        except ValueError:
+            shown = f"{typed!r} is not a number" if typed else "a number is missing"
+            raise FormError(name, f"{label}: {shown}; write it as 12.5") from None
+
+    def file(self, name: str) -> Upload | None:
+        """Return an uploaded file, unless none was chosen."""
+        return self.files.get(name)
+
+
+class FormError(EndcapError):
+    """A field of a form holds what it cannot hold."""
+
+    code = "form_invalid"
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field

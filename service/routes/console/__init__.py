@@ -1,0 +1,58 @@
+"""The console: pages under /console. Each module is a section, listed in `CONSOLE_ROUTES`."""
+
+from __future__ import annotations
+
+import msgspec
+from litestar import Router, get
+from litestar.di import Provide
+from litestar.exceptions import HTTPException, NotFoundException
+from litestar.params import FromPath
+from litestar.types import ControllerRouterHandler
+
+from models.errors import EndcapError
+from service.access import OPEN
+from service.routes.console.assets import read_asset
+from service.routes.console.frame import HOME
+from service.routes.console.gate import guard_console, read_form, refuse_forgery, seal, show_refusal
+from service.routes.console.live import stream_console_changes
+from service.routes.console.overview import OverviewPages
+from service.routes.console.sign_in import show_sign_in, sign_in, sign_out
+
+REFUSALS = (EndcapError, HTTPException, msgspec.MsgspecError, RecursionError, Exception)
+
+CONSOLE_ROUTES: list[ControllerRouterHandler] = [
+    OverviewPages,
+]
+"""One controller a section."""
+
+
+@get("/{path:path}", sync_to_thread=False)
+def show_missing(path: FromPath[str]) -> None:
+    """Refuse an address that no section has, as a page."""
+    raise NotFoundException(path)
+
+
+def console_router() -> Router:
+    """Put the sections behind the one gate."""
+    return Router(
+        HOME,
+        route_handlers=[
+            *CONSOLE_ROUTES,
+            show_sign_in,
+            sign_in,
+            sign_out,
+            read_asset,
+            stream_console_changes,
+            show_missing,
+        ],
+        guards=[guard_console],
+        before_request=refuse_forgery,
+        after_request=seal,
+        dependencies={"form": Provide(read_form)},
+        # Those of the app are as exact, and would win over one for all.
+        exception_handlers=dict.fromkeys(REFUSALS, show_refusal),
+        opt=dict(OPEN),
+        include_in_schema=False,
+        dto=None,
+        return_dto=None,
+    )

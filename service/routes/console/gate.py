@@ -1,0 +1,195 @@
+"""Who gets into the console: a session, the scope of the section, and forms of its own only."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import structlog
+from litestar import Response
+from litestar.connection import ASGIConnection
+from litestar.datastructures import UploadFile
+from litestar.di import NamedDependency
+from litestar.exceptions import HTTPException
+from litestar.handlers import BaseRouteHandler
+
+from models.errors import AccessError, EndcapError, KeyMissingError, NotFoundError
+from service.access import OPEN
+from service.console.form import Form, Upload
+from service.console.session import COOKIE, Session
+from service.control.keys import Scope
+from service.problems import answer_endcap_error, answer_http_exception, answer_unexpected
+from service.routes.console.frame import (
+    HEADERS,
+    HOME,
+    ConsoleRequest,
+    local_path,
+    page,
+    section_scope,
+    wants_part,
+)
+from service.services import services_of
+
+log = structlog.get_logger(__name__)
+
+FORM_FIELD = "form_token"
+FORM_HEADER = "x-form-token"
+SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+BODY_LIMIT_BYTES = 1_000_000
+FormData = NamedDependency[Form]
+"""The type of a handler's parameter `form`."""
+ANYONE: dict[str, Any] = {**OPEN, "anyone": True}
+"""For what is shown before someone signs in."""
+
+
+class SessionError(KeyMissingError):
+    """Nobody is signed in (any more)."""
+
+    code = "session_missing"
+
+
+class ForgeryError(AccessError):
+    """A form did not come from a page of this session."""
+
+    code = "form_foreign"
+
+
+def section(key: str) -> dict[str, Any]:
+    """Declare which section a controller is: ``opt=section("rollouts")``."""
+    return {**OPEN, "section": key}
+
+
+def also(scope: Scope) -> dict[str, Any]:
+    """Declare that one route of a section needs more than the others."""
+    return {"also": scope}
+
+
+async def guard_console(
+    connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler
+) -> None:
+    """Let in who is signed in and may see the section."""
+    session, principal = _session_of(connection)
+    connection.scope["auth"], connection.scope["user"] = session, principal
+    if handler.opt.get("anyone"):
+        return
+    if session is None or principal is None:
+        raise SessionError(
+            "this session is over, or its key was revoked; sign in again"
+            if connection.cookies.get(COOKIE)
+            else "nobody is signed in; sign in"
+        )
+    scope = section_scope(handler.opt)
+    if scope is not None and not principal.may(scope):
+        raise AccessError(
+            f"the key you signed in with has the scope {principal.scope!r}; "
+            f"this page is for {scope!r}; ask whoever makes keys, or sign in with another"
+        )
+
+
+async def refuse_forgery(request: ConsoleRequest) -> None:
+    """Refuse to change anything for a form that another site made."""
+    if request.method in SAFE or request.route_handler.opt.get("anyone"):
+        return
+    token = request.headers.get(FORM_HEADER)
+    if token is None:
+        token = (await request.form()).get(FORM_FIELD, "")
+    session = request.scope.get("auth")
+    sessions = services_of(request).console.sessions
+    if (
+        not isinstance(session, Session)
+        or not isinstance(token, str)
+        or not sessions.is_own_form(session, token)
+    ):
+        raise ForgeryError(
+            "the form was not made for this session, so nothing was changed; "
+            "open the page again and send it from there"
+        )
+
+
+def is_own_page(request: ConsoleRequest) -> bool:
+    """Say whether a form that needs no session comes from a page of this server."""
+    site = request.headers.get("sec-fetch-site")
+    if site is not None:
+        return site in ("same-origin", "none")
+    origin = request.headers.get("origin")
+    return origin is None or urlsplit(origin).netloc == request.headers.get("host")
+
+
+async def read_form(request: ConsoleRequest) -> Form:
+    """Read what was typed; a dependency, so that a handler can be a function in a thread."""
+    fields: dict[str, tuple[str, ...]] = {}
+    files: dict[str, Upload] = {}
+    for name, value in (await request.form()).multi_items():
+        if isinstance(value, UploadFile):
+            if value.filename:
+                files[name] = Upload(value.filename, value.content_type, await value.read())
+        elif name != FORM_FIELD:
+            fields[name] = (*fields.get(name, ()), str(value))
+    return Form(fields, files)
+
+
+async def seal(response: Response[Any]) -> Response[Any]:
+    """Put the headers of the console on an answer."""
+    for name, value in HEADERS.items():
+        response.headers.setdefault(name, value)
+    return response
+
+
+def show_refusal(request: ConsoleRequest, error: Exception) -> Response[Any]:
+    """Say what went wrong as a page; a script gets the problem that the interface would answer."""
+    response = _show(request, error)
+    response.headers.update(HEADERS)
+    return response
+
+
+def _show(request: ConsoleRequest, error: Exception) -> Response[Any]:
+    if isinstance(error, EndcapError):
+        problem = answer_endcap_error(request, error).content
+    elif isinstance(error, HTTPException):
+        problem = answer_http_exception(request, error).content
+    else:
+        problem = answer_unexpected(request, error).content
+    if isinstance(error, SessionError) and not wants_part(request):
+        return _to_sign_in(request, error)
+    if wants_part(request):
+        return Response(problem, status_code=problem.status, media_type="application/problem+json")
+    return page(
+        request,
+        "refused.html",
+        title=problem.title,
+        status=problem.status,
+        problem=problem,
+        is_missing=isinstance(error, NotFoundError) or problem.status == 404,
+    )
+
+
+def _to_sign_in(request: ConsoleRequest, error: SessionError) -> Response[Any]:
+    """Ask to sign in, and lead back to where one was."""
+    if request.method not in SAFE:
+        # The page that the form was on; the form itself is lost, and says so.
+        referer = urlsplit(request.headers.get("referer", ""))
+        place = local_path(referer.path)
+    else:
+        place = local_path(
+            request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        )
+        if request.headers.get("sec-fetch-site") == "cross-site":
+            # Followed from elsewhere, the browser holds the cookie back until a page of ours asks.
+            return Response(
+                f'<!doctype html><title>Endcap</title><meta http-equiv="refresh" content="0">'
+                f'<a href="{HOME}">Open the console</a>',
+                media_type="text/html",
+            )
+    why = "" if not request.cookies.get(COOKIE) else "&over=1"
+    lost = "&lost=1" if request.method not in SAFE else ""
+    target = f"{HOME}/sign-in?next={quote(place, safe='/')}{why}{lost}"
+    log.info("console_sign_in_asked", reason=error.code)
+    return Response("", status_code=303, headers={"Location": target})
+
+
+def _session_of(connection: ASGIConnection[Any, Any, Any, Any]) -> tuple[Session | None, Any]:
+    services = services_of(connection)
+    cookie = connection.cookies.get(COOKIE)
+    session = services.console.sessions.read(cookie, services.now_ms()) if cookie else None
+    principal = services.current.find_key(session.key_id) if session else None
+    return (session, principal) if principal is not None else (None, None)

@@ -1,0 +1,100 @@
+"""Looking at the console: signing in, every width and colour scheme, what a checker finds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page
+
+from tests.end_to_end.running_server import RunningServer
+
+AXE = Axe()
+AXE_OPTIONS = {
+    "resultTypes": ["violations"],
+    "runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
+}
+WATCH = """window.broken = [];
+addEventListener("error", (e) => window.broken.push(e.message || String(e.target?.src)), true);
+addEventListener("unhandledrejection", (e) => window.broken.push(String(e.reason)));
+addEventListener("securitypolicyviolation",
+  (e) => window.broken.push(`${e.violatedDirective} ${e.blockedURI}`));"""
+
+
+@dataclass(frozen=True)
+class Look:
+    """How someone looks at a page."""
+
+    width: int = 1440
+    scheme: Literal["light", "dark"] = "light"
+    has_script: bool = True
+
+
+LOOKS = [Look(width, scheme) for width in (360, 1440) for scheme in ("light", "dark")]
+
+
+@contextmanager
+def opened_console(
+    chromium: Browser,
+    server: RunningServer,
+    *,
+    scope: str | None = "admin",
+    look: Look | None = None,
+) -> Iterator[Page]:
+    """Open the console in a profile of its own, signed in with a key of a scope or not."""
+    look = look or Look()
+    context = chromium.new_context(
+        viewport={"width": look.width, "height": 900},
+        color_scheme=look.scheme,
+        java_script_enabled=look.has_script,
+        reduced_motion="reduce",
+    )
+    context.set_default_timeout(8_000)
+    page = context.new_page()
+    page.add_init_script(WATCH)
+    page.goto(f"{server.address}/console")
+    if scope is not None:
+        sign_in(page, server.keys[scope])
+    try:
+        yield page
+    finally:
+        context.close()
+
+
+def sign_in(page: Page, key: str) -> None:
+    """Fill in the form."""
+    page.get_by_label("Key").fill(key)
+    page.get_by_role("button", name="Sign in").click()
+
+
+def look_at(page: Page, look: Look) -> None:
+    """Look at the same page otherwise."""
+    page.set_viewport_size({"width": look.width, "height": 900})
+    page.emulate_media(color_scheme=look.scheme)
+
+
+def assert_accessible(page: Page) -> None:
+    """Assert that axe-core finds nothing in the page as it stands."""
+    found = AXE.run(page, options=AXE_OPTIONS)
+    assert found.violations_count == 0, found.generate_report()
+
+
+def assert_sound(page: Page) -> None:
+    """Assert that the page fits the window, and that nothing in it failed or was forbidden."""
+    wide: Any = page.evaluate(
+        "[document.documentElement.scrollWidth, document.documentElement.clientWidth]"
+    )
+    assert wide[0] <= wide[1], f"{page.url} is {wide[0]} wide in a window of {wide[1]}"
+    assert page.evaluate("window.broken ?? []") == []
+
+
+def assert_fit_for_all(page: Page) -> None:
+    """Assert the above in light and dark, wide and narrow."""
+    for look in LOOKS:
+        look_at(page, look)
+        assert_sound(page)
+        assert_accessible(page)
+    look_at(page, Look())

@@ -1,0 +1,72 @@
+"""A shop for the console's tests: a small trained model, documents, and people who were here."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+
+from tests.end_to_end.running_server import RunningServer
+from training.simulation.files import WorldFiles
+
+SCOPES = ("merchandiser", "trainer", "support")
+N_VISITS = 150
+
+
+def train_home(files: WorldFiles, home: Path) -> None:
+    """Train the small world's model into a home."""
+    command = [sys.executable, "-c", "import endcap; endcap.main()", "train", "--force", "--json"]
+    options = ["--home", str(home), "--tune-seconds", "0"]
+    given = [f"--interactions={files.interactions}", f"--catalog={files.catalog}"]
+    done = subprocess.run(
+        [*command, *options, *given], capture_output=True, text=True, check=False, timeout=110
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def copy_home(trained: Path, home: Path) -> None:
+    """Begin a server's home with a model that was trained before."""
+    shutil.copytree(trained, home, dirs_exist_ok=True)
+
+
+def furnish(server: RunningServer) -> None:
+    """Make keys of every scope, and a placement with a rollout at a half."""
+    for scope in SCOPES:
+        made = server.call(
+            "POST", "/v1/keys", {"scope": scope, "name": f"{scope} Ann"}, scope="admin"
+        )
+        server.keys[scope] = made.json()["key"]
+    server.put("/v1/rollouts/home_recs", {"share": 0.5})
+    server.put("/v1/placements/home_recs", {"kind": "items", "count": 6})
+
+
+def visit(server: RunningServer, user_ids: list[str], *, n: int = N_VISITS) -> None:
+    """Let people look at pages, and a third of them click on what stands first."""
+    rng = random.Random(7)
+    headers = {"X-API-Key": server.keys["publishable"], "User-Agent": "Mozilla/5.0 (test shop)"}
+    with httpx.Client(base_url=server.address, headers=headers, verify=False, timeout=20) as client:
+        for _ in range(n):
+            user_id = rng.choice(user_ids)
+            body = {
+                "user": {"user_id": user_id},
+                "context": {"platform": "web", "country": rng.choice(["AE", "SA"])},
+                "placements": [{"id": "home_recs"}],
+            }
+            [slate] = client.post("/v1/serve", json=body).raise_for_status().json()["placements"]
+            exposure_id = slate["exposure_id"]
+            events = [{"event": "rendered", "exposure_id": exposure_id, "user_id": user_id}]
+            if slate.get("items") and rng.random() < 1 / 3:
+                item_id = slate["items"][0]["id"]
+                events.append(
+                    {
+                        "event": "click",
+                        "item_id": item_id,
+                        "user_id": user_id,
+                        "exposure_id": exposure_id,
+                    }
+                )
+            client.post("/v1/events", json=events)

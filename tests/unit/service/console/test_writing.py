@@ -1,0 +1,81 @@
+"""Numbers, times, forms, differences and tables, as pages show them."""
+
+import pytest
+
+from service.console.documents_diff import Difference, diff_documents
+from service.console.figure import share_bar, write_csv
+from service.console.form import Form, FormError
+from service.console.formatting import (
+    ago,
+    count,
+    milliseconds,
+    moment,
+    percent,
+    plural,
+    signed_percent,
+    span,
+)
+
+
+def test_numbers_are_written_for_people() -> None:
+    """No digits that say nothing, and a dash for what is not known."""
+    assert [percent(0.125), percent(0.5), percent(0.0), percent(None)] == [
+        *("12.5 %", "50 %", "0 %", "–"),
+    ]
+    assert [signed_percent(0.03), signed_percent(-0.031), signed_percent(0.0)] == [
+        *("+3 %", "−3.1 %", "±0 %"),
+    ]
+    assert [count(1234567), count(0), count(None)] == ["1,234,567", "0", "–"]
+    assert [milliseconds(0.9123), milliseconds(1500)] == ["0.912 ms", "1.5 s"]
+    assert [plural(1, "unit"), plural(2, "unit"), plural(0, "day")] == [
+        "1 unit",
+        "2 units",
+        "0 days",
+    ]
+
+
+def test_times_are_written_in_their_largest_unit() -> None:
+    """Past and to come."""
+    assert [span(90_000), span(86_400_000 * 3.5), span(4_000)] == ["1 minute", "3 days", "4 s"]
+    assert ago(0, 7_200_000) == "2 hours ago"
+    assert ago(7_200_000, 0) == "in 2 hours"
+    assert ago(1_000, 2_000) == "just now"
+    assert moment(0) == '<time datetime="1970-01-01T00:00:00Z">1970-01-01 00:00 UTC</time>'
+
+
+def test_difference_names_the_place() -> None:
+    """By path; the revision, which always differs, is left out."""
+    before = {"share": 0.1, "revision": 3, "audience": {"country": ["AE"]}, "old": 1}
+    after = {"share": 0.2, "revision": 4, "audience": {"country": ["AE", "SA"]}, "new": "x"}
+    assert diff_documents(before, after) == [
+        Difference("share", "changed", "0.1", "0.2"),
+        Difference("audience.country", "changed", '["AE"]', '["AE","SA"]'),
+        Difference("old", "removed", "1", ""),
+        Difference("new", "added", "", "x"),
+    ]
+    assert diff_documents(None, {"a": 1}) == [Difference("", "added", "", '{"a":1}')]
+
+
+def test_form_reads_what_was_typed() -> None:
+    """Space around it is dropped; a comma is a decimal point; what is no number is said so."""
+    form = Form({"a": (" x ", "y"), "n": ("12,5",), "lines": ("one\n\n two",), "on": ("1",)}, {})
+    assert (form.text("a"), form.all("a"), form.text("none", "z")) == ("y", ["x", "y"], "z")
+    assert form.number("n", "Share") == 12.5
+    assert form.lines("lines") == ["one", "two"]
+    assert (form.is_on("on"), form.is_on("a"), form.optional("none")) == (True, False, None)
+    with pytest.raises(FormError, match="Share: 'y' is not a number") as raised:
+        form.number("a", "Share")
+    assert raised.value.field == "a"
+
+
+def test_csv_runs_no_formula() -> None:
+    """A title that a spreadsheet would compute is text; numbers stay numbers."""
+    assert write_csv(["a", "b"], [["=1+1", -2], ["x,y", None]]) == 'a,b\r\n\'=1+1,-2\r\n"x,y",\r\n'
+
+
+def test_share_bar_says_its_shares() -> None:
+    """Names are escaped, widths add up to the whole."""
+    bar = share_bar([("<personal>", 3), ("static", 1)])
+    assert 'aria-label="&lt;personal&gt; 75%, static 25%"' in bar
+    assert 'width="75.000"' in bar
+    assert 'x="75.000" width="25.000"' in bar

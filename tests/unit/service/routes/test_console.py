@@ -1,0 +1,129 @@
+"""The console's gate: who gets in, which forms are taken, what every answer carries."""
+
+import re
+
+import httpx
+import pytest
+
+from service.console.session import COOKIE
+from tests.unit.service.routes.samples import Shop
+
+HTML = {"accept": "text/html"}
+
+
+def sign_in(shop: Shop, scope: str = "admin", place: str = "/console") -> httpx.Response:
+    """Send the form to sign in."""
+    form = {"key": shop.keys[scope], "next": place}
+    return shop.client.post("/console/sign-in", data=form, follow_redirects=False)
+
+
+def form_token(shop: Shop) -> str:
+    """Read the token out of a page."""
+    found = re.search(r'name="form-token" content="(\w+)"', shop.client.get("/console").text)
+    assert found is not None
+    return found[1]
+
+
+def test_nobody_is_sent_to_sign_in_and_back(shop: Shop) -> None:
+    """The address that was asked for is where signing in leads."""
+    asked = shop.client.get("/console/rollouts?x=1", follow_redirects=False)
+    assert asked.status_code == 303
+    assert asked.headers["location"] == "/console/sign-in?next=/console/rollouts%3Fx%3D1"
+    signed_in = sign_in(shop, place="/console/rollouts?x=1")
+    assert (signed_in.status_code, signed_in.headers["location"]) == (303, "/console/rollouts?x=1")
+    cookie = signed_in.headers["set-cookie"]
+    assert all(part in cookie for part in ("HttpOnly", "SameSite=strict", "Path=/console"))
+    assert "Secure" not in cookie
+    assert shop.client.get("/console").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "place",
+    ["https://evil.example", "//evil.example", "/console\\@evil", "/v1/keys", "/console/\nx"],
+)
+def test_signing_in_never_leads_elsewhere(shop: Shop, place: str) -> None:
+    """Only to the console."""
+    assert sign_in(shop, place=place).headers["location"] == "/console"
+
+
+def test_cookie_is_secure_behind_https(shop: Shop) -> None:
+    """Also where a proxy speaks it."""
+    form = {"key": shop.keys["admin"]}
+    headers = {"x-forwarded-proto": "https"}
+    answer = shop.client.post(
+        "/console/sign-in", data=form, headers=headers, follow_redirects=False
+    )
+    assert "Secure" in answer.headers["set-cookie"]
+
+
+def test_wrong_and_publishable_keys_are_refused(shop: Shop) -> None:
+    """With a page that says why, and the form again."""
+    wrong = shop.client.post("/console/sign-in", data={"key": "nonsense"})
+    assert (wrong.status_code, "unknown or was revoked" in wrong.text) == (401, True)
+    public = sign_in(shop, "publishable")
+    assert (public.status_code, "publishable key" in public.text) == (403, True)
+    assert COOKIE not in shop.client.cookies
+
+
+def test_too_many_wrong_keys_wait(shop: Shop) -> None:
+    """The eleventh within a minute is not looked at, right or wrong."""
+    for _ in range(10):
+        assert shop.client.post("/console/sign-in", data={"key": "x"}).status_code == 401
+    assert sign_in(shop).status_code == 429
+
+
+def test_form_of_another_site_signs_nobody_in(shop: Shop) -> None:
+    """Nor does one whose origin is another."""
+    for headers in ({"sec-fetch-site": "cross-site"}, {"origin": "https://evil.example"}):
+        form = {"key": shop.keys["admin"]}
+        answer = shop.client.post("/console/sign-in", data=form, headers=headers)
+        assert answer.status_code == 403
+
+
+def test_form_without_the_token_is_refused(shop: Shop) -> None:
+    """A page says so, and nobody is signed out; the token of the page is taken."""
+    sign_in(shop)
+    for form in ({}, {"form_token": "0" * 40}):
+        refused = shop.client.post("/console/sign-out", data=form)
+        assert (refused.status_code, "not made for this session" in refused.text) == (403, True)
+    out = shop.client.post(
+        "/console/sign-out", data={"form_token": form_token(shop)}, follow_redirects=False
+    )
+    assert out.headers["location"] == "/console/sign-in"
+    assert shop.client.get("/console", follow_redirects=False).status_code == 303
+
+
+def test_session_ends_with_its_key(shop: Shop) -> None:
+    """A revoked key is out at its next request."""
+    made = shop.call("POST", "/v1/keys", json={"scope": "merchandiser", "name": "Ann"}).json()
+    shop.client.post("/console/sign-in", data={"key": made["key"]})
+    page = shop.client.get("/console")
+    assert (page.status_code, "Ann" in page.text) == (200, True)
+    shop.call("DELETE", f"/v1/keys/{made['info']['id']}")
+    ended = shop.client.get("/console", follow_redirects=False)
+    assert (ended.status_code, "over=1" in ended.headers["location"]) == (303, True)
+
+
+def test_script_is_told_with_a_status(shop: Shop) -> None:
+    """A redirect would give it the page to sign in, as if it were what it asked for."""
+    answer = shop.client.get("/console", headers={"x-requested-with": "console"})
+    assert (answer.status_code, answer.json()["code"]) == (401, "session_missing")
+
+
+def test_every_answer_carries_the_policy(shop: Shop) -> None:
+    """Pages, refusals and assets; and no page has a style or a script in it."""
+    sign_in(shop)
+    for path in ("/console", "/console/sign-in", "/console/nothing", "/console/assets/console.css"):
+        answer = shop.client.get(path, follow_redirects=False)
+        assert "default-src 'none'" in answer.headers["content-security-policy"]
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert not re.search(r"<style|style=|<script(?! src)|\son\w+=", answer.text)
+    assert shop.client.get("/console/nothing").status_code == 404
+
+
+def test_link_from_elsewhere_reaches_the_session(shop: Shop) -> None:
+    """A strict cookie does not come with it, so a page of ours asks once more."""
+    answer = shop.client.get(
+        "/console/rollouts", headers={"sec-fetch-site": "cross-site"}, follow_redirects=False
+    )
+    assert (answer.status_code, 'http-equiv="refresh"' in answer.text) == (200, True)
