@@ -56,7 +56,9 @@ def visit(server: RunningServer, user_ids: list[str], *, n: int = N_VISITS) -> N
                 "context": {"platform": "web", "country": rng.choice(["AE", "SA"])},
                 "placements": [{"id": "home_recs"}],
             }
-            [slate] = client.post("/v1/serve", json=body).raise_for_status().json()["placements"]
+            answer = client.post("/v1/serve", json=body)
+            assert answer.status_code == 200, answer.text
+            [slate] = answer.json()["placements"]
             exposure_id = slate["exposure_id"]
             events = [{"event": "rendered", "exposure_id": exposure_id, "user_id": user_id}]
             if slate.get("items") and rng.random() < 1 / 3:
