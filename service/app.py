@@ -49,6 +49,7 @@ from service.problems import (
     answer_unexpected,
 )
 from service.reports.ramp_runner import RampRunner
+from service.reports.rollup_keeper import RollupKeeper
 from service.routes import health
 from service.routes.banners import BannerController
 from service.routes.browser import read_script, read_types
@@ -212,6 +213,10 @@ def _open_services(
     )
     intake.start()
     stack.push_async_callback(intake.close, settings.drain_s)
+
+    keeper = RollupKeeper(settings.home / EVENTS_FILE)
+    keeper.start()
+    stack.callback(keeper.close)
 
     changes = ChangeHub(current.get, now_ms, settings.change_clients, metrics.change_clients.set)
     loop = asyncio.get_running_loop()

@@ -12,8 +12,13 @@ from service.stores.control import ControlStore
 from service.stores.outcomes import read_outcomes
 
 
-def report_rollout(events: Path, control: ControlStore, key: str, *, at_ms: int) -> Report:
+def report_rollout(
+    events: Path, control: ControlStore, key: str, *, at_ms: int, max_new: int | None = None
+) -> Report:
     """Report a rollout from the event store at `events`, which is open to writers meanwhile.
+
+    With `max_new` no more than so many stored rows are added to the running sums before, and the
+    report tells how many it does not count yet.
 
     Raises
     ------
@@ -30,4 +35,4 @@ def report_rollout(events: Path, control: ControlStore, key: str, *, at_ms: int)
         )
         for each in epochs
     }
-    return make_report(key, read_outcomes(events, key), opened, at_ms=at_ms)
+    return make_report(key, read_outcomes(events, key, max_new=max_new), opened, at_ms=at_ms)

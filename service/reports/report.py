@@ -200,7 +200,8 @@ def _combined_arms(sums: RolloutSums) -> list[Arm]:
         whole = ArmSums(
             0, name, *(sum(column) for column in zip(*(p[2:] for p in parts), strict=True))
         )
-        whole = whole._replace(n_units=sums.n_units[name])
+        # A unit that is there, or buys, in two epochs is one.
+        whole = whole._replace(**sums.people[name]._asdict())
         arms.append(_arm(whole, None, sums.n_shown.get(name)))
     return arms
 
@@ -247,6 +248,10 @@ def _notes(
     sums: RolloutSums, epochs: Sequence[Epoch], rendered: Sequence[RenderedDifference]
 ) -> list[str]:
     notes = []
+    if sums.n_waiting:
+        notes.append(
+            f"{sums.n_waiting} stored rows are not counted yet; they are being added, ask again"
+        )
     if not sums.arms:
         notes.append("no exposure was decided by this rollout's split yet")
     for epoch in epochs:

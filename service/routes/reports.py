@@ -11,6 +11,9 @@ from service.routes.documents import AnyRequest, PathId, check_path_id, problems
 from service.services import services_of
 from service.stores.event_database import EVENTS_FILE
 
+MAX_NEW_ROWS = 50_000
+"""Rows that a request adds to the running sums itself: about a second's work."""
+
 
 @get(
     "/v1/rollouts/{rollout_key:str}/report",
@@ -34,4 +37,5 @@ def read_report(request: AnyRequest, rollout_key: PathId) -> Report:
         services.control_store,
         check_path_id(rollout_key, "rollout key"),
         at_ms=services.now_ms(),
+        max_new=MAX_NEW_ROWS,
     )

@@ -143,7 +143,8 @@ def open_banner_counts(events: Path) -> Iterator[sqlite3.Connection]:
         try:
             # Losing the last folds to a power cut costs no more than folding them again.
             connection.execute("PRAGMA synchronous = NORMAL")
-            connection.execute("ATTACH ? AS log", (str(events),))
+            # Read-only, for BEGIN IMMEDIATE takes the write lock of every file that has one.
+            connection.execute("ATTACH ? AS log", (f"{events.resolve().as_uri()}?mode=ro",))
             _create(connection)
             yield connection
         finally:

@@ -48,8 +48,13 @@ def connect(
     """
     with reported(path):
         # Each connection is used by one thread at a time, though not always by the same one.
+        # Addresses are for files that are attached read-only.
         connection = sqlite3.connect(
-            path, isolation_level=None, check_same_thread=False, timeout=busy_timeout_ms / 1000
+            path,
+            isolation_level=None,
+            check_same_thread=False,
+            timeout=busy_timeout_ms / 1000,
+            uri=True,
         )
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")

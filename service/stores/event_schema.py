@@ -70,8 +70,6 @@ Index(
     events.c.at_ms,
     sqlite_where=text("anonymous_key IS NOT NULL AND item_id IS NOT NULL"),
 )
-# Views are most of what comes and no report asks for them, so the index leaves them out.
-Index("events_outcome", events.c.kind, events.c.at_ms, sqlite_where=text("kind > 0"))
 
 # Written most of all: an index in another order than the rows' own costs a page a row. So there is
 # one such, and the ids of exposures rise with time.
@@ -118,6 +116,7 @@ Index(
     exposures.c.at_ms,
     sqlite_where=text("unit_key IS NOT NULL"),
 )
+
 # As which unit a signed-in user is dealt; the first write wins, for good.
 identities = Table(
     "identities",

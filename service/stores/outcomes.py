@@ -1,7 +1,9 @@
 """Sums over one rollout's units and what they did, per epoch and variant, from the running sums.
 
-The work is SQLite's, over temporary tables on disk, so memory does not grow with the log. A unit
-belongs to the variant it saw first in an epoch; only exposures that a split decided are counted.
+What was seen and clicked is added up already; carts and orders are put down to units here, for a
+unit may be shown something, or sign in, after they came. The work is SQLite's, over temporary
+tables on disk, so memory does not grow with the log. A unit belongs to the variant it saw first in
+an epoch; only exposures that a split decided are counted.
 """
 
 from __future__ import annotations
@@ -12,8 +14,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
-from service.stores.event_schema import RENDERED, VIEWABLE, EventFlag
-from service.stores.rollup import ASSIGNED, WINDOW_MS, open_rollup
+from service.stores.event_schema import RENDERED, VIEWABLE
+from service.stores.rollup import count_waiting, open_rollup
+from service.stores.rollup_folds import ASSIGNED, FIRST_MS, VARIANT, VARIANT_BITS, WINDOW_MS
 from service.stores.sqlite import reported
 
 __all__ = ["STAGES", "WINDOW_MS", "ArmSums", "RolloutSums", "Stage", "read_outcomes"]
@@ -31,8 +34,6 @@ STAGES = {
     2: "add_to_cart",
     3: "purchase",
 }
-
-_UNCOUNTED = int(EventFlag.BOT | EventFlag.PREVIEW)
 
 
 class ArmSums(NamedTuple):
@@ -76,6 +77,15 @@ class ArmSums(NamedTuple):
     """Sum over units of what they paid before times what they paid after, both capped."""
 
 
+class People(NamedTuple):
+    """Distinct units of a variant: one that is there in two epochs counts once."""
+
+    n_units: int
+    n_crossed: int = 0
+    n_carters: int = 0
+    n_buyers: int = 0
+
+
 class Stage(NamedTuple):
     """How many exposures got so far, at one place."""
 
@@ -92,95 +102,119 @@ class RolloutSums(NamedTuple):
     """Everything a report reads."""
 
     arms: list[ArmSums]
-    n_units: dict[str, int]
-    """Distinct units by variant, over all epochs."""
+    people: dict[str, People]
+    """By variant, over all epochs."""
     not_split: dict[str, int]
     """Exposures that no split decided, by reason; they are in no arm."""
     stages: Sequence[Stage] = ()
     n_shown: Mapping[str, Sequence[int]] = MappingProxyType({})
     """By variant, how often each of its items and banners was shown."""
     revenue_cap: float | None = None
+    n_waiting: int = 0
+    """Rows of the log that are not in these sums yet."""
 
 
-# Without the cast `unit` would have no type, and an index that is joined to a number stay unused.
-_TABLES = """
-CREATE TEMP TABLE arms AS
-SELECT epoch, unit_key, variant, min(first_ms) AS first_ms, sum(n_exposures) AS n_exposures,
-       count(*) > 1 OR max(crossover) AS crossed
-FROM units WHERE rollout_key = :rollout GROUP BY epoch, unit_key;
-CREATE INDEX temp.arms_unit ON arms (unit_key, first_ms);
+_NAME = "(SELECT name FROM names WHERE id = {})"
+_ROLLOUT = "(SELECT id FROM names WHERE name = :rollout)"
+_KNOWN = "(SELECT known.unit FROM identities AS known WHERE known.user = deed.user)"
 
-CREATE TEMP TABLE deeds AS
-SELECT event.kind, event.at_ms, coalesce(event.quantity, 1) * coalesce(event.price, 0) AS value,
-       coalesce(event.order_id, event.event_id) AS order_id, event.user_key, event.anonymous_key,
-       (SELECT known.unit_key FROM log.identities AS known
-        WHERE known.user_key = event.user_key) AS known_key
-FROM log.events AS event
-WHERE event.kind > 0 AND event.kind IN (2, 3, 4) AND event.flags & :uncounted = 0;
 
-CREATE TEMP TABLE unit_orders AS
-SELECT CAST(unit AS INTEGER) AS unit, sum(kind = 2) AS n_carts,
-       count(DISTINCT CASE WHEN kind = 3 THEN order_id END) AS n_orders,
-       sum(kind = 3) AS n_purchases,
+def _latest(candidate: str) -> str:
+    """Find the epoch in which a unit was shown something last before a deed, as one number."""
+    return f"""(
+    SELECT one.unit << {VARIANT_BITS} | one.epoch FROM units AS one
+    WHERE one.rollout = {_ROLLOUT} AND one.unit = {candidate} AND one.{FIRST_MS} <= deed.at_ms
+    ORDER BY one.first DESC LIMIT 1)"""
+
+
+def _first(candidate: str) -> str:
+    """Find when a unit was shown something first, in whatever epoch."""
+    return f"""(
+    SELECT min(first) >> {VARIANT_BITS} FROM units
+    WHERE rollout = {_ROLLOUT} AND unit = {candidate})"""
+
+
+_UNIT, _EPOCH = f"place >> {VARIANT_BITS}", f"place & {(1 << VARIANT_BITS) - 1}"
+
+# A deed belongs to the unit that its user is dealt as, else to its user, else to its visitor.
+_TABLES = f"""
+CREATE TEMP TABLE orders AS
+SELECT place, sum(kind = 2) AS n_carts,
+       count(DISTINCT order_id) AS n_orders, sum(kind = 3) AS n_purchases,
        sum(CASE kind WHEN 3 THEN value WHEN 4 THEN -value ELSE 0 END) AS revenue
 FROM (
   SELECT kind, value, order_id, coalesce(
-    (SELECT unit.rowid FROM arms AS unit
-     WHERE unit.unit_key = known_key AND unit.first_ms <= at_ms
-     ORDER BY unit.first_ms DESC LIMIT 1),
-    (SELECT unit.rowid FROM arms AS unit
-     WHERE unit.unit_key = user_key AND unit.first_ms <= at_ms
-     ORDER BY unit.first_ms DESC LIMIT 1),
-    (SELECT unit.rowid FROM arms AS unit
-     WHERE unit.unit_key = anonymous_key AND unit.first_ms <= at_ms
-     ORDER BY unit.first_ms DESC LIMIT 1)
-  ) AS unit FROM deeds
-) WHERE unit IS NOT NULL GROUP BY unit;
+    {_latest(_KNOWN)}, {_latest("deed.user")}, {_latest("deed.anonymous")}
+  ) AS place FROM deeds AS deed
+) WHERE place IS NOT NULL GROUP BY place;
+CREATE INDEX temp.orders_place ON orders (place);
 
-CREATE TEMP TABLE unit_before AS
-SELECT unit_key, sum(value) AS paid FROM (
-  SELECT value, at_ms, coalesce(
-    (SELECT unit_key FROM arms AS unit WHERE unit.unit_key = known_key LIMIT 1),
-    (SELECT unit_key FROM arms AS unit WHERE unit.unit_key = user_key LIMIT 1),
-    (SELECT unit_key FROM arms AS unit WHERE unit.unit_key = anonymous_key LIMIT 1)
-  ) AS unit_key FROM deeds WHERE kind = 3
-) AS deed
-WHERE unit_key IS NOT NULL AND (
-  SELECT min(unit.first_ms) FROM arms AS unit WHERE unit.unit_key = deed.unit_key
-) BETWEEN at_ms + 1 AND at_ms + :before
-GROUP BY unit_key;
-CREATE INDEX temp.unit_before_unit ON unit_before (unit_key);
-CREATE INDEX temp.unit_orders_unit ON unit_orders (unit)
+CREATE TEMP TABLE past AS
+SELECT unit, sum(value) AS paid FROM (
+  SELECT value, at_ms, CASE
+    WHEN {_first(_KNOWN)} IS NOT NULL THEN {_KNOWN}
+    WHEN {_first("deed.user")} IS NOT NULL THEN deed.user
+    WHEN {_first("deed.anonymous")} IS NOT NULL THEN deed.anonymous END AS unit
+  FROM deeds AS deed WHERE kind = 3
+) AS bought
+WHERE unit IS NOT NULL AND {_first("bought.unit")} BETWEEN at_ms + 1 AND at_ms + :before
+GROUP BY unit;
+CREATE INDEX temp.past_unit ON past (unit);
+
+CREATE TEMP TABLE money AS
+SELECT units.unit, units.epoch, {VARIANT} AS variant, n_carts, n_orders, n_purchases, revenue, paid
+FROM (
+  SELECT {_UNIT} AS unit, {_EPOCH} AS epoch FROM orders
+  UNION SELECT units.unit, units.epoch FROM past JOIN units
+    ON units.rollout = {_ROLLOUT} AND units.unit = past.unit
+) AS seen
+CROSS JOIN units ON units.rollout = {_ROLLOUT} AND units.unit = seen.unit
+  AND units.epoch = seen.epoch
+LEFT JOIN orders ON orders.place = (seen.unit << {VARIANT_BITS} | seen.epoch)
+LEFT JOIN past ON past.unit = seen.unit
 """
 
 # The largest revenue among the smallest 99 % of those that are above zero.
 _CAP = """
-SELECT revenue FROM unit_orders WHERE revenue > 0 ORDER BY revenue
+SELECT revenue FROM money WHERE revenue > 0 ORDER BY revenue
 LIMIT 1 OFFSET (
-  SELECT max(0, cast(count(*) * :capped AS INTEGER) - 1) FROM unit_orders WHERE revenue > 0)
+  SELECT max(0, cast(count(*) * :capped AS INTEGER) - 1) FROM money WHERE revenue > 0)
 """
 
-_ARMS = """
-SELECT epoch, variant, count(*), sum(crossed), sum(n_exposures), coalesce(sum(n_clicked), 0),
-       total(n_exposures * n_exposures), total(n_clicked * n_clicked),
-       total(n_exposures * n_clicked), coalesce(sum(n_named), 0), coalesce(sum(n_joined), 0),
-       coalesce(sum(n_purchases > 0), 0), coalesce(sum(n_orders), 0), coalesce(sum(n_purchases), 0),
-       total(revenue), total(revenue * revenue), coalesce(sum(n_carts > 0), 0),
-       total(capped), total(capped * capped), coalesce(sum(paid IS NOT NULL), 0),
-       coalesce(sum(paid IS NOT NULL AND n_purchases > 0), 0), total(paid), total(paid * paid),
-       total(paid * capped)
-FROM (
-  SELECT arms.*, n_clicked, n_named, n_joined, n_carts, n_orders, n_purchases, revenue,
-         min(revenue, :cap) AS capped, min(paid, :cap) AS paid
-  FROM arms
-  LEFT JOIN unit_clicks AS clicks ON clicks.rollout_key = :rollout AND clicks.epoch = arms.epoch
-       AND clicks.unit_key = arms.unit_key
-  LEFT JOIN unit_orders ON unit_orders.unit = arms.rowid
-  LEFT JOIN unit_before ON unit_before.unit_key = arms.unit_key
-) GROUP BY epoch, variant ORDER BY epoch, variant
+_ARMS = f"""
+WITH spent AS (
+  SELECT epoch, variant, sum(coalesce(n_purchases, 0) > 0) AS n_buyers,
+         coalesce(sum(n_orders), 0) AS n_orders, coalesce(sum(n_purchases), 0) AS n_purchases,
+         total(revenue) AS revenue, total(revenue * revenue) AS squared,
+         sum(coalesce(n_carts, 0) > 0) AS n_carters, total(min(revenue, :cap)) AS capped,
+         total(min(revenue, :cap) * min(revenue, :cap)) AS capped_squared,
+         sum(paid IS NOT NULL) AS n_before,
+         sum(paid IS NOT NULL AND coalesce(n_purchases, 0) > 0) AS n_twice,
+         total(min(paid, :cap)) AS past, total(min(paid, :cap) * min(paid, :cap)) AS past_squared,
+         total(min(paid, :cap) * min(revenue, :cap)) AS past_capped
+  FROM money GROUP BY epoch, variant
+)
+SELECT arms.epoch, {_NAME.format("arms.variant")} AS name, n_units, n_crossed, n_exposures,
+       n_clicked, sum_xx, sum_cc, sum_xc, n_named, n_joined, coalesce(n_buyers, 0),
+       coalesce(n_orders, 0), coalesce(n_purchases, 0), coalesce(revenue, 0.0),
+       coalesce(squared, 0.0), coalesce(n_carters, 0), coalesce(capped, 0.0),
+       coalesce(capped_squared, 0.0), coalesce(n_before, 0), coalesce(n_twice, 0),
+       coalesce(past, 0.0), coalesce(past_squared, 0.0), coalesce(past_capped, 0.0)
+FROM arms LEFT JOIN spent ON spent.epoch = arms.epoch AND spent.variant = arms.variant
+WHERE arms.rollout = {_ROLLOUT} AND n_units > 0 ORDER BY arms.epoch, name
 """
 
-_UNITS = "SELECT variant, count(DISTINCT unit_key) FROM arms GROUP BY variant"
+_PEOPLE = f"""
+WITH spent AS (
+  SELECT variant, count(DISTINCT CASE WHEN n_carts > 0 THEN unit END) AS n_carters,
+         count(DISTINCT CASE WHEN n_purchases > 0 THEN unit END) AS n_buyers
+  FROM money GROUP BY variant
+)
+SELECT {_NAME.format("people.variant")}, n_units, n_crossed, coalesce(n_carters, 0),
+       coalesce(n_buyers, 0)
+FROM people LEFT JOIN spent ON spent.variant = people.variant
+WHERE rollout = {_ROLLOUT} AND n_units > 0
+"""
 
 _NOT_SPLIT = "SELECT reason, n FROM not_split WHERE rollout_key = :rollout ORDER BY reason"
 
@@ -192,8 +226,11 @@ FROM stages WHERE rollout_key = :rollout GROUP BY 1, 2, 3, 4, 5, 6
 _SHOWN = "SELECT variant, n FROM shown WHERE rollout_key = :rollout"
 
 
-def read_outcomes(path: Path, rollout_key: str) -> RolloutSums:
+def read_outcomes(path: Path, rollout_key: str, *, max_new: int | None = None) -> RolloutSums:
     """Add up one rollout from the event store at `path`, while others write to it.
+
+    With `max_new` at most so many rows are added to the running sums before; `n_waiting` tells how
+    many more there are.
 
     Raises
     ------
@@ -201,7 +238,7 @@ def read_outcomes(path: Path, rollout_key: str) -> RolloutSums:
         If the store cannot be read, or the disk has no room for the running sums.
     """
     with reported(path):
-        connection = open_rollup(path)
+        connection = open_rollup(path, max_new=max_new)
         try:
             connection.execute("BEGIN")
             return _read(connection, rollout_key)
@@ -213,7 +250,6 @@ def _read(connection: sqlite3.Connection, rollout_key: str) -> RolloutSums:
     values: dict[str, str | float | None] = {
         "rollout": rollout_key,
         "before": BEFORE_MS,
-        "uncounted": _UNCOUNTED,
         "capped": CAPPED_SHARE,
     }
     for statement in _TABLES.split(";\n"):
@@ -226,9 +262,10 @@ def _read(connection: sqlite3.Connection, rollout_key: str) -> RolloutSums:
         n_shown.setdefault(variant, []).append(n)
     return RolloutSums(
         arms=[ArmSums(*row) for row in connection.execute(_ARMS, values)],
-        n_units=dict(connection.execute(_UNITS, values).fetchall()),
+        people={name: People(*row) for name, *row in connection.execute(_PEOPLE, values)},
         not_split=dict(connection.execute(_NOT_SPLIT, values).fetchall()),
         stages=[Stage(*row) for row in connection.execute(_STAGES, values)],
         n_shown=n_shown,
         revenue_cap=None if cap is None else cap[0],
+        n_waiting=count_waiting(connection),
     )

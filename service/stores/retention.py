@@ -1,6 +1,7 @@
 """Deletes what is older than its kind may be kept, in short transactions between those of intake.
 
-Running sums are brought up to date first, so reports keep what they need of exposures and grades.
+Running sums are brought up to date first, so reports keep what they need of exposures, clicks and
+grades. Carts, purchases and refunds go from the running sums too.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from service.stores.banner_counts import fold_banners, open_banner_counts
 from service.stores.event_database import connect
 from service.stores.event_schema import KIND_NAMES
 from service.stores.personal_rows import count_deleted
-from service.stores.rollup import forget_old_buyers, open_rollup
+from service.stores.rollup import forget_deeds, forget_old_buyers, open_rollup
 from service.stores.sqlite import reported
 
 DAY_MS = 86_400_000
@@ -22,6 +23,8 @@ CHUNK = 10_000
 EXPOSURE = "exposure"
 
 _CODES = {name: code for code, name in KIND_NAMES.items()}
+_DEEDS = ("add_to_cart", "purchase", "refund")
+"""Kinds that the running sums keep one by one."""
 
 
 def read_limits(texts: Iterable[str]) -> dict[str, int]:
@@ -68,20 +71,23 @@ def _expire(path: Path, kind: str, before_ms: int) -> int:
     else:
         table, condition = "events", "received_ms < ? AND kind = ?"
         values = [before_ms, _CODES[kind]]
-    n_deleted = 0
+    n_deleted, last = 0, 0
     with reported(path):
         connection = connect(path)
         try:
             connection.execute("PRAGMA secure_delete = ON")
-            found = connection.execute(f"SELECT seq FROM {table} WHERE {condition}", values)
-            rows = found.fetchall()
-            for first in range(0, len(rows), CHUNK):
-                chunk = rows[first : first + CHUNK]
+            while rows := connection.execute(
+                f"SELECT seq FROM {table} WHERE {condition} AND seq > ? ORDER BY seq LIMIT {CHUNK}",
+                [*values, last],
+            ).fetchall():
                 connection.execute("BEGIN IMMEDIATE")
-                connection.executemany(f"DELETE FROM {table} WHERE seq = ?", chunk)
-                count_deleted(connection, table, len(chunk))
+                connection.executemany(f"DELETE FROM {table} WHERE seq = ?", rows)
+                count_deleted(connection, table, len(rows))
                 connection.execute("COMMIT")
-                n_deleted += len(chunk)
+                if kind in _DEEDS:
+                    forget_deeds(path, [seq for (seq,) in rows])
+                n_deleted += len(rows)
+                last = rows[-1][0]
         finally:
             connection.close()
     return n_deleted

@@ -161,17 +161,17 @@ def test_full_disk_refuses_events_and_keeps_exposures(tmp_path: Path) -> None:
         return store
 
     async def use(bench: Bench) -> None:
-        many = [view(f"e{i}") for i in range(200)]
+        many = [view(f"e{i}") for i in range(400)]
         bench.exposures.put(slate("x" * 200))
         with pytest.raises(CapacityError, match="disk of the event store is full"):
-            await bench.events.submit(many, n_received=200)
+            await bench.events.submit(many, n_received=400)
         assert column(bench.path, "SELECT count(*) FROM events") == [0]
         bench.store._connection.execute("PRAGMA max_page_count = 100000")
-        assert await bench.events.submit(many, n_received=200) == [True] * 200
+        assert await bench.events.submit(many, n_received=400) == [True] * 400
 
     bench = with_bench(tmp_path, use, store=small)
     assert column(bench.path, "SELECT count(*) FROM exposures") == [1]
-    assert ledger(bench.path)["received"] == 200
+    assert ledger(bench.path)["received"] == 400
 
 
 def test_damaged_file_refuses_events_and_keeps_exposures(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from rich.console import Console
 from service.reports.report import Opened, make_report
 from service.reports.table import print_report, report_page
 from service.rollouts.definition import Rollout
-from service.stores.outcomes import ArmSums, RolloutSums
+from service.stores.outcomes import ArmSums, People, RolloutSums
 
 
 def sums(epoch: int, variant: str, n_clicked: int) -> ArmSums:
@@ -28,8 +28,8 @@ def test_report_fits_on_a_terminal() -> None:
         for variant, n in (("control", 9_000), ("personal", 9_900))
     ]
     opened = {epoch: Opened(at_ms=0, rollout=Rollout(key="r", share=0.5)) for epoch in (1, 2)}
-    units = {"control": 246_912, "personal": 246_912}
-    report = make_report("home_recs", RolloutSums(arms, units, {"NO_UNIT": 7}), opened, at_ms=0)
+    people = dict.fromkeys(("control", "personal"), People(246_912))
+    report = make_report("home_recs", RolloutSums(arms, people, {"NO_UNIT": 7}), opened, at_ms=0)
     console = Console(width=80, file=StringIO())
     print_report(report, console)
     assert isinstance(console.file, StringIO)
@@ -42,7 +42,7 @@ def test_report_fits_on_a_terminal() -> None:
 def test_report_is_a_page_of_its_own() -> None:
     """The page holds the verdict, and a name with markup stays text."""
     report = make_report(
-        "<b>", RolloutSums([sums(1, "control", 9)], {"control": 9}, {}), {}, at_ms=0
+        "<b>", RolloutSums([sums(1, "control", 9)], {"control": People(9)}, {}), {}, at_ms=0
     )
     page = report_page(report)
     assert "Too early" in page

@@ -40,6 +40,19 @@ def test_old_rows_of_a_kind_go(tmp_path: Path) -> None:
     assert arm.n_exposures == 2
 
 
+def test_old_purchases_leave_the_running_sums_too(tmp_path: Path) -> None:
+    """Of two orders the old one goes from the rows and from the report."""
+    path = open_event_database(tmp_path)
+    old, new = 10 * DAY_MS, 90 * DAY_MS
+    store = EventStore(path, opened_ms=1)
+    orders = [view(f"o{at}", kind=3, at_ms=at, received_ms=at, price=1.0) for at in (old, new)]
+    store.commit(Batch(orders, [slate("x1")]))
+    store.close(2)
+    assert read_outcomes(path, "r").arms[0].n_orders == 2
+    assert expire_rows(path, {"purchase": 30}, now_ms=100 * DAY_MS) == {"purchase": 1}
+    assert read_outcomes(path, "r").arms[0].n_orders == 1
+
+
 def test_limits_name_a_kind_and_days() -> None:
     """Both halves are checked, and the message names what is known."""
     assert read_limits(["view=90", "exposure=400"]) == {"view": 90, "exposure": 400}

@@ -1,0 +1,101 @@
+"""Keeps the running sums up to date behind the service, so that a report finds them ready.
+
+Every worker has a keeper, and the one with the lease works: in a thread of its own, of low
+priority, in short steps of SQL alone, which hold neither the interpreter nor the event store.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import structlog
+
+from service.stores.file_lease import FileLease
+from service.stores.rollup import add_new, open_rollup
+
+LEASE_FILE = "rollup.lease"
+POLL_S = 1.0
+STEP_ROWS = 10_000
+"""Rows of the log that one step adds: about a fifth of a second."""
+_CACHE_KIB = 16_384
+_NICENESS = 10
+
+_log = structlog.get_logger(__name__)
+
+
+class RollupKeeper:
+    """One worker's share in it."""
+
+    def __init__(
+        self,
+        events: Path,
+        *,
+        poll_s: float = POLL_S,
+        step_rows: int = STEP_ROWS,
+        monotonic_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._events = events
+        self._lease = FileLease(events.with_name(LEASE_FILE))
+        self._poll_s = poll_s
+        self._step_rows = step_rows
+        self._monotonic_s = monotonic_s
+        self._connection: sqlite3.Connection | None = None
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="rollup-keeper", daemon=True)
+
+    def start(self) -> None:
+        """Begin to work, or to wait for the lease."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop after the step under way, and let another process go on."""
+        self._stopping.set()
+        self._thread.join()
+
+    def step(self) -> bool:
+        """Take one step, if this process has or gets the lease; tell whether there is more to do.
+
+        Raises
+        ------
+        EndcapError, sqlite3.Error, OSError
+            If a file cannot be read or written; the next step may succeed.
+        """
+        if not self._lease.take():
+            return False
+        if self._connection is None:
+            self._connection = open_rollup(self._events, max_new=0, cache_kib=_CACHE_KIB)
+        return add_new(self._connection, self._step_rows)
+
+    def give_back(self) -> None:
+        """Close the sums and let another process have the lease."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+        self._lease.give_back()
+
+    def _run(self) -> None:
+        _lower_priority()
+        pause_s = self._poll_s
+        while not self._stopping.wait(pause_s):
+            begin_s = self._monotonic_s()
+            try:
+                is_behind = self.step()
+            except Exception:  # a thread's loop: the next round may succeed
+                _log.exception("rollup_not_kept")
+                self.give_back()
+                is_behind = False
+            # While there is much to do, half of the time is left to others.
+            pause_s = self._monotonic_s() - begin_s if is_behind else self._poll_s
+        self.give_back()
+
+
+def _lower_priority() -> None:
+    """Let those who answer requests go first; Linux alone can say so of one thread."""
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)

@@ -1,0 +1,267 @@
+"""What adds new rows of the log to the running sums: SQL over whole chunks, never a row at a time.
+
+Statements see ``log`` (the event store), ``:after`` and ``:upto`` (rows to add, by ``seq``), and
+for those of `rollup_days` ``:assigned`` and ``:uncounted``. What a
+unit adds to its arm is taken out before its row changes and put back after, so sums over units
+never have to be made anew.
+"""
+
+from __future__ import annotations
+
+from service.stores import rollup_days
+from service.stores.event_schema import EventFlag
+
+WINDOW_MS = 7 * 86_400_000
+"""How long after an exposure what is done with its item, unnamed, is put down to it."""
+ASSIGNED = 15
+"""Stage of an exposure as stored; the later stages are the codes of events."""
+VARIANT_BITS = 20
+"""`units.first` is the ms of a unit's first exposure, and below these bits its variant's number, so
+that the least of them tells both."""
+UNCOUNTED = int(EventFlag.BOT | EventFlag.PREVIEW)
+
+VARIANT = f"first & {(1 << VARIANT_BITS) - 1}"
+FIRST_MS = f"first >> {VARIANT_BITS}"
+
+SCHEMA = f"""
+CREATE TABLE progress (name TEXT PRIMARY KEY, seq INTEGER NOT NULL);
+INSERT INTO progress VALUES ('exposures', 0), ('events', 0), ('identities', 0);
+CREATE TABLE names (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+CREATE TABLE keys (id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE);
+CREATE TABLE identities (user INTEGER PRIMARY KEY, unit INTEGER NOT NULL);
+CREATE TABLE units (
+  rollout INTEGER, unit INTEGER, epoch INTEGER, first INTEGER NOT NULL,
+  n_exposures INTEGER NOT NULL, crossed INTEGER NOT NULL, n_clicked INTEGER NOT NULL,
+  n_named INTEGER NOT NULL, n_joined INTEGER NOT NULL,
+  PRIMARY KEY (rollout, unit, epoch)) WITHOUT ROWID;
+CREATE TABLE arms (
+  rollout INTEGER, epoch INTEGER, variant INTEGER, n_units INTEGER NOT NULL,
+  n_crossed INTEGER NOT NULL, n_exposures INTEGER NOT NULL, n_clicked INTEGER NOT NULL,
+  sum_xx INTEGER NOT NULL, sum_cc INTEGER NOT NULL, sum_xc INTEGER NOT NULL,
+  n_named INTEGER NOT NULL, n_joined INTEGER NOT NULL,
+  PRIMARY KEY (rollout, epoch, variant)) WITHOUT ROWID;
+CREATE TABLE people (
+  rollout INTEGER, variant INTEGER, n_units INTEGER NOT NULL, n_crossed INTEGER NOT NULL,
+  PRIMARY KEY (rollout, variant)) WITHOUT ROWID;
+CREATE TABLE deeds (
+  seq INTEGER PRIMARY KEY, kind INTEGER NOT NULL, at_ms INTEGER NOT NULL, value REAL NOT NULL,
+  order_id TEXT, user INTEGER, anonymous INTEGER);
+CREATE TABLE stages (
+  rollout_key TEXT, epoch INTEGER, variant TEXT, placement_id TEXT, tier TEXT, platform TEXT,
+  country TEXT, stage INTEGER, n INTEGER NOT NULL,
+  PRIMARY KEY (rollout_key, epoch, variant, placement_id, tier, platform, country, stage)
+) WITHOUT ROWID;
+CREATE TABLE shown (
+  rollout_key TEXT, variant TEXT, id TEXT, n INTEGER NOT NULL,
+  PRIMARY KEY (rollout_key, variant, id)) WITHOUT ROWID;
+CREATE TABLE not_split (
+  rollout_key TEXT, reason TEXT, n INTEGER NOT NULL,
+  PRIMARY KEY (rollout_key, reason)) WITHOUT ROWID;
+CREATE TABLE reached (
+  exposure_seq INTEGER, stage INTEGER, PRIMARY KEY (exposure_seq, stage)) WITHOUT ROWID;
+{rollup_days.SCHEMA}"""
+
+_NEW = "seq > :after AND seq <= :upto"
+_SPLIT = "rollout_key IS NOT NULL AND unit_key IS NOT NULL AND reason = 'SPLIT'"
+_PLACE = (
+    "coalesce(placement_id, ''), coalesce(tier, ''), coalesce(platform, ''), coalesce(country, '')"
+)
+_VARIANT_NAME = "coalesce(variant, '')"
+_EPOCH = "coalesce(epoch, 0)"
+
+
+def _name(column: str) -> str:
+    return f"(SELECT id FROM names WHERE name = {column})"
+
+
+def _key(column: str) -> str:
+    return f"(SELECT id FROM keys WHERE key = {column})"
+
+
+def _move(sign: str) -> tuple[str, str]:
+    """Add what the units of ``touched`` come to, or take it out."""
+    return (
+        f"""
+INSERT INTO arms
+SELECT rollout, epoch, {VARIANT}, {sign} count(*), {sign} sum(crossed), {sign} sum(n_exposures),
+  {sign} sum(n_clicked), {sign} sum(n_exposures * n_exposures), {sign} sum(n_clicked * n_clicked),
+  {sign} sum(n_exposures * n_clicked), {sign} sum(n_named), {sign} sum(n_joined)
+FROM (SELECT rollout, unit, epoch FROM touched)
+CROSS JOIN units USING (rollout, unit, epoch) GROUP BY 1, 2, 3
+ON CONFLICT DO UPDATE SET n_units = n_units + excluded.n_units,
+  n_crossed = n_crossed + excluded.n_crossed, n_exposures = n_exposures + excluded.n_exposures,
+  n_clicked = n_clicked + excluded.n_clicked, sum_xx = sum_xx + excluded.sum_xx,
+  sum_cc = sum_cc + excluded.sum_cc, sum_xc = sum_xc + excluded.sum_xc,
+  n_named = n_named + excluded.n_named, n_joined = n_joined + excluded.n_joined
+""",
+        f"""
+INSERT INTO people
+SELECT rollout, variant, {sign} count(*), {sign} sum(crossed) FROM (
+  SELECT rollout, unit, {VARIANT} AS variant, max(crossed) AS crossed
+  FROM (SELECT DISTINCT rollout, unit FROM touched) CROSS JOIN units USING (rollout, unit)
+  GROUP BY 1, 2, 3
+) GROUP BY 1, 2
+ON CONFLICT DO UPDATE SET n_units = n_units + excluded.n_units,
+  n_crossed = n_crossed + excluded.n_crossed
+""",
+    )
+
+
+TAKE_OUT, PUT_BACK = _move("-"), _move("+")
+
+FOLD_EXPOSURES = (
+    f"""
+INSERT OR IGNORE INTO names (name)
+SELECT rollout_key FROM log.exposures WHERE {_NEW} AND {_SPLIT}
+UNION SELECT {_VARIANT_NAME} FROM log.exposures WHERE {_NEW} AND {_SPLIT}
+""",
+    f"""
+INSERT OR IGNORE INTO keys (key)
+SELECT unit_key FROM log.exposures WHERE {_NEW} AND {_SPLIT}
+""",
+    f"""
+CREATE TEMP TABLE touched AS
+SELECT rollout, unit, epoch, min(at_ms << {VARIANT_BITS} | variant) AS first, count(*) AS n,
+       max(crossover) OR min(variant) <> max(variant) AS crossed
+FROM (
+  SELECT {_name("rollout_key")} AS rollout, {_key("unit_key")} AS unit, {_EPOCH} AS epoch, at_ms,
+         {_name(_VARIANT_NAME)} AS variant, crossover
+  FROM log.exposures WHERE {_NEW} AND {_SPLIT}
+) GROUP BY 1, 2, 3
+""",
+    *TAKE_OUT,
+    f"""
+INSERT INTO units SELECT rollout, unit, epoch, first, n, crossed, 0, 0, 0 FROM touched WHERE true
+ON CONFLICT DO UPDATE SET n_exposures = n_exposures + excluded.n_exposures,
+  crossed = crossed OR excluded.crossed OR ({VARIANT}) <> (excluded.{VARIANT}),
+  first = min(first, excluded.first)
+""",
+    *PUT_BACK,
+    "DROP TABLE temp.touched",
+    f"""
+INSERT INTO stages
+SELECT rollout_key, {_EPOCH}, {_VARIANT_NAME}, {_PLACE}, {ASSIGNED}, count(*)
+FROM log.exposures WHERE {_NEW} AND {_SPLIT}
+GROUP BY 7, 6, 5, 4, 3, 2, 1
+ON CONFLICT DO UPDATE SET n = n + excluded.n
+""",
+    f"""
+CREATE TEMP TABLE seen AS
+SELECT at_ms / {rollup_days.DAY_MS} AS day,
+       exposures.kind = 'items' AND reason IS NOT 'ROBOT' AS is_item,
+       iif({_SPLIT}, rollout_key, NULL) AS rollout_key,
+       iif({_SPLIT}, {_VARIANT_NAME}, NULL) AS variant, one.value ->> 'id' AS id, count(*) AS n
+FROM log.exposures, json_each(shown) AS one WHERE {_NEW}
+GROUP BY 5, 4, 3, 2, 1
+""",
+    """
+INSERT INTO shown
+SELECT rollout_key, variant, id, sum(n) FROM seen WHERE rollout_key IS NOT NULL GROUP BY 3, 2, 1
+ON CONFLICT DO UPDATE SET n = n + excluded.n
+""",
+    f"""
+INSERT INTO not_split
+SELECT rollout_key, coalesce(reason, 'NONE'), count(*)
+FROM log.exposures WHERE {_NEW} AND rollout_key IS NOT NULL AND reason IS NOT 'SPLIT'
+GROUP BY 1, 2
+ON CONFLICT DO UPDATE SET n = n + excluded.n
+""",
+    *rollup_days.FOLD_EXPOSURES,
+    "DROP TABLE temp.seen",
+)
+
+FOLD_IDENTITIES = (
+    f"""
+INSERT OR IGNORE INTO keys (key)
+SELECT user_key FROM log.identities WHERE {_NEW}
+UNION SELECT unit_key FROM log.identities WHERE {_NEW}
+""",
+    f"""
+INSERT OR IGNORE INTO identities
+SELECT {_key("user_key")}, {_key("unit_key")} FROM log.identities WHERE {_NEW}
+""",
+)
+
+# Carts, purchases and refunds, whoever did them: they may be shown something later, and then this
+# is their past.
+_DEEDS = f"FROM log.events WHERE {_NEW} AND +kind IN (2, 3, 4) AND flags & {UNCOUNTED} = 0"
+
+# Clicks, carts and purchases without an `exposure_id` go to the unit's last exposure of that item
+# or banner; a grade always names its exposure. The unary plus keeps the scan in the order of `seq`.
+FOLD_EVENTS = (
+    f"""
+INSERT OR IGNORE INTO keys (key)
+SELECT user_key {_DEEDS} AND user_key IS NOT NULL
+UNION SELECT anonymous_key {_DEEDS} AND anonymous_key IS NOT NULL
+""",
+    f"""
+INSERT OR IGNORE INTO deeds
+SELECT seq, kind, at_ms, coalesce(quantity, 1) * coalesce(price, 0),
+       CASE kind WHEN 3 THEN coalesce(order_id, event_id) END,
+       {_key("user_key")}, {_key("anonymous_key")}
+{_DEEDS} AND coalesce(user_key, anonymous_key) IS NOT NULL
+""",
+    f"""
+CREATE TEMP TABLE done AS
+SELECT event.kind, event.at_ms, event.user_key, event.anonymous_key,
+       (SELECT known.unit_key FROM log.identities AS known
+        WHERE known.user_key = event.user_key) AS known_key,
+       coalesce(event.item_id, event.banner_id) AS shown_id, event.item_id IS NULL AS is_banner,
+       named.seq AS named_seq
+FROM log.events AS event
+LEFT JOIN log.exposures AS named ON named.exposure_id = event.exposure_id
+WHERE event.seq > :after AND event.seq <= :upto AND +event.kind IN (1, 2, 3, 16, 17)
+  AND event.flags & {UNCOUNTED} = 0
+""",
+    f"""
+CREATE TEMP TABLE hits AS
+SELECT exposure_seq, stage, sum(named) AS n_named, sum(NOT named) AS n_joined,
+       NOT EXISTS (SELECT 1 FROM reached WHERE reached.exposure_seq = found.exposure_seq
+                   AND reached.stage = found.stage) AS is_new
+FROM (
+  SELECT named_seq AS exposure_seq, kind AS stage, 1 AS named FROM done WHERE named_seq IS NOT NULL
+  UNION ALL
+  SELECT (
+    SELECT exposure.seq FROM log.exposures AS exposure
+    WHERE exposure.unit_key IN (done.known_key, done.user_key, done.anonymous_key)
+      AND exposure.unit_key IS NOT NULL
+      AND exposure.at_ms BETWEEN done.at_ms - {WINDOW_MS} AND done.at_ms
+      AND exposure.kind = iif(done.is_banner, 'banners', 'items')
+      AND EXISTS (SELECT 1 FROM json_each(exposure.shown) AS one
+                  WHERE one.value ->> 'id' = done.shown_id)
+    ORDER BY exposure.at_ms DESC, exposure.seq DESC LIMIT 1
+  ), kind, 0 FROM done WHERE named_seq IS NULL AND kind <= 3
+) AS found
+WHERE exposure_seq IS NOT NULL GROUP BY exposure_seq, stage
+""",
+    "INSERT INTO reached SELECT exposure_seq, stage FROM hits WHERE is_new",
+    f"""
+CREATE TEMP TABLE touched AS
+SELECT {_name("rollout_key")} AS rollout, {_key("unit_key")} AS unit, {_EPOCH} AS epoch,
+       sum(is_new) AS n_clicked, sum(hits.n_named) AS n_named, sum(hits.n_joined) AS n_joined
+FROM hits JOIN log.exposures ON seq = exposure_seq
+WHERE stage = 1 AND {_SPLIT}
+GROUP BY 1, 2, 3
+""",
+    TAKE_OUT[0],
+    """
+UPDATE units SET n_clicked = units.n_clicked + touched.n_clicked,
+  n_named = units.n_named + touched.n_named, n_joined = units.n_joined + touched.n_joined
+FROM touched WHERE units.rollout = touched.rollout AND units.unit = touched.unit
+  AND units.epoch = touched.epoch
+""",
+    PUT_BACK[0],
+    "DROP TABLE temp.touched",
+    f"""
+INSERT INTO stages
+SELECT rollout_key, {_EPOCH}, {_VARIANT_NAME}, {_PLACE}, stage, count(*)
+FROM hits JOIN log.exposures ON seq = exposure_seq
+WHERE is_new AND {_SPLIT}
+GROUP BY 8, 7, 6, 5, 4, 3, 2, 1
+ON CONFLICT DO UPDATE SET n = n + excluded.n
+""",
+    rollup_days.FOLD_HITS,
+    *rollup_days.FOLD_EVENTS,
+    "DROP TABLE temp.hits",
+    "DROP TABLE temp.done",
+)

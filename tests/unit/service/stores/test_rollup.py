@@ -1,0 +1,220 @@
+"""The running sums are the same however they came about: at once, in steps, late, after a crash."""
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from models.errors import StoreError
+from service.exposure import Exposure
+from service.reports.rollup_keeper import RollupKeeper
+from service.stores import rollup
+from service.stores.event_database import connect, open_event_database
+from service.stores.events import Batch, EventStore, StoredEvent
+from service.stores.file_lease import FileLease
+from service.stores.outcomes import RolloutSums, read_outcomes
+from service.stores.personal_rows import delete_rows
+from service.stores.rollup import ROLLUP_FILE, add_new, count_waiting, erase_units, open_rollup
+from tests.unit.service.intake.samples import slate
+
+Store = Callable[..., None]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return open_event_database(tmp_path)
+
+
+@pytest.fixture
+def store(path: Path) -> Iterator[Store]:
+    writer = EventStore(path, opened_ms=1)
+
+    def commit(*rows: Exposure | StoredEvent) -> None:
+        events = [row for row in rows if isinstance(row, StoredEvent)]
+        exposures = [row for row in rows if isinstance(row, Exposure)]
+        writer.commit(Batch(events, exposures))
+
+    yield commit
+    writer.close(2)
+
+
+def did(event_id: str, kind: int, unit: str, **fields: object) -> StoredEvent:
+    row = StoredEvent(event_id, kind, 2_000, 2_000, user_key=unit, item_id="p1", price=3.0)
+    return row._replace(**fields)  # type: ignore[arg-type]  # one dict for every field
+
+
+def shown(exposure_id: str, unit: str, **fields: object) -> Exposure:
+    return slate(exposure_id, unit_key=unit, user_key=unit, **fields)
+
+
+def anew(path: Path) -> RolloutSums:
+    """Add everything up again, from nothing."""
+    path.with_name(ROLLUP_FILE).unlink(missing_ok=True)
+    return read_outcomes(path, "r")
+
+
+def history(rng: np.random.Generator, n: int) -> list[Exposure | StoredEvent]:
+    """Make a history in which few units do everything, also late and out of order."""
+    rows: list[Exposure | StoredEvent] = []
+    for i in range(n):
+        unit, at_ms = f"u{rng.integers(12)}", int(rng.integers(1_000, 9_000))
+        if rng.random() < 0.5:
+            variant = ("control", "personal")[int(rng.integers(2))]
+            epoch = int(rng.integers(1, 4))
+            rows.append(shown(f"x{i}", unit, at_ms=at_ms, variant=variant, epoch=epoch))
+        else:
+            exposure_id = f"x{rng.integers(n)}" if rng.random() < 0.5 else None
+            kind = int(rng.integers(1, 5))
+            rows.append(did(f"e{i}", kind, unit, at_ms=at_ms, exposure_id=exposure_id))
+    return rows
+
+
+@pytest.mark.parametrize("n_rows", [1, 7, 1_000])
+def test_steps_of_any_length_come_to_the_same(path: Path, store: Store, n_rows: int) -> None:
+    """300 rows that arrive in ten commits, with steps in between, are those of one go."""
+    rng = np.random.default_rng(n_rows)
+    rows = history(rng, 300)
+    rows.sort(key=lambda row: isinstance(row, StoredEvent))  # what is named is stored before
+    for first in range(0, 300, 30):
+        store(*rows[first : first + 30])
+        with_steps = open_rollup(path, max_new=0)
+        for _ in range(20):
+            add_new(with_steps, n_rows)
+        with_steps.close()
+    by_steps = read_outcomes(path, "r")
+    assert by_steps.n_waiting == 0
+    assert by_steps == anew(path)
+
+
+def test_bounded_report_says_what_it_leaves_out(path: Path, store: Store) -> None:
+    """Of five rows two are added: three wait."""
+    store(*(shown(f"x{i}", f"u{i}") for i in range(4)), did("e", 3, "u1"))
+    sums = read_outcomes(path, "r", max_new=2)
+    assert (sums.arms[0].n_exposures, sums.n_waiting) == (2, 3)
+
+
+def test_crash_in_a_step_costs_that_step(path: Path, store: Store) -> None:
+    """A step that is cut off in the middle leaves nothing behind, and the next one is right."""
+    store(*(shown(f"x{i}", f"u{i}") for i in range(50)), did("e", 1, "u1", exposure_id="x1"))
+    connection = open_rollup(path, max_new=0)
+    for n_calls in (1, 3, 9):
+        calls = iter([0] * n_calls + [1])
+        connection.set_progress_handler(partial(next, calls, 1), 200)
+        with pytest.raises(sqlite3.OperationalError, match="interrupted"):
+            add_new(connection, 1_000)
+        connection.set_progress_handler(None, 0)
+        assert count_waiting(connection) == 51
+    connection.close()
+    assert read_outcomes(path, "r") == anew(path)
+
+
+def test_steps_wait_for_no_writer_and_let_none_wait(path: Path, store: Store) -> None:
+    """While another process holds the event store's write lock, sums are added up."""
+    store(shown("x1", "a"))
+    lock = connect(path)
+    lock.execute("BEGIN IMMEDIATE")
+    assert read_outcomes(path, "r").arms[0].n_units == 1
+    lock.execute("ROLLBACK")
+    reader = open_rollup(path, max_new=0)
+    reader.execute("BEGIN IMMEDIATE")
+    store(shown("x2", "b"))
+    reader.execute("ROLLBACK")
+    reader.close()
+    lock.close()
+
+
+def test_late_rows_are_put_where_they_belong(path: Path, store: Store) -> None:
+    """A late exposure may be a unit's first, and a late order belongs to the epoch of its time."""
+    store(shown("x2", "a", at_ms=5_000, epoch=2))
+    assert [arm.epoch for arm in read_outcomes(path, "r").arms] == [2]
+    store(did("o2", 3, "a", at_ms=6_000), shown("x1", "a", at_ms=1_000))
+    store(did("o1", 3, "a", at_ms=4_999))
+    store(shown("x0", "a", at_ms=4_000, epoch=2, variant="personal"))
+    sums = read_outcomes(path, "r")
+    found = [(arm.epoch, arm.variant, arm.n_units, arm.n_orders) for arm in sums.arms]
+    # x0 came before x2, so in epoch 2 the unit is personal, and what it bought then counts there.
+    assert found == [(1, "control", 1, 0), (2, "personal", 1, 2)]
+    assert sums == anew(path)
+
+
+def test_identity_that_comes_late_moves_the_order(path: Path, store: Store) -> None:
+    """An order of user u counts for visitor v as soon as it is known that they are one."""
+    store(slate("x", unit_kind="anonymous_id", unit_key="v", user_key=None, anonymous_key="v"))
+    store(did("o", 3, "u"))
+    assert read_outcomes(path, "r").arms[0].n_buyers == 0
+    with sqlite3.connect(path) as connection:
+        connection.execute(
+            "INSERT INTO identities (user_key, unit_kind, unit_key, at_ms) "
+            "VALUES ('u', 'anonymous_id', 'v', 3)"
+        )
+    connection.close()
+    assert read_outcomes(path, "r").arms[0].n_buyers == 1
+
+
+def test_erased_unit_leaves_the_arms(path: Path, store: Store) -> None:
+    """After an erasure arms and people are as if the unit had never been; nothing holds its key."""
+    rng = np.random.default_rng(5)
+    store(*history(rng, 200))
+    read_outcomes(path, "r")
+    delete_rows(path, ["u3", "u4"])
+    assert erase_units(path, ["u3", "u4", "stranger"]) > 0
+    sums = read_outcomes(path, "r")
+    whole = anew(path)
+    # Clicks by unit may have been put down before what they name went.
+    assert [(arm[:5], arm[-6:]) for arm in sums.arms] == [(arm[:5], arm[-6:]) for arm in whole.arms]
+    assert sums.people == whole.people
+    assert erase_units(path, ["u3", "u4"]) == 0
+
+
+def test_unit_that_buys_in_two_epochs_is_one_buyer(path: Path, store: Store) -> None:
+    """Two epochs, one unit, an order and a cart in each: one buyer, one carter, two orders."""
+    store(shown("x1", "a"), shown("x2", "a", at_ms=3_000, epoch=2))
+    store(*(did(f"o{t}", 3, "a", at_ms=t) for t in (2_000, 4_000)))
+    store(*(did(f"c{t}", 2, "a", at_ms=t) for t in (2_000, 4_000)))
+    sums = read_outcomes(path, "r")
+    assert [arm.n_buyers for arm in sums.arms] == [1, 1]
+    assert sums.people["control"] == (1, 0, 1, 1)
+
+
+def test_one_keeper_works_and_the_next_takes_over(path: Path, store: Store) -> None:
+    """The first has the lease; when it is gone the second goes on where it was."""
+    store(*(shown(f"x{i}", f"u{i}") for i in range(3)))
+    first, second = (RollupKeeper(path, step_rows=2) for _ in range(2))
+    assert first.step()
+    assert not second.step()
+    first.give_back()
+    assert not second.step()
+    second.give_back()
+    sums = read_outcomes(path, "r", max_new=0)
+    assert (sums.arms[0].n_units, sums.n_waiting) == (3, 0)
+
+
+def test_keeper_thread_stops(path: Path, store: Store) -> None:
+    """It ends when it is told to, and leaves the lease to others."""
+    keeper = RollupKeeper(path, poll_s=0.001)
+    keeper.start()
+    keeper.close()
+    lease = FileLease(path.with_name("rollup.lease"))
+    assert lease.take()
+    assert lease.take()
+    lease.give_back()
+
+
+def test_unreadable_sums_are_told(path: Path) -> None:
+    """The message names the file."""
+    path.with_name(ROLLUP_FILE).write_text("no database, " * 100)
+    with pytest.raises(StoreError, match=r"rollup\.sqlite"):
+        read_outcomes(path, "r")
+
+
+def test_outdated_sums_are_made_anew(
+    path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file of another version is replaced, not read."""
+    store(shown("x1", "a"))
+    first = read_outcomes(path, "r")
+    monkeypatch.setattr(rollup, "VERSION", rollup.VERSION + 1)
+    assert read_outcomes(path, "r") == first
