@@ -11,7 +11,9 @@ import re
 import shutil
 from collections.abc import Collection, Mapping
 from hashlib import blake2b
+from importlib import import_module
 from pathlib import Path
+from threading import Thread
 
 import msgspec
 import numpy as np
@@ -45,6 +47,10 @@ class ArtifactStore:
         self._models = home / "models"
         self._cache = home / "cache"
         self._pointer = self._models / "live"
+
+    def prepare(self) -> None:
+        """Load the library of the tables in a thread, for whoever has seconds to compute first."""
+        Thread(target=import_module, args=("lancedb",), daemon=True).start()
 
     def publish(self, snapshot: Snapshot) -> str:
         """Write a version and return its name, the hash of its content; `live` does not move.

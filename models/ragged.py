@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Self
@@ -9,6 +10,9 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
+
+_HALF = np.uint64(32)
+_ALL_BITS = np.uint64(0xFFFF_FFFF)
 
 
 def offsets_of(lengths: Iterable[int]) -> NDArray[np.int64]:
@@ -56,15 +60,22 @@ class Neighbours:
 
         Equal weights are ordered by column, so the result does not depend on the input's order.
         """
-        matrix = csr_matrix(matrix)
-        row_of = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
-        order = np.lexsort((matrix.indices, -matrix.data, row_of))
-        rank = np.arange(len(order)) - matrix.indptr[row_of[order]]
-        kept = order[(rank < k) & (matrix.data[order] > 0)]
-        offsets = offsets_of(np.bincount(row_of[kept], minlength=matrix.shape[0]))
-        return cls(
-            offsets, matrix.indices[kept].astype(np.int32), matrix.data[kept].astype(np.float32)
-        )
+        matrix = csr_matrix(matrix, dtype=np.float32)
+        bounds = matrix.indptr
+        positive = np.maximum(matrix.data, np.float32(0.0)) + np.float32(0.0)  # no -0.0
+        # Of positive floats the bits sort as the numbers do: sorting whole numbers orders by
+        # falling weight, then by column.
+        keys = _ALL_BITS - positive.view(np.uint32).astype(np.uint64) << _HALF
+        keys |= matrix.indices.astype(np.uint64)
+        for begin, end in itertools.pairwise(bounds.tolist()):
+            keys[begin:end].sort()
+        weights = (_ALL_BITS - (keys >> _HALF)).astype(np.uint32).view(np.float32)
+        rank = np.arange(len(keys)) - np.repeat(bounds[:-1], np.diff(bounds))
+        is_kept = (rank < k) & (weights > 0)
+        n_kept = np.zeros(len(keys) + 1, dtype=np.int64)
+        np.cumsum(is_kept, out=n_kept[1:])
+        rows = (keys[is_kept] & _ALL_BITS).astype(np.int32)
+        return cls(n_kept[bounds], rows, weights[is_kept])
 
     def to_csr(self, n_items: int) -> csr_matrix:
         """Return the same lists as a float32 matrix, shape (n, `n_items`)."""

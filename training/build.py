@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from models.dataset import Catalog, Dataset
+from models.distinct import distinct
 from models.events import InteractionKind
 from models.histories import Histories
 from models.manifest import Manifest
@@ -129,6 +130,6 @@ def _users(dataset: Dataset, segments: Segments, now_ms: int) -> UserTable:
 def _purchased(dataset: Dataset) -> RowLists:
     rows = dataset.interactions
     bought = rows.take(rows.kinds == InteractionKind.PURCHASE)
-    pairs = np.unique(bought.user_rows.astype(np.int64) << 32 | bought.item_rows)
+    pairs = distinct(bought.user_rows.astype(np.int64) << 32 | bought.item_rows)
     counts = np.bincount(pairs >> 32, minlength=dataset.n_users)
     return RowLists(offsets_of(counts), (pairs & 0xFFFFFFFF).astype(np.int32))

@@ -16,7 +16,7 @@ from models.errors import InputError
 from models.manifest import Interval, Tuning
 from models.recommenders.settings import Settings
 from models.vocabulary import MISSING_ROW, Vocabulary
-from training.contest import measure_all
+from training.contest import Fitted, measure_all
 from training.load import load_dataset
 from training.mapping import Mapping
 from training.progress import Progress
@@ -73,7 +73,9 @@ def compare(
         settings, tuning = tune(
             split.train, Settings(), budget_s=tune_seconds, seed=seed, clock=time.perf_counter
         )
-    evaluations = measure_all(split, settings, ks, progress, seed=seed, only_new=only_new)
+    with progress.step("fit"):
+        fitted = Fitted.on(split.train, settings, now_ms=split.now_ms, seed=seed)
+    evaluations = measure_all(fitted, split, ks, progress, only_new=only_new)
     n_users = len(next(iter(next(iter(evaluations.values())).per_user.values()), []))
     if not n_users:
         raise InputError(

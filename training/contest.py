@@ -1,32 +1,62 @@
-"""Fit every recommender on the past and measure each on the newest weeks, for the gate."""
+"""Fit every recommender on the past and measure each on the newest weeks, for the gate.
+
+The item graph and the ALS that are measured alone are those inside the hybrid: one fit is enough.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import msgspec
 
 from models.dataset import Dataset
 from models.manifest import Gate, Interval, Manifest
+from models.ragged import Neighbours
 from models.recommenders.als import Als
+from models.recommenders.blocks import one_blas_thread
 from models.recommenders.content import Content
 from models.recommenders.hybrid import Hybrid
 from models.recommenders.item_graph import ItemGraph
+from models.recommenders.parts import Trained, fit_parts
 from models.recommenders.popularity import Popularity
 from models.recommenders.recommender import Recommender
 from models.recommenders.settings import Settings
-from training.evaluate import Evaluation, evaluate, paired_difference
+from training.evaluate import Evaluation, evaluate, histories_of, paired_difference
 from training.gate import METRIC, decide
 from training.progress import Progress
-from training.split import Split, split_newest
+from training.split import Split
 
-RECOMMENDERS: tuple[type[Recommender], ...] = (Popularity, ItemGraph, Als, Content, Hybrid)
-GATE_RECOMMENDERS: tuple[type[Recommender], ...] = (Popularity, Hybrid)
-"""The gate asks for no others; `endcap evaluate` measures them all."""
 KS = (10, 20)
 MAX_GATE_USERS = 2_000
 """Drawn at random where more could be measured: enough to tell a worse model by."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """Every recommender, fitted on one dataset."""
+
+    recommenders: tuple[Recommender, ...]
+    content: Content
+    trained: Trained
+
+    @classmethod
+    def on(cls, dataset: Dataset, settings: Settings, *, now_ms: int, seed: int) -> Self:
+        """Fit the parts of the hybrid once, and take those that stand alone from them."""
+        with one_blas_thread():
+            parts = fit_parts(dataset, settings, now_ms=now_ms, seed=seed)
+            hybrid = Hybrid.of(parts, settings)
+        content = Content.fit(dataset, settings, now_ms=now_ms, seed=seed)
+        graph = Neighbours.from_csr(parts.graph, settings.graph_k)
+        recommenders = (
+            Popularity.fit(dataset, settings, now_ms=now_ms, seed=seed),
+            ItemGraph(graph, settings),
+            Als(parts.trained.factors[1], parts.trained.mean_weight, settings),
+            content,
+            hybrid,
+        )
+        return cls(recommenders, content, parts.trained)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +66,7 @@ class LiveContest:
     evaluations: dict[str, Evaluation]
     live: Evaluation | None
     split: Split
+    fitted: Fitted
     seed: int
 
     @property
@@ -75,44 +106,36 @@ class LiveContest:
 
 
 def run_contest(
-    dataset: Dataset, settings: Settings, live: Manifest | None, progress: Progress, *, seed: int
+    newest: Split, settings: Settings, live: Manifest | None, progress: Progress, *, seed: int
 ) -> LiveContest:
-    """Measure the hybrid and popularity on the newest part of `dataset`.
+    """Measure every recommender on the newest part of a dataset.
 
     The live version has mostly seen that part already, and would be praised for its memory. So its
     settings are fitted on the same past as the candidate's: what is compared is how they learn.
     """
-    split = split_newest(dataset, seed=seed).sample_users(MAX_GATE_USERS, seed=seed)
-    evaluations = measure_all(
-        split, settings, KS, progress, seed=seed, recommenders=GATE_RECOMMENDERS
-    )
+    split = newest.sample_users(MAX_GATE_USERS, seed=seed)
+    with progress.step("fit on the past"):
+        fitted = Fitted.on(split.train, settings, now_ms=split.now_ms, seed=seed)
+    evaluations = measure_all(fitted, split, KS, progress)
     of_live = None
     if live is not None:
         of_live = evaluations[Hybrid.name]
         theirs = live_settings(live, settings)
         if theirs != settings:
             with progress.step("fit and rank with the live settings"):
-                fitted = Hybrid.fit(split.train, theirs, now_ms=split.now_ms, seed=seed)
-                of_live = evaluate(fitted, split, KS)
-    return LiveContest(evaluations, of_live, split, seed)
+                other = Hybrid.fit(split.train, theirs, now_ms=split.now_ms, seed=seed)
+                of_live = evaluate(other, split, KS)
+    return LiveContest(evaluations, of_live, split, fitted, seed)
 
 
 def measure_all(
-    split: Split,
-    settings: Settings,
-    ks: Sequence[int],
-    progress: Progress,
-    *,
-    seed: int,
-    only_new: bool = False,
-    recommenders: Sequence[type[Recommender]] = RECOMMENDERS,
+    fitted: Fitted, split: Split, ks: Sequence[int], progress: Progress, *, only_new: bool = False
 ) -> dict[str, Evaluation]:
-    """Fit and evaluate recommenders on one split."""
-    evaluations = {}
-    for kind in recommenders:
-        with progress.step(f"fit and rank: {kind.name}"):
-            fitted = kind.fit(split.train, settings, now_ms=split.now_ms, seed=seed)
-            evaluations[kind.name] = evaluate(fitted, split, ks, only_new=only_new)
+    """Evaluate every recommender on one split."""
+    evaluations, histories = {}, histories_of(split)
+    for one in fitted.recommenders:
+        with progress.step(f"rank: {one.name}"):
+            evaluations[one.name] = evaluate(one, split, ks, only_new=only_new, histories=histories)
     return evaluations
 
 

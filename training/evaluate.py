@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from models.distinct import distinct
 from models.histories import Histories
 from models.manifest import Interval
 from models.recommenders.blocks import map_blocks, rows_of_size
@@ -54,21 +55,27 @@ class Evaluation:
 
 
 def evaluate(
-    recommender: Recommender, split: Split, ks: Sequence[int], *, only_new: bool = False
+    recommender: Recommender,
+    split: Split,
+    ks: Sequence[int],
+    *,
+    only_new: bool = False,
+    histories: Histories | None = None,
 ) -> Evaluation:
     """Rank all items for every user with a test item; a user's own items are left out.
 
     With `only_new` the candidates are the items without any interaction in training. A test pair
-    whose item is unknown (-1) cannot be found, but counts in the denominators.
+    whose item is unknown (-1) cannot be found, but counts in the denominators. Whoever measures
+    several recommenders collects the `histories` of the training part once, by `histories_of`.
     """
     n_items = split.train.n_items
     seen = np.bincount(split.train.interactions.item_rows, minlength=n_items) > 0
     users, pairs, n_relevant = _test_pairs(split, seen, only_new)
-    histories = Histories.of(split.train.interactions, split.train.n_users, split.now_ms)
+    everyone = histories_of(split) if histories is None else histories
     lots = draw_lots(split.train.item_ids)
 
     def rank(rows: slice) -> NDArray[np.int64]:
-        own = histories.take(users[rows])
+        own = everyone.take(users[rows])
         scores = recommender.score(own)
         owners = np.repeat(np.arange(len(own)), np.diff(own.items.offsets))
         scores[owners, own.items.rows] = -np.inf
@@ -89,6 +96,11 @@ def evaluate(
     return Evaluation(per_user, _overall(lists, ks, split, n_candidates), users, lists)
 
 
+def histories_of(split: Split) -> Histories:
+    """Collect what every user did before the cut."""
+    return Histories.of(split.train.interactions, split.train.n_users, split.now_ms)
+
+
 def paired_difference(ours: Evaluation, theirs: Evaluation, metric: str, seed: int) -> Interval:
     """Return the mean difference over the same users with its 95 % bootstrap interval."""
     difference = ours.per_user[metric] - theirs.per_user[metric]
@@ -103,10 +115,10 @@ def _test_pairs(
     if only_new:
         known = (items != MISSING_ROW) & seen[items]
         users, items = users[~known], items[~known]
-    distinct, place = np.unique(users, return_inverse=True)
+    measured, place = np.unique(users, return_inverse=True)
     known = items != MISSING_ROW
     pairs = place[known].astype(np.int64) * len(seen) + items[known]
-    return distinct.astype(np.int64), pairs, np.bincount(place, minlength=len(distinct))
+    return measured.astype(np.int64), pairs, np.bincount(place, minlength=len(measured))
 
 
 def _overall(
@@ -119,7 +131,7 @@ def _overall(
     """
     train = split.train.interactions
     n_items, n_users = split.train.n_items, split.train.n_users
-    pairs = np.unique(train.user_rows.astype(np.int64) * max(n_items, 1) + train.item_rows)
+    pairs = distinct(train.user_rows.astype(np.int64) * max(n_items, 1) + train.item_rows)
     n_knowing = np.bincount(pairs % max(n_items, 1), minlength=n_items)
     surprise = -np.log2((n_knowing + 1.0) / (n_users + 1.0))
     overall = {}

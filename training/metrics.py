@@ -16,6 +16,8 @@ from models.vocabulary import Vocabulary
 
 N_RESAMPLES = 500
 NO_ITEM = -1
+PIECE = 64
+"""Scores of a row that are looked at together for their largest."""
 
 
 def draw_lots(ids: Vocabulary) -> NDArray[np.int64]:
@@ -41,21 +43,38 @@ def top_lists(scores: NDArray[np.float32], lots: NDArray[np.int64], k: int) -> N
     width = min(k, n_items)
     if not n or not width:
         return lists
-    best = np.argpartition(scores, n_items - width, axis=1)[:, n_items - width :]
-    values = np.take_along_axis(scores, best, axis=1)
-    bar = values.min(axis=1, keepdims=True)
-    is_cut = (scores == bar).sum(axis=1) > (values == bar).sum(axis=1)
-    for row in np.flatnonzero(is_cut & np.isfinite(bar[:, 0])):
-        above = np.flatnonzero(scores[row] > bar[row])
-        tied = np.flatnonzero(scores[row] == bar[row])
-        chosen = tied[np.argsort(lots[tied])][: width - len(above)]
-        best[row] = np.concatenate([above, chosen])
-    values = np.take_along_axis(scores, best, axis=1)
-    order = np.lexsort((lots[best], -values), axis=1)
-    best = np.take_along_axis(best, order, axis=1)
-    values = np.take_along_axis(values, order, axis=1)
-    lists[:, :width] = np.where(np.isfinite(values), best, NO_ITEM)
+    floors = _floors(scores, width)
+    for row, values in enumerate(scores):
+        near = np.flatnonzero((values >= floors[row]) & (values > -np.inf))
+        if len(near) > 8 * width:
+            near = _cut(near, values[near], lots[near], width)
+        best = near[np.lexsort((lots[near], -values[near]))][:width]
+        lists[row, : len(best)] = best
     return lists
+
+
+def _floors(scores: NDArray[np.float32], width: int) -> NDArray[np.float32]:
+    """Return a value for every row that at least `width` of its scores reach, shape (n,).
+
+    Among the largest scores of pieces of a row it is found sooner than in the whole row, above all
+    where most scores are equal.
+    """
+    n, n_items = scores.shape
+    n_pieces = n_items // PIECE
+    if n_pieces < width:
+        return np.full(n, -np.inf, dtype=np.float32)
+    largest = scores[:, : n_pieces * PIECE].reshape(n, n_pieces, PIECE).max(axis=2)
+    return np.partition(largest, n_pieces - width, axis=1)[:, n_pieces - width]
+
+
+def _cut(
+    near: NDArray[np.int64], values: NDArray[np.float32], lots: NDArray[np.int64], width: int
+) -> NDArray[np.int64]:
+    """Keep the `width` items of the highest values, equal ones by `lots`."""
+    bar = np.partition(values, len(values) - width)[len(values) - width]
+    above, tied = near[values > bar], np.flatnonzero(values == bar)
+    room = width - len(above)
+    return np.concatenate([above, near[tied[np.argpartition(lots[tied], room - 1)[:room]]]])
 
 
 def recall(hits: NDArray[np.bool_], n_relevant: NDArray[np.int64], k: int) -> NDArray[np.float64]:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.dataset import Dataset
+from models.distinct import distinct
 from models.scoring import MS_PER_DAY
 
 TEST_DAYS = 28.0
@@ -30,11 +31,11 @@ class Split:
     @property
     def n_users(self) -> int:
         """How many users have anything to be found."""
-        return len(np.unique(self.test_users))
+        return len(distinct(self.test_users))
 
     def sample_users(self, n: int, *, seed: int) -> Split:
         """Draw at most `n` of the test users; the training part stays whole."""
-        users = np.unique(self.test_users)
+        users = distinct(self.test_users)
         chosen = np.random.default_rng(seed).permutation(users)[:n]
         kept = np.isin(self.test_users, chosen)
         return replace(self, test_users=self.test_users[kept], test_items=self.test_items[kept])
@@ -74,5 +75,15 @@ def unseen_pairs(
     """Return the distinct pairs of (`users`, `items`) that are not among the seen, in order."""
     width = max(n_items, 1)
     seen = seen_users.astype(np.int64) * width + seen_items
-    pairs = np.setdiff1d(users.astype(np.int64) * width + items, seen)
+    pairs = distinct(users.astype(np.int64) * width + items)
+    pairs = pairs[~_is_among(pairs, np.sort(seen))]
     return (pairs // width).astype(np.int32), (pairs % width).astype(np.int32)
+
+
+def _is_among(pairs: NDArray[np.int64], ordered: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Say which of `pairs` are in `ordered`."""
+    if not len(ordered):
+        return np.zeros(len(pairs), dtype=np.bool_)
+    place = np.minimum(np.searchsorted(ordered, pairs), len(ordered) - 1)
+    found: NDArray[np.bool_] = ordered[place] == pairs
+    return found

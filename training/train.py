@@ -12,11 +12,11 @@ import numpy as np
 
 from models.artifact import ArtifactStore
 from models.dataset import Dataset
+from models.distinct import distinct
 from models.errors import ArtifactError, InputError
 from models.events import InteractionKind
 from models.manifest import Blend, Drift, Gate, Interval, Manifest
 from models.pseudonym import load_pseudonymiser
-from models.recommenders.content import Content
 from models.recommenders.hybrid import Hybrid
 from models.recommenders.settings import Settings
 from training.build import build_snapshot
@@ -99,22 +99,25 @@ def train(order: TrainOrder, progress: Progress, clock_ms: Callable[[], int]) ->
     live = _live_manifest(store, progress)
     with progress.step("tune"):
         # On the past only: what the contest is judged by must not have chosen the weights.
-        past = split_newest(dataset, seed=order.seed).train
+        newest = split_newest(dataset, seed=order.seed)
         settings, tuning = tune(
-            past,
+            newest.train,
             order.settings,
             budget_s=order.tune_seconds,
             seed=order.seed,
             clock=time.perf_counter,
         )
     order = replace(order, settings=settings)
-    contest = run_contest(dataset, order.settings, live, progress, seed=order.seed)
+    store.prepare()
+    contest = run_contest(newest, order.settings, live, progress, seed=order.seed)
     gate = contest.judge(live.version if live else None, is_forced=order.is_forced)
     # Scores are asked for after the newest interaction, never at the hour of the training run.
     now_ms = int(dataset.interactions.at_ms.max())
     with progress.step("fit on all data"):
-        hybrid = Hybrid.fit(dataset, order.settings, now_ms=now_ms, seed=order.seed)
-        content = Content.fit(dataset, order.settings, now_ms=now_ms, seed=order.seed).embedding
+        start = contest.fitted.trained
+        hybrid = Hybrid.fit(dataset, order.settings, now_ms=now_ms, seed=order.seed, start=start)
+        # The catalogue is the same for the past and for all data.
+        content = contest.fitted.content.embedding
         manifest = _manifest(
             order, loaded, contest, gate, hybrid.blend, live=live, created_at_ms=clock_ms()
         )
@@ -188,7 +191,7 @@ def _load(order: TrainOrder, now_ms: int) -> Loaded:
             f"cannot write to {order.home}: {error}; the live version is untouched; "
             "make room or choose another --home and train again"
         ) from error
-    n_users = len(np.unique(loaded.dataset.interactions.user_rows))
+    n_users = len(distinct(loaded.dataset.interactions.user_rows))
     if n_users < 2:
         raise InputError(
             f"users who still have an interaction after refunds: {n_users}; a recommender learns "

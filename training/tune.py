@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.dataset import Dataset
+from models.distinct import distinct
 from models.histories import Histories
 from models.manifest import Tuning
 from models.recommenders.blocks import map_blocks, one_blas_thread
@@ -53,7 +54,7 @@ def tune(
     begin = clock()
     n_users = min(MAX_USERS, MAX_VALUES // max(dataset.n_items, 1))
     split = split_validation(dataset, seed=seed, max_users=n_users)
-    users = np.unique(split.test_users)
+    users = distinct(split.test_users)
     if len(users) < MIN_USERS or not len(split.train.interactions):
         return settings, None
     with one_blas_thread():

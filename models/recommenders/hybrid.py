@@ -23,7 +23,7 @@ from models.manifest import Blend
 from models.ragged import Neighbours
 from models.recommenders.blocks import one_blas_thread
 from models.recommenders.merge import merge_parts
-from models.recommenders.parts import Parts, fit_parts
+from models.recommenders.parts import Parts, Trained, fit_parts
 from models.recommenders.settings import Settings
 from models.snapshot import Arrays
 
@@ -45,10 +45,19 @@ class Hybrid:
     settings: Settings
 
     @classmethod
-    def fit(cls, dataset: Dataset, settings: Settings, *, now_ms: int, seed: int) -> Self:
-        """Fit all parts and merge them."""
+    def fit(
+        cls,
+        dataset: Dataset,
+        settings: Settings,
+        *,
+        now_ms: int,
+        seed: int,
+        start: Trained | None = None,
+    ) -> Self:
+        """Fit all parts and merge them; `start` is where a fit on the past ended."""
         with one_blas_thread():
-            return cls.of(fit_parts(dataset, settings, now_ms=now_ms, seed=seed), settings)
+            parts = fit_parts(dataset, settings, now_ms=now_ms, seed=seed, start=start)
+            return cls.of(parts, settings)
 
     @classmethod
     def of(cls, parts: Parts, settings: Settings) -> Self:

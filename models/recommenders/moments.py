@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from models.dataset import Dataset
+from models.distinct import distinct
 from models.manifest import Blend
 
 CLOCK_CORRELATION = 0.9
@@ -66,7 +67,7 @@ class Moments:
     @property
     def orderedness(self) -> float:
         """Return 0 where each user has one moment, 1 where each item has its own."""
-        n_active = len(np.unique(self.user_rows))
+        n_active = len(distinct(self.user_rows))
         steps = len(self.user_rows) - n_active
         return (len(self.owners) - n_active) / steps if steps else 0.0
 

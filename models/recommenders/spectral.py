@@ -15,6 +15,8 @@ Halko, Martinsson, Tropp (2011), randomised SVD, algorithm 4.4. doi:10.1137/0907
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, diags
@@ -28,44 +30,64 @@ FACTOR_EXPONENT = 0.05
 SOFTNESS = 0.5
 """Exponent of the singular values: 0 is an ideal low-pass, 1 a soft one."""
 N_POWER_ITERATIONS = 3
+N_FURTHER_ITERATIONS = 2
 OVERSAMPLING = 16
 
 
-def low_pass_factors(
-    user_items: csr_matrix, dimensions: int, *, seed: int
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return the fold-in factors p and the candidate factors q, float32 (n_items, d) each.
+@dataclass(frozen=True, slots=True)
+class LowPass:
+    """A linear model of low rank; d is 0 where there is nothing to learn from."""
 
-    `user_items` holds 0 and 1, shape (n_users, n_items). Items without users have zeros.
-    """
+    fold_in: NDArray[np.float32]
+    """(n_items, d) p."""
+    factors: NDArray[np.float32]
+    """(n_items, d) q."""
+    vectors: NDArray[np.float32]
+    """(n_items, d) v, from which a fit on nearly the same data can start."""
+
+
+def low_pass_factors(
+    user_items: csr_matrix,
+    dimensions: int,
+    *,
+    seed: int,
+    start: NDArray[np.float32] | None = None,
+) -> LowPass:
+    """Fit on `user_items` of 0 and 1, shape (n_users, n_items); items without users have zeros."""
     n_items = user_items.shape[1]
     d = min(dimensions, min(user_items.shape) // 2)
     if d < 1 or user_items.nnz == 0:
-        return np.zeros((n_items, 0), np.float32), np.zeros((n_items, 0), np.float32)
+        nothing = np.zeros((n_items, 0), np.float32)
+        return LowPass(nothing, nothing, nothing)
     degree = np.bincount(user_items.indices, minlength=n_items).astype(np.float64)
     of_user = np.maximum(np.diff(user_items.indptr), 1.0)
     of_item = np.maximum(degree, 1.0)
     scaled = diags(of_user**-USER_EXPONENT) @ user_items @ diags(of_item**-ITEM_EXPONENT)
-    vectors, values = right_singular_vectors(scaled.tocsr().astype(np.float32), d, seed=seed)
+    vectors, values = right_singular_vectors(
+        scaled.tocsr().astype(np.float32), d, seed=seed, start=start
+    )
     vectors[degree == 0] = 0.0
     soft = (values / max(float(values[0]), 1e-12)) ** SOFTNESS
     fold_in = of_item[:, np.newaxis] ** -FOLD_IN_EXPONENT * vectors * soft
     factors = of_item[:, np.newaxis] ** FACTOR_EXPONENT * vectors
-    return fold_in.astype(np.float32), factors.astype(np.float32)
+    return LowPass(fold_in.astype(np.float32), factors.astype(np.float32), vectors)
 
 
 def right_singular_vectors(
-    matrix: csr_matrix, d: int, *, seed: int
+    matrix: csr_matrix, d: int, *, seed: int, start: NDArray[np.float32] | None = None
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Approximate the `d` largest singular values and their right vectors, (n_columns, d) and (d,).
 
-    The result depends on the seed alone, not on the number of threads.
+    From a `start`, the vectors of nearly the same matrix, fewer power iterations are enough. The
+    result depends on the seed and the start alone, not on the number of threads.
     """
     transposed = matrix.T.tocsr()
     width = min(d + OVERSAMPLING, *matrix.shape)
     rng = np.random.default_rng(seed)
     basis = rng.standard_normal((matrix.shape[1], width), dtype=np.float32)
-    for _ in range(N_POWER_ITERATIONS):
+    if start is not None:
+        basis[:, : start.shape[1]] = start[:, :width]
+    for _ in range(N_POWER_ITERATIONS if start is None else N_FURTHER_ITERATIONS):
         image = sparse_times_dense(matrix, basis)
         basis = orthonormal(sparse_times_dense(transposed, image))
     # Once is not enough in float32: what is left over would be taken for signal.

@@ -43,14 +43,32 @@ def keep_top_k(values: NDArray[np.float32], k: int) -> csr_matrix:
 
 
 def largest_of_rows(matrix: csr_matrix, k: int) -> csr_matrix:
-    """Keep the `k` largest positive entries of each row of a sparse matrix."""
+    """Keep the `k` largest positive entries of each row of a sparse matrix, columns ascending.
+
+    Ties go to the lower column.
+    """
     matrix = csr_matrix(matrix)
-    matrix.sort_indices()
     bounds, values = matrix.indptr, matrix.data
     kept = values > 0
     for row in np.flatnonzero(np.diff(bounds) > k):
-        part = values[bounds[row] : bounds[row + 1]]
-        smallest = np.argpartition(part, len(part) - k)[: len(part) - k]
-        kept[bounds[row] + smallest] = False
-    rows = np.repeat(np.arange(matrix.shape[0]), np.diff(bounds))[kept]
-    return csr_matrix((values[kept], (rows, matrix.indices[kept])), shape=matrix.shape)
+        part = slice(bounds[row], bounds[row + 1])
+        kept[part] &= _is_largest(values[part], matrix.indices[part], k)
+    n_kept = np.zeros(len(kept) + 1, dtype=bounds.dtype)
+    np.cumsum(kept, out=n_kept[1:])
+    parts = (values[kept], matrix.indices[kept], n_kept[bounds])
+    largest = csr_matrix(parts, shape=matrix.shape)
+    largest.sort_indices()
+    return largest
+
+
+def _is_largest(
+    values: NDArray[np.floating], columns: NDArray[np.integer], k: int
+) -> NDArray[np.bool_]:
+    """Mark the `k` largest of more than `k` values."""
+    bar = np.partition(values, len(values) - k)[len(values) - k]
+    is_kept: NDArray[np.bool_] = values >= bar
+    n_over = int(np.count_nonzero(is_kept)) - k
+    if n_over:
+        tied = np.flatnonzero(values == bar)
+        is_kept[tied[np.argsort(columns[tied])[len(tied) - n_over :]]] = False
+    return is_kept

@@ -9,6 +9,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from models.distinct import distinct
 from models.manifest import Interval
 from models.scoring import MS_PER_DAY
 from models.vocabulary import MISSING_ROW
@@ -33,7 +34,7 @@ class Group:
 def by_activity(evaluations: Mapping[str, Evaluation], split: Split, metric: str) -> list[Group]:
     """Average a metric over users with histories of about the same length."""
     train = split.train
-    pairs = np.unique(
+    pairs = distinct(
         train.interactions.user_rows.astype(np.int64) << 32 | train.interactions.item_rows
     )
     lengths = np.bincount(pairs >> 32, minlength=train.n_users)

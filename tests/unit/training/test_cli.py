@@ -48,6 +48,7 @@ def test_train_reports_and_goes_live(shop: Path) -> None:
     assert manifest.gate.verdict == "first"
     assert manifest.counts["users"] == 60
     assert manifest.counts["items"] == 25
+    assert set(manifest.metrics) == {"popularity", "item_graph", "als", "content", "hybrid"}
     assert manifest.metrics["hybrid"]["ndcg@20"] > manifest.metrics["popularity"]["ndcg@20"]
     snapshot = store.open(manifest.version)
     cold = snapshot.items.ids.row("item 24")

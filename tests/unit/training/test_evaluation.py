@@ -103,6 +103,17 @@ def test_lists_are_those_of_a_sort(rows: list[list[int]], lots: list[int], k: in
         assert places == (order + [NO_ITEM] * 2)[:k]
 
 
+def test_long_lists_are_those_of_a_sort() -> None:
+    """Rows long enough to be looked at in pieces, with few and with many equal scores."""
+    rng = np.random.default_rng(3)
+    scores = rng.integers(0, [[3], [40], [10**6]], size=(3, 3_000)).astype(np.float32)
+    scores[:, ::3] = -np.inf
+    lots = rng.permutation(3_000)
+    found = top_lists(scores, lots, 20)
+    for row, line in enumerate(scores):
+        assert found[row].tolist() == np.lexsort((lots, -line))[:20].tolist()
+
+
 def test_constant_scores_are_no_better_than_chance() -> None:
     """Of 400 users with one random item each, about a tenth finds it on 10 of 100 places."""
     rng = np.random.default_rng(5)

@@ -1,10 +1,14 @@
 """The same data and seed give the same numbers, to the last bit, on any number of threads."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from models.dataset import Dataset
+from models.histories import Histories
 from models.recommenders.hybrid import Hybrid
+from models.recommenders.parts import fit_parts
 from models.recommenders.settings import Settings
 from tests.unit.models.small_dataset import NOW_MS, make_dataset
 
@@ -32,3 +36,32 @@ def test_hybrid_is_the_same_on_one_thread_and_on_three(monkeypatch: pytest.Monke
     first, second = found
     assert first.keys() == second.keys()
     assert [name for name in first if not np.array_equal(first[name], second[name])] == []
+
+
+def test_fit_from_a_start_is_the_same_on_one_thread_and_on_three(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What the trainer publishes begins where the fit on the past ended, and is repeatable too."""
+    shop, found = _shop(), []
+    past = replace(shop, interactions=shop.interactions.take(np.arange(20_000)))
+    for threads in ("1", "3"):
+        monkeypatch.setenv("OMP_NUM_THREADS", threads)
+        start = fit_parts(past, SETTINGS, now_ms=NOW_MS, seed=1).trained
+        fitted = Hybrid.fit(shop, SETTINGS, now_ms=NOW_MS, seed=1, start=start)
+        found.append(fitted.to_arrays())
+    first, second = found
+    assert [name for name in first if not np.array_equal(first[name], second[name])] == []
+
+
+def test_fit_from_a_start_recommends_what_a_fit_from_nothing_does() -> None:
+    """Of the 20 best items of a user, four of five are the same."""
+    shop = _shop()
+    past = replace(shop, interactions=shop.interactions.take(np.arange(20_000)))
+    start = fit_parts(past, SETTINGS, now_ms=NOW_MS, seed=1).trained
+    histories = Histories.of(shop.interactions, N_USERS, NOW_MS).take(np.arange(100))
+    best = [
+        np.argsort(-Hybrid.fit(shop, SETTINGS, now_ms=NOW_MS, seed=1, start=one).score(histories))
+        for one in (None, start)
+    ]
+    same = [len(set(a) & set(b)) for a, b in zip(*(lists[:, :20] for lists in best), strict=True)]
+    assert np.mean(same) >= 16
