@@ -96,9 +96,10 @@ def test_sample_ratio_finds_a_loss_and_survives_peeking() -> None:
     An alarm is p < .001; five in a thousand would have a chance below .004.
     """
     rng = np.random.default_rng(13)
-    lost = sequential_sample_ratio_p([250_000, 245_000], [0.5, 0.5])
-    assert lost is not None
-    assert lost < 0.001
+    for n_lost in rng.binomial(250_000, 0.02, size=100):
+        lost = sequential_sample_ratio_p([250_000, 250_000 - int(n_lost)], [0.5, 0.5])
+        assert lost is not None
+        assert lost < 0.001
     alarms = 0
     for treated in rng.binomial(500, 0.1, size=(1_000, 200)).cumsum(axis=1):
         looks = [
