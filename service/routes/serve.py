@@ -145,9 +145,9 @@ def _from_query(asked: dict[str, Any]) -> ServeRequest:
 async def _serve(request: AnyRequest, asked: ServeRequest) -> Response[Any]:
     principal = principal_of(request)
     is_merchandiser = principal.may("merchandiser")
-    if asked.options.explain and not is_merchandiser:
+    if asked.options.is_for_merchandisers and not is_merchandiser:
         raise AccessError(
-            "explain is true, which needs a key of scope 'merchandiser'; leave it out, "
+            "explain, why and preview need a key of scope 'merchandiser'; leave them out, "
             "or make a key with 'endcap keys create --scope merchandiser'"
         )
     watch = Stopwatch()

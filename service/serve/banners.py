@@ -15,6 +15,7 @@ from service.serve.pins import PIN, Skipped, SkipReason, weave
 from service.serve.plan import Plan
 from service.serve.rules import ActingRules
 from service.serve.shelf import Shelf
+from service.serve.standing import BannerBarrier
 from service.serve.visit import Visit
 
 MAX_PRIOR_ITEMS = 20
@@ -56,7 +57,7 @@ def pick_banners(
     explores = bool(placement.explore_share) and recipe != "static" and visit.unit is not None
     picks: list[BannerPick] = []
     wanted = 2 * k if explores else k
-    for pick in _candidates(shelf, visit, plan) if wanted > 0 else ():
+    for pick in banner_candidates(shelf, visit, plan) if wanted > 0 else ():
         if pick.banner.id not in taken and may_stand(pick.banner, visit):
             taken.add(pick.banner.id)
             picks.append(pick)
@@ -112,7 +113,7 @@ def banner_barrier(
     rules: ActingRules | None,
     banner_id: str,
     taken: Collection[str],
-) -> tuple[SkipReason, str | None] | None:
+) -> tuple[BannerBarrier, str | None] | None:
     """Say what keeps a banner off a slate, and the rule's id if it is one's."""
     number = shelf.banners.numbers.get(banner_id)
     hides = None if rules is None else rules.hides(-1, banner_id)
@@ -130,7 +131,8 @@ def banner_barrier(
     return ("barred", None) if banner_id in taken else None
 
 
-def _candidates(shelf: Shelf, visit: Visit, plan: Plan) -> Iterator[BannerPick]:
+def banner_candidates(shelf: Shelf, visit: Visit, plan: Plan) -> Iterator[BannerPick]:
+    """Give the banners in the order in which they are taken; one may come several times."""
     table, placement, rules = shelf.banners, plan.placement, plan.rules
     if plan.recipe == "banner_for_you":
         for tier, source, ranked in _ranked(shelf, visit):

@@ -14,6 +14,7 @@ from service.serve.request import PlacementRequest
 from service.serve.shelf import Shelf
 from service.serve.slates import banner_slate, item_slate
 from service.serve.visit import Visit
+from service.serve.why import Around, why_banners, why_items
 
 
 class Decision(msgspec.Struct, frozen=True, gc=False):
@@ -33,19 +34,26 @@ def decide_page(
 
     `make_id` makes the ids of the exposures.
     """
-    page_items: set[str] = set()
-    page_banners: set[str] = set()
+    page_items: dict[str, str] = {}
+    page_banners: dict[str, str] = {}
     decisions: list[Decision] = []
     for placement, asked in wanted:
         plan = make_plan(shelf, visit, placement, asked, make_id())
         slate: Slate
         if placement.kind == "items":
             barred = {*page_items, *visit.context.item_ids, *asked.exclude_item_ids}
+            before = frozenset(barred) if visit.why else frozenset()
             slate, shown = item_slate(shelf, visit, plan, barred)
-            page_items.update(one.id for one in shown)
+            if visit.why:
+                around = Around(before, page_items, asked, shown)
+                slate = msgspec.structs.replace(slate, why=why_items(shelf, visit, plan, around))
+            page_items |= dict.fromkeys((one.id for one in shown), placement.id)
         else:
-            slate, shown = banner_slate(shelf, visit, plan, page_banners)
-            page_banners.update(one.id for one in shown)
+            slate, shown = banner_slate(shelf, visit, plan, set(page_banners))
+            if visit.why:
+                around = Around((), page_banners, asked, shown)
+                slate = msgspec.structs.replace(slate, why=why_banners(shelf, visit, plan, around))
+            page_banners |= dict.fromkeys((one.id for one in shown), placement.id)
         decisions.append(Decision(slate, _expose(shelf, visit, plan, slate, shown)))
     return decisions
 

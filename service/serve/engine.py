@@ -24,6 +24,7 @@ from service.exposure import Exposure
 from service.serve.caps import Cap, ViewSource, resting_banners
 from service.serve.decide import Decision, decide_page, switched_off
 from service.serve.page import Degraded, Page, Slate
+from service.serve.preview import as_previewed, preview_shelf
 from service.serve.profiles import Profiles
 from service.serve.recent import PersonSource, RecentEvent, RecentSource, Strangers
 from service.serve.request import PlacementRequest, ServeRequest
@@ -33,6 +34,8 @@ from service.serve.stock import Stock
 from service.serve.visit import Visit
 
 DEADLINE_MS = 50
+PREVIEW_MS = 5_000
+"""The deadline of a preview."""
 WORKING_SHARE = 0.8
 """Share of the deadline after which nothing long begins; the rest is for encoding and sending."""
 
@@ -75,6 +78,8 @@ class Engine:
     ) -> tuple[Page, list[Exposure]]:
         """Decide a page. The caller stores the exposures once the answer is encoded.
 
+        Of a preview there are none.
+
         `watch` is told when the stages of gathering and of deciding end.
 
         Raises
@@ -84,20 +89,30 @@ class Engine:
         """
         watch = watch or Stopwatch(self.clock.monotonic_s)
         started_s = watch.started_s
+        preview = request.options.preview
         budget_ms = request.options.deadline_ms or self.deadline_ms
+        if preview is not None:
+            budget_ms = PREVIEW_MS
         late_s = started_s + budget_ms * WORKING_SHARE / 1000
         shelf = self.shelf()
+        if preview is not None:
+            shelf = preview_shelf(shelf, preview, self.pseudonymiser)
         wanted = find_placements(shelf.configuration, request.placements)
         visit = await self._visit(shelf, request, late_s)
+        if preview is not None:
+            visit = as_previewed(visit, preview)
         views = self.views if any(one.kind == "banners" for one, _ in wanted) else None
         if views is not None and shelf.banners.caps:
             visit.resting = await self._resting(views, shelf.banners.caps, visit, late_s)
         watch.lap()
         decisions = decide_page(
-            shelf, visit, [one for one in wanted if one[0].enabled], self.make_id
+            shelf,
+            visit,
+            [one for one in wanted if one[0].enabled],
+            self.make_id if preview is None else _no_id,
         )
-        exposures = [decision.exposure for decision in decisions]
-        if views is not None and shelf.banners.caps:
+        exposures = [] if preview is not None else [one.exposure for one in decisions]
+        if views is not None and shelf.banners.caps and exposures:
             views.add(exposures)
         watch.lap()
         page = Page(
@@ -162,7 +177,10 @@ class Engine:
             if recent is None:  # read while it is found out who this is
                 reading = asyncio.create_task(self.recent.read(user_key, anonymous_key))
         left_s = late_s - self.clock.monotonic_s()
-        person = await self.people.person(user_key, anonymous_key, left_s)
+        # Two ids that meet are brought together and written down, which a preview must not do.
+        is_alone = request.options.preview is not None and user_key is not None
+        device_key = None if is_alone else anonymous_key
+        person = await self.people.person(user_key, device_key, left_s)
         trouble: Degraded | None = None
         if reading is not None:
             recent, trouble = await self._finish(reading, late_s)
@@ -180,6 +198,7 @@ class Engine:
             profile=profile,
             trouble=trouble,
             explain=request.options.explain,
+            why=request.options.why,
             now_ms=self.clock.now_ms(),
             is_late=lambda: self.clock.monotonic_s() > late_s,
             segments=shelf.segments,
@@ -214,6 +233,11 @@ class Engine:
             self.failed_reads += 1
             log.warning("newest events not read", error=repr(error))
             return (), "store_unavailable"
+
+
+def _no_id() -> str:
+    """Name nothing: events that claim to come from a preview are refused."""
+    return ""
 
 
 def _slates(

@@ -37,6 +37,54 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     popularity: float
 
 
+Reason = Literal[
+    "shown",
+    "no_model",
+    "not_in_catalogue",
+    "switched_off",
+    "hidden",
+    "hidden_by_rule",
+    "unavailable",
+    "purchased",
+    "excluded",
+    "page_item",
+    "on_page",
+    "brand_cap",
+    "category_cap",
+    "rule_cap",
+    "explored_away",
+    "ranked_below",
+    "not_a_candidate",
+    "not_live",
+    "not_in_audience",
+    "resting",
+    "barred",
+]
+"""Why something is not in a slate."""
+
+
+class WhyNot(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
+    """Why an item or a banner is not in a slate."""
+
+    id: str
+    reason: Annotated[
+        Reason,
+        Meta(
+            description="`shown`: it is there. `page_item`: the page is about it. `excluded`: by "
+            "the request. `on_page`: in another slot. `explored_away`: chance put another one there"
+        ),
+    ]
+    position: Annotated[int | None, Meta(description="Where it stands, if it does.")] = None
+    rank: Annotated[int | None, Meta(description="Among all that may stand there.")] = None
+    score: float | None = None
+    score_needed: Annotated[
+        float | None, Meta(description="Of the last one there, where the two can be compared.")
+    ] = None
+    source: str | None = None
+    rule: Annotated[str | None, Meta(description="The rule in the way, if one is.")] = None
+    placement: Annotated[str | None, Meta(description="The other slot where it stands.")] = None
+
+
 class SkippedPin(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A pin that does not stand."""
 
@@ -124,6 +172,9 @@ class ItemSlate(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag_field="
         tuple[RuleNote, ...] | msgspec.UnsetType,
         Meta(description="With `explain`: the rules in effect, and what they did."),
     ] = msgspec.UNSET
+    why: Annotated[
+        tuple[WhyNot, ...] | msgspec.UnsetType, Meta(description="The answers to `why`.")
+    ] = msgspec.UNSET
 
 
 class BannerSlate(
@@ -138,6 +189,7 @@ class BannerSlate(
     rollout: RolloutAnswer | None
     banners: tuple[ServedBanner, ...]
     rules: tuple[RuleNote, ...] | msgspec.UnsetType = msgspec.UNSET
+    why: tuple[WhyNot, ...] | msgspec.UnsetType = msgspec.UNSET
 
 
 Slate = ItemSlate | BannerSlate

@@ -13,15 +13,13 @@ from service.control.rule import Rule
 from service.serve.fill import CapReason, Caps, Pick, fill
 from service.serve.rules import ActingRules, are_among
 from service.serve.shelf import Layer, Shelf
-from service.serve.standing import Barrier, barrier_of
+from service.serve.standing import BannerBarrier, Barrier, barrier_of
 
 PIN = "pin"
 """The source of what a rule put there."""
 
 SkipReason = (
-    Barrier
-    | CapReason
-    | Literal["outranked", "beyond_slate", "nothing_fits", "not_live", "resting", "not_in_audience"]
+    Barrier | CapReason | BannerBarrier | Literal["outranked", "beyond_slate", "nothing_fits"]
 )
 
 T = TypeVar("T")

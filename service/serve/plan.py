@@ -8,6 +8,7 @@ import msgspec
 
 from service.control.documents import BANNER_RECIPES, ITEM_RECIPES, Placement, PlacementKind
 from service.rollouts.assignment import Assignment
+from service.rollouts.compiled import CompiledRollout
 from service.rollouts.definition import CONTROL, Recipe
 from service.rollouts.evaluate import evaluate, has_crossed
 from service.rollouts.visitor import Unit
@@ -50,7 +51,7 @@ def make_plan(
     rollout = shelf.configuration.rollout_of(placement)
     if rollout is not None:
         unit = rollout.unit(visit.visitor)
-        assignment = evaluate(rollout, visit.visitor)
+        assignment = _forced(rollout, visit) or evaluate(rollout, visit.visitor)
         crossover = has_crossed(rollout, visit.visitor, assignment)
         named = rollout.recipes.get(assignment.variant)
         banner_ids = rollout.banner_ids.get(assignment.variant)
@@ -64,3 +65,11 @@ def make_plan(
     k = placement.size if asked.count is None else asked.count
     rules = shelf.rules.acting(visit, placement, recipe, assignment)
     return Plan(placement, assignment, unit, recipe, k, exposure_id, crossover, rules)
+
+
+def _forced(rollout: CompiledRollout, visit: Visit) -> Assignment | None:
+    """Give the variant that a preview asks for."""
+    variant = visit.forced.get(rollout.key) if visit.is_preview else None
+    if variant is None:
+        return None
+    return Assignment(rollout.key, variant, "TARGETING_MATCH", rollout.epoch, "FORCED")

@@ -10,11 +10,14 @@ from msgspec import Meta
 
 from models.errors import IdError
 from models.ids import check_id
+from service.control.drafts import Drafts
+from service.rollouts.schedule import UtcTime
 
 MAX_PLACEMENTS = 50
 MAX_EXCLUDED = 500
 MAX_CONTEXT_ITEMS = 100
 MAX_COUNT = 100
+MAX_WHY = 20
 
 Id = Annotated[str, Meta(min_length=1, max_length=256)]
 """1 to 256 bytes of UTF-8 without NUL; the bytes are counted after decoding."""
@@ -113,6 +116,23 @@ class PlacementRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
         _check_ids("an excluded item id", self.exclude_item_ids)
 
 
+class Preview(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """As whom, when and with what a page is looked at; the shopper is the `user` of the request."""
+
+    at: Annotated[UtcTime | None, Meta(description="By default now.")] = None
+    variants: Annotated[
+        dict[str, str],
+        Meta(max_length=50, description="Variant by rollout, whatever the rollout would say."),
+    ] = {}  # msgspec copies an empty default for each struct
+    segments: Annotated[
+        tuple[Id, ...] | None,
+        Meta(description="The segments the shopper is in, by priority, instead of their own."),
+    ] = None
+    drafts: Annotated[
+        Drafts, Meta(description="Documents that are not saved, in place of the stored ones.")
+    ] = Drafts()
+
+
 class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How to answer."""
 
@@ -123,7 +143,23 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     explain: Annotated[
         bool, Meta(description="Add the parts of each score; needs a merchandiser key.")
     ] = False
-    preview: Annotated[None, Meta(description="Reserved: this version accepts only null.")] = None
+    why: Annotated[
+        tuple[Id, ...],
+        Meta(
+            max_length=MAX_WHY,
+            description="Items or banners of which each slate says why they are not there; needs a "
+            "merchandiser key.",
+        ),
+    ] = ()
+    preview: Annotated[
+        Preview | None,
+        Meta(description="Answers as if, and logs nothing; needs a merchandiser key."),
+    ] = None
+
+    @property
+    def is_for_merchandisers(self) -> bool:
+        """Whether a publishable key may not ask for this."""
+        return self.explain or bool(self.why) or self.preview is not None
 
 
 Placements = Annotated[tuple[PlacementRequest, ...], Meta(min_length=1, max_length=MAX_PLACEMENTS)]

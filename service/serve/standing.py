@@ -13,6 +13,11 @@ from service.serve.shelf import Shelf
 Barrier = Literal["hidden", "hidden_by_rule", "unavailable", "barred", "purchased"]
 """Set to hidden; hidden by a rule; cannot be bought; excluded, or on the page; bought already."""
 
+BannerBarrier = Literal[
+    "hidden_by_rule", "unavailable", "not_live", "not_in_audience", "resting", "barred"
+]
+"""Of a banner: also outside its schedule or audience, or seen as often as its cap allows."""
+
 
 class Barred(NamedTuple):
     """What stands in the way, and the id of the rule if it is one's."""

@@ -39,6 +39,8 @@ class Visit:
     """Whether the answer is for a merchandiser's eyes: nothing is remembered or logged."""
     forced: Mapping[str, str] = field(default_factory=dict)
     """Variants that a preview asks for, by rollout."""
+    why: tuple[str, ...] = ()
+    """Items and banners of which the answer says why they are not there."""
     as_segments: tuple[str, ...] | None = None
     """The segments that a preview puts the shopper in, instead of their own."""
     resting: frozenset[str] = frozenset()

@@ -39,7 +39,10 @@ def test_example_of_the_design_decodes() -> None:
         ({"placements": [{"id": "p"}], "context": {"item_ids": ["a", "b\0"]}}, "$.context"),
         ({"placements": [{"id": "p"}], "context": {"page": "x" * 65}}, "$.context.page"),
         ({"placements": [{"id": "p"}], "options": {"deadline_ms": 0}}, "$.options.deadline_ms"),
-        ({"placements": [{"id": "p"}], "options": {"preview": {}}}, "$.options.preview"),
+        (
+            {"placements": [{"id": "p"}], "options": {"preview": {"at": "now"}}},
+            "$.options.preview.at",
+        ),
         ({"placements": [{"id": "p"}], "optoins": {}}, "optoins"),
     ],
 )
