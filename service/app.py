@@ -65,6 +65,7 @@ from service.routes.keys import KeyController
 from service.routes.layers import HoldoutController, LayerController
 from service.routes.models import ModelController
 from service.routes.ofrep import ofrep
+from service.routes.pictures import read_picture, upload_picture
 from service.routes.placements import PlacementController
 from service.routes.privacy import erase_user, export_user, read_notice
 from service.routes.proposals import ProposalController
@@ -94,6 +95,8 @@ ROUTES: list[ControllerRouterHandler] = [
     PlacementController,
     BannerController,
     RuleController,
+    upload_picture,
+    read_picture,
     RolloutController,
     ProposalController,
     LayerController,

@@ -31,6 +31,7 @@ from service.control.documents import Document
 from service.control.precondition import RevisionError
 from service.control.upload import UploadSizeError
 from service.intake.body import BodySizeError
+from service.stores.pictures import PictureSizeError
 
 log = structlog.get_logger(__name__)
 
@@ -43,6 +44,7 @@ _STATUS: tuple[tuple[type[EndcapError], HTTPStatus], ...] = (
     (KeyMissingError, HTTPStatus.UNAUTHORIZED),
     (AccessError, HTTPStatus.FORBIDDEN),
     (BodySizeError, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
+    (PictureSizeError, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
     (UploadSizeError, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
     (InputError, HTTPStatus.BAD_REQUEST),
     (NotFoundError, HTTPStatus.NOT_FOUND),

@@ -72,6 +72,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     segment_limit_members: Annotated[
         int, Meta(ge=1, description="Most members of an uploaded list.")
     ] = 10_000_000
+    picture_limit_bytes: Annotated[
+        int, Meta(ge=1024, description="Largest picture that a merchandiser may upload.")
+    ] = 5_000_000
     drain_s: Annotated[
         int, Meta(ge=1, description="How long a stop waits for requests and queues to finish.")
     ] = 20

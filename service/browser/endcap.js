@@ -72,7 +72,9 @@
       one.textContent = values[one.dataset.endcapText] ?? "";
     for (const one of copy.querySelectorAll("[data-endcap-attr]"))
       for (const pair of one.dataset.endcapAttr.split(/\s+/)) {
-        const [name, field] = pair.split(":"), value = values[field];
+        const [name, field] = pair.split(":");
+        // A picture that was uploaded here lies here, wherever the page does.
+        const value = /^\/v1\/pictures\//.test(values[field]) ? base + values[field] : values[field];
         if (value == null || /^on|^srcdoc$/i.test(name)) continue;
         if (/^(href|src|action)$/i.test(name) && !/^https?:$/.test(new URL(value, location.href).protocol))
           continue;

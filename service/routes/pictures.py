@@ -1,0 +1,104 @@
+"""Pictures of banners: uploaded once, served to everyone under an address that never changes."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+import msgspec
+from litestar import Response, get, post
+from msgspec import Meta
+
+from service.access import OPEN, needs
+from service.routes.documents import AnyRequest, PathId, problems
+from service.services import Services, services_of
+from service.stores.pictures import Picture, PictureFiles, PictureSizeError
+
+PATH = "/v1/pictures"
+_YEAR_S = 31_536_000
+_HEADERS = {
+    "Cache-Control": f"public, max-age={_YEAR_S}, immutable",
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; sandbox",
+    "Cross-Origin-Resource-Policy": "cross-origin",
+    "Access-Control-Allow-Origin": "*",
+}
+
+
+class StoredPicture(msgspec.Struct, frozen=True, kw_only=True):
+    """An uploaded picture."""
+
+    hash: str
+    url: Annotated[
+        str,
+        Meta(description="the path on this service, for `image_url` of a banner"),
+    ]
+    media_type: str
+    n_bytes: int
+
+
+def store_picture(services: Services, content: bytes) -> Picture:
+    """Keep a picture under the limit of the settings."""
+    files = PictureFiles(services.settings.home)
+    return files.write(content, max_bytes=services.settings.picture_limit_bytes)
+
+
+def picture_path(picture: Picture) -> str:
+    """Return where a picture is served."""
+    return f"{PATH}/{picture.hash}"
+
+
+@post(
+    PATH,
+    opt=needs("merchandiser"),
+    operation_id="postPicture",
+    summary="Upload a picture",
+    tags=["banners"],
+    status_code=201,
+    request_max_body_size=None,
+    responses=problems(413),
+)
+async def upload_picture(request: AnyRequest) -> StoredPicture:
+    """Keep the body, a PNG, JPEG, WebP, GIF or AVIF as its own bytes say, and answer its address.
+
+    The same picture sent twice is kept once. SVG is refused, for it may run scripts.
+    """
+    services = services_of(request)
+    limit = services.settings.picture_limit_bytes
+    content = bytearray()
+    async for piece in request.stream():
+        content += piece
+        if len(content) > limit:
+            raise PictureSizeError(
+                f"the picture has more than {limit} bytes (ENDCAP_PICTURE_LIMIT_BYTES); "
+                "save it smaller"
+            )
+    picture = await asyncio.to_thread(store_picture, services, bytes(content))
+    return StoredPicture(
+        hash=picture.hash,
+        url=picture_path(picture),
+        media_type=picture.media_type,
+        n_bytes=len(picture.content),
+    )
+
+
+@get(
+    PATH + "/{picture_hash:str}",
+    opt=OPEN,
+    security=[{}],
+    operation_id="getPicture",
+    summary="Show a picture",
+    tags=["banners"],
+    media_type="image/*",
+    sync_to_thread=True,
+    responses=problems(404),
+)
+def read_picture(request: AnyRequest, picture_hash: PathId) -> Response[bytes]:
+    """Give a picture to any page; a browser asks for it once."""
+    tag = f'"{picture_hash}"'
+    if request.headers.get("if-none-match") == tag:
+        return Response(b"", status_code=304, headers={**_HEADERS, "ETag": tag})
+    picture = PictureFiles(services_of(request).settings.home).read(picture_hash)
+    return Response(
+        picture.content, media_type=picture.media_type, headers={**_HEADERS, "ETag": tag}
+    )

@@ -1,0 +1,110 @@
+"""Uploaded pictures: one file for each content, named by its hash, never changed.
+
+What a picture is, its bytes say, not its name. SVG is refused: it may hold scripts, and what makes
+it safe today may not tomorrow.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+
+from models.durable import replace_file
+from models.errors import InputError, NotFoundError
+from service.stores.sqlite import reported
+
+TYPES = {
+    "png": "image/png",
+    "jpg": "image/jpeg",
+    "webp": "image/webp",
+    "gif": "image/gif",
+    "avif": "image/avif",
+}
+"""Media type by the ending of its file."""
+_HASH = re.compile(r"[0-9a-f]{32}")
+_AVIF_BRANDS = (b"avif", b"avis")
+
+
+class PictureError(InputError):
+    """What was sent is no picture that is kept."""
+
+    code = "picture_invalid"
+
+
+class PictureSizeError(PictureError):
+    """The picture is larger than the settings allow."""
+
+    code = "body_too_large"
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One picture."""
+
+    hash: str
+    media_type: str
+    content: bytes
+
+
+def kind_of(content: bytes) -> str | None:
+    """Say what kind of picture some bytes are, a key of `TYPES`; nothing if none."""
+    if content.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "png"
+    if content.startswith(b"\xff\xd8\xff"):
+        return "jpg"
+    if content[:6] in (b"GIF87a", b"GIF89a"):
+        return "gif"
+    if content[:4] == b"RIFF" and content[8:12] == b"WEBP":
+        return "webp"
+    # The brand is one of those that the box of the file's type lists.
+    box = content[: min(int.from_bytes(content[:4], "big"), 64)]
+    if box[4:8] == b"ftyp" and any(brand in box[8:] for brand in _AVIF_BRANDS):
+        return "avif"
+    return None
+
+
+class PictureFiles:
+    """The folder of pictures below a home."""
+
+    def __init__(self, home: Path) -> None:
+        self._folder = home / "pictures"
+
+    def write(self, content: bytes, *, max_bytes: int) -> Picture:
+        """Keep a picture; one that is there already stays as it is.
+
+        Raises
+        ------
+        PictureError
+            If it is too large, or no picture that browsers show safely.
+        """
+        if len(content) > max_bytes:
+            raise PictureSizeError(
+                f"the picture has {len(content)} bytes, more than {max_bytes} "
+                "(ENDCAP_PICTURE_LIMIT_BYTES); save it smaller"
+            )
+        kind = kind_of(content)
+        if kind is None:
+            head = content[:512].lstrip().lower()
+            what = (
+                "an SVG, which may run scripts" if b"<svg" in head else "no picture that is known"
+            )
+            raise PictureError(f"this is {what}; send a PNG, JPEG, WebP, GIF or AVIF")
+        name = blake2b(content, digest_size=16).hexdigest()
+        path = self._folder / f"{name}.{kind}"
+        with reported(path):
+            if not path.exists():
+                self._folder.mkdir(parents=True, exist_ok=True)
+                replace_file(path, content)
+        return Picture(name, TYPES[kind], content)
+
+    def read(self, name: str) -> Picture:
+        """Read a picture by its hash; raise `NotFoundError` if there is none."""
+        if _HASH.fullmatch(name):
+            for kind, media_type in TYPES.items():
+                path = self._folder / f"{name}.{kind}"
+                with reported(path):
+                    if path.exists():
+                        return Picture(name, media_type, path.read_bytes())
+        raise NotFoundError(f"there is no picture {name[:40]!r}; upload it with POST /v1/pictures")
