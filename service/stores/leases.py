@@ -21,11 +21,19 @@ class Leases:
         self._connection = connection
 
     def take(self, name: str, holder: str, *, now_ms: int, for_ms: int) -> bool:
-        """Take or prolong a lease; false while another holder has it."""
+        """Take or prolong a lease; false while another holder has it.
+
+        One that ends later than a lease taken now was taken before the clock stepped back, and
+        counts as ended: nobody waits for the time to come again.
+        """
         found = self._connection.execute(
             sa.select(leases).where(leases.c.name == name)
         ).one_or_none()
-        if found is not None and found.holder != holder and found.until_ms > now_ms:
+        if (
+            found is not None
+            and found.holder != holder
+            and now_ms < found.until_ms <= now_ms + for_ms
+        ):
             return False
         self._connection.execute(sa.delete(leases).where(leases.c.name == name))
         self._connection.execute(

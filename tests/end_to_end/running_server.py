@@ -62,14 +62,17 @@ class RunningServer:
 
 @contextmanager
 def run_server(
-    home: Path, *options: str, keys: dict[str, str] | None = None
+    home: Path,
+    *options: str,
+    keys: dict[str, str] | None = None,
+    program: str = "import endcap; endcap.main()",
 ) -> Iterator[RunningServer]:
     """Start a server on `home`, wait until it is ready, and stop it with SIGTERM.
 
     A home's second server needs the `keys` that the first one showed.
     """
-    command = [sys.executable, "-c", "import endcap; endcap.main()", "serve", "--json"]
-    with (home / "server.log").open("w") as log:
+    command = [sys.executable, "-c", program, "serve", "--json"]
+    with (home / "server.log").open("a") as log:
         process = subprocess.Popen(
             [*command, "--home", str(home), "--port", "0", *options],
             stdout=subprocess.PIPE,

@@ -231,6 +231,16 @@ def test_lease_holds_until_it_ends(fleet: Fleet) -> None:
     assert fleet.runners[1].run_once() == 1
 
 
+def test_lease_of_a_later_time_is_no_hindrance(fleet: Fleet) -> None:
+    """The clock steps back an hour after a worker died: the next one waits for nothing."""
+    fleet.worker.put("rollout", "r", ramp_of(0.0))
+    assert fleet.runners[0].run_once() == 1
+    fleet.worker.put("rollout", "r", ramp_of(0.0))
+    fleet.now_ms -= HOUR_MS
+    with fleet.worker.store.transaction() as transaction:
+        assert transaction.leases.take("ramp", "next", now_ms=fleet.now_ms, for_ms=LEASE_MS)
+
+
 def test_lease_makes_no_new_configuration(fleet: Fleet) -> None:
     """What is kept for the present configuration stays when nothing but a lease was written."""
     fleet.worker.put("rollout", "r", ramp_of(0.01))
