@@ -30,6 +30,7 @@ from service.console.console import Console
 from service.console.key_names import KeyNames
 from service.console.plotter import Plotter
 from service.console.session import Sessions
+from service.console.traffic import TrafficWindow
 from service.control.current import CurrentConfiguration
 from service.control.plane import ControlPlane
 from service.drain import on_stop_signal
@@ -227,6 +228,7 @@ def _open_services(
         sessions=Sessions(pseudonymiser.derive("console sessions"), settings.console_session_hours),
         attempts=SignInAttempts(),
         plotter=Plotter(),
+        traffic=TrafficWindow(now_ms()),
         key_names=KeyNames(store, lambda: current.get().revision),
         changes=ChangeHub(
             current.get,

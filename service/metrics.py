@@ -12,6 +12,7 @@ from collections.abc import Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.samples import Sample
 
 from service.exposure import Exposure
 from service.request_tally import RequestTally
@@ -175,8 +176,15 @@ class Metrics:
 
     def render(self) -> bytes:
         """Write all metrics of all workers in Prometheus' text format."""
+        return generate_latest(self._everyone())
+
+    def samples(self) -> Iterable[Sample]:
+        """Read all metrics of all workers."""
+        return [one for metric in self._everyone().collect() for one in metric.samples]
+
+    def _everyone(self) -> CollectorRegistry:
         if MULTIPROCESS_VARIABLE not in os.environ:
-            return generate_latest(self._registry)
+            return self._registry
         everyone = CollectorRegistry()
         MultiProcessCollector(everyone)  # type: ignore[no-untyped-call]  # the library has none there
-        return generate_latest(everyone)
+        return everyone

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from service.changes import ChangeHub
 from service.console.attempts import SignInAttempts
+from service.console.kept import Kept
 from service.console.key_names import KeyNames
 from service.console.plotter import Plotter
 from service.console.session import Sessions
+from service.console.traffic import TrafficWindow
+
+ALERTS_MS = 20_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,3 +25,6 @@ class Console:
     changes: ChangeHub
     key_names: KeyNames
     plotter: Plotter
+    traffic: TrafficWindow
+    alerts: Kept[list[Any]] = field(default_factory=lambda: Kept(ALERTS_MS))
+    """What wants attention, by scope and state."""

@@ -18,7 +18,7 @@ from markupsafe import Markup, escape
 
 from service.console.plotter import Plotter, Spec
 
-WIDE, NARROW = 760, 330
+WIDE, NARROW = 960, 330
 SERIES = [f"var(--series-{number})" for number in range(1, 7)]
 _numbers = count(1)
 _SVG = re.compile(r"^<svg[^>]*viewBox=\"([^\"]*)\"[^>]*>")
@@ -86,6 +86,7 @@ def make_figure(
     rows: Iterable[Sequence[Any]],
     note: str = "",
     height: int = 240,
+    width: int = WIDE,
 ) -> Figure:
     """Draw a specification in both widths.
 
@@ -97,15 +98,17 @@ def make_figure(
         What the picture shows, in a sentence, for those who cannot see it.
     columns, rows
         The table behind the picture.
+    width
+        Of the wide one, in px as it will stand there: `WIDE` for a whole page, less in a column.
     """
     table = [list(row) for row in rows]
     if not table:
         return Figure(title, columns, table, note)
-    drawn = {
-        width: _accessible(plotter.draw(_sized(spec, width, height)), title, description)
-        for width in (WIDE, NARROW)
-    }
-    return Figure(title, columns, table, note, drawn[WIDE], drawn[NARROW])
+    wide, narrow = (
+        _accessible(plotter.draw(_sized(spec, each, height)), title, description)
+        for each in (width, NARROW)
+    )
+    return Figure(title, columns, table, note, wide, narrow)
 
 
 def write_csv(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:

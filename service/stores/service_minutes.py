@@ -49,6 +49,18 @@ class ServiceMinutes:
             )
         )
 
+    def list_since(self, since_ms: int) -> list[RequestCounts]:
+        """Read what each worker counted after a moment, the oldest first."""
+        found = self._connection.execute(
+            sa.select(service_minutes)
+            .where(service_minutes.c.from_ms >= since_ms)
+            .order_by(service_minutes.c.until_ms)
+        )
+        return [
+            RequestCounts(row.from_ms, row.until_ms, tuple(_decode(row.buckets)), row.n_errors)
+            for row in found
+        ]
+
     def sum_since(self, since_ms: int, now_ms: int) -> RequestCounts:
         """Add up what all workers counted wholly after a moment."""
         totals = [0] * (len(BOUNDS_MS) + 1)

@@ -2,10 +2,39 @@
 
 from __future__ import annotations
 
-from litestar import Controller, get
+from dataclasses import dataclass
 
+from litestar import Controller, Response, get
+
+from service.access import principal_of
+from service.console.documents_diff import diff_documents
+from service.console.figure import Figure, make_figure, share_bar, write_csv
+from service.console.formatting import count, percent
+from service.console.traffic import Minute, Traffic, by_minute, count_pages
+from service.control.keys import Principal
+from service.control.trail import AuditRecord, read_page
+from service.routes.console.alerts import Alert, model_alerts, rollout_alerts
 from service.routes.console.frame import ConsoleRequest, Page, page
 from service.routes.console.gate import section
+from service.routes.console.links import rollout_path
+from service.services import Services, services_of
+from service.stores.event_database import EVENTS_FILE
+from service.stores.event_ledger import read_counters
+from service.stores.tier_counts import TierCount, count_tiers
+
+HOUR_MS = 3_600_000
+TIERS = ("personal", "segment", "popular", "static")
+MAX_CHANGES = 12
+_COLUMNS = ["Minute (UTC)", "Pages", "Errors", "p50 ms", "p99 ms"]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A line of what was changed lately."""
+
+    record: AuditRecord
+    summary: str
+    path: str
 
 
 class OverviewPages(Controller):
@@ -16,4 +45,149 @@ class OverviewPages(Controller):
     @get(sync_to_thread=True)
     def show(self, request: ConsoleRequest) -> Page:
         """Show the state of the shop."""
-        return page(request, "overview.html", title="Overview")
+        services, me = services_of(request), principal_of(request)
+        now_ms = services.now_ms()
+        tiers = _tiers(services, now_ms)
+        counters = read_counters(services.settings.home / EVENTS_FILE)
+        return page(
+            request,
+            "overview.html",
+            title="Overview",
+            traffic=_traffic(services),
+            tiers=tiers,
+            bar=share_bar([(one.tier, one.n) for one in tiers.values()]),
+            counters={name: counters.get(name, 0) for name in _COUNTERS},
+            picture=_picture(services),
+            model=_model(services),
+            deadline_ms=services.settings.deadline_ms,
+            alerts=_alerts(services, me),
+            changes=_changes(services, now_ms) if me.may("merchandiser") else None,
+        )
+
+    @get("/traffic.csv", sync_to_thread=True)
+    def traffic_csv(self, request: ConsoleRequest) -> Response[str]:
+        """Give the minutes of the last hour as a file."""
+        rows = [_row(minute) for minute in _minutes(services_of(request))]
+        return Response(write_csv(_COLUMNS, rows), media_type="text/csv")
+
+
+_COUNTERS = (
+    *("received", "accepted", "duplicate", "rejected"),
+    *("served", "assigned", "stored", "dropped"),
+)
+
+
+def _traffic(services: Services) -> Traffic:
+    counts = count_pages(services.metrics.samples(), services.now_ms())
+    return services.console.traffic.take(counts)
+
+
+def _tiers(services: Services, now_ms: int) -> dict[str, TierCount]:
+    found = {
+        one.tier: one for one in count_tiers(services.settings.home / EVENTS_FILE, now_ms - HOUR_MS)
+    }
+    return {tier: found.get(tier, TierCount(tier, 0, 0, 0)) for tier in TIERS}
+
+
+def _minutes(services: Services) -> list[Minute]:
+    since_ms = services.now_ms() - HOUR_MS
+    with services.control_store.transaction() as transaction:
+        return by_minute(transaction.service_minutes.list_since(since_ms))
+
+
+def _picture(services: Services) -> Figure:
+    minutes = _minutes(services)
+    values = [{"at": minute.at_ms, "pages": minute.n, "p99": minute.p99_ms} for minute in minutes]
+    x = {"field": "at", "type": "temporal", "title": None, "axis": {"format": "%H:%M"}}
+    y = {"field": "pages", "type": "quantitative", "title": None, "axis": {"format": "~s"}}
+    spec = {
+        "data": {"values": values},
+        "mark": {"type": "area", "line": {"color": "var(--series-1)"}, "fillOpacity": 0.15},
+        "encoding": {"x": {**x, "scale": {"type": "utc"}}, "y": y},
+    }
+    n = sum(minute.n for minute in minutes)
+    return make_figure(
+        services.console.plotter,
+        spec,
+        title="Pages a minute",
+        note="in the last hour, all workers, UTC",
+        description=f"{count(n)} pages in {len(minutes)} minutes.",
+        columns=_COLUMNS,
+        rows=map(_row, minutes),
+        height=200,
+    )
+
+
+def _row(minute: Minute) -> list[object]:
+    def short(ms: float | None) -> float | None:
+        return None if ms is None else round(ms, 2)
+
+    return [
+        _clock(minute.at_ms),
+        minute.n,
+        minute.n_errors,
+        short(minute.p50_ms),
+        short(minute.p99_ms),
+    ]
+
+
+def _clock(at_ms: int) -> str:
+    minutes = at_ms // 60_000
+    return f"{minutes // 60 % 24:02d}:{minutes % 60:02d}"
+
+
+def _model(services: Services) -> object:
+    version = services.artifacts.live_version()
+    return None if version is None else services.artifacts.manifest(version)
+
+
+def _alerts(services: Services, me: Principal) -> list[Alert]:
+    now_ms = services.now_ms()
+
+    def find() -> list[Alert]:
+        found = list(model_alerts(services))
+        if me.may("merchandiser"):
+            found = [*rollout_alerts(services), *found]
+        return sorted(found, key=lambda one: ("bad", "warn", "info").index(one.tone))
+
+    key = (me.scope, services.current.get().revision, services.artifacts.live_version())
+    return services.console.alerts.get(key, now_ms, find)
+
+
+def _changes(services: Services, now_ms: int) -> list[Change]:
+    records = read_page(services.control_store, before=None, limit=MAX_CHANGES).changes
+    since_ms = now_ms - 24 * HOUR_MS
+    return [
+        Change(record, summarize(record), path_of(record))
+        for record in records
+        if record.at.timestamp() * 1000 >= since_ms
+    ]
+
+
+def summarize(record: AuditRecord) -> str:
+    """Say in a few words what a change changed."""
+    if record.note:
+        return record.note
+    if record.before is None:
+        return "made"
+    if record.after is None:
+        return "deleted"
+    differences = diff_documents(record.before, record.after)
+    told = [
+        f"{one.path} {_told(one.path, one.before)} → {_told(one.path, one.after)}"
+        for one in differences
+        if one.path != "epoch"
+    ]
+    shown = ", ".join(told[:2])
+    return f"{shown} and {len(told) - 2} more" if len(told) > 2 else shown or "written again"
+
+
+def path_of(record: AuditRecord) -> str:
+    """Return where a changed document is shown, if it is."""
+    return rollout_path(record.id) if record.kind == "rollout" else ""
+
+
+def _told(path: str, value: str) -> str:
+    if path == "share":
+        return percent(float(value), 4) if value else "none"
+    return (value if len(value) <= 40 else f"{value[:39]}…") or "none"
