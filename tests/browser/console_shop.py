@@ -10,7 +10,7 @@ from pathlib import Path
 
 import httpx
 
-from tests.end_to_end.running_server import RunningServer
+from tests.end_to_end.running_server import RunningServer, assert_live_everywhere
 from training.simulation.files import WorldFiles
 
 SCOPES = ("merchandiser", "trainer", "support")
@@ -42,6 +42,8 @@ def furnish(server: RunningServer) -> None:
         server.keys[scope] = made.json()["key"]
     server.put("/v1/rollouts/home_recs", {"share": 0.5})
     server.put("/v1/placements/home_recs", {"kind": "items", "count": 6})
+    ask = {"placements": [{"id": "home_recs"}]}
+    assert_live_everywhere(lambda: server.call("POST", "/v1/serve", ask).status_code == 200)
 
 
 def visit(server: RunningServer, user_ids: list[str], *, n: int = N_VISITS) -> None:
