@@ -77,10 +77,13 @@ from service.routes.rules import RuleController
 from service.routes.segments import SegmentController
 from service.routes.serve import serve_page
 from service.routes.shoppers import ShopperController
+from service.routes.storefront import STOREFRONT_PAGES
+from service.routes.storefront_files import STOREFRONT_FILES
 from service.serve.engine import Clock, Engine
 from service.services import STATE_KEY, Services
 from service.settings import Settings, settings_from_environment
 from service.shopper.reader import ShopperReader
+from service.storefront.shop import open_storefront
 from service.stores.control import ControlStore
 from service.stores.control_reader import ControlReader
 from service.stores.event_database import EVENTS_FILE
@@ -126,6 +129,7 @@ ROUTES: list[ControllerRouterHandler] = [
     health.ready,
     health.metrics,
 ]
+STOREFRONT: list[ControllerRouterHandler] = [*STOREFRONT_PAGES, *STOREFRONT_FILES]
 
 
 def wall_clock_ms() -> int:
@@ -164,7 +168,11 @@ def create_app(
 
     app = MeasuredApp(
         metrics=metrics,
-        route_handlers=[*ROUTES, console_router()],
+        route_handlers=[
+            *ROUTES,
+            console_router(),
+            *(STOREFRONT if settings.storefront else []),
+        ],
         lifespan=[lifespan],
         guards=[guard],
         dto=JsonBody,
@@ -195,6 +203,10 @@ def _open_services(
 
     store = ControlStore(settings.home / "control.sqlite")
     stack.callback(store.close)
+    # Its key is written before the keys are read.
+    storefront = (
+        open_storefront(settings, pseudonymiser, store, now_ms()) if settings.storefront else None
+    )
     reader = ControlReader(store.path)
     stack.callback(reader.close)
     segment_files = SegmentFiles(settings.home)
@@ -292,6 +304,7 @@ def _open_services(
         catalogue=CatalogueReader(live_model.get, current.get, insights.shown),
         shoppers=ShopperReader(events, engine, now_ms),
         console=console,
+        storefront=storefront,
     )
 
 

@@ -39,8 +39,11 @@ def setting_option(name: str) -> Callable[[Command], Command]:
     field = next(field for field in msgspec.structs.fields(Settings) if field.name == name)
     description = field.type.__metadata__[0].description
     default = ",".join(field.default) if isinstance(field.default, tuple) else field.default
+    option = f"--{name.replace('_', '-')}"
+    if isinstance(field.default, bool):
+        return click.option(option, name, is_flag=True, default=None, help=f"{description}")
     return click.option(
-        f"--{name.replace('_', '-')}",
+        option,
         name,
         default=None,
         metavar=name.rsplit("_", maxsplit=1)[-1].upper(),

@@ -23,6 +23,7 @@ from service.metrics import Metrics
 from service.serve.engine import Engine
 from service.settings import Settings
 from service.shopper.reader import ShopperReader
+from service.storefront.shop import Storefront
 from service.stores.control import ControlStore
 from service.stores.segment_files import SegmentFiles
 from service.tickets import Tickets
@@ -54,6 +55,8 @@ class Services:
     catalogue: CatalogueReader
     shoppers: ShopperReader
     console: Console
+    storefront: Storefront | None = None
+    """The demonstration shop, where the settings want one."""
 
 
 def services_of(connection: ASGIConnection[Any, Any, Any, Any]) -> Services:

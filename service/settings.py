@@ -78,6 +78,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     drain_s: Annotated[
         int, Meta(ge=1, description="How long a stop waits for requests and queues to finish.")
     ] = 20
+    storefront: Annotated[
+        bool, Meta(description="Show a demonstration shop over the live catalogue at /demo.")
+    ] = False
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"],
         Meta(description="The least important log line that is written."),

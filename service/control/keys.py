@@ -95,6 +95,24 @@ def create_first_keys(store: ControlStore, now_ms: int) -> list[NewKey]:
         ]
 
 
+def ensure_key(
+    store: ControlStore, secret: str, *, scope: Scope, name: str, actor: str, now_ms: int
+) -> KeyInfo:
+    """Store the digest of a secret that was derived elsewhere, unless it is there already.
+
+    One that was revoked stays revoked.
+    """
+    with store.transaction() as transaction:
+        digest = digest_of(secret)
+        for key in transaction.list_keys():
+            if key.digest == digest:
+                return _info(key)
+        made = _create(
+            transaction, scope=scope, name=name, actor=actor, now_ms=now_ms, secret=secret
+        )
+        return made.info
+
+
 def revoke_key(store: ControlStore, key_id: str, *, actor: str, now_ms: int) -> KeyInfo:
     """Revoke a key for good; revoking it again changes nothing."""
     with store.transaction() as transaction:
@@ -120,9 +138,15 @@ def list_keys(store: ControlStore) -> list[KeyInfo]:
 
 
 def _create(
-    transaction: ControlTransaction, *, scope: Scope, name: str, actor: str, now_ms: int
+    transaction: ControlTransaction,
+    *,
+    scope: Scope,
+    name: str,
+    actor: str,
+    now_ms: int,
+    secret: str | None = None,
 ) -> NewKey:
-    secret = f"endcap_{scope}_{secrets.token_urlsafe(32)}"
+    secret = secret or f"endcap_{scope}_{secrets.token_urlsafe(32)}"
     info = KeyInfo(id=f"key_{secrets.token_hex(6)}", name=name, scope=scope, created_at_ms=now_ms)
     transaction.write_key(
         StoredKey(

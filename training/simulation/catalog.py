@@ -79,7 +79,7 @@ class Shop:
                     [f"style:{s}", f"colour:{c}"] for s, c in zip(styles, colours, strict=True)
                 ],
                 "image_url": self.image_urls,
-                "url": [f"https://shop.example/items/{i}" for i in self.item_ids],
+                "url": [f"/demo/items/{i}" for i in self.item_ids],
                 "created_at": pl.Series(self.created_at_ms).cast(pl.Datetime("ms", "UTC")),
             }
         )
@@ -104,7 +104,7 @@ def make_shop(config: WorldConfig) -> Shop:
     return Shop(
         item_ids=[f"p{row + 1:05d}" for row in range(n)],
         titles=_titles(leaf_rows, [brands[b] for b in brand_rows], style_rows, colour_rows, rng),
-        image_urls=[f"https://shop.example/images/p{row + 1:05d}.jpg" for row in range(n)],
+        image_urls=[f"/demo/pictures/p{row + 1:05d}.svg" for row in range(n)],
         leaf_rows=leaf_rows,
         brand_rows=brand_rows,
         style_rows=style_rows,

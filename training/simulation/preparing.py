@@ -19,6 +19,7 @@ from models.errors import ConfigError
 from training.simulation.config import WorldConfig
 from training.simulation.files import WorldFacts, WorldFiles
 from training.simulation.office import Office
+from training.simulation.personas import write_sign
 from training.simulation.processes import (
     DemoError,
     NewKey,
@@ -28,7 +29,7 @@ from training.simulation.processes import (
     start_server,
 )
 from training.simulation.retraining import train
-from training.simulation.shelves import BannerPlan, documents, plan_banners
+from training.simulation.shelves import STOREFRONT_ONLY, BannerPlan, documents, plan_banners
 from training.simulation.traffic import Pace
 from training.simulation.world import World
 
@@ -78,6 +79,7 @@ async def prepare(plan: DemoPlan, console: Console, cleanup: AsyncExitStack) -> 
     plan.home.mkdir(parents=True, exist_ok=True)
     files = WorldFiles(plan.home / "world")
     world, facts = _make_world(files, plan.world, console)
+    write_sign(world, plan.home)
     # The server can answer before there is a model, so the two slow starts share their time.
     with console.status("training and starting the server …") as status:
         async with asyncio.TaskGroup() as group:
@@ -110,7 +112,8 @@ async def prepare(plan: DemoPlan, console: Console, cleanup: AsyncExitStack) -> 
     say(
         console,
         "shelves",
-        f"{len(stage.banners)} banners, 4 placements, a rollout at {plan.share:.0%}",
+        f"{len(stage.banners)} banners, {4 + len(STOREFRONT_ONLY)} placements, "
+        f"a rollout at {plan.share:.0%}",
     )
     return stage
 

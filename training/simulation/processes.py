@@ -134,7 +134,8 @@ async def start_server(home: Path, port: int, n_workers: int) -> Server:
         If it ends or is not ready within `READY_WITHIN_S`; its log says why.
     """
     log = home / "serve.log"
-    arguments = ("serve", "--home", str(home), "--port", str(port), "--workers", str(n_workers))
+    where = ("--home", str(home), "--port", str(port), "--workers", str(n_workers))
+    arguments = ("serve", *where, "--storefront")
     with log.open("ab") as sink:
         process = await asyncio.create_subprocess_exec(
             *_command((*arguments, "--json")),

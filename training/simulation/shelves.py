@@ -14,6 +14,12 @@ HERO = "home_hero"
 RECS = "home_recs"
 SIMILAR = "product_similar"
 TOGETHER = "product_together"
+STOREFRONT_ONLY: dict[str, Body] = {
+    "home_trending": {"kind": "items", "count": 6, "recipe": "trending"},
+    "category_picks": {"kind": "items", "count": 6},
+    "basket_together": {"kind": "items", "count": 6, "recipe": "bought_together"},
+}
+"""Slots of the storefront that the simulated shoppers do not look at."""
 ROLLOUT = RECS
 _N_BANNERS = 6
 
@@ -38,8 +44,8 @@ def plan_banners(shop: Shop) -> list[BannerPlan]:
             id=f"{name.lower()}_week",
             document={
                 "title": f"{name} week: fresh picks",
-                "image_url": f"https://shop.example/banners/{name.lower()}.jpg",
-                "link_url": f"https://shop.example/{name.lower()}",
+                "image_url": f"/demo/banners/{name.lower()}_week.svg",
+                "link_url": f"/demo/shop/{name.lower()}",
                 "categories": [shop.leaves[row] for row in leaves[name]],
             },
             leaf_rows=np.array(leaves[name]),
@@ -64,6 +70,10 @@ def documents(
         (
             f"/v1/placements/{TOGETHER}",
             {"kind": "items", "count": 4, "recipe": "bought_together", "static_ids": best_sellers},
+        ),
+        *(
+            (f"/v1/placements/{placement_id}", {**document, "static_ids": best_sellers})
+            for placement_id, document in STOREFRONT_ONLY.items()
         ),
         (f"/v1/rollouts/{ROLLOUT}", {"share": share, "variants": [{"key": "personal"}]}),
     ]
