@@ -12,6 +12,7 @@ from pathlib import Path
 from service.intake.banner_views import BannerViews
 from service.intake.pending import Count, EventWriter, ExposureQueue
 from service.intake.people import People
+from service.intake.quick_reads import QuickReads
 from service.intake.recents import RecentEvents
 from service.intake.writer import StoreWriter
 from service.stores.banner_views import BannerViewReader
@@ -77,7 +78,8 @@ def open_intake(
     bell = threading.Condition()
     events = EventWriter(bell, max_pending=max_events)
     exposures = ExposureQueue(bell, count=count, max_pending=max_exposures)
-    recents = RecentEvents(EventReader(path), EventReader(path))
+    quick = QuickReads()
+    recents = RecentEvents(EventReader(path), EventReader(path), quick=quick)
     writer = StoreWriter(
         EventStore(path, opened_ms=now_ms()),
         events=events,
@@ -88,7 +90,11 @@ def open_intake(
         now_ms=now_ms,
     )
     people = People(
-        IdentityStore(path), IdentityStore(path), now_ms=now_ms, count_unread=count_unread
+        IdentityStore(path),
+        IdentityStore(path),
+        now_ms=now_ms,
+        count_unread=count_unread,
+        quick=quick,
     )
     views = BannerViews(BannerViewReader(path))
     return Intake(events, exposures, recents, people, views, writer, poll_s)

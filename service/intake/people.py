@@ -15,7 +15,9 @@ from typing import NamedTuple
 import msgspec
 import structlog
 
+from models.errors import StoreError
 from service.intake.batches import Batches
+from service.intake.quick_reads import QuickReads
 from service.rollouts.bucketing import UnitKind
 from service.rollouts.visitor import Person, Unit, person_of
 from service.stores.identities import IdentityStore, PersonRow, UnitRow
@@ -44,11 +46,14 @@ class People:
         now_ms: Callable[[], int],
         count_unread: Callable[[], None] = lambda: None,
         max_cached: int = 200_000,
+        quick: QuickReads | None = None,
     ) -> None:
         """Settle misses in `store` and follow all writes with `tail`.
 
-        At most `max_cached` pairs are kept; the oldest goes first.
+        At most `max_cached` pairs are kept; the oldest goes first. Without `quick` every read goes
+        to a thread.
         """
+        self._quick = quick
         self._store = store
         self._tail = tail
         self._now_ms = now_ms
@@ -101,7 +106,7 @@ class People:
         If it cannot be read in time it is the user, and every id that came with them counts as
         another unit of theirs, so that what is dealt apart is marked.
         """
-        person = self.cached(user_key, anonymous_key)
+        person = self.cached(user_key, anonymous_key) or self._read_quickly(user_key, anonymous_key)
         if person is not None:
             return person
         try:
@@ -143,6 +148,24 @@ class People:
         self._thread.shutdown(cancel_futures=True)
         self._tail.close()
         self._store.close()
+
+    def _read_quickly(self, user_key: str | None, anonymous_key: str | None) -> Person | None:
+        """Find out in the event loop that nothing is known of a user; what is, takes the thread."""
+        if user_key is None or self._quick is None or self._reading:
+            return None
+        if not self._quick.are_allowed():
+            return None
+        now_ms = self._now_ms()
+        try:
+            noted = self._quick.read(lambda: self._store.is_noted(user_key, anonymous_key))
+        except StoreError as error:  # the thread reads it again, and says what it makes of it
+            _log.warning("identity_not_read", error=error.message)
+            return None
+        if noted:
+            return None
+        person = person_of(user_key, None)
+        self._keep((user_key, anonymous_key), _Entry(person, now_ms))
+        return person
 
     async def _take_news(self) -> None:
         news = await asyncio.to_thread(self._tail.news_since, self._last)

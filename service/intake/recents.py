@@ -17,6 +17,7 @@ from typing import NamedTuple
 import structlog
 
 from models.events import InteractionKind
+from service.intake.quick_reads import QuickReads
 from service.stores.event_reads import EventReader, InteractionRow, KeyColumn, KeyedRow
 from service.stores.events import NumberedEvent
 
@@ -54,12 +55,19 @@ class RecentEvents:
     """The newest interactions by pseudonym."""
 
     def __init__(
-        self, points: EventReader, tail: EventReader, *, max_cached: int = 300_000
+        self,
+        points: EventReader,
+        tail: EventReader,
+        *,
+        max_cached: int = 300_000,
+        quick: QuickReads | None = None,
     ) -> None:
         """Read misses from `points` and other processes' events from `tail`.
 
-        `max_cached` bounds events and keys together; the longest unused key goes first.
+        `max_cached` bounds events and keys together; the longest unused key goes first. Without
+        `quick` every read for serving goes to a thread.
         """
+        self._quick = quick
         self._points = points
         self._tail = tail
         self._max_cached = max_cached
@@ -85,10 +93,10 @@ class RecentEvents:
     def cached(
         self, user_key: str | None, anonymous_key: str | None
     ) -> tuple[RecentEvent, ...] | None:
-        """Return what `get` would, if that needs no reading; else nothing."""
+        """Return what `get` would, if that needs no reading, or a quick one; else nothing."""
         for key in (user_key, anonymous_key):
             if key is not None and key not in self._entries:
-                return None
+                return self._read_quickly(user_key, anonymous_key)
         return self.get(user_key, anonymous_key)
 
     async def read(
@@ -154,6 +162,18 @@ class RecentEvents:
         self._thread.shutdown(cancel_futures=True)
         self._points.close()
         self._tail.close()
+
+    def _read_quickly(
+        self, user_key: str | None, anonymous_key: str | None
+    ) -> tuple[RecentEvent, ...] | None:
+        """Read in the event loop, unless that is slow or the thread has the connection."""
+        if self._quick is None or self._reading is not None or not self._quick.are_allowed():
+            return None
+        try:
+            return self._quick.read(lambda: self.get(user_key, anonymous_key))
+        except Exception as error:  # the thread reads it again, and says what it makes of it
+            _log.warning("recent_events_not_read", error=repr(error))
+            return None
 
     def _load(self, column: KeyColumn, key: str) -> list[_Entry]:
         entries = self._entries.get(key)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.events import InteractionKind
-from models.scoring import History, ScoredItems, history_weights, score_history
+from models.scoring import History, ScoredItems, history_weights, score_shares
 from models.snapshot import Snapshot
 from models.vocabulary import MISSING_ROW
 from service.serve.recent import RecentEvent
@@ -26,6 +26,7 @@ MAX_SCORED = 512
 MAX_CANDIDATES = 256
 """And after; a page that needs more goes on with the next tier."""
 HEAD = 64
+"""Of which so many are worked out first; nearly every page is filled from them."""
 
 _PURCHASE, _REFUND = int(InteractionKind.PURCHASE), int(InteractionKind.REFUND)
 
@@ -69,12 +70,8 @@ class Profile:
 
     @cached_property
     def scored(self) -> ScoredItems:
-        """The best candidates, or none where only popularity speaks."""
-        now_ms = int(self.history.at_ms.max()) if len(self.history.at_ms) else 0
-        scored = score_history(self.stock.snapshot, self.history, now_ms, k=MAX_SCORED)
-        if _is_personal(self.stock.snapshot, self.history, scored):
-            return scored
-        return ScoredItems(scored.rows[:0], scored.scores[:0], scored.because[:0])
+        """The best few candidates, or none where only popularity speaks."""
+        return self._score(HEAD)
 
     def is_ready(self, shelf: Shelf) -> bool:
         """Whether the candidates are worked out, so that asking for them costs next to nothing."""
@@ -110,20 +107,45 @@ class Profile:
 
         What the shopper bought is among them.
         """
-        scored = self.scored
-        shown = np.flatnonzero(shelf.shown_mask(only_available)[scored.rows])
-        kept = shown[: MAX_CANDIDATES + len(self.purchased)]
-        blend = self.stock.snapshot.manifest.blend
-        has_factors = bool(blend.factor_weight) and self.stock.snapshot.items.factors.shape[1] > 0
-        for part in (kept[:HEAD], kept[HEAD:]):
-            yield Layer(
-                "personal",
-                "graph",
-                scored.rows[part].tolist(),
-                rounded(scored.scores[part]),
-                scored.because[part].tolist(),
-                "factors" if has_factors else "popular",
-            )
+        first = self.scored
+        if not len(first.rows):
+            return
+        kept = self._shown(first, shelf, only_available)
+        yield self._layer(first, kept)
+        every = self._score(MAX_SCORED)  # the same in front: the order of equals is fixed
+        n_kept, n_wanted = len(kept), MAX_CANDIDATES + len(self.purchased)
+        kept = self._shown(every, shelf, only_available)
+        yield self._layer(every, kept[n_kept:n_wanted])
+
+    def _score(self, k: int) -> ScoredItems:
+        snapshot = self.stock.snapshot
+        newest = slice(-snapshot.manifest.blend.max_recent, None)
+        rows, weights = self.history.rows[newest], self.weights[newest]
+        if len(weights) < len(self.weights):
+            weights = weights / weights.sum()
+        scored = score_shares(snapshot, rows, weights, k=k)
+        if _is_personal(snapshot, rows, scored):
+            return scored
+        return ScoredItems(scored.rows[:0], scored.scores[:0], scored.because[:0])
+
+    def _shown(
+        self, scored: ScoredItems, shelf: Shelf, only_available: bool
+    ) -> NDArray[np.integer]:
+        return np.flatnonzero(shelf.shown_mask(only_available)[scored.rows])
+
+    def _layer(self, scored: ScoredItems, kept: NDArray[np.integer]) -> Layer:
+        snapshot = self.stock.snapshot
+        has_factors = bool(snapshot.manifest.blend.factor_weight) and (
+            snapshot.items.factors.shape[1] > 0
+        )
+        return Layer(
+            "personal",
+            "graph",
+            scored.rows[kept].tolist(),
+            rounded(scored.scores[kept]),
+            scored.because[kept].tolist(),
+            "factors" if has_factors else "popular",
+        )
 
 
 def merge_history(
@@ -165,9 +187,9 @@ def merge_history(
     return history, frozenset(purchased)
 
 
-def _is_personal(snapshot: Snapshot, history: History, scored: ScoredItems) -> bool:
+def _is_personal(snapshot: Snapshot, rows: NDArray[np.int32], scored: ScoredItems) -> bool:
     """Say whether the graph or the factors spoke, so the list is more than what everybody gets."""
     if bool((scored.because >= 0).any()):
         return True
     fold_in = snapshot.items.fold_in
-    return bool(snapshot.manifest.blend.factor_weight) and bool(fold_in[history.rows].any())
+    return bool(snapshot.manifest.blend.factor_weight) and bool(fold_in[rows].any())

@@ -83,6 +83,16 @@ OR EXISTS (
 )
 """
 
+# The same of one pair.
+_IS_NOTED = """
+SELECT EXISTS (SELECT 1 FROM identities WHERE user_key = :user)
+OR EXISTS (SELECT 1 FROM unit_links WHERE unit_key = :user)
+OR EXISTS (
+    SELECT 1 FROM exposures WHERE unit_key = :anonymous AND unit_key IS NOT NULL
+    AND reason = 'SPLIT' AND user_key IS NULL
+)
+"""
+
 
 class IdentityStore:
     """One connection; threads wait for each other."""
@@ -109,6 +119,18 @@ class IdentityStore:
             if anonymous_key is not None and self._is_open(user_key, anonymous_key):
                 self._write(user_key, anonymous_key, at_ms)
             return self._person(self._unit_of(user_key) or UnitRow("user_id", user_key))
+
+    def is_noted(self, user_key: str, anonymous_key: str | None) -> bool:
+        """Say whether `settle` might find, or have to write down, anything; else it is the user.
+
+        Raises
+        ------
+        StoreError
+            If the store cannot be read.
+        """
+        with self._lock, reported(self._path):
+            asked = {"user": user_key, "anonymous": anonymous_key}
+            return bool(self._connection.execute(_IS_NOTED, asked).fetchone()[0])
 
     def settle_all(
         self, pairs: Sequence[tuple[str | None, str | None]], at_ms: int
