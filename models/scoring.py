@@ -216,7 +216,8 @@ def _factor_part(
         return everyone[rows]
     part = np.empty(len(rows), dtype=np.float32)
     # `take` needs half the time of factors[rows].
-    return np.matmul(factors.take(rows, axis=0), user_factor, out=part)
+    np.matmul(factors.take(rows, axis=0), user_factor, out=part)
+    return part
 
 
 def _best(scores: NDArray[np.float32], k: int) -> NDArray[np.intp]:
