@@ -42,6 +42,8 @@ from service.logs import configure_logs
 from service.measured import MeasuredApp
 from service.metrics import Metrics
 from service.openapi import ExactStructs, describe_api, describe_scopes
+from service.privacy.retention_runner import RetentionRunner
+from service.privacy.worker_memory import WorkerMemory
 from service.problems import (
     answer_bad_value,
     answer_endcap_error,
@@ -86,6 +88,7 @@ from service.shopper.reader import ShopperReader
 from service.storefront.shop import open_storefront
 from service.stores.control import ControlStore
 from service.stores.control_reader import ControlReader
+from service.stores.erasures import ErasureReader
 from service.stores.event_database import EVENTS_FILE
 from service.stores.segment_files import SegmentFiles
 from service.tickets import Tickets
@@ -284,6 +287,14 @@ def _open_services(
 
     events = settings.home / EVENTS_FILE
     insights = InsightsReader(events, artifacts, live_model.get, now_ms)
+    memory = WorkerMemory(intake, engine, live_model)
+    erasures = ErasureReader(settings.home / EVENTS_FILE)
+    stack.callback(erasures.close)
+    _keep_running(stack, memory.follow(erasures))
+    retention = RetentionRunner(settings.home / EVENTS_FILE, settings.kept_days, now_ms=now_ms)
+    stack.callback(retention.close)
+    _keep_running(stack, retention.watch())
+
     return Services(
         settings=settings,
         now_ms=now_ms,

@@ -72,6 +72,7 @@ def serve(as_json: bool, **given: Any) -> None:
     from service.stores.event_database import open_event_database  # noqa: PLC0415  # as above
 
     settings = read_settings(os.environ, given)
+    _ = settings.kept_days
     configure_logs(settings.log_level)
 
     def announce(address: str) -> None:

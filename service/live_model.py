@@ -57,9 +57,16 @@ class LiveModel:
         return True
 
     def reopen(self) -> None:
-        """Open the version in memory again, for its content has changed."""
-        if self._snapshot is not None:
-            self._snapshot = self._store.open(self._snapshot.manifest.version)
+        """Open the version in memory again, if its content has changed."""
+        snapshot = self._snapshot
+        if snapshot is None:
+            return
+        manifest = self._store.manifest(snapshot.manifest.version)
+        if manifest.checksums == snapshot.manifest.checksums:
+            return
+        fresh = self._store.open(manifest.version)
+        self.before_swap(fresh)
+        self._snapshot = fresh
 
     def _tell_unreadable(self, error: EndcapError) -> None:
         if self._unreadable != error.message:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,10 +52,13 @@ def export(external_id: str, kind: UnitKind, home: str | None) -> None:
 def erase(external_id: str, kind: UnitKind, home: str | None, as_json: bool) -> None:
     """Erase the person ID and print a receipt; exit code 1 if something was found afterwards."""
     from models.pseudonym import load_pseudonymiser  # noqa: PLC0415  # as above
+    from service.privacy.control_erasure import open_control  # noqa: PLC0415  # as above
     from service.privacy.erase import erase_person  # noqa: PLC0415  # as above
 
     folder = _home(home)
-    receipt = erase_person(folder, load_pseudonymiser(folder), kind, external_id)
+    pseudonymiser = load_pseudonymiser(folder)
+    with open_control(folder, pseudonymiser, actor="endcap users erase", now_ms=_now_ms) as control:
+        receipt = erase_person(folder, pseudonymiser, kind, external_id, control=control)
     if as_json:
         click.echo(msgspec.json.encode(receipt).decode())
     else:
@@ -65,6 +69,10 @@ def erase(external_id: str, kind: UnitKind, home: str | None, as_json: bool) -> 
         for left in receipt.left_to_you:
             click.echo(f"  - {left}")
     sys.exit(0 if receipt.is_verified else 1)
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
 
 
 def _home(given: str | None) -> Path:

@@ -13,6 +13,7 @@ from msgspec import Meta
 from models.errors import ConfigError
 
 PREFIX = "ENDCAP_"
+_LISTS = ("cors_origins", "keep")
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,6 +76,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     picture_limit_bytes: Annotated[
         int, Meta(ge=1024, description="Largest picture that a merchandiser may upload.")
     ] = 5_000_000
+    keep: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="How many days rows of a kind are kept, such as view=90,rendered=30; "
+            "older ones are deleted daily. Other kinds are kept until erased."
+        ),
+    ] = ()
     drain_s: Annotated[
         int, Meta(ge=1, description="How long a stop waits for requests and queues to finish.")
     ] = 20
@@ -85,6 +93,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Literal["debug", "info", "warning", "error"],
         Meta(description="The least important log line that is written."),
     ] = "info"
+
+    @property
+    def kept_days(self) -> dict[str, int]:
+        """How many days rows of a kind are kept; raises `ConfigError` if `keep` is wrong."""
+        from service.stores.retention import read_limits  # noqa: PLC0415  # loads SQLAlchemy
+
+        return read_limits(self.keep)
 
 
 def read_settings(environment: Mapping[str, str], given: Mapping[str, Any]) -> Settings:
@@ -124,8 +139,8 @@ def _convert(name: str, value: Any, source: str) -> Any:
     field = next(field for field in msgspec.structs.fields(Settings) if field.name == name)
     if name == "home":
         return Path(value)
-    if name == "cors_origins" and isinstance(value, str):
-        value = tuple(origin.strip() for origin in value.split(",") if origin.strip())
+    if name in _LISTS and isinstance(value, str):
+        value = tuple(part.strip() for part in value.split(",") if part.strip())
     try:
         return msgspec.convert(value, field.type, strict=False)
     except msgspec.ValidationError as error:

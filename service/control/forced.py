@@ -32,6 +32,11 @@ def pseudonymise_forced(
     return {_kept(key, unit, pseudonymiser): value for key, value in forced.items()}
 
 
+def kept_names(pseudonym: str) -> tuple[str, ...]:
+    """Return the names under which a person may be forced."""
+    return tuple(f"{prefix}:{pseudonym}" for prefix in _PREFIX.values())
+
+
 def _kept(key: str, unit: UnitKind, pseudonymiser: Pseudonymiser) -> str:
     if _KEPT.fullmatch(key):
         return key

@@ -93,6 +93,10 @@ class BannerViews:
         for key in keys:
             self._units.pop(key, None)
 
+    def forget_all(self) -> None:
+        """Drop everything; the next page of each unit reads the store."""
+        self._units.clear()
+
     def close(self) -> None:
         """Close the store, once a read under way has ended."""
         self._reader.close()

@@ -143,6 +143,11 @@ class People:
                 self._drop(pair)
             self._outdated.update(pair for pair in self._reading if key in pair)
 
+    def forget_all(self) -> None:
+        """Drop everything; the next request of each visitor reads the store."""
+        self.forget(list(self._pairs))
+        self._outdated.update(self._reading)
+
     def close(self) -> None:
         """Close both connections, once a read under way has ended."""
         self._thread.shutdown(cancel_futures=True)

@@ -157,6 +157,10 @@ class RecentEvents:
             gone = self._entries.pop(key, None)
             self._n_cached -= 0 if gone is None else 1 + len(gone)
 
+    def forget_all(self) -> None:
+        """Drop everything; the next request of each visitor reads the store."""
+        self.forget(list(self._entries))
+
     def close(self) -> None:
         """Close both readers, once a read under way has ended."""
         self._thread.shutdown(cancel_futures=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +12,10 @@ from msgspec import Meta
 
 from models.artifact import ArtifactStore
 from models.pseudonym import Pseudonymiser
+from service.privacy.control_erasure import ControlErasure
 from service.rollouts.bucketing import UnitKind
+from service.rollouts.segment import number_of
+from service.stores.erasures import announce, withdraw
 from service.stores.event_database import EVENTS_FILE
 from service.stores.personal_rows import delete_rows, keys_of
 from service.stores.rollup import ROLLUP_FILE, erase_units
@@ -43,16 +48,20 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
 _LEFT = [
     "Parquet files of 'endcap events export' and lists of 'endcap recommend' that you keep "
     "elsewhere: write them again",
-    "uploaded lists (segments) keep half a pseudonym of a member: upload the list without the "
-    "person",
-    "worker processes of a running server other than the one that answered keep what they have "
-    "in memory until they restart; after 'endcap users erase' that is all of them",
     "backups",
 ]
+TOLD_S = 1.0
+"""How long running workers have to read whom to drop from memory; they look five times a second."""
 
 
 def erase_person(
-    home: Path, pseudonymiser: Pseudonymiser, kind: UnitKind, external_id: str
+    home: Path,
+    pseudonymiser: Pseudonymiser,
+    kind: UnitKind,
+    external_id: str,
+    *,
+    control: ControlErasure,
+    wait_s: Callable[[float], None] = time.sleep,
 ) -> Receipt:
     """Erase a person and say where; asked again it finds nothing, and says so.
 
@@ -72,7 +81,16 @@ def erase_person(
     for manifest in artifacts.versions():
         is_changed = artifacts.erase_users(manifest.version, keys)
         erased.append(Erased(place=f"model version {manifest.version}", rows=int(is_changed)))
-    found_in = search(home, [*keys, *([external_id] if _is_telling(external_id) else [])])
+    erased += [
+        Erased(place="forced units of rollouts", rows=control.forget_forced(keys)),
+        Erased(place="uploaded lists", rows=control.forget_members(keys)),
+        Erased(place="audit trail and epochs", rows=control.forget_trail(keys)),
+    ]
+    told = announce(events, keys, control.now_ms())
+    wait_s(TOLD_S)
+    withdraw(events, told)
+    erased.append(Erased(place="memory of every worker process (told to drop it)", rows=0))
+    found_in = search(home, [*keys, *([external_id] if _is_telling(external_id) else [])], keys)
     return Receipt(
         pseudonyms=keys,
         erased=erased,
@@ -82,9 +100,14 @@ def erase_person(
     )
 
 
-def search(home: Path, texts: list[str]) -> list[str]:
-    """Name the files below a home in whose bytes one of these texts stands."""
+def search(home: Path, texts: Collection[str], keys: Collection[str] = ()) -> list[str]:
+    """Name the files below a home in whose bytes one of these texts stands.
+
+    Pseudonyms among `keys` are looked for as raw bytes too, and as the numbers of uploaded lists.
+    """
     needles = [text.encode() for text in texts]
+    needles += [bytes.fromhex(key) for key in keys]
+    needles += [number_of(key).to_bytes(8, "little") for key in keys]
     return sorted(
         str(path.relative_to(home))
         for path in home.rglob("*")

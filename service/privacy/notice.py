@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
+
+INTERACTIONS = ("view", "click", "add_to_cart", "purchase", "refund")
+EXPOSURES = {
+    "exposure": "what was shown",
+    "rendered": "that it was drawn",
+    "viewable": "that it was seen",
+}
 
 
 class Captured(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,7 +32,7 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
     rights: str
 
 
-NOTICE = Notice(
+_NOTICE = Notice(
     summary=(
         "People are known by pseudonyms only: a keyed hash of the shop's user and visitor ids. No "
         "name, e-mail address, IP address or browser is stored. Nothing is sent to anybody else."
@@ -34,19 +43,32 @@ NOTICE = Notice(
             contains="pseudonym, item or banner, kind (view, click, cart, purchase, refund), time, "
             "quantity, price, order number, country, channel, platform",
             why="to choose what to show, and to measure whether that helped",
-            kept="until erased, or as many days as the operator keeps that kind",
+            kept="",
         ),
         Captured(
             what="exposures",
             contains="pseudonym, what was shown and why, time, country, channel, platform, page",
             why="to measure what was shown, and to join clicks to it",
-            kept="until erased, or as many days as the operator keeps them",
+            kept="",
+        ),
+        Captured(
+            what="running sums",
+            contains="pseudonym, first time seen, how often and in which variant; what was put "
+            "into the basket, bought and sent back",
+            why="so that a report need not read everything again",
+            kept="until erased; baskets, purchases and refunds as long as the interactions",
         ),
         Captured(
             what="identities",
             contains="which visitor's pseudonym became which user's",
             why="so that signing in does not change what a person is shown",
             kept="until erased",
+        ),
+        Captured(
+            what="forced units and uploaded lists",
+            contains="pseudonyms that the operator put there",
+            why="to show a variant to those who test it, and to choose audiences",
+            kept="until the operator takes them out, or the person is erased",
         ),
         Captured(
             what="model versions",
@@ -64,3 +86,29 @@ NOTICE = Notice(
         "DELETE /v1/users/{id}, which answers with a receipt."
     ),
 )
+
+
+def notice(kept_days: Mapping[str, int]) -> Notice:
+    """Say what is kept, and how long under these settings."""
+    others = [kind for kind in INTERACTIONS if kind not in kept_days]
+    interactions = [
+        f"{kind.replace('_', ' ')} {kept_days[kind]} days"
+        for kind in INTERACTIONS
+        if kind in kept_days
+    ]
+    if others:
+        interactions.append(f"{', '.join(others).replace('_', ' ')} until erased")
+    kept = {
+        "interactions": "; ".join(interactions),
+        "exposures": "; ".join(
+            f"{name} {kept_days[kind]} days" if kind in kept_days else f"{name} until erased"
+            for kind, name in EXPOSURES.items()
+        ),
+    }
+    return msgspec.structs.replace(
+        _NOTICE,
+        captured=[
+            msgspec.structs.replace(each, kept=kept.get(each.what, each.kept))
+            for each in _NOTICE.captured
+        ],
+    )

@@ -31,6 +31,11 @@ class Segment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     revision: Revision = 0
 
 
+def number_of(pseudonym: str) -> int:
+    """Return the number that stands on a list for a pseudonym."""
+    return int(pseudonym[:NUMBER_DIGITS], 16)
+
+
 class MemberList:
     """A list ready for look-ups."""
 
@@ -47,6 +52,6 @@ class MemberList:
         key = user_key if self._is_of_users else anonymous_key
         if key is None:
             return False
-        number = int(key[:NUMBER_DIGITS], 16)
+        number = number_of(key)
         place = bisect_left(self._numbers, number)
         return place < self._n and self._numbers[place] == number

@@ -9,10 +9,11 @@ from litestar import delete, get
 from litestar.params import PathParameter, QueryParameter
 
 from models.ids import check_id
-from service.access import needs
+from service.access import needs, principal_of
+from service.privacy.control_erasure import ControlErasure
 from service.privacy.erase import Receipt, erase_person
 from service.privacy.export import PersonalData, export_person
-from service.privacy.notice import NOTICE, Notice
+from service.privacy.notice import Notice, notice
 from service.rollouts.bucketing import UnitKind
 from service.routes.documents import AnyRequest, problems
 from service.services import services_of
@@ -33,9 +34,9 @@ PersonId = Annotated[str, PathParameter(description="the shop's own id, percent-
     responses=problems(),
     sync_to_thread=False,
 )
-def read_notice() -> Notice:
+def read_notice(request: AnyRequest) -> Notice:
     """Say in plain language what is captured of people, why, and how long it is kept."""
-    return NOTICE
+    return notice(services_of(request).settings.kept_days)
 
 
 @get(
@@ -64,16 +65,25 @@ def export_user(request: AnyRequest, external_id: PersonId, kind: Kind = "user_i
     status_code=200,
 )
 async def erase_user(request: AnyRequest, external_id: PersonId, kind: Kind = "user_id") -> Receipt:
-    """Erase a person from events, exposures, identities, reports and models; answer a receipt."""
+    """Erase a person everywhere and answer a receipt; it takes a second, and longer for long logs.
+
+    Events, exposures, identities, running sums, model versions, forced units, uploaded lists, the
+    audit trail, and the memory of every worker process.
+    """
     services = services_of(request)
     check_id(external_id, kind)
-    receipt = await asyncio.to_thread(
-        erase_person, services.settings.home, services.pseudonymiser, kind, external_id
+    control = ControlErasure(
+        store=services.control_store,
+        plane=services.control,
+        segment_files=services.segment_files,
+        actor=principal_of(request).key_id,
+        now_ms=services.now_ms,
     )
-    services.intake.recents.forget(receipt.pseudonyms)
-    services.intake.people.forget(receipt.pseudonyms)
-    services.intake.banner_views.forget(receipt.pseudonyms)
-    for key in receipt.pseudonyms:
-        services.engine.forget(key)
-    await asyncio.to_thread(services.live_model.reopen)
-    return receipt
+    return await asyncio.to_thread(
+        erase_person,
+        services.settings.home,
+        services.pseudonymiser,
+        kind,
+        external_id,
+        control=control,
+    )

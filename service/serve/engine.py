@@ -158,6 +158,10 @@ class Engine:
         """Drop what is kept of a pseudonym."""
         self._profiles.forget(key)
 
+    def forget_all(self) -> None:
+        """Drop what is kept of everybody."""
+        self._profiles.forget_all()
+
     async def _visit(self, shelf: Shelf, request: ServeRequest, late_s: float) -> Visit:
         user = request.user
         keys: list[str | None] = [None, None, None]

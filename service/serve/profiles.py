@@ -47,6 +47,10 @@ class Profiles:
         for keys in [keys for keys in self._kept if key in keys]:
             del self._kept[keys]
 
+    def forget_all(self) -> None:
+        """Drop every profile."""
+        self._kept.clear()
+
 
 def _is_same(kept: tuple[RecentEvent, ...], recent: tuple[RecentEvent, ...]) -> bool:
     return kept is recent or kept == recent

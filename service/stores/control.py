@@ -7,7 +7,7 @@ changed, so revisions grow across all documents and a deleted document's number 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,8 +16,9 @@ import sqlalchemy as sa
 from service.stores.audit import AuditTrail
 from service.stores.layer_slots import LayerSlots
 from service.stores.leases import Leases
+from service.stores.redaction import Redaction
 from service.stores.service_minutes import ServiceMinutes
-from service.stores.sqlite import open_engine, reported
+from service.stores.sqlite import open_engine, open_plain, reported
 
 metadata = sa.MetaData()
 documents = sa.Table(
@@ -96,6 +97,8 @@ class ControlTransaction:
         """Who does what only one worker does."""
         self.service_minutes = ServiceMinutes(connection)
         """How quick and how right each worker answered."""
+        self.redaction = Redaction(connection)
+        """Takes out what a person has a right to have taken out."""
 
     def all_documents(self) -> list[StoredDocument]:
         """Read all documents of every kind."""
@@ -203,6 +206,11 @@ class ControlStore:
         """Hold the write lock; commit at the end, roll back on any error."""
         with reported(self.path), self._engine.begin() as connection:
             yield ControlTransaction(connection)
+
+    def fold_log(self) -> None:
+        """Fold the write-ahead log, which holds old pages, into the file."""
+        with reported(self.path), closing(open_plain(self.path)) as connection:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def close(self) -> None:
         """Close every connection."""

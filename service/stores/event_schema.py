@@ -143,6 +143,17 @@ unit_links = Table(
     sqlite_autoincrement=True,
 )
 
+# Erasures that worker processes follow. Pseudonyms stand there for a second, until all have read.
+erasures = Table(
+    "erasures",
+    metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=True),
+    Column("at_ms", Integer, nullable=False),
+    # A JSON array.
+    Column("keys", Text),
+    sqlite_autoincrement=True,
+)
+
 writers = Table(
     "writers",
     metadata,

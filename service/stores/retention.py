@@ -6,7 +6,7 @@ grades. Carts, purchases and refunds go from the running sums too.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from models.errors import ConfigError
@@ -49,8 +49,16 @@ def read_limits(texts: Iterable[str]) -> dict[str, int]:
     return limits
 
 
-def expire_rows(path: Path, limits_days: Mapping[str, int], *, now_ms: int) -> dict[str, int]:
+def expire_rows(
+    path: Path,
+    limits_days: Mapping[str, int],
+    *,
+    now_ms: int,
+    is_stopped: Callable[[], bool] = lambda: False,
+) -> dict[str, int]:
     """Delete the rows that arrived before the limit of their kind, and count them by kind.
+
+    Once `is_stopped`, the chunk under way is the last one.
 
     Raises
     ------
@@ -62,10 +70,13 @@ def expire_rows(path: Path, limits_days: Mapping[str, int], *, now_ms: int) -> d
         fold_banners(counts, now_ms)
     if "purchase" in limits_days:
         forget_old_buyers(path, now_ms - limits_days["purchase"] * DAY_MS)
-    return {kind: _expire(path, kind, now_ms - days * DAY_MS) for kind, days in limits_days.items()}
+    return {
+        kind: _expire(path, kind, now_ms - days * DAY_MS, is_stopped)
+        for kind, days in limits_days.items()
+    }
 
 
-def _expire(path: Path, kind: str, before_ms: int) -> int:
+def _expire(path: Path, kind: str, before_ms: int, is_stopped: Callable[[], bool]) -> int:
     if kind == EXPOSURE:
         table, condition, values = "exposures", "at_ms < ?", [before_ms]
     else:
@@ -76,10 +87,13 @@ def _expire(path: Path, kind: str, before_ms: int) -> int:
         connection = connect(path)
         try:
             connection.execute("PRAGMA secure_delete = ON")
-            while rows := connection.execute(
-                f"SELECT seq FROM {table} WHERE {condition} AND seq > ? ORDER BY seq LIMIT {CHUNK}",
-                [*values, last],
-            ).fetchall():
+            while not is_stopped() and (
+                rows := connection.execute(
+                    f"SELECT seq FROM {table} WHERE {condition} AND seq > ? "
+                    f"ORDER BY seq LIMIT {CHUNK}",
+                    [*values, last],
+                ).fetchall()
+            ):
                 connection.execute("BEGIN IMMEDIATE")
                 connection.executemany(f"DELETE FROM {table} WHERE seq = ?", rows)
                 count_deleted(connection, table, len(rows))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import mmap
 import os
 import secrets
+from collections.abc import Collection
 from hashlib import blake2b
 from pathlib import Path
 
@@ -62,6 +63,20 @@ class SegmentFiles:
             with path.open("rb") as file:
                 mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         return memoryview(mapped).cast("Q")
+
+    def drop_old(self, numbers: Collection[int], current: Collection[tuple[str, str]]) -> int:
+        """Delete files with one of these numbers, but for the (key, content) of `current`."""
+        kept = {self._path(key, content) for key, content in current}
+        n_files = 0
+        with reported(self._folder):
+            for path in self._folder.glob("*/*"):
+                if path in kept:
+                    continue
+                members = np.fromfile(path, dtype="<u8")
+                if np.isin(np.array(list(numbers), dtype=np.uint64), members).any():
+                    path.unlink(missing_ok=True)
+                    n_files += 1
+        return n_files
 
     def _path(self, key: str, content: str) -> Path:
         return self._folder / key / f"{content}.u64"

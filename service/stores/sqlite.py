@@ -50,6 +50,11 @@ def open_reader(path: Path) -> sqlite3.Connection:
     return connection
 
 
+def open_plain(path: Path) -> sqlite3.Connection:
+    """Open a connection of the driver's own without a transaction around each statement."""
+    return sqlite3.connect(path, timeout=BUSY_TIMEOUT_MS / 1000, isolation_level=None)
+
+
 @contextmanager
 def reported(path: Path) -> Iterator[None]:
     """Turn a driver's error into a `StoreError` that names the file."""

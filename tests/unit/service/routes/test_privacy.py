@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from service.control.trail import check_trail
 from service.privacy.erase import search
+from service.privacy.notice import notice
 from service.reports.gather import report_rollout
 from service.stores.event_database import EVENTS_FILE
 from service.stores.event_ledger import reconcile
@@ -67,12 +69,23 @@ def wait_for_exposures(home: Path, n: int) -> None:
 def test_erased_person_is_nowhere(known: Shop) -> None:
     """Two pseudonyms, three events, an exposure and a model row go; a shared tablet's others stay.
 
-    The files are searched for her pseudonyms and her address, before and after.
+    She is no forced unit and on no list any more, the trail is whole without her, and no cache of
+    the worker knows her. The files are searched for her pseudonyms, as text, as bytes and as the
+    numbers of lists, and for her address, before and after.
     """
     home = known.services.settings.home
+    forced = {"forced": {WHO: "personal", "tester": "control"}}
+    assert known.call("PATCH", "/v1/rollouts/home", json=forced).status_code == 200
+    for members in (f"user_id\n{WHO}\nu1\n", f"user_id\n{WHO}\nu2\nu3\n"):
+        answer = known.call("PUT", "/v1/segments/friends/members", content=members)
+        assert answer.status_code == 200, answer.text
     key = known.services.pseudonymiser.pseudonym("user_id", WHO)
     phone = known.services.pseudonymiser.pseudonym("anonymous_id", "her-own-phone")
-    assert search(home, [key])
+    in_files = search(home, [], [key])
+    assert len([name for name in in_files if name.startswith("segments/")]) == 2
+    assert {"events.sqlite", "control.sqlite"} <= {
+        name.removesuffix("-wal") for name in search(home, [key])
+    }
     answer = known.call("DELETE", f"/v1/users/{WHO}")
     assert answer.status_code == 200, answer.text
     receipt = answer.json()
@@ -83,7 +96,15 @@ def test_erased_person_is_nowhere(known: Shop) -> None:
     assert rows["rollup.sqlite"] == 5
     assert [n for place, n in rows.items() if place.startswith("model version")] == [1]
     assert receipt["is_verified"], receipt["found_in"]
-    assert search(home, [key, phone, WHO]) == []
+    assert search(home, [key, phone, WHO], [key, phone]) == []
+    assert (rows["forced units of rollouts"], rows["uploaded lists"]) == (1, 1)
+    assert rows["audit trail and epochs"] > 0
+    assert len(known.call("GET", "/v1/rollouts/home").json()["forced"]) == 1
+    assert known.call("GET", "/v1/segments/friends").json()["n_members"] == 2
+    assert check_trail(known.services.control_store).is_whole
+    newest = known.call("GET", "/v1/audit").json()["changes"][0]
+    assert (newest["kind"], "sealed again" in newest["note"]) == ("erasure", True)
+    assert known.services.intake.recents.cached(key, None) is None
     found = reconcile(home / EVENTS_FILE)
     assert (found.event_rows, found.erased_events, found.erased_exposures) == (1, 3, 1)
     assert found.is_balanced, found.differences
@@ -115,5 +136,14 @@ def test_only_admins_copy_and_erase(known: Shop) -> None:
     """A merchandiser's key is refused; the notice is for everybody with a key."""
     for method in ("GET", "DELETE"):
         assert known.call(method, f"/v1/users/{WHO}", scope="merchandiser").status_code == 403
-    notice = known.call("GET", "/v1/privacy", scope="publishable").json()
-    assert {each["what"] for each in notice["captured"]} >= {"interactions", "exposures"}
+    said = known.call("GET", "/v1/privacy", scope="publishable").json()
+    kept = {each["what"]: each["kept"] for each in said["captured"]}
+    assert kept["interactions"] == "view, click, add to cart, purchase, refund until erased"
+    assert set(kept) >= {"exposures", "running sums", "forced units and uploaded lists"}
+
+
+def test_notice_says_how_long_under_the_settings() -> None:
+    """Kinds with a limit say their days, the others that they stay."""
+    kept = {each.what: each.kept for each in notice({"view": 90, "exposure": 400}).captured}
+    assert kept["interactions"] == "view 90 days; click, add to cart, purchase, refund until erased"
+    assert kept["exposures"].startswith("what was shown 400 days; that it was drawn until erased")

@@ -1,0 +1,71 @@
+"""Deletes old rows once a day behind the service, as the settings say, in one process of a home.
+
+The file of the lease holds the day on which it was done last.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import structlog
+
+from service.stores.file_lease import FileLease
+from service.stores.retention import DAY_MS, expire_rows
+
+LEASE_FILE = "retention.lease"
+POLL_S = 60.0
+
+_log = structlog.get_logger(__name__)
+
+
+class RetentionRunner:
+    """One worker's share in it."""
+
+    def __init__(
+        self, events: Path, kept_days: Mapping[str, int], *, now_ms: Callable[[], int]
+    ) -> None:
+        self._events = events
+        self._kept_days = kept_days
+        self._now_ms = now_ms
+        self._done = events.with_name(LEASE_FILE)
+        self._lease = FileLease(self._done)
+        self._stopping = threading.Event()
+
+    def run_once(self) -> dict[str, int] | None:
+        """Delete what is too old, unless it was done today or another process does it.
+
+        Raises
+        ------
+        EndcapError, OSError
+            If a file cannot be read or written; it is tried again.
+        """
+        if not self._kept_days or not self._lease.take():
+            return None
+        now_ms = self._now_ms()
+        today = str(now_ms // DAY_MS)
+        if self._done.read_text() == today:
+            return None
+        deleted = expire_rows(
+            self._events, self._kept_days, now_ms=now_ms, is_stopped=self._stopping.is_set
+        )
+        if not self._stopping.is_set():
+            self._done.write_text(today)
+            _log.info("old_rows_deleted", **deleted)
+        return deleted
+
+    async def watch(self, poll_s: float = POLL_S) -> None:
+        """Run until cancelled; what fails is logged and tried again."""
+        while self._kept_days:
+            await asyncio.sleep(poll_s)
+            try:
+                await asyncio.to_thread(self.run_once)
+            except Exception:  # a task's loop: the next round may succeed
+                _log.exception("old_rows_not_deleted")
+
+    def close(self) -> None:
+        """Stop after the rows under way, and let another process go on."""
+        self._stopping.set()
+        self._lease.give_back()

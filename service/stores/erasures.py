@@ -1,0 +1,103 @@
+"""Tells every worker process whom to drop from memory, and then forgets that too.
+
+A row holds the pseudonyms only while workers, which look several times a second, read it. Whoever
+looks later finds a row without them, and drops everything.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from threading import Lock
+from typing import NamedTuple
+
+import msgspec
+
+from service.stores.event_database import connect
+from service.stores.sqlite import reported
+
+
+class Erasure(NamedTuple):
+    """One erasure."""
+
+    seq: int
+    keys: list[str] | None
+    """Whose; nothing if it is too late to know."""
+
+
+_decode = msgspec.json.Decoder(list[str]).decode
+
+
+def announce(path: Path, keys: list[str], at_ms: int) -> int:
+    """Tell the workers of a home, and return the number of the row.
+
+    Raises
+    ------
+    StoreError
+        If the store cannot be written.
+    """
+    with reported(path):
+        connection = connect(path, is_light=True)
+        try:
+            inserted = connection.execute(
+                "INSERT INTO erasures (at_ms, keys) VALUES (?, ?)",
+                (at_ms, msgspec.json.encode(keys).decode()),
+            )
+            assert inserted.lastrowid is not None
+            return inserted.lastrowid
+        finally:
+            connection.close()
+
+
+def withdraw(path: Path, seq: int) -> None:
+    """Overwrite the pseudonyms of a row, for every worker has read them.
+
+    Raises
+    ------
+    StoreError
+        If the store cannot be written.
+    """
+    with reported(path):
+        connection = connect(path, is_light=True)
+        try:
+            connection.execute("PRAGMA secure_delete = ON")
+            connection.execute("UPDATE erasures SET keys = NULL WHERE seq = ?", (seq,))
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        finally:
+            connection.close()
+
+
+class ErasureReader:
+    """Follows the rows from the moment it is made; threads wait for each other."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = Lock()
+        self._connection = connect(path, read_only=True)
+        self._seen_version = -1
+        self._seen_seq = int(
+            self._connection.execute("SELECT coalesce(max(seq), 0) FROM erasures").fetchone()[0]
+        )
+
+    def read_new(self) -> list[Erasure]:
+        """Return what came since the last call.
+
+        Raises
+        ------
+        StoreError
+            If the store cannot be read.
+        """
+        with self._lock, reported(self._path):
+            version = int(self._connection.execute("PRAGMA data_version").fetchone()[0])
+            if version == self._seen_version:
+                return []
+            rows = self._connection.execute(
+                "SELECT seq, keys FROM erasures WHERE seq > ? ORDER BY seq", (self._seen_seq,)
+            ).fetchall()
+            self._seen_version = version
+            self._seen_seq = rows[-1][0] if rows else self._seen_seq
+        return [Erasure(seq, None if keys is None else _decode(keys)) for seq, keys in rows]
+
+    def close(self) -> None:
+        """Close the file, once a read under way has ended."""
+        with self._lock:
+            self._connection.close()

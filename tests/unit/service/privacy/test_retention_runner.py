@@ -1,0 +1,62 @@
+"""Old rows go once a day, by one process, and not without a setting."""
+
+from pathlib import Path
+
+import pytest
+
+from models.errors import ConfigError
+from service.privacy.retention_runner import RetentionRunner
+from service.settings import read_settings
+from service.stores.event_database import open_event_database
+from service.stores.events import Batch, EventStore
+from service.stores.retention import DAY_MS
+from tests.unit.service.intake.samples import view
+
+
+def store_views(path: Path, *days: int) -> None:
+    store = EventStore(path, opened_ms=1)
+    store.commit(Batch([view(f"v{day}", received_ms=day * DAY_MS) for day in days]))
+    store.close(2)
+
+
+def test_one_process_deletes_once_a_day(tmp_path: Path) -> None:
+    """On day 41 the view of day 10 goes, on day 42 of day 11; the second does nothing."""
+    path = open_event_database(tmp_path)
+    store_views(path, 10, 11, 40)
+    now_ms = 41 * DAY_MS
+    first, second = (RetentionRunner(path, {"view": 30}, now_ms=lambda: now_ms) for _ in range(2))
+    assert first.run_once() == {"view": 1}
+    assert first.run_once() is None
+    assert second.run_once() is None
+    now_ms += DAY_MS
+    assert second.run_once() is None
+    first.close()
+    assert second.run_once() == {"view": 1}
+    second.close()
+
+
+def test_nothing_is_deleted_without_a_setting(tmp_path: Path) -> None:
+    """The default keeps everything, and takes no lease."""
+    path = open_event_database(tmp_path)
+    store_views(path, 1)
+    assert RetentionRunner(path, {}, now_ms=lambda: 10**15).run_once() is None
+    assert not (tmp_path / "retention.lease").exists()
+
+
+def test_stopping_leaves_the_rest_for_later(tmp_path: Path) -> None:
+    """A runner that was told to stop deletes nothing more and does not count the day as done."""
+    path = open_event_database(tmp_path)
+    store_views(path, 1)
+    runner = RetentionRunner(path, {"view": 30}, now_ms=lambda: 50 * DAY_MS)
+    runner.close()
+    assert runner.run_once() == {"view": 0}
+    assert (tmp_path / "retention.lease").read_text() == ""
+    runner.close()
+
+
+def test_setting_names_kinds_and_days() -> None:
+    """It comes from the environment as from the command line; a wrong one is told."""
+    settings = read_settings({"ENDCAP_KEEP": "view=90, rendered=30"}, {})
+    assert settings.kept_days == {"view": 90, "rendered": 30}
+    with pytest.raises(ConfigError, match="names no kind"):
+        _ = read_settings({}, {"keep": "views=90"}).kept_days
