@@ -104,7 +104,7 @@ def test_erased_person_is_nowhere(known: Shop) -> None:
     assert check_trail(known.services.control_store).is_whole
     newest = known.call("GET", "/v1/audit").json()["changes"][0]
     assert (newest["kind"], "sealed again" in newest["note"]) == ("erasure", True)
-    assert known.services.intake.recents.cached(key, None) is None
+    assert not known.services.intake.recents.cached(key, None)
     found = reconcile(home / EVENTS_FILE)
     assert (found.event_rows, found.erased_events, found.erased_exposures) == (1, 3, 1)
     assert found.is_balanced, found.differences
