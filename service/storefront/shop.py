@@ -17,7 +17,7 @@ from service.control.keys import KeyInfo, ensure_key
 from service.settings import Settings
 from service.storefront.catalogue import Catalogue
 from service.storefront.pictures.draw import Look, draw_banner, draw_item
-from service.storefront.sign import read_sign
+from service.storefront.sign import Sign, SignBoard
 from service.stores.control import ControlStore
 
 ASSETS = {
@@ -38,7 +38,7 @@ class Storefront:
     def __init__(self, settings: Settings, key: str, key_id: str) -> None:
         self.key = key
         self.key_id = key_id
-        self.sign = read_sign(settings.home)
+        self._board = SignBoard(settings.home)
         self.assets = {name: _asset(name) for name in ASSETS}
         self._catalogue: Catalogue | None = None
         self._picture = lru_cache(KEPT_PICTURES)(draw_item)
@@ -50,7 +50,12 @@ class Storefront:
             lstrip_blocks=True,
         )
         self._templates.filters["money"] = self.money
-        self._templates.globals |= {"asset": self.asset_url, "sign": self.sign}
+        self._templates.globals |= {"asset": self.asset_url, "board": self._board.get}
+
+    @property
+    def sign(self) -> Sign:
+        """What stands over the door."""
+        return self._board.get()
 
     def catalogue(self, snapshot: Snapshot | None) -> Catalogue | None:
         """Show a model version's items; nothing before the first model."""

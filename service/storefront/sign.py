@@ -40,6 +40,27 @@ class Sign(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         return known or Persona(user_id=user_id, name=user_id, about="a shopper by id")
 
 
+class SignBoard:
+    """The sign of a home as its file says now."""
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+        self._sign, self._changed_ns = read_sign(home), self._stat()
+
+    def get(self) -> Sign:
+        """Return the sign; a file that changed is read again."""
+        changed_ns = self._stat()
+        if changed_ns != self._changed_ns:
+            self._sign, self._changed_ns = read_sign(self._home), changed_ns
+        return self._sign
+
+    def _stat(self) -> int:
+        try:
+            return (self._home / FILE).stat().st_mtime_ns
+        except OSError:
+            return 0
+
+
 def read_sign(home: Path) -> Sign:
     """Read the sign of a home.
 

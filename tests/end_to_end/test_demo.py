@@ -31,6 +31,7 @@ def test_demo_serves_logs_and_measures_what_was_planted(tmp_path: Path) -> None:
     assert result.exposures.dropped == 0
     assert result.events.duplicate == result.events.rejected == 0
     assert result.tiers["personal"] > 0
+    assert result.addresses["shop"].endswith("/demo")
     lift = result.lift
     assert lift.measured is not None
     assert lift.planted is not None

@@ -23,6 +23,7 @@ from training.simulation.api import Storefront
 from training.simulation.browsing import Browsing
 from training.simulation.counters import Counters
 from training.simulation.display import Scene, draw
+from training.simulation.invitation import addresses_of, invite
 from training.simulation.office import Ledger
 from training.simulation.outcome import sum_up
 from training.simulation.preparing import DemoPlan, Stage, prepare
@@ -60,6 +61,7 @@ async def run_demo(plan: DemoPlan, console: Console) -> DemoResult:
                 stage = await prepare(plan, console, cleanup)
                 scene = _open_scene(plan, stage)
                 interrupts.is_live = True
+                invite(console, stage.server.url, stage.admin_key)
                 retrained = await _go_live(plan, stage, scene, console, stop)
                 with console.status("the last visits have ended; reading the report …"):
                     ledger = await _settle(stage, scene.ledger)
@@ -119,8 +121,7 @@ def _open_scene(plan: DemoPlan, stage: Stage) -> Scene:
             f"{stage.facts.n_rows:,} rows of history · seed {config.seed}"
         ),
         addresses=[
-            ("API", f"{url}/schema"),
-            ("metrics", f"{url}/metrics"),
+            *((f"the {name}", address) for name, address in addresses_of(url).items()),
             ("admin key", stage.admin_key),
         ],
         seconds=plan.seconds,

@@ -27,6 +27,10 @@ class Ledger(msgspec.Struct, frozen=True, kw_only=True):
     events_rejected: int = 0
 
 
+class _Flag(msgspec.Struct, frozen=True):
+    variant: str
+
+
 @dataclass(frozen=True, slots=True)
 class Office:
     """Calls under an admin key."""
@@ -46,6 +50,20 @@ class Office:
             raise DemoError(
                 f"PUT {path} was answered {response.status_code}: {response.text[:400]}"
             )
+
+    async def is_treated(self, rollout: str, user_id: str) -> bool:
+        """Ask whether a user is in an arm of a rollout other than its control; nothing is logged.
+
+        Raises
+        ------
+        DemoError
+            If the service refuses to say.
+        """
+        body = {"context": {"targetingKey": user_id}}
+        response = await self.client.post(f"/ofrep/v1/evaluate/flags/{rollout}", json=body)
+        if response.is_error:
+            raise DemoError(f"rollout {rollout} was not evaluated: {response.text[:400]}")
+        return msgspec.json.decode(response.content, type=_Flag).variant != "control"
 
     async def read_ledger(self) -> Ledger | None:
         """Read the counters of all workers; nothing where the server does not answer in time."""

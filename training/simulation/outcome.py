@@ -7,6 +7,7 @@ import msgspec
 from models.manifest import Interval
 from training.simulation.counters import Counters
 from training.simulation.display import CONTROL, TREATED, Scene
+from training.simulation.invitation import addresses_of
 from training.simulation.office import Ledger
 from training.simulation.preparing import Stage
 from training.simulation.result import (
@@ -57,6 +58,7 @@ def sum_up(
         latency_ms=_measure_waits(counters),
         retrain=retrained,
         server_exit_status=exit_status,
+        addresses=addresses_of(stage.server.url),
     )
 
 

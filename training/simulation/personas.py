@@ -13,7 +13,8 @@ from training.simulation.world import World
 SHOP_NAME = "Larch & Line"
 CURRENCY = "£"
 SIGN_FILE = "storefront.json"
-_NAMES = ("Mira", "Theo", "Ines", "Omar", "Lena")
+N_PERSONAS = 5
+_NAMES = ("Mira", "Theo", "Ines", "Omar", "Lena", "Jonas", "Aylin", "Hugo", "Nadia", "Felix")
 _REGULARS = 300
 """They are looked for among so many who come most."""
 
@@ -35,7 +36,7 @@ class Sign(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def choose_personas(world: World) -> list[Persona]:
-    """Choose regulars whose favourite departments differ, the clearest tastes first."""
+    """Choose regulars whose favourite departments differ, the clearest tastes first, all named."""
     shoppers = world.shoppers
     regulars = np.argsort(-np.where(shoppers.is_newcomer, 0.0, shoppers.activity))[:_REGULARS]
     ordered = np.sort(shoppers.leaf_taste[regulars], axis=1)
@@ -51,10 +52,22 @@ def choose_personas(world: World) -> list[Persona]:
     ]
 
 
-def write_sign(world: World, home: Path) -> None:
+def mix(personas: list[Persona], treated: set[str]) -> list[Persona]:
+    """Take `N_PERSONAS`, both arms in turn while there are any, beginning with a treated one."""
+    arms = (
+        [persona for persona in personas if persona.user_id in treated],
+        [persona for persona in personas if persona.user_id not in treated],
+    )
+    turns = sorted((turn, arm) for arm in (0, 1) for turn in range(len(arms[arm])))
+    return [arms[arm][turn] for turn, arm in turns][:N_PERSONAS]
+
+
+def write_sign(personas: list[Persona], home: Path) -> None:
     """Tell the storefront its name and its personas."""
-    sign = Sign(name=SHOP_NAME, currency=CURRENCY, personas=choose_personas(world))
-    (home / SIGN_FILE).write_bytes(msgspec.json.format(msgspec.json.encode(sign)))
+    sign = Sign(name=SHOP_NAME, currency=CURRENCY, personas=personas)
+    partial = home / f"{SIGN_FILE}.partial"
+    partial.write_bytes(msgspec.json.format(msgspec.json.encode(sign)))
+    partial.replace(home / SIGN_FILE)
 
 
 def _favourites(world: World, row: int) -> list[str]:

@@ -18,8 +18,9 @@ from models.artifact import ArtifactStore
 from models.errors import ConfigError
 from training.simulation.config import WorldConfig
 from training.simulation.files import WorldFacts, WorldFiles
+from training.simulation.invitation import addresses_of
 from training.simulation.office import Office
-from training.simulation.personas import write_sign
+from training.simulation.personas import choose_personas, mix, write_sign
 from training.simulation.processes import (
     DemoError,
     NewKey,
@@ -29,7 +30,7 @@ from training.simulation.processes import (
     start_server,
 )
 from training.simulation.retraining import train
-from training.simulation.shelves import STOREFRONT_ONLY, BannerPlan, documents, plan_banners
+from training.simulation.shelves import ROLLOUT, BannerPlan, documents, plan_banners
 from training.simulation.traffic import Pace
 from training.simulation.world import World
 
@@ -79,42 +80,32 @@ async def prepare(plan: DemoPlan, console: Console, cleanup: AsyncExitStack) -> 
     plan.home.mkdir(parents=True, exist_ok=True)
     files = WorldFiles(plan.home / "world")
     world, facts = _make_world(files, plan.world, console)
-    write_sign(world, plan.home)
     # The server can answer before there is a model, so the two slow starts share their time.
     with console.status("training and starting the server …") as status:
         async with asyncio.TaskGroup() as group:
             training = group.create_task(_train(plan.home, files, console, status))
-            serving = group.create_task(_serve(plan, console, cleanup))
-        server, admin_key, publishable_key = serving.result()
-        artifacts = training.result()
-    tls = ssl.create_default_context()  # slow to make, so the clients share one
+            opening = group.create_task(_open(plan, world, facts, console, cleanup))
+        opened, artifacts = opening.result(), training.result()
     shoppers = [
-        await cleanup.enter_async_context(_client(server, publishable_key, tls))
+        await cleanup.enter_async_context(
+            _client(opened.server, opened.publishable_key, opened.tls)
+        )
         for _ in range(plan.pace.n_at_once)
     ]
-    office = await cleanup.enter_async_context(_client(server, admin_key, tls))
     stage = Stage(
         world=world,
         facts=facts,
         files=files,
         artifacts=artifacts,
         banners=plan_banners(world.shop),
-        server=server,
-        admin_key=admin_key,
+        server=opened.server,
+        admin_key=opened.admin_key,
         shoppers=shoppers,
-        office=Office(office),
+        office=opened.office,
     )
-    for path, document in documents(stage.banners, facts.best_sellers, plan.share):
-        await stage.office.put(path, document)
     version = artifacts.live_version()
     assert version is not None  # _train has seen to it
     await stage.office.wait_for_model(version)
-    say(
-        console,
-        "shelves",
-        f"{len(stage.banners)} banners, {4 + len(STOREFRONT_ONLY)} placements, "
-        f"a rollout at {plan.share:.0%}",
-    )
     return stage
 
 
@@ -174,9 +165,23 @@ async def _train(home: Path, files: WorldFiles, console: Console, status: Status
     return artifacts
 
 
-async def _serve(
-    plan: DemoPlan, console: Console, cleanup: AsyncExitStack
-) -> tuple[Server, str, str]:
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    server: Server
+    admin_key: str
+    publishable_key: str
+    office: Office
+    tls: ssl.SSLContext
+
+
+async def _open(
+    plan: DemoPlan,
+    world: World,
+    facts: WorldFacts,
+    console: Console,
+    cleanup: AsyncExitStack,
+) -> _Opened:
+    """Start the server and put up what does not need a model."""
     begin = time.monotonic()
     taken = not is_free(plan.port)
     server = await start_server(plan.home, 0 if taken else plan.port, plan.n_workers)
@@ -188,7 +193,18 @@ async def _serve(
     where = f"{server.url}, {plan.n_workers} worker{'s' if plan.n_workers > 1 else ''}"
     note = f" [yellow](port {plan.port} is taken)[/]" if taken else ""
     say(console, "server", where + note, time.monotonic() - begin)
-    return server, admin_key, publishable_key
+    tls = ssl.create_default_context()  # slow to make, so the clients share one
+    office = Office(await cleanup.enter_async_context(_client(server, admin_key, tls)))
+    shelves = documents(plan_banners(world.shop), facts.best_sellers, plan.share)
+    for path, document in shelves:
+        await office.put(path, document)
+    # Some are in each arm, so that one sees both whatever the seed.
+    known = choose_personas(world)
+    treated = {one.user_id for one in known if await office.is_treated(ROLLOUT, one.user_id)}
+    write_sign(mix(known, treated), plan.home)
+    shop = addresses_of(server.url)["shop"]
+    say(console, "shelves", f"{len(shelves)} documents; {shop} fills when the model is live")
+    return _Opened(server, admin_key, publishable_key, office, tls)
 
 
 async def _create_key(home: Path, scope: str) -> str:

@@ -129,3 +129,5 @@ class DemoResult(msgspec.Struct, frozen=True, kw_only=True):
     latency_ms: dict[str, Waits]
     retrain: Retrained | None
     server_exit_status: int
+    addresses: dict[str, str]
+    """Where the shop, the console and the API were while it ran."""

@@ -62,7 +62,10 @@ def documents(
     return [
         *((f"/v1/banners/{banner.id}", banner.document) for banner in banners),
         (f"/v1/placements/{HERO}", {"kind": "banners", "count": 1, "static_ids": ids}),
-        (f"/v1/placements/{RECS}", {"kind": "items", "count": 12, "static_ids": best_sellers}),
+        (
+            f"/v1/placements/{RECS}",
+            {"kind": "items", "count": 12, "static_ids": best_sellers, "max_per_category": 4},
+        ),
         (
             f"/v1/placements/{SIMILAR}",
             {"kind": "items", "count": 6, "recipe": "similar_items", "static_ids": best_sellers},

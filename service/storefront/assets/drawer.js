@@ -59,8 +59,8 @@
   const json = (title, key, value) => node("details", { class: "slot", ...remember(key) },
     node("summary", {}, node("b", {}, title)),
     node("pre", { tabindex: "0", role: "region", "aria-label": title }, JSON.stringify(value, null, 2)));
-  const words = ({ event, grade, item_id, banner_id, exposure_id }) =>
-    [node("b", {}, grade || event), " ", item_id ? nameOf(item_id) : banner_id || "", exposure_id ? [" ", node("code", {}, exposure_id.slice(0, 8))] : null].flat();
+  const words = ({ event: { event, grade, item_id, banner_id, exposure_id }, placement }) =>
+    [node("b", {}, grade || event), " ", item_id ? nameOf(item_id) : banner_id || placement || "", exposure_id ? [" ", node("code", { title: exposure_id }, `…${exposure_id.slice(-6)}`)] : null].flat();
   const clock = (at) => new Date(at).toTimeString().slice(0, 8);
 
   const facts = (call) => {
@@ -89,7 +89,7 @@
       node("h3", {}, "Events sent"),
       node("p", {}, counts.join(" · "), " ", node("button", { type: "button", class: "plain", onclick: demo.clear }, "Clear the list")),
       node("ol", { class: "log" }, log.map((one) => node("li", {},
-        node("time", {}, clock(one.at)), node("span", {}, words(one.event)),
+        node("time", {}, clock(one.at)), node("span", {}, words(one)),
         node("span", { class: `verdict ${one.verdict}`, title: one.event_id }, one.verdict)))),
     ];
     const inside = drawer.querySelector(".inside"), focused = inside.contains(document.activeElement) && document.activeElement.textContent;

@@ -19,12 +19,16 @@
     try { sessionStorage.setItem(LOG, JSON.stringify(demo.log)); } catch { /* it is only a log */ }
     listeners.forEach((listener) => listener());
   };
+  const placed = (exposure_id) => demo.calls
+    .flatMap(({ answer }) => (answer && answer.placements) || [])
+    .find((slate) => slate.exposure_id === exposure_id);
   const note = (events, verdict) => {
     for (const event of events) {
       const known = demo.log.find((one) => one.event_id === event.event_id);
       const entry = known || { event_id: event.event_id, at: Date.now() };
       if (!known) demo.log.push(entry);
-      Object.assign(entry, { event, verdict: verdict(event) });
+      const slate = placed(event.exposure_id);
+      Object.assign(entry, { event, verdict: verdict(event), placement: slate ? slate.id : entry.placement });
     }
     tell();
   };
