@@ -37,6 +37,7 @@ from service.drain import on_stop_signal
 from service.insights.reader import InsightsReader
 from service.intake.opening import open_intake
 from service.json_body import JsonBody
+from service.learning.learner import BannerLearner
 from service.live_model import LiveModel
 from service.logs import configure_logs
 from service.measured import MeasuredApp
@@ -82,6 +83,7 @@ from service.routes.shoppers import ShopperController
 from service.routes.storefront import STOREFRONT_PAGES
 from service.routes.storefront_files import STOREFRONT_FILES
 from service.serve.engine import Clock, Engine
+from service.serve.rates import RateBook
 from service.services import STATE_KEY, Services
 from service.settings import Settings, settings_from_environment
 from service.shopper.reader import ShopperReader
@@ -259,11 +261,12 @@ def _open_services(
         stack.enter_context(on_stop_signal(lambda hub=hub: _call_in(loop, hub.close)))  # type: ignore[misc]  # as above
 
     control = ControlPlane(store, current, pseudonymiser, now_ms)
+    holder = f"{os.getpid()}-{token_hex(4)}"
     ramps = RampRunner(
         store,
         control,
         settings.home / EVENTS_FILE,
-        holder=f"{os.getpid()}-{token_hex(4)}",
+        holder=holder,
         now_ms=now_ms,
         pages=metrics.pages,
     )
@@ -275,6 +278,7 @@ def _open_services(
         recent=intake.recents,
         people=intake.people,
         views=intake.banner_views,
+        rates=_learn_banners(settings, store, current, holder=holder, now_ms=now_ms, stack=stack),
         pseudonymiser=pseudonymiser,
         deadline_ms=settings.deadline_ms,
         clock=Clock(now_ms=now_ms),
@@ -317,6 +321,32 @@ def _open_services(
         console=console,
         storefront=storefront,
     )
+
+
+def _learn_banners(
+    settings: Settings,
+    store: ControlStore,
+    current: CurrentConfiguration,
+    *,
+    holder: str,
+    now_ms: Callable[[], int],
+    stack: AsyncExitStack,
+) -> RateBook:
+    """Begin to learn click rates of banners, and to follow what is learned."""
+    rates = RateBook(settings.banner_period_s * 1000)
+    learner = BannerLearner(
+        store,
+        settings.home / EVENTS_FILE,
+        current.get,
+        rates.put,
+        holder=holder,
+        now_ms=now_ms,
+        period_ms=rates.period_ms,
+        half_life_days=settings.banner_half_life_days,
+    )
+    learner.read()
+    _keep_running(stack, learner.watch())
+    return rates
 
 
 def _call_in(loop: asyncio.AbstractEventLoop, act: Callable[[], None]) -> None:

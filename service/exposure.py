@@ -25,7 +25,7 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     score: float | None = None
     because: str | None = None
     fit: str | None = None
-    """Of a banner: how well it matched, see `service.serve.fits`."""
+    """Of a banner: how well it matched, see `service.fits`; absent where nobody asked."""
 
 
 class Candidate(msgspec.Struct, frozen=True, array_like=True, gc=False):

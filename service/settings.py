@@ -83,6 +83,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "older ones are deleted daily. Other kinds are kept until erased."
         ),
     ] = ()
+    banner_period_s: Annotated[
+        int,
+        Meta(
+            ge=1,
+            description="How long learned click rates and what chance shows stand unchanged, so "
+            "that a reload shows the same banner.",
+        ),
+    ] = 3_600
+    banner_half_life_days: Annotated[
+        float, Meta(gt=0, description="Age at which a click on a banner counts half.")
+    ] = 30.0
     drain_s: Annotated[
         int, Meta(ge=1, description="How long a stop waits for requests and queues to finish.")
     ] = 20

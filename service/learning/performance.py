@@ -21,7 +21,13 @@ from service.stores.banner_counts import (
     read_banner_counts,
     read_banner_days,
 )
-from service.stores.banner_rates import StoredRate, read_rates
+from service.stores.banner_rates import (
+    ALL_PLACEMENTS,
+    ALL_SEGMENTS,
+    ANY_FIT,
+    StoredRate,
+    read_rates,
+)
 from service.stores.sqlite import reported
 
 LEVEL = 0.95
@@ -104,6 +110,7 @@ def read_performance(
         learned = {
             (rate.placement_id, rate.segment, rate.banner_id): rate
             for rate in read_rates(connection)
+            if rate.fit == ANY_FIT
         }
         days = {banner_id: read_banner_days(connection, banner_id) for banner_id in banner_ids}
     grades = grades_of(counts)
@@ -161,12 +168,12 @@ def _performance(
     return BannerPerformance(
         banner_id=banner_id,
         at=datetime.fromtimestamp(now_ms / 1000, UTC),
-        **_sum_up(counts, grades, learned.get(("", "", banner_id))),
+        **_sum_up(counts, grades, learned.get((ALL_PLACEMENTS, ALL_SEGMENTS, banner_id))),
         placements=tuple(
             InPlacement(
                 placement_id=placement_id,
                 counts_from=grades[placement_id],
-                **_sum_up(found, grades, learned.get((placement_id, "", banner_id))),
+                **_sum_up(found, grades, learned.get((placement_id, ALL_SEGMENTS, banner_id))),
             )
             for placement_id, found in sorted(by_placement.items())
         ),

@@ -7,7 +7,9 @@ from typing import NamedTuple
 
 from models.snapshot import POPULAR, country_prior
 from service.control.rule import Rule
-from service.exposure import Tier
+from service.exposure import Candidate, Tier
+from service.fits import NO_FIT, fit_of
+from service.serve.banner_picks import BannerPick, pick_learned
 from service.serve.banner_table import CompiledBanner
 from service.serve.exploration import draw_seed, explore
 from service.serve.items import EXPLORED
@@ -24,15 +26,6 @@ MAX_PRIOR_ITEMS = 20
 Ranked = list[tuple[float, int]]
 
 
-class BannerPick(NamedTuple):
-    """One banner taken for a slate."""
-
-    banner: CompiledBanner
-    tier: Tier
-    source: str
-    score: float | None
-
-
 class PinnedBanners(NamedTuple):
     """What stands where by rule, by position, and what does not."""
 
@@ -40,10 +33,20 @@ class PinnedBanners(NamedTuple):
     skipped: list[Skipped]
 
 
-def pick_banners(
-    shelf: Shelf, visit: Visit, plan: Plan, barred: set[str]
-) -> tuple[list[tuple[BannerPick, float]], list[BannerPick], PinnedBanners]:
-    """Fill the positions; return what stands there with its propensity, what would by rank, pins.
+class BannerSlatePicks(NamedTuple):
+    """A slate of banners."""
+
+    placed: list[tuple[BannerPick, float]]
+    """What stands there, with its propensity."""
+    chosen: list[BannerPick]
+    """What would without chance and rules that pin."""
+    pinned: PinnedBanners
+    candidates: tuple[Candidate, ...] = ()
+    """What could, if chance had a say over all of it."""
+
+
+def pick_banners(shelf: Shelf, visit: Visit, plan: Plan, barred: set[str]) -> BannerSlatePicks:
+    """Fill the positions: by what is learned of click rates, or while too little is, by affinity.
 
     Ids in `barred` are never taken; the ids that stand there are not added.
     """
@@ -54,6 +57,19 @@ def pick_banners(
     if rules is not None:
         taken |= rules.hidden_ids
     k = plan.k - len(pinned.picks)
+    by_rule = {place: (pick, 1.0) for place, (pick, _) in pinned.picks.items()}
+    cell = None
+    if recipe != "static" and visit.rates is not None and k > 0:
+        cell = visit.rates.cell(placement.id, visit.segment or "")
+    if cell is not None:
+        eligible = (
+            pick
+            for pick in banner_candidates(shelf, visit, plan)
+            if pick.banner.id not in taken and may_stand(pick.banner, visit)
+        )
+        learned = pick_learned(eligible, visit, plan, cell, k)
+        placed = weave(learned.placed, by_rule)
+        return BannerSlatePicks(placed, learned.chosen, pinned, learned.candidates)
     explores = bool(placement.explore_share) and recipe != "static" and visit.unit is not None
     picks: list[BannerPick] = []
     wanted = 2 * k if explores else k
@@ -65,16 +81,15 @@ def pick_banners(
                 break
     chosen, following = picks[:k], picks[k:]
     unit = visit.unit
-    by_rule = {place: (pick, 1.0) for place, (pick, _) in pinned.picks.items()}
     if not explores or unit is None:
-        return weave([(pick, 1.0) for pick in chosen], by_rule), chosen, pinned
+        return BannerSlatePicks(weave([(pick, 1.0) for pick in chosen], by_rule), chosen, pinned)
     pools = [following[place : place + 1] for place in range(len(chosen))]
     seed = draw_seed(unit.kind, unit.key, placement.id, visit.now_ms)
     ranked = [
         (pick._replace(source=EXPLORED) if by_chance else pick, propensity)
         for pick, propensity, by_chance in explore(chosen, pools, placement.explore_share, seed)
     ]
-    return weave(ranked, by_rule), chosen, pinned
+    return BannerSlatePicks(weave(ranked, by_rule), chosen, pinned)
 
 
 def may_stand(entry: CompiledBanner, visit: Visit) -> bool:
@@ -136,15 +151,20 @@ def banner_candidates(shelf: Shelf, visit: Visit, plan: Plan) -> Iterator[Banner
     table, placement, rules = shelf.banners, plan.placement, plan.rules
     if plan.recipe == "banner_for_you":
         for tier, source, ranked in _ranked(shelf, visit):
+            fits = {
+                number: fit_of(source, score / table.entries[number].banner.weight)
+                for score, number in ranked
+            }
             for score, number in _moved(ranked, rules, shelf):
-                yield BannerPick(table.entries[number], tier, source, score)
+                yield BannerPick(table.entries[number], tier, source, score, fits[number])
+    no_fit = NO_FIT if plan.recipe == "banner_for_you" else None
     for banner_id in placement.static_ids:
         listed = table.numbers.get(banner_id)
         if listed is not None:
-            yield BannerPick(table.entries[listed], "static", "static", None)
+            yield BannerPick(table.entries[listed], "static", "static", None, no_fit)
     by_weight = [(entry.banner.weight, number) for number, entry in enumerate(table.entries)]
     for _, number in _moved(by_weight, rules, shelf):
-        yield BannerPick(table.entries[number], "static", "weight", None)
+        yield BannerPick(table.entries[number], "static", "weight", None, no_fit)
 
 
 def _moved(ranked: Ranked, rules: ActingRules | None, shelf: Shelf) -> Ranked:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from service.control.documents import Placement
-from service.exposure import Exposure, Shown
+from service.exposure import Candidate, Exposure, Shown
 from service.serve.page import BannerSlate, ItemSlate, Slate
 from service.serve.plan import Plan, make_plan
 from service.serve.request import PlacementRequest
@@ -40,6 +40,7 @@ def decide_page(
     for placement, asked in wanted:
         plan = make_plan(shelf, visit, placement, asked, make_id())
         slate: Slate
+        candidates: tuple[Candidate, ...] = ()
         if placement.kind == "items":
             barred = {*page_items, *visit.context.item_ids, *asked.exclude_item_ids}
             before = frozenset(barred) if visit.why else frozenset()
@@ -49,12 +50,13 @@ def decide_page(
                 slate = msgspec.structs.replace(slate, why=why_items(shelf, visit, plan, around))
             page_items |= dict.fromkeys((one.id for one in shown), placement.id)
         else:
-            slate, shown = banner_slate(shelf, visit, plan, set(page_banners))
+            slate, shown, candidates = banner_slate(shelf, visit, plan, set(page_banners))
             if visit.why:
                 around = Around((), page_banners, asked, shown)
                 slate = msgspec.structs.replace(slate, why=why_banners(shelf, visit, plan, around))
             page_banners |= dict.fromkeys((one.id for one in shown), placement.id)
-        decisions.append(Decision(slate, _expose(shelf, visit, plan, slate, shown)))
+        exposure = _expose(shelf, visit, plan, slate, shown, candidates=candidates)
+        decisions.append(Decision(slate, exposure))
     return decisions
 
 
@@ -80,7 +82,13 @@ def switched_off(placement: Placement) -> Slate:
 
 
 def _expose(
-    shelf: Shelf, visit: Visit, plan: Plan, slate: Slate, shown: tuple[Shown, ...]
+    shelf: Shelf,
+    visit: Visit,
+    plan: Plan,
+    slate: Slate,
+    shown: tuple[Shown, ...],
+    *,
+    candidates: tuple[Candidate, ...],
 ) -> Exposure:
     placement, assignment, context = plan.placement, plan.assignment, visit.context
     unit = plan.unit
@@ -108,5 +116,7 @@ def _expose(
         platform=context.platform,
         page=context.page,
         crossover=plan.crossover,
+        segment=visit.segment if placement.kind == "banners" else None,
+        candidates=candidates,
         shown=shown,
     )

@@ -26,6 +26,7 @@ from service.serve.decide import Decision, decide_page, switched_off
 from service.serve.page import Degraded, Page, Slate
 from service.serve.preview import as_previewed, preview_shelf
 from service.serve.profiles import Profiles
+from service.serve.rates import RateBook
 from service.serve.recent import PersonSource, RecentEvent, RecentSource, Strangers
 from service.serve.request import PlacementRequest, ServeRequest
 from service.serve.shelf import Shelf
@@ -62,6 +63,8 @@ class Engine:
     people: PersonSource = field(default_factory=Strangers)
     views: ViewSource | None = None
     """Who saw which banner; without it, caps do not hold."""
+    rates: RateBook = field(default_factory=RateBook)
+    """Learned click rates of banners."""
     deadline_ms: int = DEADLINE_MS
     clock: Clock = field(default_factory=Clock)
     make_id: Callable[[], str] = field(default_factory=lambda: id_maker(secrets.randbits(256)))
@@ -191,7 +194,7 @@ class Engine:
         profile = None
         if is_profiled and shelf.stock is not None:
             profile = self._profiles.get(shelf.stock, user_key, anonymous_key, recent or ())
-        stock = shelf.stock
+        stock, now_ms = shelf.stock, self.clock.now_ms()
         return Visit(
             request_id=self.make_id(),
             context=request.context,
@@ -203,10 +206,12 @@ class Engine:
             trouble=trouble,
             explain=request.options.explain,
             why=request.options.why,
-            now_ms=self.clock.now_ms(),
+            now_ms=now_ms,
             is_late=lambda: self.clock.monotonic_s() > late_s,
             segments=shelf.segments,
             person=person,
+            rates=self.rates.at(now_ms),
+            period_ms=self.rates.period_ms,
         )
 
     async def _resting(

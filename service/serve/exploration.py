@@ -18,9 +18,11 @@ _WHOLE = float(2**64)
 T = TypeVar("T")
 
 
-def draw_seed(unit_kind: str, unit_key: str, placement_id: str, now_ms: int) -> bytes:
+def draw_seed(
+    unit_kind: str, unit_key: str, placement_id: str, now_ms: int, period_ms: int = MS_PER_HOUR
+) -> bytes:
     """Name the draws of one unit in one placement in one hour, so a reload never flickers."""
-    parts = (unit_kind, unit_key, placement_id, str(now_ms // MS_PER_HOUR))
+    parts = (unit_kind, unit_key, placement_id, str(now_ms // period_ms))
     encoded = [part.encode() for part in parts]
     return b"".join(len(part).to_bytes(4, "big") + part for part in encoded)
 

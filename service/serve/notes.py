@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from service.control.rule import Rule
-from service.serve.banners import BannerPick, PinnedBanners
+from service.serve.banner_picks import BannerPick
+from service.serve.banners import PinnedBanners
 from service.serve.items import Picked
 from service.serve.page import RuleNote, SkippedPin
 from service.serve.pins import PIN, Skipped

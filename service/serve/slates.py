@@ -6,9 +6,10 @@ from collections.abc import Iterable
 
 import msgspec
 
-from service.exposure import Shown, Tier
+from service.exposure import Candidate, Shown, Tier
 from service.rollouts.assignment import Assignment
 from service.rollouts.definition import Recipe
+from service.serve.banner_picks import CLICK_RATE
 from service.serve.banners import pick_banners
 from service.serve.explain import parts_of
 from service.serve.items import pick_items
@@ -121,9 +122,9 @@ def _fill(shelf: Shelf, visit: Visit, plan: Plan, barred: set[str]) -> Filled:
 
 def banner_slate(
     shelf: Shelf, visit: Visit, plan: Plan, barred: set[str]
-) -> tuple[BannerSlate, tuple[Shown, ...]]:
+) -> tuple[BannerSlate, tuple[Shown, ...], tuple[Candidate, ...]]:
     """Fill a placement of banners with none of the ids in `barred`."""
-    placed, chosen, pinned = pick_banners(shelf, visit, plan, barred)
+    placed, chosen, pinned, candidates = pick_banners(shelf, visit, plan, barred)
     banners: list[ServedBanner] = []
     shown: list[Shown] = []
     for position, (pick, propensity) in enumerate(placed, 1):
@@ -146,21 +147,25 @@ def banner_slate(
                 source=source,
                 propensity=propensity,
                 score=pick.score,
+                fit=pick.fit,
             )
         )
     tiers = {pick.tier for pick in chosen}
     tier = _most_personal(tiers)
     is_asked = bool(chosen) or not pinned.picks
+    degraded = _degraded(shelf, visit, plan.recipe, tiers) if is_asked else None
+    if degraded == "no_candidates" and any(pick.source == CLICK_RATE for pick in chosen):
+        degraded = None  # others fitted, and are clicked less
     slate = BannerSlate(
         id=plan.placement.id,
         exposure_id=plan.exposure_id,
         tier=tier,
-        degraded=_degraded(shelf, visit, plan.recipe, tiers) if is_asked else None,
+        degraded=degraded,
         rollout=_answer(plan.assignment),
         banners=tuple(banners),
         rules=banner_notes(plan.rules, placed, pinned) if visit.explain else msgspec.UNSET,
     )
-    return slate, tuple(shown)
+    return slate, tuple(shown), candidates
 
 
 def _most_personal(tiers: Iterable[Tier]) -> Tier:

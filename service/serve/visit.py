@@ -6,8 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from service.rollouts.visitor import NO_SEGMENTS, Members, Person, Unit, Visitor
+from service.serve.exploration import MS_PER_HOUR
 from service.serve.page import Degraded
 from service.serve.profile import Profile
+from service.serve.rates import RateTable
 from service.serve.request import Context
 
 
@@ -45,6 +47,10 @@ class Visit:
     """The segments that a preview puts the shopper in, instead of their own."""
     resting: frozenset[str] = frozenset()
     """Banners that the visitor has seen as often as their caps allow."""
+    rates: RateTable | None = None
+    """Learned click rates of banners."""
+    period_ms: int = MS_PER_HOUR
+    """How long they stand."""
     _visitor: Visitor | None = None
 
     @property
@@ -67,6 +73,12 @@ class Visit:
         if self.as_segments is not None:
             return self.as_segments
         return () if self.profile is None else self.profile.segments
+
+    @property
+    def segment(self) -> str | None:
+        """The one of the shopper's segments that says most about what to show."""
+        segments = self.own_segments
+        return segments[0] if segments else None
 
     @property
     def unit(self) -> Unit | None:

@@ -17,7 +17,7 @@ from service.stores.event_schema import RENDERED, VIEWABLE, EventFlag
 from service.stores.sqlite import reported
 
 BANNERS_FILE = "banners.sqlite"
-VERSION = 1
+VERSION = 3
 CHUNK = 50_000
 """Rows of the log that one transaction folds."""
 DAY_MS = 86_400_000
@@ -46,11 +46,12 @@ CREATE TABLE reached (
   PRIMARY KEY (exposure_seq, stage, banner_id)) WITHOUT ROWID;
 CREATE INDEX reached_day ON reached (day);
 CREATE TABLE rates (
-  period INTEGER, placement_id TEXT, segment TEXT, banner_id TEXT,
+  period INTEGER, placement_id TEXT, segment TEXT, banner_id TEXT, fit TEXT,
   rate REAL NOT NULL, strength REAL NOT NULL,
-  PRIMARY KEY (period, placement_id, segment, banner_id)) WITHOUT ROWID;
+  PRIMARY KEY (period, placement_id, segment, banner_id, fit)) WITHOUT ROWID;
 CREATE TABLE lifts (
-  period INTEGER, fit TEXT, lift REAL NOT NULL, PRIMARY KEY (period, fit)) WITHOUT ROWID;
+  period INTEGER, fit TEXT, lift REAL NOT NULL, clicks REAL NOT NULL,
+  PRIMARY KEY (period, fit)) WITHOUT ROWID;
 CREATE TABLE periods (period INTEGER PRIMARY KEY, made_ms INTEGER NOT NULL)
 """
 

@@ -3,26 +3,37 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import NamedTuple
 
 KEPT_PERIODS = 3
 
+ALL_PLACEMENTS, ALL_SEGMENTS, NEW_BANNER, ANY_FIT = "", "*", "", "*"
+"""Stand for every placement, every segment (an empty one is that of shoppers in none), and a banner
+that nothing is known of."""
+
 
 class StoredRate(NamedTuple):
-    """What is believed of the click rate at one place: a Beta distribution.
-
-    Of ``banner_id`` empty it is what is believed of a banner that nothing is known of. Placement
-    and segment may be empty: those of all.
-    """
+    """What is believed of the click rate of a banner at one place: a Beta distribution."""
 
     placement_id: str
     segment: str
     banner_id: str
+    fit: str
+    """`ANY_FIT` is of a banner that fits nothing, as all its fits tell."""
     rate: float
     """Its mean."""
     strength: float
     """Sum of its two parameters: how many exposures it is worth."""
+
+
+class StoredLift(NamedTuple):
+    """How many times more often a banner is clicked that fits so well."""
+
+    fit: str
+    lift: float
+    clicks: float
+    """How many clicks say so."""
 
 
 class PublishedRates(NamedTuple):
@@ -30,15 +41,14 @@ class PublishedRates(NamedTuple):
 
     period: int
     rates: tuple[StoredRate, ...]
-    lifts: Mapping[str, float]
-    """How many times more often a banner is clicked by how well it fits."""
+    lifts: tuple[StoredLift, ...]
 
 
 def publish_rates(
     connection: sqlite3.Connection,
     period: int,
     rates: Iterable[StoredRate],
-    lifts: Mapping[str, float],
+    lifts: Iterable[StoredLift],
     *,
     now_ms: int,
 ) -> bool:
@@ -51,13 +61,13 @@ def publish_rates(
         if is_new:
             connection.execute("INSERT INTO periods VALUES (?, ?)", (period, now_ms))
             connection.executemany(
-                "INSERT INTO rates (period, placement_id, segment, banner_id, rate, strength) "
-                "VALUES (?, ?, ?, ?, ?, ?)",
+                "INSERT INTO rates (period, placement_id, segment, banner_id, fit, rate, strength) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?)",
                 ((period, *rate) for rate in rates),
             )
             connection.executemany(
-                "INSERT INTO lifts VALUES (?, ?, ?)",
-                ((period, fit, lift) for fit, lift in lifts.items()),
+                "INSERT INTO lifts (period, fit, lift, clicks) VALUES (?, ?, ?, ?)",
+                ((period, *lift) for lift in lifts),
             )
             for table in ("rates", "lifts", "periods"):
                 connection.execute(
@@ -84,7 +94,7 @@ def read_rates(connection: sqlite3.Connection, period: int | None = None) -> lis
     if period is None:
         period = next(iter(list_periods(connection)), -1)
     rows = connection.execute(
-        "SELECT placement_id, segment, banner_id, rate, strength FROM rates WHERE period = ?",
+        "SELECT placement_id, segment, banner_id, fit, rate, strength FROM rates WHERE period = ?",
         (period,),
     )
     return [StoredRate(*row) for row in rows]
@@ -92,5 +102,6 @@ def read_rates(connection: sqlite3.Connection, period: int | None = None) -> lis
 
 def read_published(connection: sqlite3.Connection, period: int) -> PublishedRates:
     """Read one period."""
-    lifts = connection.execute("SELECT fit, lift FROM lifts WHERE period = ?", (period,))
-    return PublishedRates(period, tuple(read_rates(connection, period)), dict(lifts.fetchall()))
+    rows = connection.execute("SELECT fit, lift, clicks FROM lifts WHERE period = ?", (period,))
+    lifts = tuple(StoredLift(*row) for row in rows)
+    return PublishedRates(period, tuple(read_rates(connection, period)), lifts)

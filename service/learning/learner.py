@@ -1,0 +1,113 @@
+"""Keeps the learned click rates up to date: one worker counts and publishes, every worker reads."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import structlog
+
+from service.control.configuration import Configuration
+from service.learning.click_rates import learn_click_rates
+from service.stores.banner_counts import fold_banners, open_banner_counts, read_banner_counts
+from service.stores.banner_rates import (
+    PublishedRates,
+    list_periods,
+    publish_rates,
+    read_published,
+)
+from service.stores.control import ControlStore
+
+NAME = "banners"
+LEASE_MS, RENEW_MS = 90_000, 30_000
+LEAD_MS = 60_000
+"""How long before a period its rates are published, so that every worker has them in time."""
+POLL_S = 5.0
+
+log = structlog.get_logger(__name__)
+
+
+class BannerLearner:
+    """One worker's share in it."""
+
+    def __init__(
+        self,
+        store: ControlStore,
+        events: Path,
+        configuration: Callable[[], Configuration],
+        put: Callable[[Sequence[PublishedRates]], None],
+        *,
+        holder: str,
+        now_ms: Callable[[], int],
+        period_ms: int,
+        half_life_days: float,
+    ) -> None:
+        """`put` takes what is published; `holder` names this worker among all."""
+        self._store = store
+        self._events = events
+        self._configuration = configuration
+        self._put = put
+        self._holder = holder
+        self._now_ms = now_ms
+        self._period_ms = period_ms
+        self._half_life_days = half_life_days
+        self._is_holder = False
+        self._asked_ms: int | None = None
+        self._known: tuple[int, ...] = ()
+
+    def read(self) -> None:
+        """Take over what is published, if that is new."""
+        with open_banner_counts(self._events) as connection:
+            periods = tuple(list_periods(connection))
+            if periods != self._known:
+                self._put([read_published(connection, period) for period in periods])
+                self._known = periods
+
+    def run_once(self) -> bool:
+        """Count what is new and publish what is due, if this worker has the lease; tell if so."""
+        if not self._has_lease():
+            return False
+        now_ms = self._now_ms()
+        with open_banner_counts(self._events) as connection:
+            fold_banners(connection, now_ms)
+            period = self._due(list_periods(connection), now_ms)
+            if period is None:
+                return False
+            counts = read_banner_counts(connection, now_ms, self._half_life_days)
+            configuration = self._configuration()
+            learned = learn_click_rates(
+                counts,
+                {one.id for one in configuration.banners.values() if one.enabled},
+                {one.id for one in configuration.placements.values() if one.kind == "banners"},
+            )
+            return publish_rates(connection, period, learned.rates, learned.lifts, now_ms=now_ms)
+
+    async def watch(self, poll_s: float = POLL_S) -> None:
+        """Run until cancelled; what fails is logged and tried again."""
+        while True:
+            try:
+                await asyncio.to_thread(self.run_once)
+                await asyncio.to_thread(self.read)
+            except Exception:  # a task's loop: the next round may succeed
+                log.exception("banners_not_learned")
+            await asyncio.sleep(poll_s)
+
+    def _has_lease(self) -> bool:
+        now_ms = self._now_ms()
+        if self._asked_ms is None or now_ms - self._asked_ms >= RENEW_MS:
+            with self._store.transaction() as transaction:
+                self._is_holder = transaction.leases.take(
+                    NAME, self._holder, now_ms=now_ms, for_ms=LEASE_MS
+                )
+            self._asked_ms = now_ms
+        return self._is_holder
+
+    def _due(self, published: Sequence[int], now_ms: int) -> int | None:
+        """Name the period whose rates are wanted now: the next one, shortly before it begins."""
+        period, passed_ms = divmod(now_ms, self._period_ms)
+        newest = max(published, default=-1)
+        if newest < period:
+            return period
+        is_near = passed_ms >= self._period_ms - min(LEAD_MS, self._period_ms // 2)
+        return period + 1 if newest == period and is_near else None
