@@ -117,6 +117,11 @@ class ArtifactStore:
         history = self._history()
         return history[0] if history else None
 
+    def previous_version(self) -> str | None:
+        """Read which version `rollback` would make live."""
+        history = self._history()
+        return history[1] if len(history) > 1 else None
+
     def versions(self) -> list[Manifest]:
         """List the manifests of all versions, newest first."""
         found = [self.manifest(version) for version in self._names()]

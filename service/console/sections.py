@@ -31,6 +31,10 @@ class Section:
 SECTIONS = (
     Section("overview", "Overview", "gauge", None),
     Section("rollouts", "Rollouts", "sliders", "merchandiser"),
+    Section("catalogue", "Catalogue", "box", "merchandiser"),
+    Section("insights", "Insights", "chart", "merchandiser"),
+    Section("models", "Models", "layers", "trainer"),
+    Section("shoppers", "Shoppers", "user", "support"),
 )
 """In the order of the navigation."""
 

@@ -102,6 +102,9 @@ class Insights(msgspec.Struct, frozen=True, kw_only=True):
     segments: Annotated[
         list[SegmentSize], Meta(description="by version, oldest first, and priority")
     ]
+    waiting: Annotated[
+        int, Meta(description="stored rows that are not counted yet; 0 but after a restart")
+    ]
 
 
 def sum_orders(sums: DaySums) -> Orders:

@@ -94,4 +94,5 @@ class InsightsReader:
                 (ids is not None and ids.row(item) != MISSING_ROW for item in shown),
             ),
             segments=segment_sizes(self._artifacts.versions()),
+            waiting=sums.n_waiting,
         )

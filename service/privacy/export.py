@@ -54,8 +54,19 @@ def export_person(
     EndcapError
         If a store cannot be read.
     """
+    return export_pseudonym(home, pseudonymiser.pseudonym(kind, external_id))
+
+
+def export_pseudonym(home: Path, pseudonym: str) -> PersonalData:
+    """Collect what is kept of whom a pseudonym stands for.
+
+    Raises
+    ------
+    EndcapError
+        If a store cannot be read.
+    """
     events = home / EVENTS_FILE
-    keys = keys_of(events, pseudonymiser.pseudonym(kind, external_id))
+    keys = keys_of(events, pseudonym)
     artifacts = ArtifactStore(home)
     snapshots = [artifacts.open(manifest.version) for manifest in artifacts.versions()]
     return PersonalData(

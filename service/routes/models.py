@@ -80,11 +80,7 @@ class ModelController(Controller):
 
         A version that the gate refused goes live only with `force`.
         """
-        services = services_of(request)
-        before = services.artifacts.live_version()
-        services.artifacts.promote(version, is_forced=force)
-        _moved(services, principal_of(request).key_id, before, version)
-        return Live(live=version)
+        return promote_version(request, version, is_forced=force)
 
     @post(
         "/rollback",
@@ -96,11 +92,37 @@ class ModelController(Controller):
     )
     def rollback(self, request: AnyRequest) -> Live:
         """Move the live pointer back by one."""
-        services = services_of(request)
-        before = services.artifacts.live_version()
-        version = services.artifacts.rollback()
-        _moved(services, principal_of(request).key_id, before, version)
-        return Live(live=version)
+        return roll_back(request)
+
+
+def promote_version(request: AnyRequest, version: str, *, is_forced: bool) -> Live:
+    """Make a version live for whoever asks.
+
+    Raises
+    ------
+    GateError
+        If the gate refused it, unless `is_forced`.
+    """
+    services = services_of(request)
+    before = services.artifacts.live_version()
+    services.artifacts.promote(version, is_forced=is_forced)
+    _moved(services, principal_of(request).key_id, before, version)
+    return Live(live=version)
+
+
+def roll_back(request: AnyRequest) -> Live:
+    """Make the version live that was live before.
+
+    Raises
+    ------
+    ConflictError
+        If none was.
+    """
+    services = services_of(request)
+    before = services.artifacts.live_version()
+    version = services.artifacts.rollback()
+    _moved(services, principal_of(request).key_id, before, version)
+    return Live(live=version)
 
 
 def _moved(services: Services, actor: str, before: str | None, after: str) -> None:

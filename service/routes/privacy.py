@@ -70,8 +70,19 @@ async def erase_user(request: AnyRequest, external_id: PersonId, kind: Kind = "u
     Events, exposures, identities, running sums, model versions, forced units, uploaded lists, the
     audit trail, and the memory of every worker process.
     """
-    services = services_of(request)
     check_id(external_id, kind)
+    return await asyncio.to_thread(forget_person, request, kind, external_id)
+
+
+def forget_person(request: AnyRequest, kind: UnitKind, external_id: str) -> Receipt:
+    """Erase a person for whoever asks; blocking.
+
+    Raises
+    ------
+    EndcapError
+        If a place cannot be written; what was erased before stays erased: ask again.
+    """
+    services = services_of(request)
     control = ControlErasure(
         store=services.control_store,
         plane=services.control,
@@ -79,11 +90,6 @@ async def erase_user(request: AnyRequest, external_id: PersonId, kind: Kind = "u
         actor=principal_of(request).key_id,
         now_ms=services.now_ms,
     )
-    return await asyncio.to_thread(
-        erase_person,
-        services.settings.home,
-        services.pseudonymiser,
-        kind,
-        external_id,
-        control=control,
+    return erase_person(
+        services.settings.home, services.pseudonymiser, kind, external_id, control=control
     )

@@ -36,7 +36,7 @@ class ShopperController(Controller):
 
     path = "/v1/shoppers"
     tags: ClassVar[list[str]] = ["privacy"]  # type: ignore[misc]  # Litestar's own is of the instance
-    opt = needs("admin")
+    opt = needs("support")
 
     @post(
         "/look-up",

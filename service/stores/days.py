@@ -6,8 +6,11 @@ import sqlite3
 from pathlib import Path
 from typing import NamedTuple
 
-from service.stores.rollup import open_rollup
+from service.stores.rollup import count_waiting, open_rollup
 from service.stores.sqlite import reported
+
+MAX_NEW_ROWS = 20_000
+"""Rows that a reader adds to the running sums itself, in some tenths of a second."""
 
 
 class DayStage(NamedTuple):
@@ -60,6 +63,8 @@ class DaySums(NamedTuple):
     events: list[DayEvents]
     orders: list[DayOrders]
     buyers: Buyers
+    n_waiting: int = 0
+    """Rows of the log that are not in these sums yet."""
 
 
 _WITHIN = "WHERE day BETWEEN :first AND :last"
@@ -88,7 +93,7 @@ def read_days(events: Path, first_day: int, last_day: int) -> DaySums:
     """
     values = {"first": first_day, "last": last_day}
     with reported(events):
-        connection = open_rollup(events)
+        connection = open_rollup(events, max_new=MAX_NEW_ROWS)
         try:
             connection.execute("BEGIN")
             return DaySums(
@@ -96,6 +101,7 @@ def read_days(events: Path, first_day: int, last_day: int) -> DaySums:
                 events=[DayEvents(*row) for row in connection.execute(_EVENTS, values)],
                 orders=[DayOrders(*row) for row in connection.execute(_ORDERS, values)],
                 buyers=Buyers(*connection.execute(_BUYERS, values).fetchone()),
+                n_waiting=count_waiting(connection),
             )
         finally:
             connection.close()
@@ -110,7 +116,7 @@ def read_shown(events: Path, first_day: int, last_day: int) -> dict[str, int]:
         If the store cannot be read, or the disk has no room for the running sums.
     """
     with reported(events):
-        connection: sqlite3.Connection = open_rollup(events)
+        connection: sqlite3.Connection = open_rollup(events, max_new=MAX_NEW_ROWS)
         try:
             rows = connection.execute(_SHOWN, {"first": first_day, "last": last_day})
             return dict(rows.fetchall())

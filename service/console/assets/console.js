@@ -226,6 +226,17 @@
     });
   }
 
+  // A picture that the shop does not have leaves its place empty and not a broken sign.
+  const hideMissing = (picture) => {
+    const place = document.createElement("span");
+    place.className = picture.className || "no-image";
+    picture.replaceWith(place);
+  };
+  addEventListener("error", (event) => {
+    if (event.target instanceof HTMLImageElement) hideMissing(event.target);
+  }, true);
+  all("img").filter((one) => one.complete && !one.naturalWidth && one.src).forEach(hideMissing);
+
   all("[data-toast].good").forEach((toast) => setTimeout(() => toast.remove(), 8000));
   enhance(document);
   listen();

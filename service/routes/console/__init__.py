@@ -12,16 +12,24 @@ from litestar.types import ControllerRouterHandler
 from models.errors import EndcapError
 from service.access import OPEN
 from service.routes.console.assets import read_asset
+from service.routes.console.catalogue import CataloguePages
 from service.routes.console.frame import HOME
 from service.routes.console.gate import guard_console, read_form, refuse_forgery, seal, show_refusal
+from service.routes.console.insights import InsightPages
 from service.routes.console.live import stream_console_changes
+from service.routes.console.models import ModelPages
 from service.routes.console.overview import OverviewPages
+from service.routes.console.shoppers import ShopperPages
 from service.routes.console.sign_in import show_sign_in, sign_in, sign_out
 
 REFUSALS = (EndcapError, HTTPException, msgspec.MsgspecError, RecursionError, Exception)
 
 CONSOLE_ROUTES: list[ControllerRouterHandler] = [
     OverviewPages,
+    ShopperPages,
+    CataloguePages,
+    ModelPages,
+    InsightPages,
 ]
 """One controller a section."""
 

@@ -92,10 +92,10 @@ def test_promote_and_rollback_move_live(store: ArtifactStore) -> None:
     a, b, c = (store.publish(make_snapshot(data_until_ms=day)) for day in (1, 2, 3))
     for version in (a, b, b, c):
         store.promote(version)
-    assert store.live_version() == c
+    assert (store.live_version(), store.previous_version()) == (c, b)
     assert store.rollback() == b
     assert store.rollback() == a
-    assert store.live_version() == a
+    assert (store.live_version(), store.previous_version()) == (a, None)
     with pytest.raises(ConflictError, match="no other version was live before"):
         store.rollback()
 

@@ -89,6 +89,13 @@ def test_who_may_not_is_refused(shop: Shop, scope: str) -> None:
     assert shop.call("GET", f"/v1/shoppers/{'a' * 32}", scope=scope).status_code == 403
 
 
+def test_support_may_look(shop: Shop) -> None:
+    """Looking is for support; a copy and an erasure are not."""
+    asked = shop.call("POST", "/v1/shoppers/look-up", scope="support", json={"id": "u"})
+    assert asked.status_code == 200
+    assert shop.call("DELETE", "/v1/users/u", scope="support").status_code == 403
+
+
 def test_raw_id_in_the_address_is_refused_unread(shop: Shop) -> None:
     """The refusal does not repeat the id."""
     answer = shop.call("GET", f"/v1/shoppers/{WHO}")

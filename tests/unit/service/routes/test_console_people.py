@@ -1,0 +1,279 @@
+"""The console's shoppers, catalogue, models and insights: what they show, change and refuse."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from models.manifest import Gate
+from models.pseudonym import Pseudonymiser
+from service.control.keys import digest_of
+from service.privacy.erase import search
+from service.routes.console.models import REPORT_FILE
+from tests.snapshots import tiny_snapshot
+from tests.unit.models.small_snapshot import make_snapshot
+from tests.unit.service.routes.samples import Shop, open_client
+from tests.unit.service.routes.test_console import form_token, sign_in
+from tests.unit.service.routes.test_privacy import WHO, known
+
+__all__ = ["known"]
+
+SECTIONS = {
+    "/console/shoppers": {"support", "admin"},
+    "/console/catalogue": {"merchandiser", "admin"},
+    "/console/insights": {"merchandiser", "admin"},
+    "/console/models": {"trainer", "admin"},
+}
+
+
+def send(shop: Shop, path: str, **fields: str) -> httpx.Response:
+    """Send a form of the console."""
+    form = {"form_token": form_token(shop), **fields}
+    return shop.client.post(path, data=form, follow_redirects=False)
+
+
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    """A shop in which nothing has happened and no model is live."""
+    with open_client(tmp_path_factory.mktemp("empty")) as client:
+        yield Shop(client)
+
+
+@pytest.mark.parametrize("scope", ["merchandiser", "trainer", "support", "admin"])
+def test_only_who_may_sees_a_section(empty: Shop, scope: str) -> None:
+    """What a role may not do is not in the navigation, and is refused."""
+    sign_in(empty, scope)
+    home = empty.client.get("/console").text
+    for path, scopes in SECTIONS.items():
+        assert (f'href="{path}"' in home) == (scope in scopes), path
+        assert empty.client.get(path).status_code == (200 if scope in scopes else 403), path
+
+
+def test_empty_pages_say_what_to_do(empty: Shop) -> None:
+    """Without a model, events or a version every page has a next step."""
+    sign_in(empty)
+    assert "endcap train" in empty.client.get("/console/catalogue").text
+    assert "endcap train" in empty.client.get("/console/models").text
+    assert "send what shoppers do" in empty.client.get("/console/insights").text
+
+
+def look_up(shop: Shop, who: str = WHO, kind: str = "user") -> str:
+    """Type an id, and return the address that it leads to."""
+    answer = send(shop, "/console/shoppers", id=who, kind=kind)
+    assert answer.status_code == 303, answer.text
+    return answer.headers["location"]
+
+
+def test_typed_id_stands_in_no_address_and_no_page(known: Shop) -> None:
+    """It leads to the pseudonym's page, which has everything but the id."""
+    sign_in(known, "support")
+    key = known.services.pseudonymiser.pseudonym("user_id", WHO)
+    place = look_up(known)
+    assert place == f"/console/shoppers/user/{key}"
+    page = known.client.get(place)
+    assert page.status_code == 200
+    for word in ("The mug", "value:regular", "home", "Nearest categories", "5.00"):
+        assert word in page.text, word
+    assert WHO not in page.text
+    assert "/erase" not in page.text  # support may look
+
+
+def test_support_may_look_but_not_export_or_erase(known: Shop) -> None:
+    """Both are refused, and nothing is gone."""
+    sign_in(known, "support")
+    place = look_up(known)
+    assert known.client.get(f"{place}/export").status_code == 403
+    assert known.client.get(f"{place}/erase").status_code == 403
+    assert send(known, f"{place}/erase", id=WHO).status_code == 403
+    assert "The mug" in known.client.get(place).text
+
+
+def test_export_is_a_file(known: Shop) -> None:
+    """Its name and its content hold the pseudonym, not the id."""
+    sign_in(known)
+    answer = known.client.get(f"{look_up(known)}/export")
+    assert answer.headers["content-disposition"].startswith('attachment; filename="shopper-')
+    assert len(answer.json()["rows"]["events"]) == 3
+    assert WHO not in answer.text
+
+
+def test_erasing_wants_the_same_id_again(known: Shop) -> None:
+    """Another id erases nobody; the right one leaves no trace in any file, and gives a receipt."""
+    sign_in(known)
+    place = look_up(known)
+    home = known.services.settings.home
+    key = known.services.pseudonymiser.pseudonym("user_id", WHO)
+    refused = send(known, f"{place}/erase", id="another-person")
+    assert (refused.status_code, "nothing was erased" in refused.text) == (400, True)
+    assert search(home, [key])
+    receipt = send(known, f"{place}/erase", id=WHO)
+    assert (receipt.status_code, "Nothing is left" in receipt.text) == (200, True)
+    assert search(home, [key, WHO]) == []
+    assert "Nothing is kept of this customer" in known.client.get(place).text
+
+
+def test_id_that_cannot_be_one_is_asked_again(empty: Shop) -> None:
+    """The form comes back with what is wrong, and without what was typed."""
+    sign_in(empty)
+    answer = send(empty, "/console/shoppers", id="x" * 300, kind="user")
+    assert (answer.status_code, "xxx" in answer.text) == (400, False)
+    assert 'aria-invalid="true"' in answer.text
+
+
+@pytest.mark.parametrize(
+    "path", [f"/console/shoppers/user/{WHO}", f"/console/shoppers/pet/{'a' * 32}"]
+)
+def test_address_that_is_no_pseudonym_is_refused(empty: Shop, path: str) -> None:
+    """An id that someone put into an address is not looked up."""
+    sign_in(empty)
+    assert empty.client.get(path).status_code in (400, 404)
+
+
+@pytest.fixture
+def trained(shop: Shop) -> Shop:
+    """A shop with the tiny model live, and an admin signed in."""
+    version = shop.services.artifacts.publish(tiny_snapshot())
+    shop.services.artifacts.promote(version)
+    shop.services.live_model.refresh()
+    sign_in(shop)
+    return shop
+
+
+def test_hidden_item_leaves_the_next_page(trained: Shop) -> None:
+    """The form leads back to the list; the page that is served next is without it."""
+    trained.call("PUT", "/v1/placements/home", json={"kind": "items", "recipe": "trending"})
+    asked = {"placements": [{"id": "home"}]}
+
+    def served() -> list[str]:
+        answer = trained.call("POST", "/v1/serve", scope="publishable", json=asked).json()
+        return [item["id"] for item in answer["placements"][0]["items"]]
+
+    assert "lamp" in served()
+    back = "/console/catalogue?status=all&number=1"
+    answer = send(
+        trained, "/console/catalogue/status", item_id="lamp", change="hide", back=back, title="Lamp"
+    )
+    assert (answer.status_code, answer.headers["location"]) == (303, back)
+    assert "lamp" not in served()
+    listed = trained.client.get("/console/catalogue?status=hidden").text
+    assert "The lamp" in listed
+    assert "Lamp is hidden" in listed
+    send(trained, "/console/catalogue/status", item_id="lamp", change="show", back=back)
+    assert "lamp" in served()
+
+
+def test_status_form_leads_nowhere_else(trained: Shop) -> None:
+    """Not to another site; and a change that no button makes is none."""
+    form = {"item_id": "lamp", "change": "hide"}
+    answer = send(trained, "/console/catalogue/status", back="https://evil.example", **form)
+    assert answer.headers["location"] == "/console"
+    assert send(trained, "/console/catalogue/status", item_id="a", change="x").status_code == 404
+
+
+def test_catalogue_lists_searches_and_downloads(trained: Shop) -> None:
+    """A search keeps its words; the file has what was searched for; an item has its page."""
+    page = trained.client.get("/console/catalogue?search=K%C3%96PEK").text
+    assert "The köpek" in page
+    assert "cannot be matched" in page
+    file = trained.client.get("/console/catalogue/items.csv?status=cold")
+    assert "attachment" in file.headers["content-disposition"]
+    assert [line.split(",")[0] for line in file.text.splitlines()] == ["Item", "newmug"]
+    item = trained.client.get("/console/catalogue/item?id=newmug").text
+    assert "The cup" in item
+    assert trained.client.get("/console/catalogue/item?id=unknown").status_code == 404
+    departments = trained.client.get("/console/catalogue/departments.csv").text
+    assert "Garden,3,0,0.0" in departments
+    assert trained.client.get("/console/catalogue/unknown.csv").status_code == 404
+
+
+def test_version_is_promoted_and_rolled_back(trained: Shop) -> None:
+    """The page asks first; the trail says who did it."""
+    artifacts = trained.services.artifacts
+    first = artifacts.live_version()
+    second = artifacts.publish(make_snapshot())
+    asked = trained.client.get(f"/console/models/{second}/promote").text
+    assert "Make it live" in asked
+    assert artifacts.live_version() == first
+    assert send(trained, f"/console/models/{second}/promote").status_code == 303
+    assert artifacts.live_version() == second
+    assert f"Model {second} is live" in trained.client.get("/console/models").text
+    send(trained, "/console/models/rollback")
+    assert artifacts.live_version() == first
+    with trained.services.control_store.transaction() as transaction:
+        moved = [row.entry for row in transaction.audit.all_rows() if row.entry.kind == "model"]
+    principal = trained.services.current.find_principal(digest_of(trained.keys["admin"]))
+    assert principal is not None
+    assert [entry.actor for entry in moved] == [principal.key_id] * 2
+
+
+def test_refused_version_wants_the_box(trained: Shop) -> None:
+    """Without it nothing changes and the page says why; with it the manifest says so."""
+    artifacts = trained.services.artifacts
+    first = artifacts.live_version()
+    worse = artifacts.publish(make_snapshot(gate=Gate(verdict="refused", reason="it is worse")))
+    assert "it is worse" in trained.client.get(f"/console/models/{worse}/promote").text
+    send(trained, f"/console/models/{worse}/promote")
+    assert artifacts.live_version() == first
+    assert "Nothing was changed" in trained.client.get(f"/console/models/{worse}").text
+    send(trained, f"/console/models/{worse}/promote", force="1")
+    assert artifacts.live_version() == worse
+    assert artifacts.manifest(worse).gate.verdict == "forced"
+
+
+def test_training_report_may_only_draw_itself(trained: Shop) -> None:
+    """It is shown with a policy of its own; where there is none, the page says what to do."""
+    artifacts = trained.services.artifacts
+    version = artifacts.live_version()
+    assert version is not None
+    missing = trained.client.get(f"/console/models/{version}/report")
+    assert (missing.status_code, "endcap train" in missing.text) == (404, True)
+    (artifacts.folder(version) / REPORT_FILE).write_text("<h1>Report</h1>")
+    shown = trained.client.get(f"/console/models/{version}/report")
+    assert shown.text == "<h1>Report</h1>"
+    policy = shown.headers["content-security-policy"]
+    assert "sandbox" in policy
+    assert "script-src" not in policy
+    assert "default-src 'none'" in policy
+    assert "Training report" in trained.client.get(f"/console/models/{version}").text
+
+
+def test_metrics_are_a_file(trained: Shop) -> None:
+    """Of one version, and of all of them."""
+    version = trained.services.artifacts.publish(make_snapshot())
+    file = trained.client.get(f"/console/models/{version}/metrics.csv").text
+    assert file.splitlines() == ["Recommender,ndcg@20", "hybrid,0.5"]
+    history = trained.client.get("/console/models/history.csv").text.splitlines()
+    assert history[0] == "Version,Made at,Verdict,Interactions,ndcg@20"
+    assert len(history) == 3
+
+
+def test_insights_are_drawn_and_downloaded(known: Shop) -> None:
+    """One order of 5 today, and a slate that two people were served."""
+    sign_in(known, "merchandiser")
+    page = known.client.get("/console/insights?days=7").text
+    for words in ("Average order value", "5.00", "From served to bought", "endcap.js"):
+        assert words in page, words
+    days = known.client.get("/console/insights/days.csv?days=7").text.splitlines()
+    assert len(days) == 8
+    assert days[-1].startswith("2026-01-15,2,0,")
+    funnel = known.client.get("/console/insights/funnel.csv?days=7").text.splitlines()
+    assert funnel[1] == "Served,2,1.0,"
+
+
+def test_unknown_period_is_the_usual_one(empty: Shop) -> None:
+    """A number that the page does not offer shows 28 days."""
+    sign_in(empty)
+    page = empty.client.get("/console/insights?days=5").text
+    assert re.search(r'days=28" aria-current="true"', page)
+
+
+def test_pages_hold_no_raw_id(known: Shop, tmp_path: Path) -> None:
+    """A pseudonym is what every part of the view knows a person by."""
+    assert isinstance(known.services.pseudonymiser, Pseudonymiser)
+    sign_in(known)
+    for place in (look_up(known), look_up(known, "her-own-phone", "device")):
+        text = known.client.get(place).text
+        assert WHO not in text
+        assert "her-own-phone" not in text
