@@ -28,6 +28,17 @@ class MeasuredApp(Litestar):
         super().__init__(**options)
         self._shortcut = PageShortcut(self, has_cors=self.cors_config is not None)
 
+    def answer_at_once(
+        self, method: bytes, target: bytes, headers: list[tuple[bytes, bytes]], body: bytes
+    ) -> tuple[list[tuple[bytes, bytes]], bytes] | None:
+        """Return headers and body of a page that needs no waiting; `PageProtocol` asks."""
+        begin = perf_counter()
+        found = self._shortcut.at_once(method, target, headers, body)
+        if found is None:
+            return None
+        self._metrics.count_request(found.method, found.route, 200, perf_counter() - begin)
+        return found.headers, found.body
+
     async def __call__(
         self,
         scope: Scope | LifeSpanScope,

@@ -18,6 +18,7 @@ from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
 from models.errors import ConfigError
+from service.page_protocol import PageProtocol
 from service.settings import Settings, to_environment
 
 SUPERVISOR_VARIABLE = "ENDCAP_SUPERVISOR_PID"
@@ -56,7 +57,7 @@ def server_config(settings: Settings, app: str) -> uvicorn.Config:
         port=settings.port,
         workers=settings.workers,
         loop="uvloop",
-        http="httptools",
+        http=PageProtocol,
         ws="none",
         lifespan="on",
         log_config=None,

@@ -73,13 +73,13 @@ class People:
         self._linked = news.linked_keys
 
     def cached(self, user_key: str | None, anonymous_key: str | None) -> Person | None:
-        """Return whom a visitor is dealt as, if that needs no reading; else nothing."""
+        """Return whom a visitor is dealt as, if that needs no reading, or a quick one."""
         if user_key is None and anonymous_key not in self._linked:
             return person_of(None, anonymous_key)
         pair = user_key, anonymous_key
         entry = self._entries.get(pair)
         if entry is None:
-            return None
+            return self._read_quickly(user_key, anonymous_key)
         both = user_key is not None and anonymous_key is not None
         if both and self._now_ms() - entry.read_ms > RECHECK_MS:
             self.read(user_key, anonymous_key)
@@ -106,7 +106,7 @@ class People:
         If it cannot be read in time it is the user, and every id that came with them counts as
         another unit of theirs, so that what is dealt apart is marked.
         """
-        person = self.cached(user_key, anonymous_key) or self._read_quickly(user_key, anonymous_key)
+        person = self.cached(user_key, anonymous_key)
         if person is not None:
             return person
         try:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import msgspec
 
 from service.access import Headers
+from service.exposure import Exposure
 from service.intake.robots import is_robot
+from service.serve.page import Page
 from service.serve.request import ServeRequest
 from service.serve.stages import Stopwatch
 from service.services import Services
@@ -31,6 +33,30 @@ async def answer_page(
         If a placement is not configured or not enabled.
     """
     page, exposures = await services.engine.serve(asked, watch)
+    return _write(services, page, exposures, watch, headers)
+
+
+def answer_page_at_once(
+    services: Services, asked: ServeRequest, watch: Stopwatch, headers: Headers
+) -> bytes | None:
+    """Do what `answer_page` does, or nothing if it would have to wait.
+
+    Raises
+    ------
+    NotFoundError
+        If a placement is not configured.
+    """
+    found = services.engine.serve_at_once(asked, watch)
+    return None if found is None else _write(services, *found, watch, headers)
+
+
+def _write(
+    services: Services,
+    page: Page,
+    exposures: list[Exposure],
+    watch: Stopwatch,
+    headers: Headers,
+) -> bytes:
     body = _encode(page)
     if is_robot(_user_agent(headers)):
         exposures = [

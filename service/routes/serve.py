@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-import msgspec
 from litestar import Controller, Response, get, post
 from litestar.enums import MediaType
 from litestar.params import JSONBody, QueryParameter
@@ -14,15 +13,9 @@ from service.access import needs, principal_of
 from service.problems import BodyError, FieldError
 from service.routes.answer import answer_page
 from service.routes.documents import AnyRequest, PathId, check_path_id, problems
+from service.routes.placement_query import request_of
 from service.serve.page import Page
-from service.serve.request import (
-    MAX_COUNT,
-    Context,
-    Options,
-    PlacementRequest,
-    ServeRequest,
-    User,
-)
+from service.serve.request import MAX_COUNT, ServeRequest
 from service.serve.stages import Stopwatch
 from service.services import services_of
 
@@ -90,26 +83,22 @@ class PlacementServing(Controller):
         """Fill one placement: the same as `POST /v1/serve` with one, for a quick start."""
         check_path_id(placement_id, "the placement id")
         _check_names(request)
-        asked: dict[str, Any] = {
-            "user": {
-                "user_id": user_id,
-                "anonymous_id": anonymous_id,
-                "session_id": session_id,
-                "consent": consent,
-            },
-            "context": {
-                "country": country,
-                "channel": channel,
-                "platform": platform,
-                "page": page,
-                "item_ids": item_ids or [],
-            },
-            "placements": [
-                {"id": placement_id, "count": count, "exclude_item_ids": exclude_item_ids or []}
-            ],
-            "options": {"deadline_ms": deadline_ms, "explain": explain},
+        query = {
+            "user_id": user_id,
+            "anonymous_id": anonymous_id,
+            "session_id": session_id,
+            "consent": consent,
+            "country": country,
+            "channel": channel,
+            "platform": platform,
+            "page": page,
+            "item_ids": item_ids,
+            "exclude_item_ids": exclude_item_ids,
+            "count": count,
+            "deadline_ms": deadline_ms,
+            "explain": explain,
         }
-        return await _serve(request, _from_query(asked))
+        return await _serve(request, request_of(placement_id, query))
 
 
 def _check_names(request: AnyRequest) -> None:
@@ -123,23 +112,6 @@ def _check_names(request: AnyRequest) -> None:
             raise BodyError(
                 f"{path}: {message}; see /schema", (FieldError(path=path, message=message),)
             )
-
-
-def _from_query(asked: dict[str, Any]) -> ServeRequest:
-    """Hold a query to the rules of the body, and name its parameter in the refusal."""
-    parts: dict[str, Any] = {}
-    types = {"user": User, "context": Context, "options": Options}
-    try:
-        for name, kind in types.items():
-            parts[name] = msgspec.convert(asked[name], kind)
-        parts["placements"] = (msgspec.convert(asked["placements"][0], PlacementRequest),)
-    except msgspec.ValidationError as error:
-        rule, _, place = str(error).partition(" - at `$")
-        path = f"query{place.rstrip('`')}"
-        raise BodyError(
-            f"{path}: {rule}; see /schema", (FieldError(path=path, message=rule),)
-        ) from error
-    return ServeRequest(**parts)
 
 
 async def _serve(request: AnyRequest, asked: ServeRequest) -> Response[Any]:

@@ -1,4 +1,4 @@
-"""The short way to a page: ``POST /v1/serve`` without the framework around it.
+"""The short way to a page: ``POST /v1/serve`` and ``GET /v1/placements/{id}`` without a framework.
 
 It answers the ordinary request: a good key, a whole body within the limit, nothing to explain. At
 the first thing out of the ordinary it gives up without having done anything, and Litestar's route
@@ -8,22 +8,37 @@ refusal is made in one place. What it saves is measured in docs/adr/0010-hot-pat
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from litestar import Litestar
 from litestar.types import HTTPScope, Message, Receive, Send
 
 from service.access import find_principal
-from service.routes.answer import answer_page
+from service.control.keys import Principal
+from service.routes.answer import answer_page, answer_page_at_once
+from service.routes.placement_query import PREFIX, read_target
 from service.serve.request import ServeRequest
 from service.serve.stages import Stopwatch
 from service.services import STATE_KEY, Services
 
 METHOD, PATH = "POST", "/v1/serve"
+PLACEMENT = "GET", "/v1/placements/{placement_id}"
 
 _decode = msgspec.json.Decoder(ServeRequest).decode
 _JSON = (b"content-type", b"application/json")
+_PAGE_TARGET = PATH.encode()
+
+Headers = list[tuple[bytes, bytes]]
+
+
+class Answer(NamedTuple):
+    """What is sent with status 200, and the route that it counts for."""
+
+    headers: Headers
+    body: bytes
+    method: str
+    route: str
 
 
 class PageShortcut:
@@ -33,35 +48,67 @@ class PageShortcut:
         self._app = app
         self._has_cors = has_cors
 
+    def at_once(self, method: bytes, target: bytes, headers: Headers, body: bytes) -> Answer | None:
+        """Answer a request of either kind, or return nothing if that is not possible right now."""
+        watch = Stopwatch()
+        services: Services | None = self._app.state.get(STATE_KEY)
+        if services is None or (self._has_cors and _has_origin(headers)):
+            return None
+        route = (METHOD, PATH)
+        try:
+            if target == _PAGE_TARGET and method == b"POST":
+                if len(body) > services.settings.body_limit_bytes:
+                    return None
+                asked: ServeRequest | None = _decode(body)
+            elif method == b"GET" and target.startswith(PREFIX) and not body:
+                asked, route = read_target(target), PLACEMENT
+            else:
+                return None
+            principal = find_principal(services, headers)
+            if asked is None or principal is None or asked.options.is_for_merchandisers:
+                return None
+            watch.lap()
+            page = answer_page_at_once(services, asked, watch, headers)
+        except Exception:  # whatever it is, the route meets it again and says so
+            return None
+        return None if page is None else Answer(_headers(page, principal, watch), page, *route)
+
     async def take(self, scope: HTTPScope, receive: Receive, send: Send) -> Receive | None:
-        """Answer the request and return nothing, or return a `receive` that begins anew."""
+        """Answer a whole page and return nothing, or return a `receive` that begins anew."""
         watch = Stopwatch()
         message = await receive()
         services: Services | None = self._app.state.get(STATE_KEY)
         if services is None or message["type"] != "http.request" or message["more_body"]:
             return _replay(message, receive)
-        body = message["body"]
-        if len(body) > services.settings.body_limit_bytes or (self._has_cors and _origin(scope)):
+        body, headers = message["body"], scope["headers"]
+        if len(body) > services.settings.body_limit_bytes:
+            return _replay(message, receive)
+        if self._has_cors and _has_origin(headers):
             return _replay(message, receive)
         try:
-            principal = find_principal(services, scope["headers"])
+            principal = find_principal(services, headers)
             asked = _decode(body)
             if principal is None or asked.options.is_for_merchandisers:
                 return _replay(message, receive)
             watch.lap()
-            answer = await answer_page(services, asked, watch, scope["headers"])
+            answer = await answer_page(services, asked, watch, headers)
         except Exception:  # whatever it is, the route meets it again and says so
             return _replay(message, receive)
-        headers = [_JSON, (b"content-length", b"%d" % len(answer))]
-        if principal.may("merchandiser"):
-            headers.append((b"server-timing", watch.server_timing().encode()))
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        sent = _headers(answer, principal, watch)
+        await send({"type": "http.response.start", "status": 200, "headers": sent})
         await send({"type": "http.response.body", "body": answer, "more_body": False})
         return None
 
 
-def _origin(scope: HTTPScope) -> bool:
-    return any(name == b"origin" for name, _ in scope["headers"])
+def _headers(body: bytes, principal: Principal, watch: Stopwatch) -> Headers:
+    headers = [_JSON, (b"content-length", b"%d" % len(body))]
+    if principal.may("merchandiser"):
+        headers.append((b"server-timing", watch.server_timing().encode()))
+    return headers
+
+
+def _has_origin(headers: Any) -> bool:
+    return any(name == b"origin" for name, _ in headers)
 
 
 def _replay(first: Any, receive: Receive) -> Receive:

@@ -11,6 +11,7 @@ import secrets
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import structlog
 
@@ -21,6 +22,7 @@ from models.snapshot import Snapshot
 from service.control.configuration import Configuration
 from service.control.documents import Placement
 from service.exposure import Exposure
+from service.rollouts.visitor import Person
 from service.serve.caps import Cap, ViewSource, resting_banners
 from service.serve.decide import Decision, decide_page, switched_off
 from service.serve.page import Degraded, Page, Slate
@@ -50,6 +52,22 @@ class Clock:
     now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000
     """Epoch ms."""
     monotonic_s: Callable[[], float] = time.perf_counter
+
+
+class _Keys(NamedTuple):
+    """Pseudonyms of a visitor's ids; none without consent."""
+
+    user: str | None
+    anonymous: str | None
+    session: str | None
+
+
+class _Known(NamedTuple):
+    """What was found out about a visitor."""
+
+    person: Person
+    recent: tuple[RecentEvent, ...]
+    trouble: Degraded | None = None
 
 
 @dataclass
@@ -91,12 +109,8 @@ class Engine:
             If a placement is not configured.
         """
         watch = watch or Stopwatch(self.clock.monotonic_s)
-        started_s = watch.started_s
         preview = request.options.preview
-        budget_ms = request.options.deadline_ms or self.deadline_ms
-        if preview is not None:
-            budget_ms = PREVIEW_MS
-        late_s = started_s + budget_ms * WORKING_SHARE / 1000
+        late_s = self._late_s(request, watch)
         shelf = self.shelf()
         if preview is not None:
             shelf = preview_shelf(shelf, preview, self.pseudonymiser)
@@ -104,27 +118,79 @@ class Engine:
         visit = await self._visit(shelf, request, late_s)
         if preview is not None:
             visit = as_previewed(visit, preview)
-        views = self.views if any(one.kind == "banners" for one, _ in wanted) else None
-        if views is not None and shelf.banners.caps:
+        views = self._views(shelf, wanted)
+        if views is not None:
             visit.resting = await self._resting(views, shelf.banners.caps, visit, late_s)
+        return self._decide(shelf, visit, wanted, watch)
+
+    def serve_at_once(
+        self, request: ServeRequest, watch: Stopwatch
+    ) -> tuple[Page, list[Exposure]] | None:
+        """Decide a page as `serve` does, or return nothing if that would have to wait.
+
+        Raises
+        ------
+        NotFoundError
+            If a placement is not configured.
+        """
+        shelf = self.shelf()
+        wanted = find_placements(shelf.configuration, request.placements)
+        if request.options.preview is not None or self._views(shelf, wanted) is not None:
+            return None
+        keys = self._keys(request)
+        recent: tuple[RecentEvent, ...] | None = ()
+        if shelf.stock is not None and (keys.user or keys.anonymous) is not None:
+            recent = self.recent.cached(keys.user, keys.anonymous)
+        person = self.people.cached(keys.user, keys.anonymous)
+        if recent is None or person is None:
+            return None
+        late_s = self._late_s(request, watch)
+        visit = self._make_visit(shelf, request, keys, _Known(person, recent), late_s)
+        return self._decide(shelf, visit, wanted, watch)
+
+    def _decide(
+        self,
+        shelf: Shelf,
+        visit: Visit,
+        wanted: list[tuple[Placement, PlacementRequest]],
+        watch: Stopwatch,
+    ) -> tuple[Page, list[Exposure]]:
+        """Decide once everything is known; `watch` is told when gathering and deciding end."""
         watch.lap()
         decisions = decide_page(
             shelf,
             visit,
             [one for one in wanted if one[0].enabled],
-            self.make_id if preview is None else _no_id,
+            _no_id if visit.is_preview else self.make_id,
         )
-        exposures = [] if preview is not None else [one.exposure for one in decisions]
-        if views is not None and shelf.banners.caps and exposures:
+        exposures = [] if visit.is_preview else [one.exposure for one in decisions]
+        views = self._views(shelf, wanted)
+        if views is not None and exposures:
             views.add(exposures)
         watch.lap()
         page = Page(
             request_id=visit.request_id,
             model_version=shelf.version,
-            took_ms=round((watch.laps_s[-1] - started_s) * 1000, 3),
+            took_ms=round((watch.laps_s[-1] - watch.started_s) * 1000, 3),
             placements=_slates(wanted, decisions),
         )
         return page, exposures
+
+    def _late_s(self, request: ServeRequest, watch: Stopwatch) -> float:
+        """Say when nothing long may begin any more."""
+        options = request.options
+        budget_ms = options.deadline_ms or self.deadline_ms
+        if options.preview is not None:
+            budget_ms = PREVIEW_MS
+        return watch.started_s + budget_ms * WORKING_SHARE / 1000
+
+    def _views(
+        self, shelf: Shelf, wanted: list[tuple[Placement, PlacementRequest]]
+    ) -> ViewSource | None:
+        """Return who saw which banner, if a banner that may stand here has a cap."""
+        if not shelf.banners.caps or all(one.kind != "banners" for one, _ in wanted):
+            return None
+        return self.views
 
     def shelf(self) -> Shelf:
         """Return the shelf of the live model under the newest configuration."""
@@ -166,50 +232,64 @@ class Engine:
         self._profiles.forget_all()
 
     async def _visit(self, shelf: Shelf, request: ServeRequest, late_s: float) -> Visit:
-        user = request.user
-        keys: list[str | None] = [None, None, None]
-        if user.consent:
-            pseudonym = self.pseudonymiser.pseudonym
-            keys = [
-                None if user.user_id is None else pseudonym("user_id", user.user_id),
-                None if user.anonymous_id is None else pseudonym("anonymous_id", user.anonymous_id),
-                None if user.session_id is None else pseudonym("session_id", user.session_id),
-            ]
-        user_key, anonymous_key, session_key = keys
+        keys = self._keys(request)
         reading: asyncio.Task[tuple[RecentEvent, ...]] | None = None
-        recent: tuple[RecentEvent, ...] | None = None
-        is_profiled = shelf.stock is not None and (user_key or anonymous_key) is not None
-        if is_profiled:
-            recent = self.recent.cached(user_key, anonymous_key)
+        recent: tuple[RecentEvent, ...] | None = ()
+        if shelf.stock is not None and (keys.user or keys.anonymous) is not None:
+            recent = self.recent.cached(keys.user, keys.anonymous)
             if recent is None:  # read while it is found out who this is
-                reading = asyncio.create_task(self.recent.read(user_key, anonymous_key))
+                reading = asyncio.create_task(self.recent.read(keys.user, keys.anonymous))
         left_s = late_s - self.clock.monotonic_s()
         # Two ids that meet are brought together and written down, which a preview must not do.
-        is_alone = request.options.preview is not None and user_key is not None
-        device_key = None if is_alone else anonymous_key
-        person = await self.people.person(user_key, device_key, left_s)
+        is_alone = request.options.preview is not None and keys.user is not None
+        device_key = None if is_alone else keys.anonymous
+        person = await self.people.person(keys.user, device_key, left_s)
         trouble: Degraded | None = None
         if reading is not None:
             recent, trouble = await self._finish(reading, late_s)
-        profile = None
-        if is_profiled and shelf.stock is not None:
-            profile = self._profiles.get(shelf.stock, user_key, anonymous_key, recent or ())
-        stock, now_ms = shelf.stock, self.clock.now_ms()
+        known = _Known(person, recent or (), trouble)
+        return self._make_visit(shelf, request, keys, known, late_s)
+
+    def _keys(self, request: ServeRequest) -> _Keys:
+        user = request.user
+        if not user.consent:
+            return _Keys(None, None, None)
+        pseudonym = self.pseudonymiser.pseudonym
+        return _Keys(
+            None if user.user_id is None else pseudonym("user_id", user.user_id),
+            None if user.anonymous_id is None else pseudonym("anonymous_id", user.anonymous_id),
+            None if user.session_id is None else pseudonym("session_id", user.session_id),
+        )
+
+    def _make_visit(
+        self,
+        shelf: Shelf,
+        request: ServeRequest,
+        keys: _Keys,
+        known: _Known,
+        late_s: float,
+    ) -> Visit:
+        profile, context_rows, stock = None, [], shelf.stock
+        now_ms = self.clock.now_ms()
+        if stock is not None:
+            context_rows = stock.known_rows(request.context.item_ids)
+            if (keys.user or keys.anonymous) is not None:
+                profile = self._profiles.get(stock, keys.user, keys.anonymous, known.recent)
         return Visit(
             request_id=self.make_id(),
             context=request.context,
-            context_rows=[] if stock is None else stock.known_rows(request.context.item_ids),
-            user_key=user_key,
-            anonymous_key=anonymous_key,
-            session_key=session_key,
+            context_rows=context_rows,
+            user_key=keys.user,
+            anonymous_key=keys.anonymous,
+            session_key=keys.session,
             profile=profile,
-            trouble=trouble,
+            trouble=known.trouble,
             explain=request.options.explain,
             why=request.options.why,
             now_ms=now_ms,
             is_late=lambda: self.clock.monotonic_s() > late_s,
             segments=shelf.segments,
-            person=person,
+            person=known.person,
             rates=self.rates.at(now_ms),
             period_ms=self.rates.period_ms,
         )

@@ -1,6 +1,7 @@
 """Pages over HTTP: the short way and the framework's route answer alike, in time, and are timed."""
 
 import asyncio
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from time import perf_counter
@@ -10,6 +11,8 @@ import pytest
 
 from models.artifact import ArtifactStore
 from models.pseudonym import load_pseudonymiser
+from service.intake.quick_reads import QuickReads
+from service.measured import MeasuredApp
 from service.routes.shortcut import PageShortcut
 from tests.snapshots import tiny_snapshot
 from tests.unit.service.routes.samples import Shop, open_client
@@ -61,6 +64,75 @@ def test_both_ways_answer_alike(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> 
     assert short.json()["placements"][1]["tier"] == "personal"
     assert short.headers.keys() == long.headers.keys()
     assert short.headers["content-type"] == long.headers["content-type"]
+
+
+def _at_once(
+    shop: Shop, method: bytes, target: bytes, body: bytes = b"", scope: str = "publishable"
+) -> tuple[dict[str, str], Any] | None:
+    """Ask the app as `PageProtocol` does."""
+    app = shop.client.app
+    assert isinstance(app, MeasuredApp)
+    sent = [(b"x-api-key", shop.keys[scope].encode())]
+    found = app.answer_at_once(method, target, sent, body)
+    if found is None:
+        return None
+    return {name.decode(): value.decode() for name, value in found[0]}, json.loads(found[1])
+
+
+def test_page_that_needs_no_waiting_is_the_same(shop: Shop) -> None:
+    """Body, headers and counters are those of the route; a merchandiser sees the stages."""
+    long = shop.call("POST", "/v1/serve", scope="publishable", json=PAGE)
+    found = _at_once(shop, b"POST", b"/v1/serve", json.dumps(PAGE).encode())
+    assert found is not None
+    assert _stable(found[1]) == _stable(long.json())
+    assert set(found[0]) == {"content-type", "content-length"}
+    found = _at_once(shop, b"POST", b"/v1/serve", json.dumps(PAGE).encode(), "merchandiser")
+    assert found is not None
+    assert "gather;dur=" in found[0]["server-timing"]
+    metrics = shop.call("GET", "/metrics").text
+    labels = 'method="POST",route="/v1/serve",status="200"'
+    assert f"endcap_request_seconds_count{{{labels}}} 3.0" in metrics
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "",
+        "?user_id=alice&session_id=s",
+        "?user_id=alice&country=GB&count=2&exclude_item_ids=mug&exclude_item_ids=pan&deadline_ms=50",
+        "?anonymous_id=a%20b&item_ids=mug&channel=web&platform=ios&page=home",
+    ],
+)
+def test_placement_that_needs_no_waiting_is_the_same(shop: Shop, query: str) -> None:
+    """An ordinary address is read as the framework reads it."""
+    target = f"/v1/placements/recs{query}"
+    found = _at_once(shop, b"GET", target.encode())
+    assert found is not None
+    assert _stable(found[1]) == _stable(shop.call("GET", target, scope="publishable").json())
+    labels = 'method="GET",route="/v1/placements/{placement_id}",status="200"'
+    assert f"endcap_request_seconds_count{{{labels}}} 2.0" in shop.call("GET", "/metrics").text
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        b"/v1/placements/recs/config",
+        b"/v1/placements/",
+        b"/v1/placements/r%65cs",
+        b"/v1/placements/unknown",
+        b"/v1/placements/recs?user=alice",
+        b"/v1/placements/recs?user_id=a&user_id=b",
+        b"/v1/placements/recs?user_id=",
+        b"/v1/placements/recs?count=many",
+        b"/v1/placements/recs?count=0",
+        b"/v1/placements/recs?consent=false",
+        b"/v1/placements/recs?explain=true",
+        b"/v1/placements/recs?country=%ff",
+    ],
+)
+def test_address_that_is_not_ordinary_is_left_to_the_framework(shop: Shop, target: bytes) -> None:
+    """Whether it refuses it or not."""
+    assert _at_once(shop, b"GET", target) is None
 
 
 @pytest.mark.parametrize(
@@ -122,6 +194,8 @@ def test_slow_store_lets_the_next_tier_answer_in_time(
         await released.wait()
 
     monkeypatch.setattr(type(shop.services.intake.recents), "read", stuck)
+    # The event loop has noticed that reads are slow, and leaves them to the thread.
+    monkeypatch.setattr(QuickReads, "are_allowed", lambda _: False)
     began_s = perf_counter()
     body = {**PAGE, "user": {"anonymous_id": "a"}, "options": {"deadline_ms": 40}}
     answer = shop.call("POST", "/v1/serve", scope="publishable", json=body)

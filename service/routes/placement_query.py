@@ -1,0 +1,78 @@
+"""The query of ``GET /v1/placements/{id}``: the same request as a body of ``POST /v1/serve``."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import parse_qsl
+
+import msgspec
+
+from service.problems import BodyError, FieldError
+from service.serve.request import Context, Options, PlacementRequest, ServeRequest, User
+
+PREFIX = b"/v1/placements/"
+
+_TEXTS = {
+    **dict.fromkeys(("user_id", "anonymous_id", "session_id"), "user"),
+    **dict.fromkeys(("country", "channel", "platform", "page"), "context"),
+}
+_LISTS = ("item_ids", "exclude_item_ids")
+
+
+def request_of(placement_id: str, query: dict[str, Any]) -> ServeRequest:
+    """Hold a query to the rules of the body, and name its parameter in the refusal."""
+    parts: dict[str, Any] = {}
+    asked: dict[str, dict[str, Any]] = {
+        "user": {name: query.get(name) for name in ("user_id", "anonymous_id", "session_id")},
+        "context": {name: query.get(name) for name in ("country", "channel", "platform", "page")},
+        "options": {
+            "deadline_ms": query.get("deadline_ms"),
+            "explain": query.get("explain", False),
+        },
+    }
+    asked["user"]["consent"] = query.get("consent", True)
+    asked["context"]["item_ids"] = query.get("item_ids") or []
+    placement = {
+        "id": placement_id,
+        "count": query.get("count"),
+        "exclude_item_ids": query.get("exclude_item_ids") or [],
+    }
+    types = {"user": User, "context": Context, "options": Options}
+    try:
+        for name, kind in types.items():
+            parts[name] = msgspec.convert(asked[name], kind)
+        parts["placements"] = (msgspec.convert(placement, PlacementRequest),)
+    except msgspec.ValidationError as error:
+        rule, _, place = str(error).partition(" - at `$")
+        path = f"query{place.rstrip('`')}"
+        raise BodyError(
+            f"{path}: {rule}; see /schema", (FieldError(path=path, message=rule),)
+        ) from error
+    return ServeRequest(**parts)
+
+
+def read_target(target: bytes) -> ServeRequest | None:
+    """Read an ordinary address; nothing if the framework has to look at it.
+
+    Raises
+    ------
+    BodyError, UnicodeError
+        If the framework would refuse it too.
+    """
+    path, _, query = target.partition(b"?")
+    placement_id = path[len(PREFIX) :].decode("ascii")
+    if not placement_id or "/" in placement_id or "%" in placement_id:
+        return None
+    found: dict[str, Any] = {}
+    for name, value in parse_qsl(query.decode("ascii"), keep_blank_values=True, errors="strict"):
+        if name in _LISTS:
+            found.setdefault(name, []).append(value)
+        elif name in found:
+            return None
+        elif name in _TEXTS:
+            found[name] = value
+        elif name in ("count", "deadline_ms") and value.isdecimal():
+            found[name] = int(value)
+        else:
+            return None
+    return request_of(placement_id, found)

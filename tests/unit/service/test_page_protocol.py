@@ -1,0 +1,144 @@
+"""The door for pages: whole requests are answered in one piece, all others as ever."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import uvicorn
+from uvicorn.server import ServerState
+
+from service.page_protocol import MAX_HELD, PageProtocol
+
+PAGE = b"POST /v1/serve HTTP/1.1\r\nHost: shop\r\nContent-Length: 4\r\n\r\n"
+JSON = [(b"content-type", b"application/json"), (b"content-length", b"3")]
+
+
+class App:
+    """Answers at once what says so, and the rest as an ASGI app."""
+
+    def __init__(self) -> None:
+        self.at_once: list[tuple[bytes, bytes, bytes]] = []
+        self.heard: list[bytes] = []
+
+    def answer_at_once(
+        self, method: bytes, target: bytes, headers: list[tuple[bytes, bytes]], body: bytes
+    ) -> tuple[list[tuple[bytes, bytes]], bytes] | None:
+        """Answer any body but ``wait``."""
+        self.at_once.append((method, target, body))
+        return None if body == b"wait" else (JSON, b"one")
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer everything."""
+        body, more = b"", True
+        while more:
+            message = await receive()
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+        self.heard.append(body)
+        headers = [(b"content-length", b"3")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b"two"})
+
+
+class Transport(asyncio.Transport):
+    """Keeps what is written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written = b""
+        self.is_closed = False
+
+    def write(self, data: Any) -> None:
+        """Keep it."""
+        self.written += data
+
+    def is_closing(self) -> bool:
+        """Say whether it was closed."""
+        return self.is_closed
+
+    def close(self) -> None:
+        """Close it."""
+        self.is_closed = True
+
+    def pause_reading(self) -> None:
+        """Do nothing."""
+
+    def resume_reading(self) -> None:
+        """Do nothing."""
+
+
+def talk(*parts: bytes, then: Callable[[PageProtocol], None] = lambda _: None) -> tuple[App, bytes]:
+    """Send parts one after the other, and return what came back in the end."""
+    app, transport = App(), Transport()
+
+    async def run() -> None:
+        config = uvicorn.Config(app, http=PageProtocol, log_config=None, date_header=False)
+        config.load()
+        protocol = PageProtocol(config=config, server_state=ServerState(), app_state={})
+        protocol.connection_made(transport)
+        for part in parts:
+            protocol.data_received(part)
+        then(protocol)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        protocol.connection_lost(None)
+
+    asyncio.run(run())
+    return app, transport.written
+
+
+@pytest.mark.parametrize("cut", [10, len(PAGE), len(PAGE) + 2, len(PAGE) + 4])
+def test_page_is_answered_in_one_piece(cut: int) -> None:
+    """However the request arrives; the app is asked once, when all of it is there."""
+    request = PAGE + b"body"
+    app, written = talk(request[:cut], request[cut:])
+    assert app.at_once == [(b"POST", b"/v1/serve", b"body")]
+    assert app.heard == []
+    assert written == (
+        b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 3\r\n\r\none"
+    )
+
+
+def test_page_that_has_to_wait_is_heard_from_its_beginning() -> None:
+    """The app gets the body that was held."""
+    app, written = talk(PAGE + b"wait")
+    assert app.heard == [b"wait"]
+    assert written.endswith(b"two")
+
+
+def test_pages_on_one_connection_are_answered_in_order() -> None:
+    """Three sent together: the second has to wait, and the third waits for it."""
+    app, written = talk(PAGE + b"body" + PAGE + b"wait" + PAGE + b"body")
+    assert [part[-3:] for part in written.split(b"HTTP/1.1 200 OK")[1:]] == [b"one", b"two", b"two"]
+    assert app.heard == [b"wait", b"body"]
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"POST /v1/events HTTP/1.1\r\nHost: shop\r\nContent-Length: 4\r\n\r\nbody",
+        b"POST /v1/serve HTTP/1.0\r\nContent-Length: 4\r\n\r\nbody",
+        b"POST /v1/serve HTTP/1.1\r\nConnection: close\r\nContent-Length: 4\r\n\r\nbody",
+        PAGE.replace(b": 4", b": %d" % (MAX_HELD + 1)) + b"x" * (MAX_HELD + 1),
+    ],
+    ids=["another route", "an old client", "the last request", "a long body"],
+)
+def test_whatever_is_not_ordinary_goes_the_usual_way(request_: bytes) -> None:
+    """The app is not asked for a short answer, and gets the whole body."""
+    app, written = talk(request_)
+    assert app.at_once == []
+    assert app.heard == [request_.rpartition(b"\r\n\r\n")[2]]
+    assert b"two" in written
+
+
+def test_request_that_has_begun_is_answered_though_the_server_stops() -> None:
+    """Half of the body came before the stop, half after it."""
+
+    def stop(protocol: PageProtocol) -> None:
+        protocol.shutdown()
+        protocol.data_received(b"dy")
+
+    app, written = talk(PAGE + b"bo", then=stop)
+    assert app.heard == [b"body"]
+    assert written.endswith(b"two")
