@@ -14,16 +14,19 @@ import rich_click as click
 from service.stores.event_database import open_event_database
 from tests.benchmarks.events.intake import measure_intake
 from tests.benchmarks.events.large_log import fill
+from tests.benchmarks.events.logging_cost import measure_logging
 
 
 @click.command()
 @click.option("--events", default=200_000, show_default=True, help="Events to send.")
 @click.option("--exposures", default=1_000_000, show_default=True, help="Length of the log.")
 def main(events: int, exposures: int) -> None:
-    """Measure intake beside plain sqlite3, then a first and a second report over a long log."""
+    """Measure intake beside plain sqlite3, what logging costs pages, and reports of a long log."""
     with tempfile.TemporaryDirectory(prefix="endcap-bench-") as name:
         folder = Path(name)
         _show("intake", msgspec.to_builtins(measure_intake(folder / "intake", events)))
+        cost = measure_logging(folder, rate=100, seconds=5, turns=6)
+        _show("what logging adds to pages", msgspec.to_builtins(cost))
         home = folder / "log"
         home.mkdir()
         path = open_event_database(home)

@@ -70,10 +70,14 @@ def memory_of(pid: int) -> Memory:
 
 @contextmanager
 def endcap_server(
-    home: Path, *options: str, keys: dict[str, str] | None = None, pinned: Sequence[int] = ()
+    home: Path,
+    *options: str,
+    keys: dict[str, str] | None = None,
+    pinned: Sequence[int] = (),
+    program: str = "import endcap; endcap.main()",
 ) -> Iterator[Server]:
     """Run `endcap serve` on a free port until the block ends."""
-    command = [sys.executable, "-c", "import endcap; endcap.main()", "serve", "--json"]
+    command = [sys.executable, "-c", program, "serve", "--json"]
     command += ["--home", str(home), "--port", "0", "--log-level", "warning", *options]
     began_s = time.monotonic()
     with _running(command, pinned) as process:
