@@ -15,7 +15,7 @@ COMPILE = $(LOCK_VENV)/bin/uv pip compile pyproject.toml --quiet --universal --p
 	--generate-hashes --no-annotate --no-emit-index-url --no-emit-find-links \
 	--custom-compile-command "make lock" $(if $(UPGRADE),--upgrade)
 
-.PHONY: help install demo test check lint format lock bench-events bench-train clean
+.PHONY: help install demo test check lint format lock bench-events bench-train pictures clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -79,6 +79,9 @@ lock: ## Rewrite the lock files from pyproject.toml (UPGRADE=1 moves to the newe
 
 bench-events: install ## Measure intake and reports (EXPOSURES=10000000 for the long log)
 	@$(BIN)/python -m tests.benchmarks.events $(if $(EXPOSURES),--exposures $(EXPOSURES))
+
+pictures: install ## Take the README's pictures again, from a demo in Chromium (three minutes)
+	@$(BIN)/python -m tests.browser.take_pictures
 
 clean: ## Remove what the targets above made, except .endcap
 	@rm -rf $(VENV) $(LOCK_VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache \

@@ -53,7 +53,7 @@ class Product:
     @property
     def look(self) -> Look:
         """What its drawing is made from."""
-        return Look(self.id, self.category, self.attributes)
+        return Look(self.id, self.category, self.attributes, self.title)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 
 from service.storefront.pictures.more_shapes import DESK, NURSERY, OUTDOORS, PARCEL
+from service.storefront.pictures.nouns import NOUNS
 from service.storefront.pictures.palette import NAMED, WALLS, Shades, shades_of
 from service.storefront.pictures.patterns import PATTERNS
 from service.storefront.pictures.shapes import BATH, FASHION, KITCHEN, Part
@@ -34,6 +35,7 @@ class Look:
     category: str | None = None
     attributes: tuple[str, ...] = ()
     """Such as ``colour:sage`` and ``style:nordic``."""
+    title: str = ""
 
 
 def draw_item(look: Look) -> str:
@@ -52,7 +54,7 @@ def draw_item(look: Look) -> str:
 def draw_banner(banner_id: str, things: Sequence[Look]) -> str:
     """Draw up to five things on plinths, three times as wide as high, with room for a title."""
     chance = _chance(banner_id)
-    wall, painted = WALLS[chance[0] % len(WALLS)]
+    wall, painted = WALLS[chance[2] % len(WALLS)]
     deep = shades_of(painted).dark
     return (
         '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1200 400" width="1800" height="600" '
@@ -99,7 +101,6 @@ def _thing(look: Look, pattern_id: str, *, is_mirrored: bool = False) -> str:
     style = words.get("style", "")
     tile = PATTERNS.get(style, PATTERNS[styles[chance[4] % len(styles)]])
     shades = shades_of(colour)
-    kind = (look.category or "").rpartition(" > ")[2].strip().lower()
     flip = ' transform="translate(200 0) scale(-1 1)"' if is_mirrored else ""
     printed = ""
     if tile:
@@ -109,9 +110,18 @@ def _thing(look: Look, pattern_id: str, *, is_mirrored: bool = False) -> str:
             f'patternTransform="scale({0.8 + chance[6] % 5 * 0.15:.2f})">'
             f"{tile.format(c=colour_of_print)}</pattern>"
         )
-    parts = SHAPES.get(kind, PARCEL)
+    parts = _shape(look)
     drawn = "".join(_part(paint, path, shades, pattern_id if tile else "") for paint, path in parts)
     return f"{printed}<g{flip}>{drawn}</g>"
+
+
+def _shape(look: Look) -> tuple[Part, ...]:
+    """Find what to draw: by a noun in the title, else by the last part of the category."""
+    title = look.title.lower()
+    for noun, parts in NOUNS.items():
+        if noun in title:
+            return parts
+    return SHAPES.get((look.category or "").rpartition(" > ")[2].strip().lower(), PARCEL)
 
 
 def _part(paint: str, path: str, shades: Shades, pattern_id: str) -> str:

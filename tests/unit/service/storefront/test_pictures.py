@@ -5,13 +5,14 @@ from xml.etree import ElementTree
 import pytest
 
 from service.storefront.pictures.draw import SHAPES, Look, draw_banner, draw_item
+from service.storefront.pictures.nouns import NOUNS
 from service.storefront.pictures.palette import NAMED, shades_of
 from service.storefront.pictures.patterns import PATTERNS
 
 SVG = "{http://www.w3.org/2000/svg}"
 
 
-@pytest.mark.parametrize("kind", [*SHAPES, "umbrellas", ""])
+@pytest.mark.parametrize("kind", [*SHAPES, *NOUNS, "umbrellas", ""])
 def test_every_category_is_drawn(kind: str) -> None:
     """Each known category, and any other, gives a square SVG with at least three parts."""
     root = ElementTree.fromstring(
@@ -29,6 +30,15 @@ def test_drawing_depends_on_the_item_and_nothing_else() -> None:
     assert draw_item(mug) == draw_item(mug) != draw_item(red)
     assert NAMED["sage"] in draw_item(mug)
     assert "<pattern" not in draw_item(mug)  # minimal is plain
+
+
+def test_noun_in_the_title_comes_before_the_category() -> None:
+    """A tumbler among the bottles is drawn as one, a bottle is not."""
+    bottle, tumbler, flask = (
+        draw_item(Look("p1", "Sport > Outdoor > Bottles", (), f"Acme Retro {noun}, Sky"))
+        for noun in ("Bottle", "Tumbler", "Flask")
+    )
+    assert len({bottle, tumbler, flask}) == 3
 
 
 @pytest.mark.parametrize("style", PATTERNS)
