@@ -206,8 +206,7 @@ def _page(
         drawer_is_open=bool(page) and request.cookies.get(DRAWER) == "open",
         here=request.scope["path"],
         key=storefront.key,
-        ticket=services.tickets.issue(storefront.key_id, services.now_ms()),
-        newest=services.changes.newest(),
+        newest=services.console.changes.newest(),
         **values,
     )
     return Response(html, status_code=status, media_type=MediaType.HTML, headers=HEADERS)

@@ -1,4 +1,4 @@
-"""What the pages of the demonstration shop load: pictures, style sheets, scripts, names."""
+"""What the pages of the demonstration shop load: pictures, style sheets, scripts, names, news."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from typing import Annotated
 
 from litestar import Response, get
 from litestar.exceptions import NotFoundException
-from litestar.params import FromPath, QueryParameter
+from litestar.params import FromPath, HeaderParameter, QueryParameter
+from litestar.response import Stream
 
 from service.access import OPEN
+from service.routes.changes import HEADERS
 from service.routes.documents import AnyRequest
 from service.services import services_of
 from service.storefront.shop import ASSETS, Storefront, tag_of
@@ -65,6 +67,16 @@ def read_names(
     return Response(names, headers={"Cache-Control": "private, max-age=300"})
 
 
+@get("/demo/changes", opt=OPEN, include_in_schema=False, media_type="text/event-stream")
+async def stream_changes(
+    request: AnyRequest,
+    last_event_id: Annotated[str | None, HeaderParameter(name="Last-Event-ID")] = None,
+) -> Stream:
+    """Stream an event for each change of the control plane: an open page is then chosen again."""
+    stream = services_of(request).console.changes.open_stream(last_event_id)
+    return Stream(stream, media_type="text/event-stream", headers=HEADERS)
+
+
 def _drawing(request: AnyRequest, drawn: str) -> Response[str]:
     tag = f'"{tag_of(drawn)}"'
     headers = {
@@ -84,4 +96,4 @@ def _storefront(request: AnyRequest) -> Storefront:
     return storefront
 
 
-STOREFRONT_FILES = [read_asset, read_picture, read_banner, read_names]
+STOREFRONT_FILES = [read_asset, read_picture, read_banner, read_names, stream_changes]

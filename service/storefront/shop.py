@@ -13,7 +13,7 @@ import jinja2
 from models.pseudonym import Pseudonymiser
 from models.snapshot import Snapshot
 from service.control.configuration import Configuration
-from service.control.keys import KeyInfo, ensure_key
+from service.control.keys import ensure_key
 from service.settings import Settings
 from service.storefront.catalogue import Catalogue
 from service.storefront.pictures.draw import Look, draw_banner, draw_item
@@ -35,9 +35,8 @@ _BANNER_THINGS = 5
 class Storefront:
     """Everything the pages at ``/demo`` are made with."""
 
-    def __init__(self, settings: Settings, key: str, key_id: str) -> None:
+    def __init__(self, settings: Settings, key: str) -> None:
         self.key = key
-        self.key_id = key_id
         self._board = SignBoard(settings.home)
         self.assets = {name: _asset(name) for name in ASSETS}
         self._catalogue: Catalogue | None = None
@@ -108,10 +107,9 @@ def open_storefront(
     """Open the shop with a publishable key that every worker finds by itself."""
     secret = urlsafe_b64encode(pseudonymiser.derive("storefront key")[:32]).decode().rstrip("=")
     key = f"endcap_publishable_{secret}"
-    info: KeyInfo = ensure_key(
-        store, key, scope="publishable", name="storefront at /demo", actor="start", now_ms=now_ms
-    )
-    return Storefront(settings, key, info.id)
+    name = "storefront at /demo"
+    ensure_key(store, key, scope="publishable", name=name, actor="start", now_ms=now_ms)
+    return Storefront(settings, key)
 
 
 def _asset(name: str) -> str:

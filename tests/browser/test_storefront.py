@@ -136,6 +136,16 @@ def test_storefront_follows_a_share_within_a_second(page: Page, server: RunningS
     assert titles(page) == before
 
 
+def test_storefront_follows_a_hidden_item(page: Page, server: RunningServer) -> None:
+    """An item that somebody hides leaves the open page, and comes back to it."""
+    before = titles(page)
+    hidden = before[0].removeprefix("The ")
+    server.call("PATCH", f"/v1/items/{hidden}", {"hidden": True}, scope="admin")
+    eventually(lambda: before[0] in titles(page), False)
+    server.call("PATCH", f"/v1/items/{hidden}", {"hidden": False}, scope="admin")
+    eventually(lambda: titles(page), before)
+
+
 def test_persona_changes_the_page_and_a_new_visitor_changes_it_back(page: Page) -> None:
     """Alice likes mugs: her page is personal; a new visitor's is what most people like."""
     visitor = page.evaluate("localStorage.endcap_visitor")

@@ -20,7 +20,7 @@
     const parts = [];
     if (!rollout) parts.push("No rollout stands on this slot: everybody gets its recipe.");
     else if (rollout.reason === "NO_UNIT") parts.push("Without an id nobody is in an arm, so this is the control.");
-    else if (rollout.variant === "control") parts.push(`This visitor is outside the share of “${rollout.key}”, and sees the merchandiser's list. Move the share, and watch.`);
+    else if (rollout.variant === "control") parts.push(`This visitor is outside the share of “${rollout.key}”, and sees the merchandiser's list.`);
     else parts.push(`This visitor is in the share of “${rollout.key}”: the slot was chosen for them.`);
     if (rollout && tier === "popular") parts.push("Nothing is known of them yet, so it is what most people like. Click on two or three things and come back.");
     if (degraded) parts.push(`A less personal answer stepped in, for ${lower[degraded] || degraded}.`);
@@ -47,7 +47,7 @@
     return node("details", { class: "slot", ...remember(slate.id), onmouseenter: mark(true), onmouseleave: mark(false), onfocusin: mark(true), onfocusout: mark(false) },
       node("summary", {}, node("b", {}, slate.id), node("span", { class: `tier ${slate.tier}` }, slate.tier)),
       node("div", {},
-        node("p", { class: "why" }, why(slate)),
+        node("p", { class: "why" }, why(slate), " ", rollout && node("a", { href: `/console/rollouts/${encodeURIComponent(rollout.key)}`, target: "_blank", rel: "noopener" }, "Move its share ↗")),
         node("dl", { class: "facts" },
           node("dt", {}, "variant"), node("dd", {}, rollout ? `${rollout.variant} of ${rollout.key}` : "none"),
           node("dt", {}, "reason"), node("dd", {}, rollout ? [rollout.reason, rollout.detail].filter(Boolean).join(" · ") : "–"),
@@ -80,7 +80,7 @@
       node("h3", {}, "This page"),
       call ? facts(call) : node("p", {}, "Nothing was asked on this page."),
       call && (call.failed || call.status >= 400) && node("p", { class: "tip" }, `The call failed (${call.failed || call.status}), so the merchandiser's list stays.`),
-      node("p", { class: "tip" }, "Open the console, move the share of “home_recs”, and this page follows within a second."),
+      node("p", { class: "tip" }, "Whatever is changed in the console, a share, a pin, a hidden item, shows here within a second."),
       slates.length > 0 && node("h3", {}, "Slots"),
       slates.map(slotCard),
       call && node("h3", {}, "On the wire"),

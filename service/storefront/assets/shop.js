@@ -100,7 +100,7 @@
     if (key === "Escape" && who.open) { who.open = false; one("summary", who).focus(); }
   });
 
-  // The page is chosen again when a rollout changes, or when it comes back from the browser's cache.
+  // The page is chosen again when somebody changes what it shows, or when it comes back from the browser's cache.
   const again = () => {
     for (const slot of document.querySelectorAll("[data-endcap-asked]")) {
       const copy = slot.cloneNode(true); // without the listeners of the slate before
@@ -113,12 +113,12 @@
   let stream, newest = set.newest;
   const follow = () => {
     if (stream) stream.close();
-    stream = new EventSource(set.changes);
+    stream = new EventSource("/demo/changes");
     stream.onmessage = ({ data }) => {
       const { etag } = JSON.parse(data);
       if (etag === newest) return;
       newest = etag;
-      toast("A rollout changed: this page was chosen again");
+      toast("Something was changed: this page was chosen again");
       setTimeout(again, 120);
     };
   };
