@@ -24,6 +24,9 @@ from service.settings import Settings, to_environment
 SUPERVISOR_VARIABLE = "ENDCAP_SUPERVISOR_PID"
 METRICS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 BACKLOG = 2048
+KEEP_ALIVE_S = 75
+"""Longer than clients and proxies, 5 to 60 s, so that they close an idle connection and not the
+server: a request on a connection that the server is just closing would fail."""
 APP = "service.app:app_from_environment"
 _NOT_STARTED = "the server could not start; the log lines above say why"
 
@@ -64,6 +67,7 @@ def server_config(settings: Settings, app: str) -> uvicorn.Config:
         access_log=False,
         server_header=False,
         backlog=BACKLOG,
+        timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=settings.drain_s,
     )
 

@@ -177,6 +177,8 @@ def tell(result: DemoResult) -> RenderableType:
     table.add_row(
         "visits", f"{served.n_visits:,} on {served.n_pages:,} pages, {result.errors.n} errors"
     )
+    for fault in result.errors.first:
+        table.add_row("failed", fault)
     table.add_row(
         "exposures", f"{result.exposures.assigned:,} assigned, {result.exposures.stored:,} on disk"
     )
