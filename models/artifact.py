@@ -211,6 +211,22 @@ class ArtifactStore:
         if _VERSION.fullmatch(version):
             shutil.rmtree(self._cache / version, ignore_errors=True)
 
+    def prune_cache(self, keep: Collection[str], *, before_s: float) -> list[str]:
+        """Remove the memory-mapped copies made before an epoch second, but for some versions.
+
+        Each is made again when its version is opened; who has it open keeps reading it. A version
+        that is gone leaves no copy behind.
+        """
+        pruned = []
+        for folder in self._cache.iterdir() if self._cache.is_dir() else ():
+            version = folder.name
+            if not _VERSION.fullmatch(version) or version in keep:
+                continue
+            if folder.stat().st_mtime < before_s:
+                self.forget_cache(version)
+                pruned.append(version)
+        return sorted(pruned)
+
     def _replace_manifest(self, manifest: Manifest) -> None:
         """Give a version its new manifest; trained again while live, it keeps its own parent.
 

@@ -132,6 +132,7 @@ ROUTES: list[ControllerRouterHandler] = [
     *HISTORY_ROUTES,
     health.live,
     health.ready,
+    health.head_health,
     health.metrics,
 ]
 STOREFRONT: list[ControllerRouterHandler] = [*STOREFRONT_PAGES, *STOREFRONT_FILES]

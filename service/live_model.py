@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 
 import structlog
@@ -13,12 +14,21 @@ from models.snapshot import Snapshot
 
 log = structlog.get_logger(__name__)
 
+IDLE_S = 3_600
+"""A copy younger than this may be one that another process is just opening."""
+
 
 class LiveModel:
     """Follows the live pointer of the artifact store."""
 
-    def __init__(self, store: ArtifactStore, on_swap: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        store: ArtifactStore,
+        on_swap: Callable[[str], None],
+        now_s: Callable[[], float] = time.time,
+    ) -> None:
         self._store = store
+        self._now_s = now_s
         self._on_swap = on_swap
         self.before_swap: Callable[[Snapshot], None] = lambda _snapshot: None
         """Called with a version that was opened, before requests see it, in a thread."""
@@ -54,7 +64,19 @@ class LiveModel:
         self._snapshot, self._failed_version = snapshot, None
         self._on_swap(version)
         log.info("model_swapped", version=version)
+        self._prune(version)
         return True
+
+    def _prune(self, live: str) -> None:
+        """Remove copies that nobody reads: all but that of the live version and the one before."""
+        try:
+            keep = {live, self._store.previous_version() or live}
+            pruned = self._store.prune_cache(keep, before_s=self._now_s() - IDLE_S)
+        except (EndcapError, OSError) as error:  # it costs room on disk, nothing else
+            log.warning("model_cache_not_pruned", reason=str(error))
+        else:
+            if pruned:
+                log.info("model_cache_pruned", versions=pruned)
 
     def reopen(self) -> None:
         """Open the version in memory again, if its content has changed."""

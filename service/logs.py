@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
 import sys
+import traceback
 
 import structlog
-from structlog.typing import Processor
+from structlog.typing import EventDict, Processor, WrappedLogger
 
 _SHARED: list[Processor] = [
     structlog.stdlib.add_log_level,
@@ -23,6 +25,7 @@ def configure_logs(level: str) -> None:
             foreign_pre_chain=_SHARED,
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                show_exception,
                 structlog.processors.JSONRenderer(),
             ],
         )
@@ -37,3 +40,26 @@ def configure_logs(level: str) -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         logger_factory=structlog.stdlib.LoggerFactory(),
     )
+
+
+def show_exception(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
+    """Put an exception's type and where it went by into a line, innermost last.
+
+    Its message may quote what a client sent, so only those of the system and of stores are shown.
+    """
+    found = event.pop("exc_info", None)
+    if isinstance(found, BaseException):
+        error: BaseException | None = found
+    elif isinstance(found, tuple):
+        error = found[1]
+    else:
+        error = sys.exc_info()[1] if found else None
+    if error is not None:
+        event["exception"] = type(error).__name__
+        if isinstance(error, (sqlite3.Error, OSError)):
+            event["reason"] = str(error)
+        event["at"] = [
+            f"{frame.filename}:{frame.lineno} {frame.name}"
+            for frame in traceback.extract_tb(error.__traceback__)
+        ]
+    return event

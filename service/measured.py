@@ -12,6 +12,7 @@ from litestar.types.asgi_types import LifeSpanReceive, LifeSpanScope, LifeSpanSe
 from prometheus_client import Histogram
 
 from service.metrics import Metrics
+from service.patience import PatientReceive, SlowBodyError
 from service.routes.shortcut import METHOD, PATH, PageShortcut
 
 UNMATCHED = "unmatched"
@@ -50,9 +51,10 @@ class MeasuredApp(Litestar):
             await super().__call__(scope, receive, send)
             return
         begin = perf_counter()
+        receive = cast("Receive", PatientReceive(cast("Receive", receive), perf_counter))
         http = cast("HTTPScope", scope)  # its type says so, which mypy does not follow
         if http["path"] == PATH and http["method"] == METHOD:
-            left = await self._shortcut.take(http, cast("Receive", receive), cast("Send", send))
+            left = await self._take_shortcut(http, receive, cast("Send", send))
             if left is None:
                 self._metrics.count_request(METHOD, PATH, 200, perf_counter() - begin)
                 return
@@ -71,6 +73,12 @@ class MeasuredApp(Litestar):
             route = str(scope.get("path_template") or UNMATCHED)
             method = str(scope.get("method"))
             self._observe((method, route, status), perf_counter() - begin)
+
+    async def _take_shortcut(self, http: HTTPScope, receive: Receive, send: Send) -> Receive | None:
+        try:
+            return await self._shortcut.take(http, receive, send)
+        except SlowBodyError:
+            return receive  # which says so again, where it becomes an answer
 
     def _observe(self, labels: tuple[str, str, int], seconds: float) -> None:
         self._metrics.pages.count(*labels, seconds)

@@ -31,6 +31,7 @@ from service.control.documents import Document
 from service.control.precondition import RevisionError
 from service.control.upload import UploadSizeError
 from service.intake.body import BodySizeError
+from service.patience import SlowBodyError
 from service.stores.pictures import PictureSizeError
 
 log = structlog.get_logger(__name__)
@@ -46,6 +47,7 @@ _STATUS: tuple[tuple[type[EndcapError], HTTPStatus], ...] = (
     (BodySizeError, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
     (PictureSizeError, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
     (UploadSizeError, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
+    (SlowBodyError, HTTPStatus.REQUEST_TIMEOUT),
     (InputError, HTTPStatus.BAD_REQUEST),
     (NotFoundError, HTTPStatus.NOT_FOUND),
     (RevisionError, HTTPStatus.PRECONDITION_FAILED),
@@ -102,6 +104,8 @@ def answer_endcap_error(request: Request[Any, Any, Any], error: EndcapError) -> 
         headers["WWW-Authenticate"] = "Bearer"
     if status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
         headers["Retry-After"] = str(RETRY_AFTER_S)
+    if status is HTTPStatus.REQUEST_TIMEOUT:
+        headers["Connection"] = "close"
     if status is HTTPStatus.SERVICE_UNAVAILABLE:
         log.error("request_failed", code=error.code, reason=error.message)
     return _answer(

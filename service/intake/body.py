@@ -6,6 +6,7 @@ decoded for itself, so a wrong one names its field and spoils no other.
 
 from __future__ import annotations
 
+import json
 import zlib
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -98,10 +99,22 @@ def _read_array(body: bytes) -> list[Arrival]:
     except _UNDECODABLE:
         pass
     try:
-        raws = _decode_raws(body)
+        return _read_each(_decode_raws(body))
     except msgspec.DecodeError as error:
+        return _read_each(_with_half_characters(body, error))
+
+
+def _with_half_characters(body: bytes, error: msgspec.DecodeError) -> list[bytes]:
+    """Take an array apart of which a text holds half of a surrogate pair, which is no character.
+
+    JSON's grammar allows it and the decoder does not, not even to skip it. Written again, the event
+    that holds it fails alone.
+    """
+    try:
+        values = json.loads(body)
+    except (ValueError, RecursionError):
         raise _no_json(error) from error
-    return _read_each(raws)
+    return [json.dumps(value).encode() for value in values]
 
 
 def _read_lines(body: bytes, error: msgspec.DecodeError) -> list[Arrival]:

@@ -6,11 +6,15 @@ import asyncio
 from typing import Literal
 
 import msgspec
-from litestar import Response, get
+from litestar import Response, get, head
 
 from service.access import OPEN, needs
 from service.routes.documents import AnyRequest, problems
 from service.services import services_of
+from service.stores.event_database import EVENTS_FILE
+from service.stores.sqlite import check_readable
+
+STORES = (("control.sqlite", "documents"), (EVENTS_FILE, "events"))
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,12 +44,24 @@ def live() -> Health:
     operation_id="getReady",
     summary="May traffic be sent?",
     tags=["health"],
-    sync_to_thread=False,
+    responses=problems(503),
+    sync_to_thread=True,
 )
 def ready(request: AnyRequest) -> Health:
-    """Answer 200 once the stores are open; without a model, static content is served."""
-    services_of(request)
+    """Answer 200 while the stores can be read; without a model, static content is served."""
+    home = services_of(request).settings.home
+    for name, table in STORES:
+        check_readable(home / name, table)
     return Health()
+
+
+@head(["/health/live", "/health/ready"], opt=OPEN, include_in_schema=False, sync_to_thread=True)
+def head_health(request: AnyRequest) -> None:
+    """Answer as GET does, without a body."""
+    if request.url.path.endswith("ready"):
+        home = services_of(request).settings.home
+        for name, table in STORES:
+            check_readable(home / name, table)
 
 
 @get(

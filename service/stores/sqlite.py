@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -53,6 +53,18 @@ def open_reader(path: Path) -> sqlite3.Connection:
 def open_plain(path: Path) -> sqlite3.Connection:
     """Open a connection of the driver's own without a transaction around each statement."""
     return sqlite3.connect(path, timeout=BUSY_TIMEOUT_MS / 1000, isolation_level=None)
+
+
+def check_readable(path: Path, table: str) -> None:
+    """Read a row of a store.
+
+    Raises
+    ------
+    StoreError
+        If the file is gone, damaged or may not be read.
+    """
+    with reported(path), closing(open_reader(path)) as connection:
+        connection.execute(f"SELECT 1 FROM {table} LIMIT 1").fetchone()
 
 
 @contextmanager

@@ -60,3 +60,27 @@ def test_live_model_outlives_a_pointer_that_cannot_be_read(tmp_path: Path) -> No
     second = publish(store, "b" * 32)
     assert live.refresh()
     assert live.version == second
+
+
+def test_copies_that_nobody_reads_go(tmp_path: Path) -> None:
+    """After three models an hour apart the copies of the live one and the one before are left."""
+    store = ArtifactStore(tmp_path)
+    live = LiveModel(store, lambda _version: None, now_s=lambda: 1e12)
+    versions = []
+    for letter in "abc":
+        versions.append(publish(store, letter * 32))
+        assert live.refresh()
+    kept = {folder.name for folder in (tmp_path / "cache").iterdir() if folder.is_dir()}
+    assert kept == set(versions[1:])
+
+
+def test_fresh_copies_stay(tmp_path: Path) -> None:
+    """Another process may just be opening one."""
+    store = ArtifactStore(tmp_path)
+    live = LiveModel(store, lambda _version: None)
+    versions = []
+    for letter in "abc":
+        versions.append(publish(store, letter * 32))
+        live.refresh()
+    kept = {folder.name for folder in (tmp_path / "cache").iterdir() if folder.is_dir()}
+    assert kept == set(versions)

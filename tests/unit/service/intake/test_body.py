@@ -82,6 +82,14 @@ def test_text_that_is_no_utf8_spoils_no_other_event(form: bytes) -> None:
     assert all(isinstance(arrival.event, View) for arrival in arrivals[1:])
 
 
+@pytest.mark.parametrize("half", ["\ud800", "\udc00\ud800"])
+def test_half_a_character_spoils_no_other_event(half: str) -> None:
+    """Half of a surrogate pair, which JSON can write and nobody can store, is one wrong event."""
+    arrivals = read_events(encode([VIEW, VIEW | {"event_id": half}, BOUGHT]))
+    assert [isinstance(each.event, WrongEvent) for each in arrivals] == [False, True, False]
+    assert "surrogate" in str(arrivals[1].event)
+
+
 def test_wrong_line_spoils_no_other() -> None:
     """A line that is cut off is one rejected event."""
     first, second = read_events(encode(VIEW) + b"\n" + encode(BOUGHT)[:-5])

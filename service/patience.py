@@ -1,0 +1,66 @@
+"""How long a body may take to arrive, so that a client that never ends its request is let go."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+
+from litestar.types import Receive
+from litestar.types.asgi_types import HTTPReceiveMessage
+
+from models.errors import InputError
+
+PIECE_S = 20.0
+"""For the next piece of a body."""
+WHOLE_S = 600.0
+"""For all of it: the longest list at half a megabyte a second."""
+
+
+class SlowBodyError(InputError):
+    """A body does not come to its end."""
+
+    code = "body_too_slow"
+
+
+class PatientReceive:
+    """Waits for the pieces of one body, each and all together, no longer than it may."""
+
+    __slots__ = ("_clock_s", "_end_s", "_is_whole", "_piece_s", "_receive")
+
+    def __init__(
+        self,
+        receive: Receive,
+        clock_s: Callable[[], float],
+        piece_s: float = PIECE_S,
+        whole_s: float = WHOLE_S,
+    ) -> None:
+        self._receive = receive
+        self._clock_s = clock_s
+        self._piece_s = piece_s
+        self._end_s = clock_s() + whole_s
+        self._is_whole = False
+
+    async def __call__(self) -> HTTPReceiveMessage:
+        """Return the next piece; after the last one, as a stream does, wait for the client to go.
+
+        Raises
+        ------
+        SlowBodyError
+            If it does not come in time; asked again it says so again.
+        """
+        if self._is_whole:
+            return await self._receive()  # type: ignore[return-value]  # of an HTTP request
+        wait_s = min(self._piece_s, self._end_s - self._clock_s())
+        message = None
+        if wait_s > 0:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(wait_s):
+                    message = await self._receive()
+        if message is None:
+            self._end_s = self._clock_s()
+            raise SlowBodyError(
+                "the body does not come to its end; send it in one go, and packed if it is long"
+            )
+        self._is_whole = not message.get("more_body", False)
+        return message  # type: ignore[return-value]  # as above
