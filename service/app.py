@@ -100,6 +100,10 @@ SWITCH_INTERVAL_S = 0.0005
 """How long pages keep the interpreter lock from the threads that read and write the store; at the
 default of 5 ms one read of the store, which takes the lock a few times, misses the deadline."""
 
+COLLECT_AFTER = 5_000, 20, 100
+"""Thresholds of the garbage collector. A full collection looks at all that a worker keeps and stops
+it for 50 ms; at the defaults there was one every twenty thousand pages."""
+
 ROUTES: list[ControllerRouterHandler] = [
     PlacementController,
     BannerController,
@@ -170,6 +174,7 @@ def create_app(
             if tidies_up:
                 gc.collect()
                 gc.freeze()
+                gc.set_threshold(*COLLECT_AFTER)
             yield
 
     app = MeasuredApp(

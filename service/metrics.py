@@ -25,6 +25,8 @@ _SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 
 _SHORT_SECONDS = (0.00002, 0.00005, 0.0001, 0.0002, *_SECONDS)
 
 VERDICTS = ("accepted", "duplicate", "rejected")
+PAGE_COUNTS = frozenset({"served", "assigned"})
+"""Counted for each page, in the event loop only."""
 
 
 class Metrics:
@@ -104,6 +106,7 @@ class Metrics:
             "received": self.events_received,
             **{verdict: self.events.labels(verdict) for verdict in VERDICTS},
         }
+        self._exposures = CounterTally[str](self._intake.__getitem__)
         self.model = Gauge(
             "endcap_model_info",
             "1 for the model version that answers.",
@@ -131,7 +134,9 @@ class Metrics:
 
     def count_intake(self, name: str, n: int) -> None:
         """Count events and exposures by the names of the store's ledger."""
-        if n:
+        if name in PAGE_COUNTS:
+            self._exposures.count(name, n)
+        elif n:
             self._intake[name].inc(n)
 
     def count_page(self, exposures: Iterable[Exposure], watch: Stopwatch) -> None:
@@ -158,6 +163,7 @@ class Metrics:
     def flush(self) -> None:
         """Hand the tallies over; call it in the event loop."""
         self._placements.flush()
+        self._exposures.flush()
         for tally in (*self._stages, *self._requests.values()):
             tally.flush()
 

@@ -52,9 +52,9 @@ class CounterTally(Generic[K]):
         self._series: dict[K, Counter] = {}
         self._counts: dict[K, int] = {}
 
-    def count(self, key: K) -> None:
-        """Count one."""
-        self._counts[key] = self._counts.get(key, 0) + 1
+    def count(self, key: K, n: int = 1) -> None:
+        """Count one, or several."""
+        self._counts[key] = self._counts.get(key, 0) + n
 
     def flush(self) -> None:
         """Hand over what was counted."""

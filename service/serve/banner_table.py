@@ -57,6 +57,7 @@ class BannerTable:
             if banner.cap is not None
         }
         self.numbers = {entry.id: number for number, entry in enumerate(self.entries)}
+        self.by_weight = [(one.banner.weight, number) for number, one in enumerate(self.entries)]
         self._weights = np.array([entry.banner.weight for entry in self.entries], dtype=np.float64)
         self._by_item: dict[int, list[int]] = {}
         self._by_attribute: dict[str, list[int]] = {}

@@ -151,19 +151,20 @@ def banner_candidates(shelf: Shelf, visit: Visit, plan: Plan) -> Iterator[Banner
     table, placement, rules = shelf.banners, plan.placement, plan.rules
     if plan.recipe == "banner_for_you":
         for tier, source, ranked in _ranked(shelf, visit):
-            fits = {
-                number: fit_of(source, score / table.entries[number].banner.weight)
-                for score, number in ranked
-            }
-            for score, number in _moved(ranked, rules, shelf):
-                yield BannerPick(table.entries[number], tier, source, score, fits[number])
+            # How well one fits is asked before a rule moves it, and only of those that are taken.
+            moved = _moved(ranked, rules, shelf)
+            affinities = None if moved is ranked else {number: score for score, number in ranked}
+            for score, number in moved:
+                entry = table.entries[number]
+                affinity = score if affinities is None else affinities[number]
+                fit = fit_of(source, affinity / entry.banner.weight)
+                yield BannerPick(entry, tier, source, score, fit)
     no_fit = NO_FIT if plan.recipe == "banner_for_you" else None
     for banner_id in placement.static_ids:
         listed = table.numbers.get(banner_id)
         if listed is not None:
             yield BannerPick(table.entries[listed], "static", "static", None, no_fit)
-    by_weight = [(entry.banner.weight, number) for number, entry in enumerate(table.entries)]
-    for _, number in _moved(by_weight, rules, shelf):
+    for _, number in _moved(table.by_weight, rules, shelf):
         yield BannerPick(table.entries[number], "static", "weight", None, no_fit)
 
 

@@ -48,13 +48,13 @@ def decide_page(
             if visit.why:
                 around = Around(before, page_items, asked, shown)
                 slate = msgspec.structs.replace(slate, why=why_items(shelf, visit, plan, around))
-            page_items |= dict.fromkeys((one.id for one in shown), placement.id)
+            page_items |= {one.id: placement.id for one in shown}
         else:
             slate, shown, candidates = banner_slate(shelf, visit, plan, set(page_banners))
             if visit.why:
                 around = Around((), page_banners, asked, shown)
                 slate = msgspec.structs.replace(slate, why=why_banners(shelf, visit, plan, around))
-            page_banners |= dict.fromkeys((one.id for one in shown), placement.id)
+            page_banners |= {one.id: placement.id for one in shown}
         exposure = _expose(shelf, visit, plan, slate, shown, candidates=candidates)
         decisions.append(Decision(slate, exposure))
     return decisions
