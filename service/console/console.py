@@ -14,6 +14,7 @@ from service.console.session import Sessions
 from service.console.traffic import TrafficWindow
 
 ALERTS_MS = 20_000
+REPORTS_MS = 5_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,3 +29,5 @@ class Console:
     traffic: TrafficWindow
     alerts: Kept[list[Any]] = field(default_factory=lambda: Kept(ALERTS_MS))
     """What wants attention, by scope and state."""
+    reports: Kept[Any] = field(default_factory=lambda: Kept(REPORTS_MS))
+    """Reports of rollouts, by key and revision."""

@@ -42,9 +42,10 @@ CONFIG: Spec = {
         "titleFontSize": 12,
         "titleFontWeight": "normal",
         "labelPadding": 6,
+        "labelLimit": 260,
         "ticks": False,
     },
-    "axisX": {"grid": False, "labelFlush": True, "labelOverlap": True},
+    "axisX": {"grid": False, "labelFlush": True, "labelOverlap": True, "tickCount": 6},
     "axisY": {"domain": False, "tickCount": 5},
     "legend": {
         "labelColor": "var(--chart-axis)",

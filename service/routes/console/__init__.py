@@ -19,6 +19,9 @@ from service.routes.console.insights import InsightPages
 from service.routes.console.live import stream_console_changes
 from service.routes.console.models import ModelPages
 from service.routes.console.overview import OverviewPages
+from service.routes.console.rollout import RolloutPages
+from service.routes.console.rollout_edit import RolloutEditPages
+from service.routes.console.rollouts import RolloutListPages
 from service.routes.console.shoppers import ShopperPages
 from service.routes.console.sign_in import show_sign_in, sign_in, sign_out
 
@@ -26,6 +29,9 @@ REFUSALS = (EndcapError, HTTPException, msgspec.MsgspecError, RecursionError, Ex
 
 CONSOLE_ROUTES: list[ControllerRouterHandler] = [
     OverviewPages,
+    RolloutListPages,
+    RolloutPages,
+    RolloutEditPages,
     ShopperPages,
     CataloguePages,
     ModelPages,

@@ -1,0 +1,222 @@
+"""What a rollout brought, as pictures: the lift of each epoch over time, and of every metric."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from service.console.figure import SERIES, Figure, make_figure
+from service.console.formatting import signed_percent
+from service.console.plotter import Plotter
+from service.reports.comparison import METRICS, Interval
+from service.reports.report import Report
+
+METRIC_NAMES = {
+    "click_through": "Click-through",
+    "add_to_cart": "Add to cart",
+    "conversion": "Conversion",
+    "revenue_per_unit": "Revenue per unit",
+    "capped_revenue_per_unit": "Revenue, capped",
+}
+LIFT_COLUMNS = ["Epoch", "From", "Until", "Variant", "Lift", "Low", "High"]
+METRIC_COLUMNS = ["Metric", "Variant", "Lift", "Low", "High", "One look: low", "One look: high"]
+_WIDEST = 2.0
+"""Where a picture ends that no lift reaches: an interval without data would flatten the rest."""
+_LEAST = 0.05
+
+
+def lift_rows(report: Report, metric: str) -> list[list[Any]]:
+    """List the lift of a metric by epoch, with the interval that holds at every look."""
+    rows: list[list[Any]] = []
+    for place, epoch in enumerate(report.epochs):
+        following = report.epochs[place + 1 : place + 2]
+        until_ms = following[0].opened_at_ms if following else report.at_ms
+        for one in epoch.comparisons:
+            lift = one.always_valid_relative
+            if one.metric == metric and lift is not None and epoch.opened_at_ms is not None:
+                rows.append([epoch.epoch, epoch.opened_at_ms, until_ms, one.variant, *_of(lift)])
+    return rows
+
+
+def metric_rows(report: Report) -> list[list[Any]]:
+    """List the lift of every metric over all epochs."""
+    rows: list[list[Any]] = []
+    for metric in METRICS:
+        for one in report.comparisons:
+            if one.metric == metric and one.always_valid_relative is not None:
+                fixed = one.relative or one.always_valid_relative
+                rows.append(
+                    [
+                        METRIC_NAMES[metric],
+                        one.variant,
+                        *_of(one.always_valid_relative),
+                        *_of(fixed)[1:],
+                    ]
+                )
+    return rows
+
+
+def draw_lift(plotter: Plotter, report: Report, metric: str) -> Figure:
+    """Draw the lift of each epoch over the time it lasted."""
+    rows = lift_rows(report, metric)
+    values = [
+        dict(zip(("epoch", "from", "until", "variant", "lift", "low", "high"), row, strict=True))
+        for row in rows
+    ]
+    x = {"field": "from", "type": "temporal", "title": None, "scale": {"type": "utc"}}
+    y = _lift_axis(rows, "y", "low", (5, 6))
+    color = _color(report)
+    spec = {
+        "data": {"values": values},
+        "layer": [
+            {"mark": {"type": "rule", "strokeDash": [4, 4]}, "encoding": {"y": {"datum": 0}}},
+            {
+                "mark": {"type": "rect", "opacity": 0.18, "clip": True},
+                "encoding": {
+                    "x": x,
+                    "x2": {"field": "until"},
+                    "y": y,
+                    "y2": {"field": "high"},
+                    "color": color,
+                },
+            },
+            {
+                "mark": {"type": "rule", "strokeWidth": 2.5, "clip": True},
+                "encoding": {
+                    "x": x,
+                    "x2": {"field": "until"},
+                    "y": {"field": "lift", "type": "quantitative"},
+                    "color": color,
+                },
+            },
+            {
+                "transform": [{"filter": "datum.epoch > 1"}],
+                "mark": {"type": "rule", "strokeDash": [2, 3], "opacity": 0.7},
+                "encoding": {"x": x},
+            },
+            {
+                "mark": {"type": "text", "align": "left", "dx": 4, "dy": 12, "fontSize": 11},
+                "encoding": {"x": x, "y": {"value": 0}, "text": {"field": "label"}},
+            },
+        ],
+    }
+    for value in values:
+        value["label"] = f"epoch {value['epoch']}"
+    name = METRIC_NAMES.get(metric, metric)
+    return make_figure(
+        plotter,
+        spec,
+        title=f"Lift of {name.lower()} by epoch",
+        note="relative to control; the band holds at every look",
+        description=_in_words(rows),
+        columns=LIFT_COLUMNS,
+        rows=map(_readable, rows),
+        height=260,
+    )
+
+
+def draw_metrics(plotter: Plotter, report: Report) -> Figure:
+    """Draw every metric over all epochs; the bar is for one look, the line for all."""
+    rows = metric_rows(report)
+    names = ("metric", "variant", "lift", "low", "high", "fixed_low", "fixed_high")
+    x = _lift_axis(rows, "x", "low", (3, 4))
+    y = {
+        "field": "metric",
+        "type": "nominal",
+        "title": None,
+        "sort": None,
+        "axis": {"ticks": False},
+    }
+    offset = {"field": "variant"}
+    color = _color(report)
+    spec = {
+        "data": {"values": [dict(zip(names, row, strict=True)) for row in rows]},
+        "layer": [
+            {"mark": {"type": "rule", "strokeDash": [4, 4]}, "encoding": {"x": {"datum": 0}}},
+            {
+                "mark": {"type": "rule", "strokeWidth": 2, "clip": True},
+                "encoding": {
+                    **{"x": x, "x2": {"field": "high"}, "y": y, "yOffset": offset},
+                    "color": color,
+                },
+            },
+            {
+                "mark": {"type": "rule", "strokeWidth": 8, "opacity": 0.3, "clip": True},
+                "encoding": {
+                    "x": {"field": "fixed_low", "type": "quantitative"},
+                    "x2": {"field": "fixed_high"},
+                    **{"y": y, "yOffset": offset, "color": color},
+                },
+            },
+            {
+                "mark": {"type": "point", "size": 70, "clip": True},
+                "encoding": {
+                    "x": {"field": "lift", "type": "quantitative"},
+                    **{"y": y, "yOffset": offset, "color": color},
+                },
+            },
+        ],
+    }
+    shown = [[row[0], row[1], *map(signed_percent, row[2:])] for row in rows]
+    return make_figure(
+        plotter,
+        spec,
+        title="Lift of every metric",
+        note="over all epochs; line: holds at every look, bar: for one look at a fixed date",
+        description="; ".join(f"{row[0]} {signed_percent(row[2])}" for row in rows),
+        columns=METRIC_COLUMNS,
+        rows=shown,
+        height=60 + 34 * len(rows),
+    )
+
+
+def _of(interval: Interval) -> list[float]:
+    return [interval.value, interval.low, interval.high]
+
+
+def _lift_axis(
+    rows: list[list[Any]], channel: str, field: str, places: tuple[int, int]
+) -> dict[str, Any]:
+    """Make room for the intervals, but not for those that say nothing."""
+    lift = places[0] - 1
+    reach = max((abs(row[place]) for row in rows for place in places), default=_LEAST)
+    largest = max((abs(row[lift]) for row in rows), default=0.0)
+    lim = max(min(reach * 1.1, _WIDEST), largest * 1.3, _LEAST)
+    axis: dict[str, Any] = {"format": "+.0%" if lim > 0.1 else "+.1%", "grid": True}
+    if channel == "x":
+        axis["tickCount"] = 6
+    return {
+        "field": field,
+        "type": "quantitative",
+        "title": None,
+        "axis": axis,
+        "scale": {"domain": [-lim, lim], "nice": False, "clamp": True},
+    }
+
+
+def _color(report: Report) -> dict[str, Any]:
+    names = sorted({one.variant for one in report.comparisons})
+    return {
+        "field": "variant",
+        "type": "nominal",
+        "scale": {"domain": names, "range": SERIES[: max(len(names), 1)]},
+        "legend": {} if len(names) > 1 else None,
+    }
+
+
+def _readable(row: list[Any]) -> list[Any]:
+    epoch, from_ms, until_ms, variant, *lift = row
+    return [epoch, _day(from_ms), _day(until_ms), variant, *map(signed_percent, lift)]
+
+
+def _day(at_ms: int) -> str:
+    return f"{datetime.fromtimestamp(at_ms / 1000, UTC):%Y-%m-%d %H:%M}"
+
+
+def _in_words(rows: list[list[Any]]) -> str:
+    told = [
+        f"epoch {row[0]}, {row[3]}: {signed_percent(row[4])} "
+        f"({signed_percent(row[5])} to {signed_percent(row[6])})"
+        for row in rows[-6:]
+    ]
+    return "; ".join(told)
