@@ -23,8 +23,13 @@ class Difference:
 def diff_documents(before: Any, after: Any) -> list[Difference]:
     """Compare two decoded documents by path, in the order of the first; either may be missing."""
     found: list[Difference] = []
-    _compare("", before, after, found)
+    _compare("", _plain(before), _plain(after), found)
     return found
+
+
+def _plain(document: Any) -> Any:
+    """Write tuples as the lists that they are in JSON."""
+    return msgspec.json.decode(msgspec.json.encode(document))
 
 
 def _compare(path: str, before: Any, after: Any, found: list[Difference]) -> None:

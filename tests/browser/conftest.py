@@ -62,12 +62,15 @@ def trained_home(small_world_files: WorldFiles, tmp_path_factory: pytest.TempPat
     return home
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def shop(trained_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    """Start a server with a model, keys of every scope, a rollout, and traffic on it."""
+    """Start a server with a model, keys of every scope, a rollout, and traffic on it.
+
+    One for all modules: a test makes the documents it changes itself.
+    """
     home = tmp_path_factory.mktemp("shop")
     copy_home(trained_home, home)
     with run_server(home, "--workers", "2") as running:
         furnish(running)
-        visit(running, [f"shopper-{number}" for number in range(60)])
+        visit(running)
         yield running

@@ -14,7 +14,8 @@ from tests.end_to_end.running_server import RunningServer, assert_live_everywher
 from training.simulation.files import WorldFiles
 
 SCOPES = ("merchandiser", "trainer", "support")
-N_VISITS = 150
+N_VISITS = 320
+BATCH = 100
 
 
 def train_home(files: WorldFiles, home: Path) -> None:
@@ -46,13 +47,14 @@ def furnish(server: RunningServer) -> None:
     assert_live_everywhere(lambda: server.call("POST", "/v1/serve", ask).status_code == 200)
 
 
-def visit(server: RunningServer, user_ids: list[str], *, n: int = N_VISITS) -> None:
-    """Let people look at pages, and a third of them click on what stands first."""
+def visit(server: RunningServer, n: int = N_VISITS) -> None:
+    """Let people look at one page each; a third of them click on what stands first."""
     rng = random.Random(7)
     headers = {"X-API-Key": server.keys["publishable"], "User-Agent": "Mozilla/5.0 (test shop)"}
+    events: list[dict[str, str]] = []
     with httpx.Client(base_url=server.address, headers=headers, verify=False, timeout=20) as client:
-        for _ in range(n):
-            user_id = rng.choice(user_ids)
+        for number in range(n):
+            user_id = f"shopper-{number}"
             body = {
                 "user": {"user_id": user_id},
                 "context": {"platform": "web", "country": rng.choice(["AE", "SA"])},
@@ -61,16 +63,13 @@ def visit(server: RunningServer, user_ids: list[str], *, n: int = N_VISITS) -> N
             answer = client.post("/v1/serve", json=body)
             assert answer.status_code == 200, answer.text
             [slate] = answer.json()["placements"]
-            exposure_id = slate["exposure_id"]
-            events = [{"event": "rendered", "exposure_id": exposure_id, "user_id": user_id}]
-            if slate.get("items") and rng.random() < 1 / 3:
-                item_id = slate["items"][0]["id"]
-                events.append(
-                    {
-                        "event": "click",
-                        "item_id": item_id,
-                        "user_id": user_id,
-                        "exposure_id": exposure_id,
-                    }
-                )
-            client.post("/v1/events", json=events)
+            seen = {"user_id": user_id, "exposure_id": slate["exposure_id"]}
+            events.append(
+                {"event": "exposure", "grade": "rendered", "event_id": f"r{number}", **seen}
+            )
+            if rng.random() < 1 / 3:
+                clicked = {"item_id": slate["items"][0]["id"], "event_id": f"c{number}"}
+                events.append({"event": "click", **clicked, **seen})
+        for start in range(0, len(events), BATCH):
+            posted = client.post("/v1/events", json=events[start : start + BATCH])
+            assert posted.json()["rejected"] == 0, posted.text

@@ -45,8 +45,14 @@ def test_times_are_written_in_their_largest_unit() -> None:
 
 def test_difference_names_the_place() -> None:
     """By path; the revision, which always differs, is left out."""
-    before = {"share": 0.1, "revision": 3, "audience": {"country": ["AE"]}, "old": 1}
-    after = {"share": 0.2, "revision": 4, "audience": {"country": ["AE", "SA"]}, "new": "x"}
+    before = {"share": 0.1, "revision": 3, "audience": {"country": ["AE"]}, "old": 1, "same": (1,)}
+    after = {
+        "share": 0.2,
+        "revision": 4,
+        "audience": {"country": ["AE", "SA"]},
+        "new": "x",
+        "same": [1],
+    }
     assert diff_documents(before, after) == [
         Difference("share", "changed", "0.1", "0.2"),
         Difference("audience.country", "changed", '["AE"]', '["AE","SA"]'),
