@@ -113,7 +113,7 @@ def show_basket(request: AnyRequest) -> Response[str]:
     return _page(
         request,
         "basket.html",
-        page="basket",
+        page="basket" if lines else "empty_basket",
         about=[product for product, _ in lines],
         lines=lines,
         total=_total(lines),

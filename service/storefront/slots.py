@@ -12,7 +12,7 @@ from service.control.configuration import Configuration
 from service.control.documents import Banner, Placement
 from service.storefront.catalogue import Catalogue, Product
 
-PageKind = Literal["home", "category", "product", "basket", "order"]
+PageKind = Literal["home", "category", "product", "basket", "empty_basket", "order"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,7 @@ LAYOUT: dict[PageKind, tuple[Wanted, ...]] = {
         Wanted("product_similar", "More like this"),
     ),
     "basket": (Wanted("basket_together", "Goes well with your basket"),),
+    "empty_basket": (Wanted("home_recs", "Best sellers", _CHOSEN),),
     "order": (Wanted("home_recs", "Best sellers", _CHOSEN),),
 }
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import base64
+import json
 import re
 import shutil
 import signal
@@ -41,8 +42,12 @@ class Demo:
 
     url: str
     key: str
-    sign: Path
-    """What names the shop's personas."""
+    home: Path
+
+    def persona(self) -> str:
+        """Return the user id of the first persona."""
+        sign = json.loads((self.home / "storefront.json").read_text())
+        return str(sign["personas"][0]["user_id"])
 
 
 @dataclass(frozen=True)
@@ -51,13 +56,13 @@ class Shot:
 
     name: str
     path: str
-    prepare: Callable[[Page], None] = lambda _page: None
+    prepare: Callable[[Page, Demo], None] = lambda _page, _demo: None
     width: int = 1440
     height: int = 900
     scheme: Literal["light", "dark"] = "light"
 
 
-def be_first_persona(page: Page) -> None:
+def be_first_persona(page: Page, _demo: Demo) -> None:
     """Become the persona that the menu lists first, who is in the share."""
     page.wait_for_selector(f"{RECS}[data-tier]")
     page.locator("#who summary").click()
@@ -65,9 +70,9 @@ def be_first_persona(page: Page) -> None:
     page.wait_for_selector(f"{RECS}[data-tier=personal]")
 
 
-def click_around(page: Page) -> None:
+def click_around(page: Page, demo: Demo) -> None:
     """Look at two things, and come back to the page."""
-    be_first_persona(page)
+    be_first_persona(page, demo)
     for number in (0, 2):
         page.locator(f"{RECS} .card").nth(number).click()
         page.wait_for_selector("[data-endcap-placement][data-tier]")
@@ -75,9 +80,11 @@ def click_around(page: Page) -> None:
         page.wait_for_selector(f"{RECS}[data-tier]")
 
 
-def see_rollout(page: Page) -> None:
-    """Wait for the picture of the lift."""
-    page.wait_for_load_state("networkidle")
+def look_up_persona(page: Page, demo: Demo) -> None:
+    """Look the first persona up in the console."""
+    page.locator("input[name=id]").fill(demo.persona())
+    page.locator("input[name=id]").press("Enter")
+    page.wait_for_url("**/console/shoppers/user/*")
 
 
 SHOTS = (
@@ -85,6 +92,11 @@ SHOTS = (
     Shot("shop-dark", "/demo", be_first_persona, scheme="dark"),
     Shot("shop-phone", "/demo", width=390, height=780),
     Shot("overview", "/console"),
+    Shot("rollout", "/console/rollouts/home_recs"),
+    Shot("placement", "/console/placements/home_recs"),
+    Shot("shopper", "/console/shoppers", look_up_persona),
+    Shot("insights", "/console/insights"),
+    Shot("models", "/console/models"),
 )
 
 
@@ -133,7 +145,7 @@ def read_invitation(run: subprocess.Popen[str], home: Path) -> Demo:
         url = re.search(r"the console +(http\S+)/console", said)
         key = re.search(r"its key +(\S+)", said)
         if url and key:
-            return Demo(url[1], key[1], home / "storefront.json")
+            return Demo(url[1], key[1], home)
         if not line and run.poll() is not None:
             break
     raise SystemExit(f"the demo did not open: {said}")
@@ -170,7 +182,7 @@ def take(browser: Browser, demo: Demo, shot: Shot, to: Path) -> int:
     assert answer is not None
     if not answer.ok:
         raise SystemExit(f"{shot.path} was answered {answer.status}")
-    shot.prepare(page)
+    shot.prepare(page, demo)
     page.wait_for_timeout(1_200)  # pictures load, times settle
     picture = encode(context, page)
     to.write_bytes(picture)
