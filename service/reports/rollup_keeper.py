@@ -25,6 +25,8 @@ STEP_ROWS = 10_000
 """Rows of the log that one step adds: about a fifth of a second."""
 _CACHE_KIB = 16_384
 _NICENESS = 10
+_BUSY_TIMEOUT_MS = 200
+"""Short, for a service that stops waits for the step under way."""
 
 _log = structlog.get_logger(__name__)
 
@@ -69,8 +71,15 @@ class RollupKeeper:
         if not self._lease.take():
             return False
         if self._connection is None:
-            self._connection = open_rollup(self._events, max_new=0, cache_kib=_CACHE_KIB)
-        return add_new(self._connection, self._step_rows)
+            self._connection = open_rollup(
+                self._events, max_new=0, cache_kib=_CACHE_KIB, busy_timeout_ms=_BUSY_TIMEOUT_MS
+            )
+        try:
+            return add_new(self._connection, self._step_rows)
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                raise
+            return False  # a report adds up itself, or somebody is erased
 
     def give_back(self) -> None:
         """Close the sums and let another process have the lease."""

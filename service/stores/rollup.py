@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 import sys
+import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,11 +40,16 @@ _FOLDS = (
     ("events", FOLD_EVENTS),
 )
 _BUSY_TIMEOUT_MS = 600_000
+_PAUSE_S = 0.12
 _VALUES = {"assigned": ASSIGNED, "uncounted": UNCOUNTED}
 
 
 def open_rollup(
-    events: Path, *, max_new: int | None = None, cache_kib: int = _CACHE_KIB
+    events: Path,
+    *,
+    max_new: int | None = None,
+    cache_kib: int = _CACHE_KIB,
+    busy_timeout_ms: int = _BUSY_TIMEOUT_MS,
 ) -> sqlite3.Connection:
     """Open the running sums beside the event store `events`, which is attached as ``log``.
 
@@ -58,7 +64,7 @@ def open_rollup(
     """
     path = events.with_name(ROLLUP_FILE)
     with reported(path):
-        connection = connect(path, busy_timeout_ms=_BUSY_TIMEOUT_MS)
+        connection = connect(path, busy_timeout_ms=busy_timeout_ms)
         try:
             connection.execute(f"PRAGMA cache_size = -{cache_kib}")
             # Losing the last steps to a power cut costs no more than taking them again.
@@ -105,6 +111,8 @@ def add_new(connection: sqlite3.Connection, n_rows: int) -> bool:
 def _add_all(connection: sqlite3.Connection, n_rows: int) -> None:
     while n_rows > 0 and add_new(connection, min(n_rows, CHUNK)):
         n_rows -= CHUNK
+        # Who waits for the lock looks every 100 ms, and an erasure should not wait for all of it.
+        time.sleep(_PAUSE_S)
 
 
 def count_waiting(connection: sqlite3.Connection) -> int:

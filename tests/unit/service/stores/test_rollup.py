@@ -192,6 +192,20 @@ def test_one_keeper_works_and_the_next_takes_over(path: Path, store: Store) -> N
     assert (sums.arms[0].n_units, sums.n_waiting) == (3, 0)
 
 
+def test_keeper_waits_for_nobody(path: Path, store: Store) -> None:
+    """While a report adds up itself the keeper does nothing, and goes on afterwards."""
+    store(shown("x1", "a"))
+    keeper = RollupKeeper(path)
+    report = open_rollup(path, max_new=0)
+    report.execute("BEGIN IMMEDIATE")
+    assert not keeper.step()
+    report.execute("ROLLBACK")
+    report.close()
+    assert not keeper.step()
+    keeper.give_back()
+    assert read_outcomes(path, "r", max_new=0).n_waiting == 0
+
+
 def test_keeper_thread_stops(path: Path, store: Store) -> None:
     """It ends when it is told to, and leaves the lease to others."""
     keeper = RollupKeeper(path, poll_s=0.001)
