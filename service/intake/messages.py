@@ -5,6 +5,7 @@ A message of Segment, RudderStack or GA4 becomes no, one or several events of ou
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from hashlib import blake2b
 from typing import Any, Literal, NamedTuple
@@ -97,7 +98,19 @@ def decode_object(body: bytes) -> Fields:
     try:
         decoded = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"the body is not JSON: {error}; send one JSON object") from error
+        try:
+            decoded = _without_half_characters(body)
+        except (ValueError, RecursionError, msgspec.DecodeError):
+            raise InputError(f"the body is not JSON: {error}; send one JSON object") from error
     if not isinstance(decoded, dict):
         raise InputError("the body is JSON but no object; send one as the client libraries do")
     return decoded
+
+
+def _without_half_characters(body: bytes) -> Any:
+    """Decode a body of which a text was cut inside a character, as some clients cut names.
+
+    A question mark stands for the half that is left; other messages of a batch stay as they were.
+    """
+    text_of = json.dumps(json.loads(body), ensure_ascii=False)
+    return msgspec.json.decode(text_of.encode("utf-8", "replace"))

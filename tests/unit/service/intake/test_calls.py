@@ -1,5 +1,6 @@
 """Calls of Segment's and RudderStack's libraries become events of ours."""
 
+import json
 from typing import Any
 
 import msgspec
@@ -212,3 +213,15 @@ def test_body_without_a_batch_is_refused(body: bytes) -> None:
     """It says what to send."""
     with pytest.raises(InputError, match="send"):
         read_batch(body, NOW_MS)
+
+
+def test_name_that_was_cut_inside_a_character_spoils_nothing() -> None:
+    """A client cut a name after half of an emoji: both messages are there, the text is mended."""
+    messages = [track("Product Viewed", {"product_id": "p1", "name": "mug \ud83d"}), track("x")]
+    found = read_batch(json.dumps({"batch": messages}).encode(), 5)
+    assert [arrival.event for arrival in found.arrivals] == [
+        View(event_id="m1", user_id="u1", item_id="p1")
+    ]
+    assert len(found.ignored) == 1
+    with pytest.raises(InputError, match="not JSON"):
+        read_batch(b'{"batch": [NaN, "\\ud83d"]}', 5)
