@@ -67,3 +67,8 @@ class FormError(EndcapError):
     def __init__(self, field: str, message: str) -> None:
         super().__init__(message)
         self.field = field
+
+
+def words(text: str) -> list[str]:
+    """Split what was typed with commas or lines between."""
+    return [one for one in (part.strip() for part in text.replace("\n", ",").split(",")) if one]

@@ -31,6 +31,10 @@ class Section:
 SECTIONS = (
     Section("overview", "Overview", "gauge", None),
     Section("rollouts", "Rollouts", "sliders", "merchandiser"),
+    Section("placements", "Placements", "grid", "merchandiser"),
+    Section("rules", "Rules", "list", "merchandiser"),
+    Section("banners", "Banners", "image", "merchandiser"),
+    Section("preview", "Preview", "eye", "merchandiser"),
     Section("catalogue", "Catalogue", "box", "merchandiser"),
     Section("insights", "Insights", "chart", "merchandiser"),
     Section("models", "Models", "layers", "trainer"),

@@ -89,7 +89,8 @@ def assert_sound(page: Page) -> None:
         "[document.documentElement.scrollWidth, document.documentElement.clientWidth]"
     )
     assert wide[0] <= wide[1], f"{page.url} is {wide[0]} wide in a window of {wide[1]}"
-    assert page.evaluate("window.broken ?? []") == []
+    broken = page.evaluate("window.broken ?? []")
+    assert broken == [], broken
 
 
 def assert_fit_for_all(page: Page) -> None:

@@ -12,6 +12,7 @@ from litestar.types import ControllerRouterHandler
 from models.errors import EndcapError
 from service.access import OPEN
 from service.routes.console.assets import read_asset
+from service.routes.console.banners import BannerPages
 from service.routes.console.catalogue import CataloguePages
 from service.routes.console.frame import HOME
 from service.routes.console.gate import guard_console, read_form, refuse_forgery, seal, show_refusal
@@ -19,9 +20,12 @@ from service.routes.console.insights import InsightPages
 from service.routes.console.live import stream_console_changes
 from service.routes.console.models import ModelPages
 from service.routes.console.overview import OverviewPages
+from service.routes.console.placements import PlacementPages
+from service.routes.console.preview import PreviewPages
 from service.routes.console.rollout import RolloutPages
 from service.routes.console.rollout_edit import RolloutEditPages
 from service.routes.console.rollouts import RolloutListPages
+from service.routes.console.rules import RulePages
 from service.routes.console.shoppers import ShopperPages
 from service.routes.console.sign_in import show_sign_in, sign_in, sign_out
 
@@ -36,6 +40,10 @@ CONSOLE_ROUTES: list[ControllerRouterHandler] = [
     CataloguePages,
     ModelPages,
     InsightPages,
+    PlacementPages,
+    RulePages,
+    BannerPages,
+    PreviewPages,
 ]
 """One controller a section."""
 

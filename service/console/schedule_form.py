@@ -1,0 +1,89 @@
+"""A schedule in a form: local times on the clock of a named zone."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from service.console.form import Form
+from service.rollouts.schedule import schedule_ms
+
+ZONES = (
+    "UTC",
+    "Asia/Dubai",
+    "Asia/Riyadh",
+    "Asia/Qatar",
+    "Asia/Kuwait",
+    "Africa/Cairo",
+    "Europe/Istanbul",
+    "Europe/London",
+    "Europe/Berlin",
+    "Europe/Paris",
+    "Europe/Madrid",
+    "Asia/Kolkata",
+    "Asia/Singapore",
+    "Asia/Shanghai",
+    "Asia/Tokyo",
+    "Australia/Sydney",
+    "America/New_York",
+    "America/Chicago",
+    "America/Los_Angeles",
+    "America/Sao_Paulo",
+)
+"""Offered; any other name may be written."""
+
+
+def show_schedule(
+    starts_at: datetime | None, ends_at: datetime | None, time_zone: str | None
+) -> dict[str, str]:
+    """Write a schedule for the inputs of a form."""
+    zone = time_zone or "UTC"
+    return {
+        "starts_at": _local(starts_at, zone),
+        "ends_at": _local(ends_at, zone),
+        "time_zone": zone,
+    }
+
+
+def read_schedule(form: Form) -> dict[str, Any]:
+    """Read a schedule as a document has it; without times there is no zone either."""
+    starts_at, ends_at = _typed(form, "starts_at"), _typed(form, "ends_at")
+    if starts_at is None and ends_at is None:
+        return {"starts_at": None, "ends_at": None, "time_zone": None}
+    return {
+        "starts_at": starts_at,
+        "ends_at": ends_at,
+        "time_zone": form.text("time_zone") or "UTC",
+    }
+
+
+def state_of(
+    starts_at: datetime | None,
+    ends_at: datetime | None,
+    time_zone: str | None,
+    *,
+    now_ms: int,
+    is_on: bool,
+) -> tuple[str, str]:
+    """Say in a word whether something is in effect, and the tone of its badge."""
+    if not is_on:
+        return "off", ""
+    starts_ms, ends_ms = schedule_ms(starts_at, ends_at, time_zone)
+    if now_ms < starts_ms:
+        return "scheduled", "info"
+    return ("ended", "") if now_ms >= ends_ms else ("live", "good")
+
+
+def _typed(form: Form, name: str) -> str | None:
+    """Return what a browser sends of a date and time, with the seconds that it leaves out."""
+    text = form.optional(name)
+    return f"{text}:00" if text is not None and len(text) == len("2026-12-24T18:00") else text
+
+
+def _local(moment: datetime | None, zone: str) -> str:
+    if moment is None:
+        return ""
+    if moment.tzinfo is not None:
+        moment = moment.astimezone(UTC if zone == "UTC" else ZoneInfo(zone)).replace(tzinfo=None)
+    return moment.isoformat(timespec="minutes" if not moment.second else "seconds")
