@@ -7,8 +7,11 @@ import pytest
 from scipy.stats import ttest_ind
 
 from service.reports.confidence_sequence import always_valid_difference
+from service.reports.report import make_report
 from service.reports.sample_ratio import sequential_sample_ratio_p
 from service.reports.statistics import Estimate, difference, mean_of
+from service.stores.event_database import connect, open_event_database
+from service.stores.outcomes import read_outcomes
 
 
 @pytest.mark.data
@@ -30,6 +33,57 @@ def test_landing_page_is_told_as_it_was(shared_data: Path) -> None:
     expected = ttest_ind(arms[1], arms[0], equal_var=False).confidence_interval(0.95)
     assert (fixed.low, fixed.high) == pytest.approx((expected.low, expected.high), rel=1e-6)
     assert always.low < fixed.low < 0 < fixed.high < always.high
+
+
+@pytest.mark.data
+def test_whole_log_of_the_landing_page_is_reported(shared_data: Path, tmp_path: Path) -> None:
+    """All 294,478 rows through store, running sums and report: every number is that of Polars.
+
+    1,998 units saw both pages; each belongs to the page that it saw first. An exposure says what
+    was seen, so whoever was shown the page of the other arm too is a crossed unit, and is told.
+    """
+    rows = pl.read_parquet(shared_data / "ab-landing-page" / "ab_data.parquet").with_columns(
+        at_ms=pl.col("timestamp").str.to_datetime().dt.epoch("ms"),
+        variant=pl.when(pl.col("landing_page") == "old_page")
+        .then(pl.lit("control"))
+        .otherwise(pl.lit("new")),
+    )
+    path = open_event_database(tmp_path)
+    connection = connect(path)
+    connection.execute("BEGIN")
+    connection.executemany(
+        "INSERT INTO exposures (exposure_id, request_id, at_ms, unit_kind, unit_key, user_key, "
+        "placement_id, kind, recipe, tier, rollout_key, variant, reason, epoch, shown) VALUES "
+        "('x' || ?1, '', ?2, 'user_id', ?3, ?3, 'page', 'items', '', 'static', 'page', ?4, "
+        "'SPLIT', 1, '[]')",
+        rows.select(pl.int_range(pl.len()), "at_ms", "user_id", "variant").iter_rows(),
+    )
+    connection.executemany(
+        "INSERT INTO events (event_id, kind, at_ms, received_ms, user_key, item_id, flags) "
+        "VALUES ('e' || ?1, 3, ?2 + 1, ?2 + 1, ?3, 'order', 0)",
+        rows.filter(converted=1).select(pl.int_range(pl.len()), "at_ms", "user_id").iter_rows(),
+    )
+    connection.execute("COMMIT")
+    connection.close()
+    report = make_report("page", read_outcomes(path, "page"), {}, at_ms=0)
+
+    units = (
+        rows.sort("at_ms")
+        .group_by("user_id", maintain_order=True)
+        .agg(
+            pl.col("variant").first(),
+            is_crossed=pl.col("variant").n_unique() > 1,
+            is_buyer=pl.col("converted").max() == 1,
+            n=pl.len(),
+        )
+    )
+    assert units["is_crossed"].sum() == 1_998
+    for arm in report.arms:
+        mine = units.filter(variant=arm.variant)
+        assert (arm.units, arm.crossed_units, arm.buyers, arm.exposures) == (
+            mine.height, mine["is_crossed"].sum(), mine["is_buyer"].sum(), mine["n"].sum(),
+        )  # fmt: skip
+    assert "1998 units saw more than one variant in an epoch; the first one counts" in report.notes
 
 
 def _estimate(converted: pl.Series) -> Estimate:
