@@ -24,6 +24,14 @@ def test_settings_survive_the_way_to_a_worker() -> None:
     assert read_settings(to_environment(Settings()), {}) == Settings()
 
 
+@pytest.mark.parametrize(("text", "is_on"), [("1", True), ("true", True), ("False", False)])
+def test_storefront_is_a_switch(text: str, is_on: bool) -> None:
+    """It is off unless the environment or the flag says so."""
+    assert read_settings({"ENDCAP_STOREFRONT": text}, {}).storefront is is_on
+    assert read_settings({}, {"storefront": True}).storefront
+    assert not read_settings({}, {}).storefront
+
+
 @pytest.mark.parametrize(
     ("environment", "given", "said"),
     [

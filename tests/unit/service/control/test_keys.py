@@ -8,11 +8,13 @@ import pytest
 
 from models.errors import InputError, NotFoundError
 from service.control.keys import (
+    KeyInfo,
     Principal,
     Scope,
     create_first_keys,
     create_key,
     digest_of,
+    ensure_key,
     list_keys,
     revoke_key,
 )
@@ -48,6 +50,26 @@ def test_key_is_found_by_its_digest_until_it_is_revoked(worker: Worker) -> None:
     assert worker.current.find_principal(digest_of(made.key)) is None
     again = revoke_key(worker.store, made.info.id, actor="tester", now_ms=9)
     assert revoked.revoked_at_ms == again.revoked_at_ms == 5
+    assert list_keys(worker.store) == [revoked]
+
+
+def test_derived_key_is_stored_once_and_stays_revoked(worker: Worker) -> None:
+    """Every worker that starts finds the same key; one that was revoked is not made again."""
+
+    def ensure(now_ms: int) -> KeyInfo:
+        return ensure_key(
+            worker.store,
+            "endcap_publishable_derived",
+            scope="publishable",
+            name="shop",
+            actor="start",
+            now_ms=now_ms,
+        )
+
+    made = ensure(1)
+    assert ensure(2) == made
+    revoked = revoke_key(worker.store, made.id, actor="tester", now_ms=5)
+    assert ensure(9) == revoked
     assert list_keys(worker.store) == [revoked]
 
 
