@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, Page
 from models.artifact import ArtifactStore
 from models.pseudonym import load_pseudonymiser
 from service.stores.event_schema import KIND_NAMES
-from tests.browser.console_pages import assert_accessible
+from tests.browser.console_pages import assert_accessible, opened_console
 from tests.browser.test_endcap_js import PERSON, WATCH_SHIFTS, eventually
 from tests.end_to_end.running_server import RunningServer, run_server
 from tests.snapshots import tiny_snapshot
@@ -134,6 +134,23 @@ def test_storefront_follows_a_share_within_a_second(page: Page, server: RunningS
         move_share(server, 1.0)
     page.wait_for_selector(f"{RECS}[data-tier=popular]", timeout=3_000)
     assert titles(page) == before
+
+
+def test_storefront_follows_the_slider_of_the_console(
+    chromium: Browser, page: Page, server: RunningServer
+) -> None:
+    """The drawer leads to the rollout; the slider there, moved by keys, changes the open page."""
+    link = page.locator("#drawer").get_by_role("link", name="Move its share")
+    address = link.get_attribute("href")
+    with opened_console(chromium, server) as console:
+        console.goto(f"{server.address}{address}")
+        console.get_by_role("slider").press("Home")
+        console.get_by_role("button", name="Move the share").click()
+        try:
+            eventually(lambda: titles(page), STATIC)
+        finally:
+            move_share(server, 1.0)
+    page.wait_for_selector(f"{RECS}[data-tier=popular]", timeout=3_000)
 
 
 def test_storefront_follows_a_hidden_item(page: Page, server: RunningServer) -> None:
