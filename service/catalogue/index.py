@@ -37,6 +37,7 @@ class CatalogueIndex:
         self.snapshot = snapshot
         items = snapshot.items
         self.ids = list(items.ids)
+        self.row_of = {item_id: row for row, item_id in enumerate(self.ids)}
         self.categories = list(items.categories)
         self.brands = list(items.brands)
         self.cards = [read_card(items.cards[row]) for row in range(len(self.ids))]
@@ -96,6 +97,8 @@ class CatalogueIndex:
 
     def speakers(self, rows: list[int], k: int) -> dict[int, list[Speaker]]:
         """Return for each item the `k` items that recommend it most loudly."""
+        if not rows:
+            return {}
         graph = self.snapshot.graph
         is_asked = np.zeros(len(self) + 1, dtype=np.bool_)
         is_asked[rows] = True

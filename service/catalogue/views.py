@@ -10,7 +10,6 @@ import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
 
-from models.vocabulary import MISSING_ROW
 from service.catalogue.index import FEW_INTERACTIONS, FIELDS, CatalogueIndex, Field
 from service.control.configuration import Configuration
 from service.reports.catalogue import effective_size
@@ -110,8 +109,8 @@ class CatalogueView:
         items = index.snapshot.items
         self._shown = np.zeros(len(index), dtype=np.int64)
         for item_id, n in n_shown.items():
-            row = items.ids.row(item_id)
-            if row != MISSING_ROW:
+            row = index.row_of.get(item_id)
+            if row is not None:
                 self._shown[row] = n
         self._hidden = self._mask(configuration.hidden_items)
         self._available = np.array(items.available, dtype=np.bool_)
@@ -144,8 +143,8 @@ class CatalogueView:
     def item(self, item_id: str) -> ItemView | None:
         """Return one item, or nothing if the model does not know it."""
         snapshot = self._index.snapshot
-        row = snapshot.items.ids.row(item_id)
-        if row == MISSING_ROW:
+        row = self._index.row_of.get(item_id)
+        if row is None:
             return None
         speakers = self._index.speakers([row], NEIGHBOURS)[row]
         lists = [
@@ -202,8 +201,8 @@ class CatalogueView:
 
     def _mask(self, item_ids: frozenset[str]) -> NDArray[np.bool_]:
         mask = np.zeros(len(self._index), dtype=np.bool_)
-        rows = map(self._index.snapshot.items.ids.row, item_ids)
-        mask[[row for row in rows if row != MISSING_ROW]] = True
+        rows = map(self._index.row_of.get, item_ids)
+        mask[[row for row in rows if row is not None]] = True
         return mask
 
     def _companion(self, row: int, weight: float) -> Companion:
