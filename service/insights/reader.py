@@ -23,6 +23,8 @@ from service.stores.days import read_days, read_shown
 from service.stores.rollup_days import DAY_MS
 
 KEPT_MS = 15_000
+KEPT_MS_A_DAY = 1_000
+"""Of the period: what takes longer to read is kept longer, a year for six minutes."""
 MAX_DAYS = 365
 
 
@@ -45,7 +47,7 @@ class InsightsReader:
         self._shown: dict[int, tuple[int, dict[str, int]]] = {}
 
     def read(self, n_days: int) -> Insights:
-        """Return the figures of the last `n_days` days, today included; at most 15 s old.
+        """Return the figures of the last `n_days` days, today included; see `KEPT_MS`.
 
         Raises
         ------
@@ -55,17 +57,17 @@ class InsightsReader:
         now_ms = self._now_ms()
         with self._lock:
             kept = self._kept.get(n_days)
-            if kept is None or now_ms - kept[0] > KEPT_MS:
+            if kept is None or now_ms - kept[0] > _kept_ms(n_days):
                 kept = self._kept[n_days] = (now_ms, self._read(n_days, now_ms))
         return kept[1]
 
     def shown(self, n_days: int) -> dict[str, int]:
-        """Count how often each item was shown in the last `n_days` days; at most 15 s old."""
+        """Count how often each item was shown in the last `n_days` days; see `KEPT_MS`."""
         now_ms = self._now_ms()
         today = now_ms // DAY_MS
         with self._lock:
             kept = self._shown.get(n_days)
-            if kept is None or now_ms - kept[0] > KEPT_MS:
+            if kept is None or now_ms - kept[0] > _kept_ms(n_days):
                 found = read_shown(self._events, today - n_days + 1, today)
                 kept = self._shown[n_days] = (now_ms, found)
         return kept[1]
@@ -96,3 +98,7 @@ class InsightsReader:
             segments=segment_sizes(self._artifacts.versions()),
             waiting=sums.n_waiting,
         )
+
+
+def _kept_ms(n_days: int) -> int:
+    return max(KEPT_MS, KEPT_MS_A_DAY * n_days)

@@ -31,7 +31,9 @@ Days = Annotated[
     sync_to_thread=True,
 )
 def read_insights(request: AnyRequest, days: Days = 28) -> Insights:
-    """Return the figures of the last days and of as many days before; at most 15 s old.
+    """Return the figures of the last days, and of as many days before.
+
+    Those of 15 days or fewer are at most 15 s old, longer ones a second for each day.
 
     They come from running sums by day, so what they cost does not grow with the log. A day is UTC;
     exposures of crawlers and events of crawlers and previews are not counted.

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from service.stores.rollup import count_waiting, open_rollup
+from service.stores.rollup_days import BLOCK_DAYS
 from service.stores.sqlite import reported
 
 MAX_NEW_ROWS = 20_000
@@ -73,14 +74,21 @@ SELECT day, placement_id, kind, tier, channel, stage, n FROM day_stages {_WITHIN
 """
 _EVENTS = f"SELECT day, kind, channel, n, n_units, value FROM day_events {_WITHIN} ORDER BY day"
 _ORDERS = f"""
-SELECT day, channel, count(*), sum(value > 0), total(n_units), total(value)
-FROM orders {_WITHIN} GROUP BY day, channel ORDER BY day, channel
+SELECT day, channel, n, n_priced, n_units, round(value, 6) FROM day_orders {_WITHIN} AND n > 0
+ORDER BY day, channel
 """
 _BUYERS = f"""
 SELECT count(*), coalesce(sum(n > 1), 0), coalesce(sum(n), 0)
 FROM (SELECT count(*) AS n FROM orders {_WITHIN} AND person_key IS NOT NULL GROUP BY person_key)
 """
-_SHOWN = f"SELECT id, sum(n) FROM day_shown {_WITHIN} GROUP BY id"
+# Whole blocks, and the days before and behind them.
+_SHOWN = """
+SELECT id, sum(n) FROM (
+  SELECT id, n FROM block_shown WHERE block BETWEEN :first_block AND :last_block
+  UNION ALL SELECT id, n FROM day_shown WHERE day BETWEEN :first AND :before
+  UNION ALL SELECT id, n FROM day_shown WHERE day BETWEEN :behind AND :last
+) GROUP BY id
+"""
 
 
 def read_days(events: Path, first_day: int, last_day: int) -> DaySums:
@@ -118,7 +126,21 @@ def read_shown(events: Path, first_day: int, last_day: int) -> dict[str, int]:
     with reported(events):
         connection: sqlite3.Connection = open_rollup(events, max_new=MAX_NEW_ROWS)
         try:
-            rows = connection.execute(_SHOWN, {"first": first_day, "last": last_day})
-            return dict(rows.fetchall())
+            return dict(connection.execute(_SHOWN, _parts(first_day, last_day)).fetchall())
         finally:
             connection.close()
+
+
+def _parts(first_day: int, last_day: int) -> dict[str, int]:
+    """Cut a period into whole blocks and the days around them."""
+    first_block = -(-first_day // BLOCK_DAYS)
+    last_block = (last_day + 1) // BLOCK_DAYS - 1
+    has_block = first_block <= last_block
+    return {
+        "first_block": first_block,
+        "last_block": last_block,
+        "first": first_day,
+        "before": first_block * BLOCK_DAYS - 1 if has_block else last_day,
+        "behind": (last_block + 1) * BLOCK_DAYS if has_block else last_day + 1,
+        "last": last_day,
+    }

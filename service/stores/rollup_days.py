@@ -12,6 +12,8 @@ from collections.abc import Collection
 DAY_MS = 86_400_000
 KEPT_DAYS = 400
 """How long what was shown, and whose an order was, is kept by day."""
+BLOCK_DAYS = 7
+"""What was shown is also summed up over so many days, for long periods."""
 
 SCHEMA = """
 CREATE TABLE day_stages (
@@ -20,9 +22,14 @@ CREATE TABLE day_stages (
   PRIMARY KEY (day, placement_id, kind, tier, channel, stage)) WITHOUT ROWID;
 CREATE TABLE day_shown (
   day INTEGER, id TEXT, n INTEGER NOT NULL, PRIMARY KEY (day, id)) WITHOUT ROWID;
+CREATE TABLE block_shown (
+  block INTEGER, id TEXT, n INTEGER NOT NULL, PRIMARY KEY (block, id)) WITHOUT ROWID;
 CREATE TABLE day_events (
   day INTEGER, kind INTEGER, channel TEXT, n INTEGER NOT NULL, n_units REAL NOT NULL,
   value REAL NOT NULL, PRIMARY KEY (day, kind, channel)) WITHOUT ROWID;
+CREATE TABLE day_orders (
+  day INTEGER, channel TEXT, n INTEGER NOT NULL, n_priced INTEGER NOT NULL, n_units REAL NOT NULL,
+  value REAL NOT NULL, PRIMARY KEY (day, channel)) WITHOUT ROWID;
 CREATE TABLE orders (
   number INTEGER PRIMARY KEY, order_key TEXT NOT NULL UNIQUE, day INTEGER NOT NULL,
   person_key TEXT, channel TEXT NOT NULL, n_units REAL NOT NULL, value REAL NOT NULL);
@@ -44,8 +51,30 @@ INSERT INTO day_shown
 SELECT day, id, sum(n) FROM seen WHERE is_item GROUP BY 1, 2
 ON CONFLICT DO UPDATE SET n = n + excluded.n
 """,
+    f"""
+INSERT INTO block_shown
+SELECT day / {BLOCK_DAYS}, id, sum(n) FROM seen WHERE is_item GROUP BY 1, 2
+ON CONFLICT DO UPDATE SET n = n + excluded.n
+""",
     f"DELETE FROM day_shown WHERE day < (SELECT max(day) FROM day_shown) - {KEPT_DAYS}",
+    f"""
+DELETE FROM block_shown
+WHERE block < (SELECT max(block) FROM block_shown) - {KEPT_DAYS // BLOCK_DAYS}
+""",
 )
+
+
+def _move_orders(sign: str) -> str:
+    """Add what the orders of ``bought`` come to, or take it out."""
+    return f"""
+INSERT INTO day_orders
+SELECT day, channel, {sign} count(*), {sign} sum(value > 0), {sign} total(n_units),
+  {sign} total(value)
+FROM bought CROSS JOIN orders USING (order_key) GROUP BY 1, 2
+ON CONFLICT DO UPDATE SET n = n + excluded.n, n_priced = n_priced + excluded.n_priced,
+  n_units = n_units + excluded.n_units, value = value + excluded.value
+"""
+
 
 # An event from the future counts as from its arrival. Lines without a number are one order where
 # one person bought them on one day, as the trainer sees it too.
@@ -61,8 +90,9 @@ ON CONFLICT DO UPDATE SET n = n + excluded.n, n_units = n_units + excluded.n_uni
   value = value + excluded.value
 """,
     f"""
-INSERT INTO orders (order_key, day, person_key, channel, n_units, value)
-SELECT order_key, min(day), max(person_key), max(channel), total(n_units), total(value)
+CREATE TEMP TABLE bought AS
+SELECT order_key, min(day) AS first_day, max(person_key) AS person, max(place) AS place,
+       total(units) AS units, total(paid) AS paid
 FROM (
   SELECT CASE
            WHEN order_id IS NOT NULL THEN 'order:' || order_id
@@ -71,15 +101,22 @@ FROM (
                   || coalesce(user_key, anonymous_key)
            ELSE 'event:' || seq END AS order_key,
          min(at_ms, received_ms) / {DAY_MS} AS day, coalesce(user_key, anonymous_key) AS person_key,
-         coalesce(channel, '') AS channel, coalesce(quantity, 1) AS n_units,
-         coalesce(coalesce(quantity, 1) * price, 0) AS value
+         coalesce(channel, '') AS place, coalesce(quantity, 1) AS units,
+         coalesce(coalesce(quantity, 1) * price, 0) AS paid
   FROM log.events
   WHERE seq > :after AND seq <= :upto AND kind = 3 AND flags & :uncounted = 0
 ) GROUP BY order_key
+""",
+    _move_orders("-"),
+    """
+INSERT INTO orders (order_key, day, person_key, channel, n_units, value)
+SELECT order_key, first_day, person, place, units, paid FROM bought WHERE true
 ON CONFLICT (order_key) DO UPDATE SET day = min(day, excluded.day),
   person_key = coalesce(person_key, excluded.person_key),
   n_units = n_units + excluded.n_units, value = value + excluded.value
 """,
+    _move_orders("+"),
+    "DROP TABLE temp.bought",
     f"""
 UPDATE orders SET person_key = NULL, order_key = 'old:' || number
 WHERE person_key IS NOT NULL AND day < (SELECT max(day) FROM orders) - {KEPT_DAYS}

@@ -124,6 +124,15 @@ def test_items_count_as_often_as_they_were_shown(commit: Commit) -> None:
     assert read_shown(path, 3, 4) == {"p1": 3, "p2": 3}
 
 
+@pytest.mark.parametrize(
+    ("first", "last"), [(3, 3), (0, 6), (0, 7), (1, 13), (6, 7), (5, 29), (7, 20), (0, 34)]
+)
+def test_long_period_counts_each_day_once(commit: Commit, first: int, last: int) -> None:
+    """One slate a day for five weeks: a period has as many as it has days, however blocks lie."""
+    path = commit([on_day(f"x{day}", day) for day in range(35)])
+    assert read_shown(path, first, last) == dict.fromkeys(("p1", "p2"), last - first + 1)
+
+
 def test_erased_buyer_leaves_the_sums(commit: Commit) -> None:
     """The orders stay in the sums and nothing names who made them."""
     path = commit(events=[bought("e1", 5, 10.0), bought("e2", 5, 5.0, order_id="secret-number")])

@@ -1,0 +1,78 @@
+"""The usual kinds of pictures, drawn for real."""
+
+import re
+from collections.abc import Iterator
+from datetime import date, timedelta
+
+import pytest
+
+from service.console.figure import NARROW, make_figure
+from service.console.plotter import Plotter, Spec
+from service.console.specs import (
+    bars_by_day,
+    bars_by_name,
+    intervals_by_name,
+    line_by_day,
+    lines_by_version,
+)
+
+DAYS = [(date(2026, 1, 1) + timedelta(days=day), float(day)) for day in range(28)]
+
+
+@pytest.fixture(scope="module")
+def plotter() -> Iterator[Plotter]:
+    """Start a plotter and end it."""
+    made = Plotter()
+    yield made
+    made.close()
+
+
+def drawn(plotter: Plotter, spec: Spec) -> str:
+    """Draw a specification for a telephone."""
+    figure = make_figure(plotter, spec, title="T", description="D", columns=["C"], rows=[[1]])
+    assert "<svg" in figure.narrow, figure.narrow
+    return str(figure.narrow)
+
+
+def test_every_day_has_a_bar(plotter: Plotter) -> None:
+    """Twenty-eight days, twenty-eight bars."""
+    assert drawn(plotter, bars_by_day(DAYS)).count('class="mark-rect') == 28
+
+
+def test_day_without_a_number_breaks_the_line(plotter: Plotter) -> None:
+    """Of three days the one in the middle has none: two moves and no line between them."""
+    gap: list[tuple[date, float | None]] = [
+        (DAYS[0][0], 1.0),
+        (DAYS[1][0], None),
+        (DAYS[2][0], 2.0),
+    ]
+    svg = drawn(plotter, line_by_day(gap))
+    (line,) = re.findall(r'class="mark-line[^>]*>\s*<path[^>]* d="([^"]*)"', svg)
+    assert line.count("M") == 2
+
+
+def test_labels_have_room_behind_the_longest_bar(plotter: Plotter) -> None:
+    """On a telephone too a label begins where its bar ends and ends inside of the picture."""
+    label = "7,784 · 100.0 %"
+    svg = drawn(plotter, bars_by_name([("Served", 7784.0, label), ("Bought", 1.0, "1")]))
+    assert label in svg
+    (bar,) = re.findall(r'class="mark-rect[^>]*>.*?d="M0?,?[^"]*?h?H?(\d+\.?\d*)', svg, re.DOTALL)[
+        :1
+    ]
+    assert float(bar) + 8 * len(label) < NARROW
+
+
+def test_names_and_bounds_are_in_the_picture(plotter: Plotter) -> None:
+    """Versions at the bottom, names in the legend; an interval has its two ends."""
+    svg = drawn(plotter, lines_by_version([("a", "vip", 1.0), ("b", "vip", 2.0)]))
+    assert all(f">{word}<" in svg for word in ("a", "b", "vip"))
+    svg = drawn(plotter, intervals_by_name([("hybrid", 0.01, 0.005, 0.015)]))
+    assert ">hybrid<" in svg
+
+
+@pytest.mark.parametrize(
+    "spec", [bars_by_day([]), line_by_day([]), bars_by_name([]), intervals_by_name([])]
+)
+def test_nothing_is_drawn_as_nothing(plotter: Plotter, spec: Spec) -> None:
+    """No days and no names are no error."""
+    assert drawn(plotter, spec)
