@@ -11,7 +11,7 @@ EVENTS_FILE = "events.sqlite"
 
 # A larger log before a checkpoint lets pages that many commits touch be written back once.
 _CHECKPOINT_PAGES = 8_000
-_CACHE_KIB = 32_768
+_CACHE_KIB = 16_384
 _READER_CACHE_KIB = 4_096
 """Readers touch few pages, and each worker has several; the system caches the file as well."""
 
