@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from hashlib import blake2b
 from importlib import import_module
 from pathlib import Path
@@ -17,11 +17,9 @@ from threading import Thread
 
 import msgspec
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from models.array_cache import open_cached
-from models.artifact_tables import TABLES, from_tables, to_tables
 from models.durable import remove_stagings, replace_file, staged_folder
 from models.erasure import without_users
 from models.errors import ArtifactError, ConflictError, GateError, NotFoundError
@@ -72,7 +70,7 @@ class ArtifactStore:
                     self._replace_manifest(manifest)
                     return manifest.version
                 with staged_folder(folder) as staging:
-                    _write_tables(staging, to_tables(snapshot))
+                    _write_tables(staging, snapshot)
                     replace_file(staging / _MANIFEST, _encode(manifest))
         except _STORAGE_ERRORS as error:
             raise ArtifactError(
@@ -196,7 +194,7 @@ class ArtifactStore:
                 file_lock(self._models / ".publish.lock"),
                 staged_folder(self._models / version) as staging,
             ):
-                _write_tables(staging, to_tables(snapshot))
+                _write_tables(staging, snapshot)
                 replace_file(staging / _MANIFEST, _encode(manifest))
         except _STORAGE_ERRORS as error:
             raise ArtifactError(
@@ -306,17 +304,22 @@ def _encode(manifest: Manifest) -> bytes:
     return msgspec.json.format(msgspec.json.encode(manifest), indent=2)
 
 
-def _write_tables(folder: Path, tables: Mapping[str, pa.Table]) -> None:
-    import lancedb  # noqa: PLC0415  # seconds to import; whoever only maps a cached version needs none of it
+def _write_tables(folder: Path, snapshot: Snapshot) -> None:
+    # Seconds to import, and 80 MB; whoever only maps a cached version needs none of it.
+    import lancedb  # noqa: PLC0415  # as above
+
+    from models.artifact_tables import to_tables  # noqa: PLC0415  # as above
 
     database = lancedb.connect(folder)
-    for name, table in tables.items():
+    for name, table in to_tables(snapshot).items():
         database.create_table(name, table)
 
 
 def _load(folder: Path, manifest: Manifest) -> Arrays:
     """Read the tables and check every array against the manifest."""
     import lancedb  # noqa: PLC0415  # as above
+
+    from models.artifact_tables import TABLES, from_tables  # noqa: PLC0415  # as above
 
     database = lancedb.connect(folder)
     tables = {name: database.open_table(name).to_arrow() for name in TABLES}

@@ -5,11 +5,13 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
 
 _HALF = np.uint64(32)
 _ALL_BITS = np.uint64(0xFFFF_FFFF)
@@ -60,6 +62,8 @@ class Neighbours:
 
         Equal weights are ordered by column, so the result does not depend on the input's order.
         """
+        from scipy.sparse import csr_matrix  # noqa: PLC0415  # 18 MB, which serving does not need
+
         matrix = csr_matrix(matrix, dtype=np.float32)
         bounds = matrix.indptr
         positive = np.maximum(matrix.data, np.float32(0.0)) + np.float32(0.0)  # no -0.0
@@ -79,6 +83,8 @@ class Neighbours:
 
     def to_csr(self, n_items: int) -> csr_matrix:
         """Return the same lists as a float32 matrix, shape (n, `n_items`)."""
+        from scipy.sparse import csr_matrix  # noqa: PLC0415  # as above
+
         shape = (len(self), n_items)
         return csr_matrix((self.weights, self.rows, self.offsets), shape=shape)
 

@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import betaln
 
 Floats = NDArray[np.float64]
 
@@ -46,6 +45,8 @@ def fit_strength(seen: Floats, clicked: Floats, expected: Floats, *, usual: floa
     Griffiths (1973), Maximum likelihood estimation for the beta-binomial distribution.
     doi:10.2307/2529131
     """
+    from scipy.special import betaln  # noqa: PLC0415  # 21 MB a worker, for what few do
+
     a = _GRID[:, None]
     b = a * (1 / expected - 1)
     likelihood = (betaln(clicked + a, seen - clicked + b) - betaln(a, b)).sum(axis=1)

@@ -9,7 +9,6 @@ from typing import Annotated, TypedDict
 
 import msgspec
 from msgspec import Meta
-from scipy.special import betaincinv
 
 from models.errors import NotFoundError
 from service.learning.seen import Grade, grades_of, seen_and_clicked
@@ -225,6 +224,8 @@ def _sum_up(
 
 def _rate(value: float, a: float, b: float) -> Rate:
     """Return a rate with the central interval of a Beta distribution."""
+    from scipy.special import betaincinv  # noqa: PLC0415  # 21 MB a worker, for what few do
+
     tail = (1 - LEVEL) / 2
     return Rate(
         value=value, low=float(betaincinv(a, b, tail)), high=float(betaincinv(a, b, 1 - tail))

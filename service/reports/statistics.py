@@ -9,8 +9,6 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from scipy.special import chdtrc, stdtr, stdtrit
-
 LEVEL = 0.95
 
 
@@ -93,6 +91,8 @@ def p_value(control: Estimate | None, treatment: Estimate | None) -> float | Non
         return None
     distance = abs(treatment.value - control.value)
     error = math.sqrt(control.variance + treatment.variance)
+    from scipy.special import stdtr  # noqa: PLC0415  # 21 MB a worker, for what few do
+
     return float(2 * stdtr(_freedom(control, treatment), -distance / error))
 
 
@@ -120,6 +120,8 @@ def sample_ratio_p(observed: Sequence[int], shares: Sequence[float]) -> float | 
         (count - n * share / whole) ** 2 / (n * share / whole)
         for count, share in zip(observed, shares, strict=True)
     )
+    from scipy.special import chdtrc  # noqa: PLC0415  # as above
+
     return float(chdtrc(len(observed) - 1, statistic))
 
 
@@ -127,6 +129,8 @@ def _quantile(first: Estimate, second: Estimate) -> float:
     """Return Student's quantile at Welch and Satterthwaite's degrees of freedom."""
     if first.variance + second.variance == 0:
         return 0.0
+    from scipy.special import stdtrit  # noqa: PLC0415  # as above
+
     return float(stdtrit(_freedom(first, second), 0.5 + LEVEL / 2))
 
 

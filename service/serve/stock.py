@@ -13,7 +13,7 @@ from models.snapshot import Snapshot
 from models.vocabulary import MISSING_ROW
 from service.control.rule import Selection
 
-MAX_CACHED = 100_000
+MAX_CACHED = 50_000
 """Entries of each look-up cache; a full one is emptied, so that memory stays bounded."""
 
 PATH_SEPARATOR = " > "
