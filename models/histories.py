@@ -38,7 +38,8 @@ class Histories:
         kinds = interactions.kinds[order]
         strongest = np.maximum.reduceat(kinds, starts) if len(last) else kinds
         users, items = interactions.user_rows[last], interactions.item_rows[last]
-        by_time = np.lexsort((items, interactions.at_ms[last], users))
+        # They are in the order of user and item, which stays where moments are equal.
+        by_time = np.lexsort((interactions.at_ms[last], users))
         counts = np.bincount(users, minlength=n_users)
         return cls(
             RowLists(offsets_of(counts), items[by_time].astype(np.int32)),

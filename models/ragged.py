@@ -74,8 +74,9 @@ class Neighbours:
         for begin, end in itertools.pairwise(bounds.tolist()):
             keys[begin:end].sort()
         weights = (_ALL_BITS - (keys >> _HALF)).astype(np.uint32).view(np.float32)
-        rank = np.arange(len(keys)) - np.repeat(bounds[:-1], np.diff(bounds))
-        is_kept = (rank < k) & (weights > 0)
+        is_kept = weights > 0
+        for row in np.flatnonzero(np.diff(bounds) > k):
+            is_kept[bounds[row] + k : bounds[row + 1]] = False
         n_kept = np.zeros(len(keys) + 1, dtype=np.int64)
         np.cumsum(is_kept, out=n_kept[1:])
         rows = (keys[is_kept] & _ALL_BITS).astype(np.int32)

@@ -23,7 +23,7 @@ from models.recommenders.parts import Trained, fit_parts
 from models.recommenders.popularity import Popularity
 from models.recommenders.recommender import Recommender
 from models.recommenders.settings import Settings
-from training.evaluate import Evaluation, evaluate, histories_of, paired_difference
+from training.evaluate import Evaluation, Ground, evaluate, paired_difference
 from training.gate import METRIC, decide
 from training.progress import Progress
 from training.split import Split
@@ -50,7 +50,7 @@ class Fitted:
         content = Content.fit(dataset, settings, now_ms=now_ms, seed=seed)
         graph = Neighbours.from_csr(parts.graph, settings.graph_k)
         recommenders = (
-            Popularity.fit(dataset, settings, now_ms=now_ms, seed=seed),
+            Popularity(parts.popularity),
             ItemGraph(graph, settings),
             Als(parts.trained.factors[1], parts.trained.mean_weight, settings),
             content,
@@ -132,10 +132,10 @@ def measure_all(
     fitted: Fitted, split: Split, ks: Sequence[int], progress: Progress, *, only_new: bool = False
 ) -> dict[str, Evaluation]:
     """Evaluate every recommender on one split."""
-    evaluations, histories = {}, histories_of(split)
+    evaluations, ground = {}, Ground.of(split)
     for one in fitted.recommenders:
         with progress.step(f"rank: {one.name}"):
-            evaluations[one.name] = evaluate(one, split, ks, only_new=only_new, histories=histories)
+            evaluations[one.name] = evaluate(one, split, ks, only_new=only_new, ground=ground)
     return evaluations
 
 

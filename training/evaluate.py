@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.distinct import distinct
 from models.histories import Histories
 from models.manifest import Interval
 from models.recommenders.blocks import map_blocks, rows_of_size
@@ -17,6 +17,7 @@ from models.vocabulary import MISSING_ROW
 from training.metrics import (
     NO_ITEM,
     bootstrap,
+    bootstrap_all,
     draw_lots,
     hit_rate,
     ndcg,
@@ -51,7 +52,28 @@ class Evaluation:
     def intervals(self, seed: int) -> dict[str, Interval]:
         """Return the 95 % bootstrap interval over users of each mean."""
         rng = np.random.default_rng(seed)
-        return {name: bootstrap(values, rng) for name, values in self.per_user.items()}
+        found = bootstrap_all(np.stack(list(self.per_user.values()), axis=1), rng)
+        return dict(zip(self.per_user, found, strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What all recommenders of a split are measured on."""
+
+    histories: Histories
+    """What every user did before the cut."""
+    lots: NDArray[np.int64]
+    """Places of the items among equals."""
+    n_knowing: NDArray[np.int64]
+    """(n_items,) users who knew the item before the cut."""
+
+    @classmethod
+    def of(cls, split: Split) -> Self:
+        """Work it out."""
+        train = split.train
+        histories = Histories.of(train.interactions, train.n_users, split.now_ms)
+        n_knowing = np.bincount(histories.items.rows, minlength=train.n_items)
+        return cls(histories, draw_lots(train.item_ids), n_knowing)
 
 
 def evaluate(
@@ -60,22 +82,22 @@ def evaluate(
     ks: Sequence[int],
     *,
     only_new: bool = False,
-    histories: Histories | None = None,
+    ground: Ground | None = None,
 ) -> Evaluation:
     """Rank all items for every user with a test item; a user's own items are left out.
 
     With `only_new` the candidates are the items without any interaction in training. A test pair
     whose item is unknown (-1) cannot be found, but counts in the denominators. Whoever measures
-    several recommenders collects the `histories` of the training part once, by `histories_of`.
+    several recommenders works out the `ground` once.
     """
     n_items = split.train.n_items
     seen = np.bincount(split.train.interactions.item_rows, minlength=n_items) > 0
     users, pairs, n_relevant = _test_pairs(split, seen, only_new)
-    everyone = histories_of(split) if histories is None else histories
-    lots = draw_lots(split.train.item_ids)
+    ground = Ground.of(split) if ground is None else ground
+    lots = ground.lots
 
     def rank(rows: slice) -> NDArray[np.int64]:
-        own = everyone.take(users[rows])
+        own = ground.histories.take(users[rows])
         scores = recommender.score(own)
         owners = np.repeat(np.arange(len(own)), np.diff(own.items.offsets))
         scores[owners, own.items.rows] = -np.inf
@@ -93,12 +115,9 @@ def evaluate(
         per_user[f"ndcg@{k}"] = ndcg(hits, n_relevant, k)
         per_user[f"hit_rate@{k}"] = hit_rate(hits, k)
     n_candidates = int((~seen).sum()) if only_new else n_items
-    return Evaluation(per_user, _overall(lists, ks, split, n_candidates), users, lists)
-
-
-def histories_of(split: Split) -> Histories:
-    """Collect what every user did before the cut."""
-    return Histories.of(split.train.interactions, split.train.n_users, split.now_ms)
+    return Evaluation(
+        per_user, _overall(lists, ks, split, n_candidates, ground.n_knowing), users, lists
+    )
 
 
 def paired_difference(ours: Evaluation, theirs: Evaluation, metric: str, seed: int) -> Interval:
@@ -122,17 +141,18 @@ def _test_pairs(
 
 
 def _overall(
-    lists: NDArray[np.int64], ks: Sequence[int], split: Split, n_candidates: int
+    lists: NDArray[np.int64],
+    ks: Sequence[int],
+    split: Split,
+    n_candidates: int,
+    n_knowing: NDArray[np.int64],
 ) -> dict[str, float]:
     """Measure all lists together.
 
     Coverage is the share of the candidates that stand in any list. Novelty is the mean of
     ``-log2(p)`` over shown items, p being the share of users who knew the item.
     """
-    train = split.train.interactions
     n_items, n_users = split.train.n_items, split.train.n_users
-    pairs = distinct(train.user_rows.astype(np.int64) * max(n_items, 1) + train.item_rows)
-    n_knowing = np.bincount(pairs % max(n_items, 1), minlength=n_items)
     surprise = -np.log2((n_knowing + 1.0) / (n_users + 1.0))
     overall = {}
     for k in ks:

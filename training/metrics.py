@@ -12,12 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.manifest import Interval
+from models.recommenders.top_k import reached
 from models.vocabulary import Vocabulary
 
 N_RESAMPLES = 500
 NO_ITEM = -1
-PIECE = 64
-"""Scores of a row that are looked at together for their largest."""
 
 
 def draw_lots(ids: Vocabulary) -> NDArray[np.int64]:
@@ -43,7 +42,7 @@ def top_lists(scores: NDArray[np.float32], lots: NDArray[np.int64], k: int) -> N
     width = min(k, n_items)
     if not n or not width:
         return lists
-    floors = _floors(scores, width)
+    floors = reached(scores, width)
     for row, values in enumerate(scores):
         near = np.flatnonzero((values >= floors[row]) & (values > -np.inf))
         if len(near) > 8 * width:
@@ -51,20 +50,6 @@ def top_lists(scores: NDArray[np.float32], lots: NDArray[np.int64], k: int) -> N
         best = near[np.lexsort((lots[near], -values[near]))][:width]
         lists[row, : len(best)] = best
     return lists
-
-
-def _floors(scores: NDArray[np.float32], width: int) -> NDArray[np.float32]:
-    """Return a value for every row that at least `width` of its scores reach, shape (n,).
-
-    Among the largest scores of pieces of a row it is found sooner than in the whole row, above all
-    where most scores are equal.
-    """
-    n, n_items = scores.shape
-    n_pieces = n_items // PIECE
-    if n_pieces < width:
-        return np.full(n, -np.inf, dtype=np.float32)
-    largest = scores[:, : n_pieces * PIECE].reshape(n, n_pieces, PIECE).max(axis=2)
-    return np.partition(largest, n_pieces - width, axis=1)[:, n_pieces - width]
 
 
 def _cut(
@@ -100,9 +85,20 @@ def bootstrap(
     values: NDArray[np.float64], rng: np.random.Generator, n_resamples: int = N_RESAMPLES
 ) -> Interval:
     """Return the mean over users with its 95 % percentile bootstrap interval."""
-    if not len(values):
-        return Interval(value=0.0, low=0.0, high=0.0)
+    return bootstrap_all(values[:, np.newaxis], rng, n_resamples)[0]
+
+
+def bootstrap_all(
+    values: NDArray[np.float64], rng: np.random.Generator, n_resamples: int = N_RESAMPLES
+) -> list[Interval]:
+    """Do so for every column of (n_users, n), each resample drawing the same users for all."""
     n = len(values)
-    means = [float(values[rng.integers(0, n, n)].mean()) for _ in range(n_resamples)]
-    low, high = np.quantile(means, [0.025, 0.975])
-    return Interval(value=float(values.mean()), low=float(low), high=float(high))
+    if not n:
+        return [Interval(value=0.0, low=0.0, high=0.0)] * values.shape[1]
+    rows = np.ascontiguousarray(values)
+    means = [rows[rng.integers(0, n, n)].mean(axis=0) for _ in range(n_resamples)]
+    low, high = np.quantile(means, [0.025, 0.975], axis=0)
+    return [
+        Interval(value=float(value), low=float(below), high=float(above))
+        for value, below, above in zip(values.mean(axis=0), low, high, strict=True)
+    ]

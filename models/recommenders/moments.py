@@ -43,7 +43,9 @@ class Moments:
         """Sort the interactions that weigh anything; of a user the newest `max_per_user`."""
         rows = dataset.interactions
         rows = rows.take(np.asarray(blend.event_weights)[rows.kinds] > 0)
-        order = np.lexsort((rows.item_rows, rows.at_ms, rows.user_rows))
+        # By user, moment and item: numbers that are nearly in order sort faster than three keys.
+        order = np.argsort(rows.user_rows.astype(np.int64) << 32 | rows.item_rows, kind="stable")
+        order = order[np.lexsort((rows.at_ms[order], rows.user_rows[order]))]
         users, items, at_ms = (
             values[order] for values in (rows.user_rows, rows.item_rows, rows.at_ms)
         )

@@ -22,6 +22,7 @@ from models.recommenders.moments import Moments
 from models.recommenders.regime import FOR_NEW_ITEMS, Regime, regime_of
 from models.recommenders.settings import Settings
 from models.recommenders.spectral import low_pass_factors
+from models.recommenders.top_k import reached
 from models.recommenders.trend import Trend
 
 N_SAMPLED_USERS = 300
@@ -145,8 +146,9 @@ class Scale:
         k = min(N_PLACES, scores.shape[1])
         if not scores.size:
             return 1.0
-        best = np.partition(scores, scores.shape[1] - k, axis=1)[:, -k:]
-        mean = float(best.mean(dtype=np.float64))
+        floors = reached(scores, k)
+        best = [np.sort(row[row >= low])[-k:] for row, low in zip(scores, floors, strict=True)]
+        mean = float(np.mean(best, dtype=np.float64))
         # Four digits: the weights of a version are to be read.
         return float(f"{1.0 / mean:.4g}") if mean > 1e-12 else 1.0
 

@@ -10,6 +10,9 @@ from scipy.sparse import csr_matrix, vstack
 
 from models.recommenders.blocks import map_blocks, rows_of_size
 
+PIECE = 64
+"""Scores of a row that are looked at together for their largest."""
+
 
 def top_k_rows(
     n_rows: int, n_columns: int, block: Callable[[slice], NDArray[np.float32]], k: int
@@ -23,6 +26,20 @@ def top_k_rows(
     if not parts:
         return csr_matrix((0, n_columns), dtype=np.float32)
     return vstack(parts, format="csr")
+
+
+def reached(scores: NDArray[np.float32], k: int) -> NDArray[np.float32]:
+    """Return a value for every row that at least `k` of its scores reach, shape (n,).
+
+    Among the largest scores of pieces of a row it is found sooner than in the whole row, above all
+    where most scores are equal.
+    """
+    n, n_columns = scores.shape
+    n_pieces = n_columns // PIECE
+    if n_pieces < k:
+        return np.full(n, -np.inf, dtype=np.float32)
+    largest = scores[:, : n_pieces * PIECE].reshape(n, n_pieces, PIECE).max(axis=2)
+    return np.partition(largest, n_pieces - k, axis=1)[:, n_pieces - k]
 
 
 def keep_top_k(values: NDArray[np.float32], k: int) -> csr_matrix:
