@@ -33,7 +33,7 @@ def merge_parts(parts: Parts, settings: Settings) -> Merged:
     als = np.float32(regime.als * settings.als_weight)
     fold_in = np.hstack([spectral * parts.spectral.fold_in, als * parts.als.fold_in])
     factors = np.hstack([parts.spectral.factors, parts.als.factors])
-    factors *= parts.lift[:, np.newaxis]
+    factors *= (parts.lift * (1.0 - parts.doubt))[:, np.newaxis]
     # Items with many users stand in many histories.
     fold_in, factors = compress(
         fold_in, factors, np.sqrt(parts.n_users_of), settings.served_dimensions
@@ -41,13 +41,11 @@ def merge_parts(parts: Parts, settings: Settings) -> Merged:
     popularity = regime.popularity * settings.popularity_weight * parts.popularity_unit
     popularity = float(f"{popularity:.4g}")
 
-    is_new = parts.n_users_of == 0
     weight = regime.attributes * settings.attribute_weight
     known = parts.graph * np.float32(regime.graph * settings.graph_weight)
-    known = known + parts.likeness * np.float32(weight)
     # What attributes say of a new item is said better, and scaled, by its mapped column.
-    lifted = diags(np.where(is_new, 0.0, parts.lift))
-    known = largest_of_rows(_float32(known @ lifted), settings.graph_k)
+    known = known + parts.likeness @ diags(np.float32(weight) * (1.0 - parts.doubt))
+    known = largest_of_rows(_float32(known @ diags(parts.lift)), settings.graph_k)
     merged = known
     if parts.new_columns.nnz:
         scores = (parts.sample @ known).toarray()
@@ -55,11 +53,12 @@ def merge_parts(parts: Parts, settings: Settings) -> Merged:
         scores += np.float32(popularity) * parts.popularity
         owners = np.repeat(np.arange(len(scores)), np.diff(parts.owned.indptr))
         scores[owners, parts.owned.indices] = -np.inf
+        is_new = parts.doubt > 0
         gamma = weight_of_new(
             scores,
             (parts.sample @ parts.new_columns).toarray()[:, is_new],
             is_new,
-            wanted_share=settings.new_share * float(is_new.mean()),
+            wanted_share=settings.new_share * float(parts.doubt.mean()),
         )
         merged = known + parts.new_columns * np.float32(gamma)
     return Merged(

@@ -17,6 +17,7 @@ from models.histories import Histories
 from models.recommenders.als import FactorPair, fit_factors, linear_fold_in, mean_weight
 from models.recommenders.attribute_map import AttributeMap, max_features
 from models.recommenders.attributes import likeness, token_rows
+from models.recommenders.doubt import doubt_of
 from models.recommenders.item_graph import build_graph
 from models.recommenders.moments import Moments
 from models.recommenders.regime import FOR_NEW_ITEMS, Regime, regime_of
@@ -60,7 +61,7 @@ class Parts:
     likeness: csr_matrix
     """(n_items, n_items) cosines of attributes."""
     new_columns: csr_matrix
-    """(n_items, n_items) what speaks for the new items, mapped from their attributes."""
+    """(n_items, n_items) what speaks for new and rare items, mapped from their attributes."""
     spectral: Factors
     als: Factors
     popularity: NDArray[np.float32]
@@ -71,6 +72,8 @@ class Parts:
     """(n_items,) the trend that every item's scores are multiplied with."""
     n_users_of: NDArray[np.int64]
     """(n_items,) users per item; 0 for a new one."""
+    doubt: NDArray[np.float32]
+    """(n_items,) how much of what is said of an item its attributes say, 0 to 1, `doubt_of`."""
     regime: Regime
     sample: csr_matrix
     """(n, n_items) histories of sampled users, rows summing to 1."""
@@ -98,12 +101,14 @@ def fit_parts(
     scale = Scale(shares[sampled], user_items[sampled], n_users_of > 0)
 
     graph = scale.of_graph(build_graph(moments, regime, settings.graph_k))
-    is_new = n_users_of == 0
-    tokens = token_rows(dataset.catalog, ~is_new, max_features=max_features(n_items))
+    tokens = token_rows(dataset.catalog, n_users_of > 0, max_features=max_features(n_items))
     alike = scale.of_graph(likeness(tokens, settings.graph_k))
     new_columns = csr_matrix((n_items, n_items), dtype=np.float32)
-    if is_new.any() and tokens.nnz:
-        new_columns = _new_columns(dataset, tokens, moments, scale, settings.graph_k)
+    doubt = doubt_of(moments, n_users_of, now_ms, days=settings.trend_days)
+    if doubt.any() and tokens.nnz:
+        new_columns = _new_columns(dataset, tokens, moments, scale, doubt=doubt, k=settings.graph_k)
+    # Of an item without attributes, its interactions say all there is.
+    doubt *= np.bincount(new_columns.indices, minlength=n_items) > 0
     low_pass = low_pass_factors(
         user_items,
         settings.spectral_dimensions,
@@ -122,6 +127,7 @@ def fit_parts(
         popularity_unit=scale.unit(np.tile(trend.popularity, (len(sampled), 1))),
         lift=trend.lift,
         n_users_of=n_users_of,
+        doubt=doubt,
         regime=regime,
         sample=scale.shares,
         owned=scale.owned,
@@ -167,20 +173,27 @@ class Scale:
 
 
 def _new_columns(
-    dataset: Dataset, tokens: csr_matrix, moments: Moments, scale: Scale, k: int
+    dataset: Dataset,
+    tokens: csr_matrix,
+    moments: Moments,
+    scale: Scale,
+    *,
+    doubt: NDArray[np.float32],
+    k: int,
 ) -> csr_matrix:
-    """Return the columns of new items at their places, zero elsewhere."""
+    """Return the columns of items in doubt at their places, zero elsewhere."""
     n_items = dataset.n_items
     # Nobody knows when in a history a new item would have come: what is near it counts both ways.
     graph = build_graph(moments, FOR_NEW_ITEMS, k, backward=1.0)
     mapping = AttributeMap.fit(dataset.catalog, tokens, graph, scale.shares, scale.candidates)
     if mapping is None:
         return csr_matrix((n_items, n_items), dtype=np.float32)
-    new = np.flatnonzero(~scale.candidates)
+    new = np.flatnonzero(doubt)
     rows = mapping.columns(new, k)
     places = np.repeat(new, np.diff(rows.indptr))
-    columns = csr_matrix((rows.data, (rows.indices, places)), shape=(n_items, n_items))
-    return replace(scale, candidates=~scale.candidates).of_graph(columns)
+    values = rows.data * doubt[places]
+    columns = csr_matrix((values, (rows.indices, places)), shape=(n_items, n_items))
+    return replace(scale, candidates=doubt > 0).of_graph(columns)
 
 
 def _als(

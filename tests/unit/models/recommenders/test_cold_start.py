@@ -8,8 +8,12 @@ from numpy.typing import NDArray
 
 from models.dataset import Dataset
 from models.histories import Histories
+from models.manifest import Blend
+from models.recommenders.doubt import doubt_of
 from models.recommenders.hybrid import Hybrid
+from models.recommenders.moments import Moments
 from models.recommenders.parity import weight_of_new
+from models.scoring import MS_PER_DAY
 from tests.unit.models.recommenders.behaviour import SETTINGS, all_histories
 from tests.unit.models.small_dataset import NOW_MS, make_dataset
 
@@ -69,6 +73,34 @@ def test_item_with_three_interactions_is_known_by_them_and_by_its_kind() -> None
     assert found[MUG_FAN, 16] > found[LAMP_FAN, 16]
     named = scores(shop("blue mug", rows=rows))
     assert named[MUG_FAN, 16] > named[LAMP_FAN, 16]
+
+
+def test_first_buyers_of_an_item_do_it_no_harm() -> None:
+    """With one buyer, two, three or four a new mug stands no lower for the others than with none.
+
+    Its own few interactions and its attributes are blended; either alone would push it down.
+    """
+    others = slice(6, 20)
+    places = []
+    for n in range(5):
+        found = scores(shop("blue mug", rows=tuple((user, 16, 60) for user in range(1, 1 + n))))
+        places.append(float((found[others] > found[others, 16:17]).sum(axis=1).mean()))
+    assert max(places[1:]) <= places[0]
+
+
+def test_doubt_fades_with_users_and_age() -> None:
+    """Of 0, 1 and 5 users: 1, 4/5 and 0; where there is a clock, e^-1 of it after 28 days."""
+    day = int(MS_PER_DAY)
+    n_users_of = np.array([0, 1, 5])
+    without = make_dataset([(0, 1, 72)] + [(user, 2, 72) for user in range(5)], 5, 3)
+    moments = Moments.of(without, Blend(), max_per_user=9)
+    found = doubt_of(moments, n_users_of, 100 * day, days=28)
+    np.testing.assert_allclose(found, [1.0, 0.8, 0.0], rtol=1e-6)
+    clock = make_dataset([(0, 1, 72), (1, 2, 90), (2, 2, 91), (2, 2, 95)], 3, 3)
+    moments = Moments.of(clock, Blend(), max_per_user=9)
+    assert moments.has_clock
+    found = doubt_of(moments, n_users_of, 100 * day, days=28)
+    np.testing.assert_allclose(found, [1.0, 0.8 / np.e, 0.0], rtol=1e-6)
 
 
 def test_user_without_history_gets_what_is_popular() -> None:
