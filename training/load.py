@@ -89,9 +89,11 @@ def _collect(sources: Sequence[str], kind: str, mapping: Mapping, until_ms: int)
             return judge_interactions(frames, mapping, until_ms)
         return judge_catalog(frames, mapping)
     except (pl.exceptions.PolarsError, OSError) as error:
-        raise InputError(
-            f"cannot read {', '.join(sources)}: {str(error).splitlines()[0]}; check the file"
-        ) from error
+        what = str(error).splitlines()[0]
+        advice = "check the file"
+        if what.startswith("could not parse"):
+            advice = 'where a text begins with " it must end with one, and one inside is doubled'
+        raise InputError(f"cannot read {', '.join(sources)}: {what}; {advice}") from error
 
 
 def _check(kind: str, counts: RowCounts, mapping: Mapping, rejects: Path | None) -> None:

@@ -143,8 +143,17 @@ def load_mapping(path: Path | None) -> Mapping:
 def _check(mapping: Mapping) -> None:
     rules = mapping.interactions
     patterns = (*mapping.items.not_products, *rules.drop_orders, *mapping.catalog.blank)
+    import polars as pl  # noqa: PLC0415  # fast --help
+
     for pattern in (*patterns, rules.refund_orders or ""):
         re.compile(pattern)
+        try:
+            pl.Series([""]).str.contains(pattern)
+        except pl.exceptions.ComputeError as error:
+            raise ValueError(
+                f"the regular expression {pattern!r} is not one that the reader knows; "
+                "write it without looking around and without references back"
+            ) from error
     for zone in (rules.timezone, mapping.catalog.timezone):
         ZoneInfo(zone)
     for own, event in rules.events.items():

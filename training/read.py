@@ -107,12 +107,23 @@ def _scan_json_lines(path: str, wanted: Sequence[str]) -> pl.LazyFrame:
         encoding="utf8-lossy",
         row_index_name=ROW,
     ).filter(line.str.strip_chars().str.len_bytes() > 0)
+    _check_layout(path, lines)
     found = _json_keys(lines)
     values = [
         line.str.json_path_match(f'$["{name}"]').alias(name) for name in wanted if name in found
     ]
     is_object = line.str.contains(r"^\s*\{") & line.str.json_path_match("$").is_not_null()
     return lines.select(ROW, *values, (~is_object).alias(MALFORMED))
+
+
+def _check_layout(path: str, lines: pl.LazyFrame) -> None:
+    """Refuse one JSON document over many lines, of which every line would be a bad row."""
+    first = lines.head(1).select(pl.col("line").str.strip_chars()).collect()["line"]
+    if len(first) and (first[0].startswith("[") or first[0] == "{"):
+        raise InputError(
+            f"{path!r} is one JSON document, not JSON Lines: it begins with {first[0][:20]!r}; "
+            "write one object per line, for example with: jq -c '.[]'"
+        )
 
 
 def _json_keys(lines: pl.LazyFrame, n_lines: int = 1000) -> set[str]:

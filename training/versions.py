@@ -5,7 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import msgspec
+from rich.console import Group
 from rich.table import Table
+from rich.text import Text
 
 from models.artifact import ArtifactStore
 from training.gate import METRIC
@@ -53,12 +55,12 @@ def list_of_versions(store: ArtifactStore) -> VersionList:
     return VersionList(live=live, versions=lines)
 
 
-def show_versions(listed: VersionList) -> Table:
-    """Draw the list."""
+def show_versions(listed: VersionList) -> Group:
+    """Draw the list, and below it in whole lines what the gate said."""
     table = Table()
     for name in ("version", "made (UTC)", "users", "items", METRIC, "gate"):
         table.add_column(name, no_wrap=True)
-    table.add_column("why")
+    reasons = []
     for line in listed.versions:
         made = datetime.fromtimestamp(line.created_at_ms / 1000, UTC)
         table.add_row(
@@ -68,6 +70,6 @@ def show_versions(listed: VersionList) -> Table:
             str(line.items),
             f"{line.metrics.get(METRIC, 0.0):.4f}",
             line.verdict,
-            line.reason,
         )
-    return table
+        reasons.append(Text(f"{line.version} {line.verdict}: {line.reason}"))
+    return Group(table, *reasons)

@@ -262,6 +262,31 @@ def test_wrong_mapping_is_a_config_error(tmp_path: Path, text: str) -> None:
         load_mapping(path)
 
 
+def test_json_document_is_refused_as_a_whole(tmp_path: Path) -> None:
+    """A pretty-printed array is no file of bad rows: the message says what to write instead."""
+    path = tmp_path / "log.json"
+    path.write_text(json.dumps(ROWS[:1], indent=2))
+    with pytest.raises(InputError, match=r"one JSON document.*jq"):
+        load(path, Mapping())
+
+
+def test_open_quote_is_named(tmp_path: Path) -> None:
+    """A quote that never ends is told, with how to end it."""
+    path = tmp_path / "log.csv"
+    rows = ["user_id,item_id,event,timestamp", 'u1,"a,view,2026-01-02', "u2,b,view,2026-01-02"]
+    path.write_text("\n".join(rows) + "\n")
+    with pytest.raises(InputError, match=r'begins with " it must end with one'):
+        load(path, Mapping())
+
+
+def test_pattern_that_the_reader_does_not_know_is_blamed_on_the_mapping(tmp_path: Path) -> None:
+    """Python knows how to look ahead, the reader of files does not: the mapping is wrong."""
+    path = tmp_path / "mapping.toml"
+    path.write_text('[items]\nnot_products = ["(?=a)b"]\n')
+    with pytest.raises(ConfigError, match=r"mapping.toml is wrong.*\(\?=a\)b"):
+        load_mapping(path)
+
+
 def test_missing_mapping_is_a_config_error(tmp_path: Path) -> None:
     """A mapping that is not there is named."""
     with pytest.raises(ConfigError, match="cannot read the mapping"):

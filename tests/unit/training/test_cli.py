@@ -122,6 +122,7 @@ def test_models_list_show_promote_rollback(shop: Path) -> None:
     assert run_json(models, "promote", str(first), "--home", shop)["live"] == first
     text = run(models, "list", "--home", shop).stdout
     assert f"{first} live" in text
+    assert ": better than popularity" in text
 
 
 def test_evaluate_prints_metrics_and_intervals(tmp_path: Path) -> None:
