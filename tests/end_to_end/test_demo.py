@@ -1,8 +1,10 @@
 """The demo as a user runs it: real trainer, real server, shoppers over HTTP, one JSON object."""
 
 import math
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
@@ -16,6 +18,17 @@ def _demo(home: Path, *options: str) -> DemoResult:
     run = subprocess.run([*command, *options], capture_output=True, timeout=110, check=False)
     assert run.returncode == 0, run.stderr.decode()
     return msgspec.json.decode(run.stdout, type=DemoResult)
+
+
+def _n_rendered(home: Path, placement_id: str) -> int:
+    """Count the slates of a placement that shoppers said they saw."""
+    with closing(sqlite3.connect(home / "events.sqlite")) as connection:
+        (n,) = connection.execute(
+            "SELECT count(*) FROM exposures AS shown JOIN events USING (exposure_id) "
+            "WHERE shown.placement_id = ? AND events.kind = 16",
+            (placement_id,),
+        ).fetchone()
+    return int(n)
 
 
 @pytest.mark.slow
@@ -32,6 +45,7 @@ def test_demo_serves_logs_and_measures_what_was_planted(tmp_path: Path) -> None:
     assert result.events.duplicate == result.events.rejected == 0
     assert result.tiers["personal"] > 0
     assert result.addresses["shop"].endswith("/demo")
+    assert _n_rendered(tmp_path, "home_hero") > 50
     lift = result.lift
     assert lift.measured is not None
     assert lift.planted is not None

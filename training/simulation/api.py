@@ -43,11 +43,12 @@ class Slate(msgspec.Struct, frozen=True):
     degraded: str | None = None
     rollout: ServedRollout | None = None
     items: tuple[Served, ...] = ()
+    banners: tuple[Served, ...] = ()
 
     @property
     def shown_ids(self) -> list[str]:
-        """Ids in their order."""
-        return [item.id for item in self.items]
+        """Ids in their order, of items or banners."""
+        return [one.id for one in (*self.items, *self.banners)]
 
 
 class Page(msgspec.Struct, frozen=True):

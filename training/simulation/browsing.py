@@ -110,7 +110,8 @@ def _look(shop: Browsing, visit: Visit, page: Page) -> tuple[list[Body], int | N
     events: list[Body] = []
     liked: list[int] = []
     for slate in page.placements:
-        if not slate.items:
+        shown_ids = slate.shown_ids
+        if not shown_ids:
             continue
         seen = _event(shop, visit, "exposure", exposure_id=slate.exposure_id, grade="rendered")
         events.append(seen)
@@ -121,7 +122,7 @@ def _look(shop: Browsing, visit: Visit, page: Page) -> tuple[list[Body], int | N
             arm.add(chances, clicks)
         named = "item_id" if slate.kind == "items" else "banner_id"
         for place in np.flatnonzero(clicks):
-            shown_id = slate.items[place].id
+            shown_id = shown_ids[place]
             clicked = {"exposure_id": slate.exposure_id, named: shown_id}
             events.append(_event(shop, visit, "click", **clicked))
             if slate.kind == "items":

@@ -21,6 +21,8 @@ STOREFRONT_ONLY: dict[str, Body] = {
 }
 """Slots of the storefront that the simulated shoppers do not look at."""
 ROLLOUT = RECS
+EXPLORE_SHARE = 0.1
+"""So that the click rate of every banner can be learned."""
 _N_BANNERS = 6
 
 
@@ -61,7 +63,10 @@ def documents(
     ids = [banner.id for banner in banners]
     return [
         *((f"/v1/banners/{banner.id}", banner.document) for banner in banners),
-        (f"/v1/placements/{HERO}", {"kind": "banners", "count": 1, "static_ids": ids}),
+        (
+            f"/v1/placements/{HERO}",
+            {"kind": "banners", "count": 1, "static_ids": ids, "explore_share": EXPLORE_SHARE},
+        ),
         (
             f"/v1/placements/{RECS}",
             {"kind": "items", "count": 12, "static_ids": best_sellers, "max_per_category": 4},

@@ -56,7 +56,9 @@ class FakeService:
             "tier": "popular",
             "degraded": None,
             "rollout": rollout if placement_id == "home_recs" else None,
-            "items": [{"id": shown_id, "position": 1 + i} for i, shown_id in enumerate(shown)],
+            "banners" if is_banner else "items": [
+                {"id": shown_id, "position": 1 + i} for i, shown_id in enumerate(shown)
+            ],
         }
 
 
