@@ -20,7 +20,7 @@ from service.stores.file_lease import FileLease
 from service.stores.rollup import add_new, open_rollup
 
 LEASE_FILE = "rollup.lease"
-POLL_S = 1.0
+POLL_S = 5.0
 STEP_ROWS = 10_000
 """Rows of the log that one step adds: about a fifth of a second."""
 _CACHE_KIB = 16_384

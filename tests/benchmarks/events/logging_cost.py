@@ -41,6 +41,9 @@ class LoggingCost(msgspec.Struct, frozen=True, kw_only=True):
     p99_ms_without: float
     p99_ratio: float
     """Median over the turns of with / without."""
+    cpu_ms_with: float
+    """A page, of all threads, over all turns: what other work on the machine does not blur."""
+    cpu_ms_without: float
 
 
 def measure_logging(root: Path, *, rate: float, seconds: float, turns: int) -> LoggingCost:
@@ -60,9 +63,13 @@ def measure_logging(root: Path, *, rate: float, seconds: float, turns: int) -> L
             furnish(servers[name])
             saturate(servers[name], pages, WARM_UP_S, pinned=theirs)
         found: dict[str, list[tuple[float, float]]] = {name: [] for name in servers}
+        cpu_s = dict.fromkeys(servers, 0.0)
+        n_pages = turns * int(rate * seconds)
         for turn in range(turns):
             for name in sorted(servers, reverse=bool(turn % 2)):
+                cpu_s[name] -= servers[name].cpu_s()
                 latency = measure(servers[name], pages, rate, seconds, theirs)
+                cpu_s[name] += servers[name].cpu_s()
                 assert latency.n_failed == 0
                 found[name].append((latency.p50_ms, latency.p99_ms))
     p50 = {name: statistics.median(one for one, _ in found[name]) for name in found}
@@ -76,6 +83,8 @@ def measure_logging(root: Path, *, rate: float, seconds: float, turns: int) -> L
         p99_ms_with=p99["with"],
         p99_ms_without=p99["without"],
         p99_ratio=statistics.median(ratios),
+        cpu_ms_with=cpu_s["with"] / n_pages * 1000,
+        cpu_ms_without=cpu_s["without"] / n_pages * 1000,
     )
 
 
