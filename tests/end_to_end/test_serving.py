@@ -84,6 +84,14 @@ def test_item_taken_away_is_gone_everywhere(server: RunningServer, status: dict[
     assert_live_everywhere(lambda: "pot" in _ids(server.serve("recs", user=ALICE)[0]))
 
 
+def test_rule_holds_everywhere(server: RunningServer) -> None:
+    """A rule that hides holds in every worker within a second; so does the end of it."""
+    server.put("/v1/rules/no-pot", {"action": "hide", "select": {"attributes": ["pot"]}})
+    assert_live_everywhere(lambda: "pot" not in _ids(server.serve("recs", user=ALICE)[0]))
+    server.call("DELETE", "/v1/rules/no-pot", scope="admin")
+    assert_live_everywhere(lambda: "pot" in _ids(server.serve("recs", user=ALICE)[0]))
+
+
 def test_share_of_a_rollout_moves_nobody_twice(server: RunningServer) -> None:
     """Share 0 is control for all, 1 personal for all; at 0.3 each keeps its arm on every worker."""
     server.put("/v1/placements/split", {"kind": "items", "count": 2, "static_ids": ["pot", "cup"]})
@@ -203,7 +211,7 @@ def test_explain_needs_a_merchandiser(server: RunningServer) -> None:
         ({"placements": [{"id": "x" * 257}]}, 400, "$.placements[0].id"),
         ({"placements": [{"id": "recs"}], "user": {"user_id": "a\0b"}}, 400, "NUL"),
         ({"placements": [{"id": "recs"}], "user": {"user_id": 7}}, 400, "$.user.user_id"),
-        ({"placements": [{"id": "recs"}], "options": {"preview": {}}}, 400, "$.options.preview"),
+        ({"placements": [{"id": "recs"}], "options": {"preview": {"at": 1}}}, 400, "preview.at"),
         ({"placements": "recs"}, 400, "$.placements"),
         ([], 400, "object"),
     ],

@@ -223,7 +223,7 @@ def _context(request: ConsoleRequest, fields: Fields, stored: Banner | None) -> 
         "performance": performance,
         "trouble": trouble,
         "figure": None
-        if performance is None
+        if performance is None or len(performance.days) < 2
         else clicks_by_day(services.console.plotter, performance),
         "path": "" if stored is None else BANNERS.path_of(stored.id),
     }

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from typing import Any
 
 from litestar import Controller, get
 
 from models.errors import EndcapError
+from service.console.form import words
 from service.routes.console.form_errors import GENERAL, errors_of
 from service.routes.console.frame import ConsoleRequest, Page, page
 from service.routes.console.gate import section
 from service.routes.console.looking import Look
-from service.routes.console.showing import choices, show_slates
-from service.routes.console.slate_view import SlateView
-from service.services import services_of
+from service.routes.console.showing import choices, find_items, namer, show_slates
+from service.routes.console.slate_view import Card, SlateView
+from service.services import Services, services_of
 
 MAX_PLACEMENTS = 10
 
@@ -40,6 +42,9 @@ class PreviewPages(Controller):
         slates: list[SlateView] = []
         errors: dict[str, str] = {}
         if asked:
+            look = dataclasses.replace(
+                look, why=await asyncio.to_thread(_named, services, look.why)
+            )
             try:
                 slates = await show_slates(services, look, asked)
             except EndcapError as error:
@@ -55,3 +60,14 @@ class PreviewPages(Controller):
         return await asyncio.to_thread(
             page, request, "preview/show.html", title="Preview", **context
         )
+
+
+def _named(services: Services, why: str) -> str:
+    """Put the id of the first item that is called so in the place of a word that is no id."""
+    name_of = namer(services)
+    named = []
+    for one in words(why):
+        is_id = name_of(one) != Card(id=one, title=one)
+        found = [] if is_id else find_items(services, one)
+        named.append(found[0].id if found else one)
+    return ", ".join(named)

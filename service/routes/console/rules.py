@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from typing import Any
 
 import msgspec
@@ -27,6 +28,7 @@ from service.console.schedule_form import ZONES, state_of
 from service.control.drafts import Drafts
 from service.control.precondition import RevisionError
 from service.control.rule import Rule
+from service.rollouts.definition import CONTROL
 from service.rollouts.schedule import schedule_ms
 from service.routes.console.editing import (
     Section,
@@ -42,7 +44,7 @@ from service.routes.console.editing import (
 from service.routes.console.form_errors import REFUSALS, errors_of
 from service.routes.console.frame import ConsoleRequest, Page, go, page, render, wants_part
 from service.routes.console.gate import FormData, section
-from service.routes.console.looking import Look
+from service.routes.console.looking import AS_DEALT, Look, all_variants
 from service.routes.console.showing import choices, find_items, namer, show_change
 from service.services import services_of
 
@@ -279,8 +281,13 @@ def _look_into(request: ConsoleRequest, rule: Rule | None) -> Look:
     """Look as somebody whom the rule is for, when it is in effect."""
     if rule is None:
         return Look()
+    services = services_of(request)
     starts_ms, _ = schedule_ms(rule.starts_at, rule.ends_at, rule.time_zone)
-    return Look.into(rule.audience, starts_ms, services_of(request).now_ms())
+    look = Look.into(rule.audience, starts_ms, services.now_ms())
+    # Who is nobody in particular is in control, whose list has no scores to move.
+    treated = [one for one in all_variants(services.current.get()) if one != CONTROL]
+    wanted = [one for one in treated if not rule.variants or one in rule.variants]
+    return dataclasses.replace(look, variant=wanted[0] if wanted else AS_DEALT)
 
 
 def _state(rule: Rule, now_ms: int) -> tuple[str, str]:
