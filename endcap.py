@@ -26,6 +26,10 @@ COMMANDS = {
         "training.version_cli:segments",
         "Count the segments of users and say how each buys.",
     ),
+    "policy": (
+        "training.policy.cli:policy",
+        "Estimate what another choice of banners would have earned.",
+    ),
     "serve": ("service.cli:serve", "Answer requests over HTTP."),
     "keys": (
         "service.cli:keys",

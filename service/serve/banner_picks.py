@@ -10,7 +10,6 @@ from service.fits import FITS, NO_FIT
 from service.serve.banner_table import CompiledBanner
 from service.serve.exploration import draw_seed
 from service.serve.items import EXPLORED
-from service.serve.learned import choose, weighed
 from service.serve.plan import Plan
 from service.serve.rates import Cell
 from service.serve.visit import Visit
@@ -58,31 +57,25 @@ def pick_learned(
         if before is None or _FIT_RANK[pick.fit] > _FIT_RANK[before.fit]:
             found[pick.banner.id] = pick
     picks = list(found.values())[:MAX_LEARNED]
-    banners = [(pick.banner.id, pick.fit or NO_FIT) for pick in picks]
+    fits = [pick.fit or NO_FIT for pick in picks]
     weights = [pick.banner.banner.weight for pick in picks]
     if plan.rules is not None and plan.rules.factors:
         boosts = [plan.rules.factor_of_id(pick.banner.id) for pick in picks]
         weights = [weight * boost for weight, boost in zip(weights, boosts, strict=True)]
-    scores = weighed(cell.rates(banners), weights)
-    placement, unit, seed, draws = plan.placement, visit.unit, None, None
+    draw = cell.draw_of([pick.banner.id for pick in picks], fits, weights, k)
+    placement, unit, seed = plan.placement, visit.unit, None
     if unit is not None and placement.explore_share and len(picks) > 1:
         seed = draw_seed(unit.kind, unit.key, placement.id, visit.now_ms, visit.period_ms)
-        draws = weighed(cell.draws(banners), weights)
-    choice = choose(scores, draws, k, placement.explore_share, seed)
-    scored = [
-        _explain(pick, round(score, 8), cell)
-        for pick, score in zip(picks, scores.tolist(), strict=True)
-    ]
+
+    def pick_of(number: int) -> BannerPick:
+        return _explain(picks[number], draw.candidates[number].score, cell)
+
     placed = []
-    for one in choice.placed:
-        pick = scored[one.number]
+    for one in draw.lottery.play(placement.explore_share, seed):
+        pick = pick_of(one.number)
         placed.append((pick._replace(source=EXPLORED) if one.by_chance else pick, one.propensity))
-    candidates: tuple[Candidate, ...] = ()
-    if seed is not None:
-        candidates = tuple(
-            Candidate(pick.banner.id, pick.score or 0.0, pick.fit or NO_FIT) for pick in scored
-        )
-    return LearnedPicks(placed, [scored[number] for number in choice.best], candidates)
+    chosen = [pick_of(number) for number in draw.lottery.best]
+    return LearnedPicks(placed, chosen, () if seed is None else draw.candidates)
 
 
 def _explain(pick: BannerPick, score: float, cell: Cell) -> BannerPick:

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from hashlib import blake2b
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from service.exposure import Candidate
 from service.serve.exploration import MS_PER_HOUR
+from service.serve.learned import Lottery, weighed
 from service.stores.banner_rates import (
     ALL_PLACEMENTS,
     ALL_SEGMENTS,
@@ -24,8 +27,17 @@ from service.stores.banner_rates import (
 )
 
 N_DRAWS = 256
+MAX_DRAWS_KEPT = 500
+"""For one placement and segment."""
 
 Draws = NDArray[np.float32]
+
+
+class Draw(NamedTuple):
+    """What a slate is drawn from."""
+
+    lottery: Lottery
+    candidates: tuple[Candidate, ...]
 
 
 class Cell:
@@ -40,6 +52,19 @@ class Cell:
         self._lifts = {lift.fit: lift for lift in published.lifts}
         self._rates = {(rate.banner_id, rate.fit): rate for rate in rates}
         self._draws: dict[tuple[str, str], Draws] = {}
+        self._made: dict[tuple[object, ...], Draw] = {}
+
+    def draw_of(
+        self, banner_ids: Sequence[str], fits: Sequence[str], weights: Sequence[float], k: int
+    ) -> Draw:
+        """Return what `k` positions are drawn from; the same for all whom the same banners fit."""
+        key = (*banner_ids, *fits, *weights, k)
+        made = self._made.get(key)
+        if made is None:
+            if len(self._made) >= MAX_DRAWS_KEPT:
+                self._made.clear()
+            made = self._made[key] = self._make(banner_ids, fits, weights, k)
+        return made
 
     def rates(self, banners: Sequence[tuple[str, str]]) -> NDArray[np.float64]:
         """Return the expected click rates of banners that fit so well, shape (n_banners,)."""
@@ -48,6 +73,19 @@ class Cell:
     def draws(self, banners: Sequence[tuple[str, str]]) -> Draws:
         """Return guesses at the click rates, shape (n_banners, N_DRAWS)."""
         return np.stack([self._draw(*banner) for banner in banners])
+
+    def _make(
+        self, banner_ids: Sequence[str], fits: Sequence[str], weights: Sequence[float], k: int
+    ) -> Draw:
+        if not banner_ids:
+            return Draw(Lottery(np.empty(0), np.empty((0, N_DRAWS), dtype=np.float32), 0), ())
+        banners = list(zip(banner_ids, fits, strict=True))
+        scores = weighed(self.rates(banners), weights)
+        candidates = zip(banner_ids, scores.tolist(), fits, strict=True)
+        return Draw(
+            Lottery(scores, weighed(self.draws(banners), weights), k),
+            tuple(Candidate(one, round(score, 8), fit) for one, score, fit in candidates),
+        )
 
     def warm_up(self) -> None:
         """Make the draws of what was seen before."""

@@ -7,7 +7,6 @@ import pytest
 
 from service.learning.click_rates import learn_click_rates
 from service.serve.exploration import draw_seed
-from service.serve.learned import choose
 from service.serve.rates import RateTable
 from service.stores.banner_counts import BannerCount
 from service.stores.banner_rates import ALL_SEGMENTS, PublishedRates
@@ -67,9 +66,9 @@ class Simulation:
             return int(self._rng.integers(6))
         if cell is None:
             return FITTING[segment]
-        scores, draws = cell.rates(_fitted(segment)), cell.draws(_fitted(segment))
         seed = draw_seed("user_id", unit, "hero", 0)
-        return choose(scores, draws, 1, 0.2, seed).placed[0].number
+        draw = cell.draw_of(IDS, _fits(segment), [1.0] * 6, 1)
+        return draw.lottery.play(0.2, seed)[0].number
 
 
 def _fits(segment: int) -> list[str]:

@@ -11,7 +11,7 @@ from service.control.documents import Banner, Placement
 from service.fits import PRIOR_LIFTS
 from service.rollouts.definition import Rollout
 from service.serve.exploration import MS_PER_HOUR, draw_seed
-from service.serve.learned import EVEN_SHARE, choose
+from service.serve.learned import EVEN_SHARE, Lottery, Placed
 from service.serve.rates import RateBook, RateTable
 from service.serve.request import PlacementRequest
 from service.stores.banner_rates import (
@@ -67,13 +67,13 @@ def test_stated_propensity_is_the_frequency(k: int) -> None:
     seen: Counter[tuple[int, int]] = Counter()
     stated: dict[tuple[int, int], float] = {}
     n_explored = 0
+    lottery = Lottery(scores, draws, k)
+    assert lottery.best == [1, 3, 0, 2][:k]
     for unit in range(N):
-        seed = draw_seed("user_id", str(unit), "hero", 0)
-        choice = choose(scores, draws, k, 0.4, seed)
-        assert choice.best == [1, 3, 0, 2][:k]
-        assert len({one.number for one in choice.placed}) == k
-        n_explored += any(one.by_chance for one in choice.placed)
-        for position, one in enumerate(choice.placed):
+        placed = lottery.play(0.4, draw_seed("user_id", str(unit), "hero", 0))
+        assert len({one.number for one in placed}) == k
+        n_explored += any(one.by_chance for one in placed)
+        for position, one in enumerate(placed):
             seen[position, one.number] += 1
             assert stated.setdefault((position, one.number), one.propensity) == one.propensity
     assert len(stated) == 4 * k
@@ -88,19 +88,16 @@ def test_stated_propensity_is_the_frequency(k: int) -> None:
 
 def test_best_stands_alone_without_a_share_or_a_unit() -> None:
     """Then its propensity is 1; of equals the first is the best."""
-    scores, draws = np.array([0.02, 0.03, 0.03]), np.ones((3, 256), dtype=np.float32)
+    lottery = Lottery(np.array([0.02, 0.03, 0.03]), np.ones((3, 256), dtype=np.float32), 1)
     for share, seed in ((0.0, b"seed"), (0.5, None)):
-        choice = choose(scores, draws, 1, share, seed)
-        assert [(one.number, one.propensity, one.by_chance) for one in choice.placed] == [
-            (1, 1.0, False)
-        ]
+        assert lottery.play(share, seed) == [Placed(1, 1.0, False)]
 
 
 @pytest.mark.parametrize("n", [0, 1])
 def test_few_candidates_leave_nothing_to_chance(n: int) -> None:
     """Of none the slate is empty; one stands there for certain."""
-    choice = choose(np.ones(n), np.ones((n, 256), dtype=np.float32), 3, 0.5, b"seed")
-    assert [one.propensity for one in choice.placed] == [1.0] * n
+    lottery = Lottery(np.ones(n), np.ones((n, 256), dtype=np.float32), 3)
+    assert [one.propensity for one in lottery.play(0.5, b"seed")] == [1.0] * n
 
 
 def test_slate_states_the_frequency_of_each_banner() -> None:
