@@ -88,9 +88,9 @@ class Placement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         None
     )
     only_available: Annotated[bool, Meta(description="leaves out what cannot be bought")] = True
-    exclude_purchased: Annotated[bool, Meta(description="leaves out what the user has bought")] = (
-        True
-    )
+    exclude_purchased: Annotated[
+        bool, Meta(description="leaves out what the user has bought, but in `recently_viewed`")
+    ] = True
     enabled: Annotated[
         bool, Meta(description="false leaves it empty, with `degraded` as `disabled`")
     ] = True

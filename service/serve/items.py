@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import NamedTuple
 
-from service.control.documents import Placement
 from service.control.rule import Rule
 from service.rollouts.definition import Recipe
 from service.serve.exploration import MS_PER_HOUR, draw_seed, explore
@@ -46,7 +45,7 @@ def pick_items(shelf: Shelf, visit: Visit, plan: Plan, barred: set[str]) -> Pick
     Ids in `barred` are never taken; those taken are added.
     """
     placement, recipe, rules = plan.placement, plan.recipe, plan.rules
-    purchased = purchased_rows(visit, placement)
+    purchased = purchased_rows(visit, plan)
     caps = caps_of(plan)
     pinned = Pinned({}, [])
     if rules is not None and rules.pins:
@@ -99,9 +98,13 @@ def _spread(chosen: list[Pick]) -> list[Pick]:
     return [chosen[place] for place in spread(categories)]
 
 
-def purchased_rows(visit: Visit, placement: Placement) -> frozenset[int]:
-    """Return what the placement leaves out because the shopper has bought it."""
-    if visit.profile is None or not placement.exclude_purchased:
+def purchased_rows(visit: Visit, plan: Plan) -> frozenset[int]:
+    """Return what the placement leaves out because the shopper has bought it.
+
+    Nothing of `recently_viewed`: that is the shopper's own history, and no advice.
+    """
+    is_history = plan.recipe == "recently_viewed"
+    if visit.profile is None or is_history or not plan.placement.exclude_purchased:
         return frozenset()
     return visit.profile.purchased
 
@@ -121,7 +124,7 @@ def _pools(
     placement, (chosen, pinned) = plan.placement, standing
     k = len(chosen)
     taken = set(barred)
-    purchased = purchased_rows(visit, placement)
+    purchased = purchased_rows(visit, plan)
     uncapped = Caps(None, None)
     new_rows = _turn(shelf.cold(placement.only_available), k, visit.now_ms)
     cold = fill(

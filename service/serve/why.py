@@ -85,7 +85,7 @@ def _barred_item(
         plan.rules,
         item_id,
         barred=around.barred,
-        purchased=purchased_rows(visit, plan.placement),
+        purchased=purchased_rows(visit, plan),
     )
     if found is None:
         return None
@@ -110,7 +110,7 @@ def _walk(
     for item_id in pinned:
         caps.take(shelf.item(shelf.row_of(item_id)))
     met = {*around.barred, *pinned}
-    purchased = purchased_rows(visit, plan.placement)
+    purchased = purchased_rows(visit, plan)
     rank, n_open = 0, plan.k - len(pinned)
     for layer in candidates(shelf, visit, plan):
         for place, row in enumerate(layer.rows):

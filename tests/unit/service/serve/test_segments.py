@@ -28,7 +28,7 @@ def test_segment_prior_stands_in_before_popularity() -> None:
     [stranger] = decide(shelf, make_visit(shelf, user_key="b" * 32), "recs")
     assert items_of(stranger) == ["lamp", "bulb", "rose", "mug"]
     assert items_of(known) == ["lamp", "bulb", "rose", "mug"]
-    shelf = make_shelf(items_placement(recipe="recently_viewed", exclude_purchased=False))
+    shelf = make_shelf(items_placement(recipe="recently_viewed"))
     [known] = decide(shelf, make_visit(shelf, user_key=ALICE), "recs")
     assert items_of(known) == ["pan", "mug", "bulb"]
     assert known.exposure.shown[2].source == "segment"
