@@ -179,7 +179,7 @@ def test_catalogue_is_searched_and_downloaded(chromium: Browser, shop: RunningSe
         rows = table_of(page, page.get_by_role("link", name="CSV of these items"))
         assert len(rows) == 1 + n_cold
         assert all(row[rows[0].index("Recommended next to")] for row in rows[1:])
-        page.get_by_role("region", name="Items").get_by_role("link").first.click()
+        page.get_by_role("group", name="Items").get_by_role("link").first.click()
         expect(page.get_by_role("heading", name="Recommended next to")).to_be_visible()
         assert_fit_for_all(page)
         page.goto(f"{shop.address}/console/catalogue?search=no-such-thing")
@@ -229,7 +229,7 @@ def test_insights_are_drawn_and_downloaded(chromium: Browser, shop: RunningServe
         for title in ("Value of orders", "Average order value", "From served to bought"):
             assert page.get_by_role("img", name=title).count() >= 1, title
         page.get_by_text("Table of “From served to bought”").click()
-        funnel = page.get_by_role("region", name="Table of From served to bought")
+        funnel = page.get_by_role("group", name="Table of From served to bought")
         expect(funnel.get_by_role("row").nth(1)).to_contain_text("Served")
         assert_fit_for_all(page)
         rows = table_of(page, page.get_by_role("link", name="CSV of Value of orders"))

@@ -34,6 +34,7 @@ class Change:
 
     record: AuditRecord
     summary: str
+    name: str
     path: str
 
 
@@ -97,13 +98,20 @@ def _minutes(services: Services) -> list[Minute]:
 
 def _picture(services: Services) -> Figure:
     minutes = _minutes(services)
-    values = [{"at": minute.at_ms, "pages": minute.n, "p99": minute.p99_ms} for minute in minutes]
-    x = {"field": "at", "type": "temporal", "title": None, "axis": {"format": "%H:%M"}}
+    now_ms = services.now_ms()
+    x = {
+        "field": "at",
+        "type": "temporal",
+        "timeUnit": "utcyearmonthdatehoursminutes",
+        "title": None,
+        "axis": {"format": "%H:%M"},
+        "scale": {"type": "utc", "domain": [now_ms - HOUR_MS, now_ms]},
+    }
     y = {"field": "pages", "type": "quantitative", "title": None, "axis": {"format": "~s"}}
     spec = {
-        "data": {"values": values},
-        "mark": {"type": "area", "line": {"color": "var(--series-1)"}, "fillOpacity": 0.15},
-        "encoding": {"x": {**x, "scale": {"type": "utc"}}, "y": y},
+        "data": {"values": [{"at": minute.at_ms, "pages": minute.n} for minute in minutes]},
+        "mark": {"type": "bar", "clip": True},
+        "encoding": {"x": x, "y": y},
     }
     n = sum(minute.n for minute in minutes)
     return make_figure(
@@ -158,10 +166,17 @@ def _changes(services: Services, now_ms: int) -> list[Change]:
     records = read_page(services.control_store, before=None, limit=MAX_CHANGES).changes
     since_ms = now_ms - 24 * HOUR_MS
     return [
-        Change(record, summarize(record), path_of(record))
+        Change(record, summarize(record), _name(record), path_of(record))
         for record in records
         if record.at.timestamp() * 1000 >= since_ms
     ]
+
+
+def _name(record: AuditRecord) -> str:
+    """Name what was changed as people do: a key by its name."""
+    document = record.after or record.before
+    named = document.get("name") if record.kind == "key" and isinstance(document, dict) else None
+    return str(named or record.id)
 
 
 def summarize(record: AuditRecord) -> str:
