@@ -13,14 +13,13 @@ from msgspec import Meta
 from models.artifact import ArtifactStore
 from models.pseudonym import Pseudonymiser
 from service.privacy.control_erasure import ControlErasure
+from service.privacy.file_search import files_holding
 from service.rollouts.bucketing import UnitKind
 from service.rollouts.segment import number_of
 from service.stores.erasures import announce, withdraw
 from service.stores.event_database import EVENTS_FILE
 from service.stores.personal_rows import delete_rows, keys_of
 from service.stores.rollup import ROLLUP_FILE, erase_units
-
-_PIECE_BYTES = 1 << 20
 
 
 class Erased(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,25 +107,9 @@ def search(home: Path, texts: Collection[str], keys: Collection[str] = ()) -> li
     needles = [text.encode() for text in texts]
     needles += [bytes.fromhex(key) for key in keys]
     needles += [number_of(key).to_bytes(8, "little") for key in keys]
-    return sorted(
-        str(path.relative_to(home))
-        for path in home.rglob("*")
-        if path.is_file() and _holds(path, needles)
-    )
+    return files_holding(home, needles)
 
 
 def _is_telling(external_id: str) -> bool:
     """Say whether finding the id's bytes means the person, and not chance: `7` is everywhere."""
     return len(external_id.encode()) >= 8
-
-
-def _holds(path: Path, needles: list[bytes]) -> bool:
-    longest = max(map(len, needles))
-    rest = b""
-    with path.open("rb") as file:
-        while piece := file.read(_PIECE_BYTES):
-            window = rest + piece
-            if any(needle in window for needle in needles):
-                return True
-            rest = window[-longest:]
-    return False

@@ -1,0 +1,38 @@
+"""A search through the files of a home takes no lock from those who have them open."""
+
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+from service.privacy.file_search import files_holding
+
+TRY_TO_WRITE = """
+import sqlite3, sys
+try:
+    sqlite3.connect(sys.argv[1], timeout=0).execute("BEGIN IMMEDIATE")
+except sqlite3.OperationalError as error:
+    print(error)
+"""
+
+
+def test_search_names_files_by_their_bytes(tmp_path: Path) -> None:
+    """In folders too, and across the pieces it reads."""
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "far").write_bytes(b"x" * ((1 << 20) - 2) + b"needle")
+    (tmp_path / "near").write_bytes(b"...needle")
+    (tmp_path / "none").write_bytes(b"nee dle")
+    assert files_holding(tmp_path, [b"needle", b"\x00\xff"]) == ["a/far", "near"]
+
+
+def test_search_leaves_the_locks_of_a_database(tmp_path: Path) -> None:
+    """Who writes while the files are searched is still alone with the database afterwards."""
+    path = tmp_path / "some.sqlite"
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute("CREATE TABLE t (x)")
+    connection.execute("BEGIN IMMEDIATE")
+    assert files_holding(tmp_path, [b"CREATE"]) == ["some.sqlite"]
+    other = [sys.executable, "-c", TRY_TO_WRITE, str(path)]
+    answer = subprocess.run(other, capture_output=True, text=True, check=True)
+    assert answer.stdout.strip() == "database is locked"
+    connection.close()
