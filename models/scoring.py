@@ -10,6 +10,7 @@ that gave most is the explanation of a score.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from threading import local
 
 import numpy as np
@@ -49,19 +50,19 @@ def history_weights(history: History, now_ms: int, blend: Blend) -> NDArray[np.f
     ``k`` counts the later moments of the history, so what came at one moment weighs alike.
     """
     moment = _moments(history.at_ms)
-    k = moment.max(initial=0) - moment
+    k = moment[history.at_ms.argmax()] - moment if len(moment) else moment
     decayed = decayed_weights(history.kinds, history.at_ms, now_ms, blend)
     return recent_weights(decayed, k, blend)
 
 
 def _moments(at_ms: NDArray[np.int64]) -> NDArray[np.intp]:
     """Number the distinct times from 0, ascending; nearly always they come in order."""
-    steps = at_ms[1:] - at_ms[:-1]
-    if steps.min(initial=0) < 0:
+    before, after = at_ms[:-1], at_ms[1:]
+    if np.count_nonzero(after < before):
         numbered: NDArray[np.intp] = np.unique(at_ms, return_inverse=True)[1]
         return numbered
     moment = np.zeros(len(at_ms), dtype=np.intp)
-    np.cumsum(steps > 0, out=moment[1:])
+    (after > before).cumsum(out=moment[1:])
     return moment
 
 
@@ -70,9 +71,14 @@ def decayed_weights(
 ) -> NDArray[np.float64]:
     """Weigh interactions by kind and age alone: ``event_weight · 2^(−age / half_life)``."""
     age_days = np.maximum(now_ms - at_ms, 0) / MS_PER_DAY
-    event = np.asarray(blend.event_weights, dtype=np.float64)[kinds]
+    event = _table(blend.event_weights)[kinds]
     weights: NDArray[np.float64] = event * np.exp2(-age_days / blend.half_life_days)
     return weights
+
+
+@lru_cache(64)
+def _table(event_weights: tuple[float, ...]) -> NDArray[np.float64]:
+    return np.asarray(event_weights, dtype=np.float64)
 
 
 def recent_weights(

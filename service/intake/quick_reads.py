@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-SLOW_S = 0.001
+SLOW_S = 0.003
 """Above it, on average, reads are slow; a single one may be, for the scheduler has its moods."""
 NEWEST_SHARE = 0.1
 """What the newest read counts in the average."""

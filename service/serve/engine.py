@@ -33,7 +33,7 @@ from service.serve.recent import PersonSource, RecentEvent, RecentSource, Strang
 from service.serve.request import PlacementRequest, ServeRequest
 from service.serve.shelf import Shelf
 from service.serve.stages import Stopwatch
-from service.serve.stock import Stock
+from service.serve.stock import Stock, read_ahead
 from service.serve.visit import Visit
 
 DEADLINE_MS = 50
@@ -208,6 +208,7 @@ class Engine:
 
     def prepare(self, snapshot: Snapshot) -> None:
         """Do in another thread what else the first request under a new model would do."""
+        read_ahead(snapshot)
         self._prepare(Stock(snapshot), self.configuration())
 
     def prepare_configuration(self, configuration: Configuration) -> None:

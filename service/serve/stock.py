@@ -16,6 +16,9 @@ from service.control.rule import Selection
 MAX_CACHED = 50_000
 """Entries of each look-up cache; a full one is emptied, so that memory stays bounded."""
 
+PAGE_BYTES = 4096
+"""Of memory; where pages are larger, each is read several times."""
+
 PATH_SEPARATOR = " > "
 
 _EMPTY_CARD = b"{}"
@@ -146,6 +149,13 @@ def card_words(card: bytes) -> list[str]:
     elif known.attributes:
         words += map(str, known.attributes)
     return words
+
+
+def read_ahead(snapshot: Snapshot) -> None:
+    """Bring the pages that scoring reads into this process, or its first visitors wait for each."""
+    items, graph = snapshot.items, snapshot.graph
+    for array in (graph.rows, graph.weights, items.factors, items.fold_in, items.popularity):
+        np.add.reduce(array.reshape(-1)[:: PAGE_BYTES // array.itemsize])
 
 
 def category_paths(category: str) -> list[str]:

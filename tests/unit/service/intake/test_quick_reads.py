@@ -19,7 +19,7 @@ class Disk:
 
 
 def test_quick_reads_stay_in_the_loop() -> None:
-    """A hundred of half a millisecond, and one of eight among them, are no reason to leave it."""
+    """A hundred of a tenth of a millisecond, and one of eight ms among them, are no reason."""
     disk = Disk()
     quick = QuickReads(lambda: disk.now_s)
     for number in range(100):
@@ -30,10 +30,10 @@ def test_quick_reads_stay_in_the_loop() -> None:
 
 
 def test_slow_reads_leave_the_loop_for_a_while() -> None:
-    """Of reads that take 10 ms two are borne: 0.1 · 10 + 0.9 · 0.1 · 10 ms is above 1 ms."""
+    """Of reads that take 20 ms two are borne: 0.1 · 20 + 0.9 · 0.1 · 20 ms is above 3 ms."""
     disk = Disk()
     quick = QuickReads(lambda: disk.now_s)
-    disk.takes_s = 0.01
+    disk.takes_s = 0.02
     quick.read(disk.read)
     assert quick.are_allowed()
     quick.read(disk.read)
