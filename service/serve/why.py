@@ -9,6 +9,7 @@ import msgspec
 
 from models.vocabulary import MISSING_ROW
 from service.exposure import Shown
+from service.serve.banner_picks import CLICK_RATE
 from service.serve.banners import banner_barrier, banner_candidates
 from service.serve.items import candidates, caps_of, purchased_rows
 from service.serve.page import Reason, WhyNot
@@ -170,6 +171,14 @@ def _why_banner(shelf: Shelf, visit: Visit, plan: Plan, around: Around, banner_i
     found = banner_barrier(shelf, visit, plan.rules, banner_id, ())
     if found is not None:
         return WhyNot(id=banner_id, reason=found[0], rule=found[1])
+    return _ranked_banner(shelf, visit, plan, banner_id)
+
+
+def _ranked_banner(shelf: Shelf, visit: Visit, plan: Plan, banner_id: str) -> WhyNot:
+    rates = None if plan.recipe == "static" else visit.rates
+    if rates is not None and rates.cell(plan.placement.id, visit.segment or "") is not None:
+        # By draws of what is learned, whose order is another for each shopper and hour.
+        return WhyNot(id=banner_id, reason="ranked_below", source=CLICK_RATE)
     met: dict[str, tuple[float | None, str]] = {}
     for pick in banner_candidates(shelf, visit, plan):
         met.setdefault(pick.banner.id, (pick.score, pick.source))

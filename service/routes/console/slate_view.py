@@ -29,6 +29,7 @@ SOURCES = {
     "affinity": "fits the shopper",
     "page": "fits the page",
     "weight": "by weight",
+    "click_rate": "clicked most",
 }
 """Why something stands there, in a word."""
 DEGRADED = {
@@ -254,6 +255,9 @@ def _rule_line(note: RuleNote, name_of: NameOf) -> RuleLine:
 
 def _answer(why: WhyNot, name_of: NameOf) -> Answer:
     source = why.source or ""
+    if why.reason == "ranked_below" and why.rank is None:
+        text = "Others are expected to be clicked more."
+        return Answer(name_of(why.id), text, None, None, is_shown=False)
     text = REASONS[why.reason].format(
         position=why.position,
         rule=why.rule,
