@@ -47,7 +47,8 @@ _NOTICE = Notice(
         ),
         Captured(
             what="exposures",
-            contains="pseudonym, what was shown and why, time, country, channel, platform, page",
+            contains="pseudonym, what was shown and why, for which segment of customers, time, "
+            "country, channel, platform, page",
             why="to measure what was shown, and to join clicks to it",
             kept="",
         ),

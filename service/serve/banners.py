@@ -9,12 +9,13 @@ from models.snapshot import POPULAR, country_prior
 from service.control.rule import Rule
 from service.exposure import Candidate, Tier
 from service.fits import NO_FIT, fit_of
-from service.serve.banner_picks import BannerPick, pick_learned
+from service.serve.banner_picks import MAX_LEARNED, BannerPick, pick_learned
 from service.serve.banner_table import CompiledBanner
 from service.serve.exploration import draw_seed, explore
 from service.serve.items import EXPLORED
 from service.serve.pins import PIN, Skipped, SkipReason, weave
 from service.serve.plan import Plan
+from service.serve.rates import Cell
 from service.serve.rules import ActingRules
 from service.serve.shelf import Shelf
 from service.serve.standing import BannerBarrier
@@ -58,9 +59,7 @@ def pick_banners(shelf: Shelf, visit: Visit, plan: Plan, barred: set[str]) -> Ba
         taken |= rules.hidden_ids
     k = plan.k - len(pinned.picks)
     by_rule = {place: (pick, 1.0) for place, (pick, _) in pinned.picks.items()}
-    cell = None
-    if recipe != "static" and visit.rates is not None and k > 0:
-        cell = visit.rates.cell(placement.id, visit.segment or "")
+    cell = _cell(visit, plan) if k > 0 else None
     if cell is not None:
         eligible = (
             pick
@@ -90,6 +89,27 @@ def pick_banners(shelf: Shelf, visit: Visit, plan: Plan, barred: set[str]) -> Ba
         for pick, propensity, by_chance in explore(chosen, pools, placement.explore_share, seed)
     ]
     return BannerSlatePicks(weave(ranked, by_rule), chosen, pinned)
+
+
+def ranked_banners(shelf: Shelf, visit: Visit, plan: Plan) -> list[BannerPick]:
+    """Give each banner that may stand once, in the order in which they are taken without chance."""
+    picks = [
+        pick for pick in banner_candidates(shelf, visit, plan) if may_stand(pick.banner, visit)
+    ]
+    cell = _cell(visit, plan)
+    if cell is not None:
+        return pick_learned(picks, visit, plan, cell, MAX_LEARNED).chosen
+    first: dict[str, BannerPick] = {}
+    for pick in picks:
+        first.setdefault(pick.banner.id, pick)
+    return list(first.values())
+
+
+def _cell(visit: Visit, plan: Plan) -> Cell | None:
+    """Find the click rates to choose by; nothing on a static list, or while too few are known."""
+    if plan.recipe == "static" or visit.rates is None:
+        return None
+    return visit.rates.cell(plan.placement.id, visit.segment or "")
 
 
 def may_stand(entry: CompiledBanner, visit: Visit) -> bool:

@@ -86,10 +86,10 @@ class Lottery:
         return [rest.pop(number * len(rest) >> 64) for number in numbers[3:]], True
 
 
-def _winners(draws: NDArray[np.float32], k: int) -> NDArray[np.intp]:
+def _winners(draws: NDArray[np.float32], k: int) -> NDArray[np.uint16]:
     """Return who stands at each position by each draw, shape (k, n_draws)."""
     n_draws = draws.shape[1]
-    wins = np.empty((k, n_draws), dtype=np.intp)
+    wins = np.empty((k, n_draws), dtype=np.uint16)
     left, every = draws.copy(), np.arange(n_draws)
     for position in range(k):
         wins[position] = left.argmax(axis=0)

@@ -27,7 +27,7 @@ from service.stores.banner_rates import (
 )
 
 N_DRAWS = 256
-MAX_DRAWS_KEPT = 500
+MAX_DRAWS_KEPT = 64
 """For one placement and segment."""
 
 Draws = NDArray[np.float32]
@@ -89,8 +89,9 @@ class Cell:
 
     def warm_up(self) -> None:
         """Make the draws of what was seen before."""
-        for banner in list(self._rates):
-            self._draw(*banner)
+        for banner_id, fit in list(self._rates):
+            if fit != ANY_FIT:
+                self._draw(banner_id, fit)
 
     def _rate(self, banner_id: str, fit: str) -> StoredRate:
         """Find a rate; of a fit that was not seen yet, from the rate at any."""

@@ -9,8 +9,7 @@ import msgspec
 
 from models.vocabulary import MISSING_ROW
 from service.exposure import Shown
-from service.serve.banner_picks import CLICK_RATE
-from service.serve.banners import banner_barrier, banner_candidates
+from service.serve.banners import banner_barrier, ranked_banners
 from service.serve.items import candidates, caps_of, purchased_rows
 from service.serve.page import Reason, WhyNot
 from service.serve.plan import Plan
@@ -175,13 +174,9 @@ def _why_banner(shelf: Shelf, visit: Visit, plan: Plan, around: Around, banner_i
 
 
 def _ranked_banner(shelf: Shelf, visit: Visit, plan: Plan, banner_id: str) -> WhyNot:
-    rates = None if plan.recipe == "static" else visit.rates
-    if rates is not None and rates.cell(plan.placement.id, visit.segment or "") is not None:
-        # By draws of what is learned, whose order is another for each shopper and hour.
-        return WhyNot(id=banner_id, reason="ranked_below", source=CLICK_RATE)
-    met: dict[str, tuple[float | None, str]] = {}
-    for pick in banner_candidates(shelf, visit, plan):
-        met.setdefault(pick.banner.id, (pick.score, pick.source))
-    score, source = met.get(banner_id, (None, ""))
-    rank = list(met).index(banner_id) + 1 if banner_id in met else None
+    ranked = ranked_banners(shelf, visit, plan)
+    # It is among them unless more compete than may.
+    rank = next((n for n, pick in enumerate(ranked, 1) if pick.banner.id == banner_id), None)
+    pick = None if rank is None else ranked[rank - 1]
+    score, source = (None, "") if pick is None else (pick.score, pick.source)
     return WhyNot(id=banner_id, reason="ranked_below", rank=rank, score=score, source=source)

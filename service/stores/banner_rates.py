@@ -6,7 +6,8 @@ import sqlite3
 from collections.abc import Iterable
 from typing import NamedTuple
 
-KEPT_PERIODS = 3
+KEPT_PERIODS = 2
+"""This one and the next."""
 
 ALL_PLACEMENTS, ALL_SEGMENTS, NEW_BANNER, ANY_FIT = "", "*", "", "*"
 """Stand for every placement, every segment (an empty one is that of shoppers in none), and a banner

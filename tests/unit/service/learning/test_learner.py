@@ -109,7 +109,7 @@ def test_one_worker_works_and_all_read(tmp_path: Path, store: ControlStore) -> N
     assert two.periods == [6, 5]
     two.now_ms += HOUR_MS + LEASE_MS
     assert two.learner.run_once()
-    assert one.periods == [7, 6, 5]
+    assert one.periods == [7, 6]
 
 
 def test_restart_forgets_nothing(tmp_path: Path, store: ControlStore) -> None:
@@ -135,10 +135,10 @@ def test_season_changes_what_is_believed(tmp_path: Path, store: ControlStore) ->
 
 
 def test_old_periods_go(tmp_path: Path, store: ControlStore) -> None:
-    """Three are kept."""
+    """Two are kept: this one and the next."""
     worker = Worker(tmp_path, store)
     for hour in range(5, 11):
         worker.now_ms = hour * HOUR_MS
         worker.learner.run_once()
     with open_banner_counts(tmp_path / "events.sqlite") as connection:
-        assert list_periods(connection) == [10, 9, 8]
+        assert list_periods(connection) == [10, 9]

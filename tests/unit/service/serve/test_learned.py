@@ -142,6 +142,20 @@ def test_click_rate_fit_and_weight_multiply() -> None:
         assert (shown.propensity, page.exposure.candidates) == (1.0, ())
 
 
+def test_why_a_banner_is_not_there_is_told_by_click_rates() -> None:
+    """`plain` is clicked more often, so it stands before what fits better."""
+    kitchen, plain = banner("kitchen", categories=["home > KITCHEN"]), banner("plain")
+    shelf = make_shelf(hero(), kitchen, plain)
+    visit = make_visit(shelf, user_key="new", recent=[Recent("pot")])
+    visit.rates = table({"kitchen": 0.01, "plain": 0.04})
+    visit.why = ("kitchen",)
+    [page] = decide(shelf, visit, "hero")
+    assert banners_of(page) == ["plain"]
+    [why] = page.slate.why or ()
+    assert (why.reason, why.rank) == ("ranked_below", 2)
+    assert why.score == pytest.approx(0.025)
+
+
 def test_segment_has_rates_of_its_own() -> None:
     """Alice's segment clicks the garden; everybody else the kitchen."""
     shelf = make_shelf(hero(), banner("garden"), banner("kitchen"))
