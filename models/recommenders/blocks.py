@@ -7,9 +7,9 @@ blocks are put together in their order: so one core and sixty-four sum in the sa
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from typing import TypeVar
 
 import numpy as np
@@ -46,6 +46,20 @@ def map_blocks(n_rows: int, size: int, work: Callable[[slice], T]) -> list[T]:
         ThreadPoolExecutor(max_workers=min(n_threads(), max(len(blocks), 1))) as pool,
     ):
         return list(pool.map(work, blocks))
+
+
+@contextmanager
+def beside(work: Callable[[], T]) -> Iterator[Callable[[], T]]:
+    """Begin `work` in a thread of its own and give a function that waits for its result.
+
+    What one of the two does on a single core, the other fills up. On one thread it is done first.
+    """
+    if n_threads() == 1:
+        done = work()
+        yield lambda: done
+        return
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        yield pool.submit(work).result
 
 
 def rows_of_size(n_columns: int) -> int:

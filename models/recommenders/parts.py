@@ -17,6 +17,7 @@ from models.histories import Histories
 from models.recommenders.als import FactorPair, fit_factors, linear_fold_in, mean_weight
 from models.recommenders.attribute_map import AttributeMap, max_features
 from models.recommenders.attributes import likeness, token_rows
+from models.recommenders.blocks import beside
 from models.recommenders.doubt import doubt_of
 from models.recommenders.item_graph import build_graph
 from models.recommenders.moments import Moments
@@ -100,22 +101,19 @@ def fit_parts(
     sampled = np.random.default_rng(seed).permutation(active)[:N_SAMPLED_USERS]
     scale = Scale(shares[sampled], user_items[sampled], n_users_of > 0)
 
-    graph = scale.of_graph(build_graph(moments, regime, settings.graph_k))
-    tokens = token_rows(dataset.catalog, n_users_of > 0, max_features=max_features(n_items))
-    alike = scale.of_graph(likeness(tokens, settings.graph_k))
-    new_columns = csr_matrix((n_items, n_items), dtype=np.float32)
-    doubt = doubt_of(moments, n_users_of, now_ms, days=settings.trend_days)
-    if doubt.any() and tokens.nnz:
-        new_columns = _new_columns(dataset, tokens, moments, scale, doubt=doubt, k=settings.graph_k)
-    # Of an item without attributes, its interactions say all there is.
-    doubt *= np.bincount(new_columns.indices, minlength=n_items) > 0
-    low_pass = low_pass_factors(
-        user_items,
-        settings.spectral_dimensions,
-        seed=seed,
-        start=None if start is None else start.vectors,
-    )
-    als, factors, mean = _als(histories, n_users_of, regime, settings, seed=seed, start=start)
+    def fit_als() -> tuple[Factors, FactorPair, float]:
+        return _als(histories, n_users_of, regime, settings, seed=seed, start=start)
+
+    with beside(fit_als) as als_result:
+        graph = scale.of_graph(build_graph(moments, regime, settings.graph_k))
+        alike, new_columns, doubt = _by_attributes(dataset, moments, scale, settings, now_ms=now_ms)
+        low_pass = low_pass_factors(
+            user_items,
+            settings.spectral_dimensions,
+            seed=seed,
+            start=None if start is None else start.vectors,
+        )
+        als, factors, mean = als_result()
     trend = Trend.of(moments, now_ms, days=settings.trend_days)
     return Parts(
         graph=graph,
@@ -170,6 +168,23 @@ class Scale:
             return part
         unit = self.unit((self.shares @ part.fold_in) @ part.factors.T)
         return Factors(part.fold_in * np.float32(unit), part.factors)
+
+
+def _by_attributes(
+    dataset: Dataset, moments: Moments, scale: Scale, settings: Settings, *, now_ms: int
+) -> tuple[csr_matrix, csr_matrix, NDArray[np.float32]]:
+    """Return the likeness of items, the columns of those in doubt, and how much each is."""
+    n_items = dataset.n_items
+    tokens = token_rows(dataset.catalog, scale.candidates, max_features=max_features(n_items))
+    alike = scale.of_graph(likeness(tokens, settings.graph_k))
+    new_columns = csr_matrix((n_items, n_items), dtype=np.float32)
+    n_users_of = np.bincount(moments.user_items().indices, minlength=n_items)
+    doubt = doubt_of(moments, n_users_of, now_ms, days=settings.trend_days)
+    if doubt.any() and tokens.nnz:
+        new_columns = _new_columns(dataset, tokens, moments, scale, doubt=doubt, k=settings.graph_k)
+    # Of an item without attributes, its interactions say all there is.
+    doubt *= np.bincount(new_columns.indices, minlength=n_items) > 0
+    return alike, new_columns, doubt
 
 
 def _new_columns(
