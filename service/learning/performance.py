@@ -94,7 +94,7 @@ class BannerPerformance(Counted, frozen=True, kw_only=True):
 def read_performance(
     events: Path, banner_ids: Iterable[str], *, now_ms: int
 ) -> dict[str, BannerPerformance]:
-    """Read how banners do from the event store at `events`, with all that is stored until now.
+    """Read how banners do from the event store at `events`, with what is stored until now.
 
     A banner that was never shown has counts of zero.
 
@@ -104,7 +104,8 @@ def read_performance(
         If a store cannot be read.
     """
     with reported(events), open_banner_counts(events) as connection:
-        fold_banners(connection, now_ms)
+        # A long backlog, after an upgrade, is left to the worker that counts in the background.
+        fold_banners(connection, now_ms, max_chunks=1)
         counts = read_banner_counts(connection, now_ms)
         learned = {
             (rate.placement_id, rate.segment, rate.banner_id): rate

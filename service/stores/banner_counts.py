@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
@@ -152,16 +153,17 @@ def open_banner_counts(events: Path) -> Iterator[sqlite3.Connection]:
             connection.close()
 
 
-def fold_banners(connection: sqlite3.Connection, now_ms: int) -> bool:
-    """Count what was stored since the last fold; tell whether there was anything."""
-    is_new = _fold(connection, "exposures", _FOLD_EXPOSURES)
-    is_new |= _fold(connection, "events", _FOLD_EVENTS)
+def fold_banners(
+    connection: sqlite3.Connection, now_ms: int, *, max_chunks: int | None = None
+) -> None:
+    """Count what was stored since the last fold, of exposures and of events at most so much."""
+    _fold(connection, "exposures", _FOLD_EXPOSURES, max_chunks)
+    _fold(connection, "events", _FOLD_EVENTS, max_chunks)
     today = now_ms // DAY_MS
     connection.execute("BEGIN IMMEDIATE")
     connection.execute("DELETE FROM reached WHERE day < ?", (today - WINDOW_MS // DAY_MS - 1,))
     connection.execute("DELETE FROM banner_days WHERE day < ?", (today - KEPT_DAYS,))
     connection.execute("COMMIT")
-    return is_new
 
 
 def read_banner_counts(
@@ -191,10 +193,14 @@ def read_banner_days(connection: sqlite3.Connection, banner_id: str) -> list[tup
     ).fetchall()
 
 
-def _fold(connection: sqlite3.Connection, table: str, statements: tuple[str, ...]) -> bool:
+def _fold(
+    connection: sqlite3.Connection,
+    table: str,
+    statements: tuple[str, ...],
+    max_chunks: int | None,
+) -> None:
     """Add the rows of a table that are new, a chunk a transaction."""
-    is_new = False
-    while True:
+    for n_chunks in count(1):
         connection.execute("BEGIN IMMEDIATE")
         try:
             (after,) = connection.execute(
@@ -203,7 +209,6 @@ def _fold(connection: sqlite3.Connection, table: str, statements: tuple[str, ...
             last = connection.execute(f"SELECT max(seq) FROM log.{table}").fetchone()[0] or 0
             upto = min(after + CHUNK, last)
             if upto > after:
-                is_new = True
                 for statement in statements:
                     connection.execute(statement, {"after": after, "upto": upto})
                 connection.execute("UPDATE progress SET seq = ? WHERE name = ?", (upto, table))
@@ -212,8 +217,8 @@ def _fold(connection: sqlite3.Connection, table: str, statements: tuple[str, ...
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise
-        if upto >= last:
-            return is_new
+        if upto >= last or n_chunks == max_chunks:
+            return
 
 
 def _create(connection: sqlite3.Connection) -> None:

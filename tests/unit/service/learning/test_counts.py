@@ -6,6 +6,7 @@ import pytest
 
 from models.errors import NotFoundError
 from service.learning.performance import one_performance, read_performance
+from service.stores import banner_counts
 from service.stores.banner_counts import (
     DAY_MS,
     KEPT_DAYS,
@@ -65,6 +66,16 @@ def test_fold_goes_on_where_it_stopped(tmp_path: Path) -> None:
     counts_of(path)
     write_log(tmp_path, [banner_slate("x2", "a")], [done(VIEWABLE, "x1"), done(CLICK, "x1", "a")])
     assert counts_of(path) == [BannerCount("hero", 1, "", "", "a", 2, 0, 1, 1, 0)]
+
+
+def test_fold_may_be_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reader in a hurry takes one chunk; the rest comes later, and nothing twice."""
+    monkeypatch.setattr(banner_counts, "CHUNK", 2)
+    path = write_log(tmp_path, [banner_slate(f"x{i}", "a") for i in range(5)])
+    with open_banner_counts(path) as connection:
+        for expected in (2, 4, 5, 5):
+            fold_banners(connection, 2_000, max_chunks=1)
+            assert read_banner_counts(connection, 2_000)[0].n_assigned == expected
 
 
 def test_counts_fade_by_half_lives_and_go_at_last(tmp_path: Path) -> None:
