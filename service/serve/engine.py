@@ -113,7 +113,10 @@ class Engine:
         late_s = self._late_s(request, watch)
         shelf = self.shelf()
         if preview is not None:
-            shelf = preview_shelf(shelf, preview, self.pseudonymiser)
+            now_ms = self.clock.now_ms()
+            shelf = await asyncio.to_thread(
+                preview_shelf, shelf, preview, self.pseudonymiser, now_ms
+            )
         wanted = find_placements(shelf.configuration, request.placements)
         visit = await self._visit(shelf, request, late_s)
         if preview is not None:

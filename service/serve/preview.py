@@ -12,7 +12,7 @@ from models.errors import InputError
 from models.ids import list_known
 from models.pseudonym import Pseudonymiser
 from service.control.configuration import Configuration
-from service.control.drafts import with_drafts
+from service.control.drafts import Drafts, with_drafts
 from service.rollouts.definition import CONTROL
 from service.rollouts.visitor import Members
 from service.serve.profile import Profile
@@ -29,17 +29,25 @@ class _Everyone:
         return True
 
 
-def preview_shelf(shelf: Shelf, preview: Preview, pseudonymiser: Pseudonymiser) -> Shelf:
-    """Return a shelf of its own for a preview, so that it leaves nothing behind.
+def preview_shelf(
+    shelf: Shelf, preview: Preview, pseudonymiser: Pseudonymiser, now_ms: int
+) -> Shelf:
+    """Return the shelf, or one of its own for drafts; for a thread, as it may take a while.
 
     Raises
     ------
     InputError
         If a variant is asked for that no rollout has.
     """
-    configuration = with_drafts(shelf.configuration, preview.drafts, pseudonymiser)
+    drafts = preview.drafts
+    if drafts == Drafts():
+        _check_variants(shelf.configuration, preview.variants)
+        return shelf
+    configuration = with_drafts(shelf.configuration, drafts, pseudonymiser)
     _check_variants(configuration, preview.variants)
-    return Shelf(shelf.stock, configuration)
+    drafted = Shelf(shelf.stock, configuration, None if drafts.banners else shelf.banners)
+    drafted.warm_up(now_ms)
+    return drafted
 
 
 def as_previewed(visit: Visit, preview: Preview) -> Visit:

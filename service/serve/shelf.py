@@ -46,14 +46,20 @@ class Layer(msgspec.Struct, frozen=True, gc=False):
 class Shelf:
     """Ranked lists without hidden and unavailable items, made when first asked for."""
 
-    def __init__(self, stock: Stock | None, configuration: Configuration) -> None:
+    def __init__(
+        self,
+        stock: Stock | None,
+        configuration: Configuration,
+        banners: BannerTable | None = None,
+    ) -> None:
+        """Take `banners` of a shelf whose banners and stock are the same."""
         self.stock = stock
         self.configuration = configuration
         self.segments: Mapping[str, Members] = configuration.segments
         """Whom audiences may ask for: uploaded lists, and what the model knows of its users."""
         if stock is not None:
             self.segments = all_segments(configuration.segments, stock.snapshot.users)
-        self.banners = BannerTable(configuration.banners.values(), stock)
+        self.banners = banners or BannerTable(configuration.banners.values(), stock)
         self.banner_priors: dict[str, list[tuple[float, int]]] = {}
         """What `banners` works out for a context: affinity times weight, and banner number."""
         self.remembered = RememberedSlates(MAX_SHARED)

@@ -18,8 +18,8 @@ from service.serve.shelf import Shelf
 from service.serve.standing import barrier_of
 from service.serve.visit import Visit
 
-MAX_WALKED = 50_000
-"""Candidates that are looked through for an item."""
+MAX_WALKED = 10_000
+"""Candidates that are looked through for an item, for some milliseconds."""
 
 
 class Found(NamedTuple):
@@ -57,10 +57,15 @@ def why_items(shelf: Shelf, visit: Visit, plan: Plan, around: Around) -> tuple[W
     """Say of each item that was asked about what keeps it off a slate, or where it stands."""
     answers = {one: _barred_item(shelf, visit, plan, around, one) for one in visit.why}
     open_ids = {one for one, answer in answers.items() if answer is None}
-    found, last = _walk(shelf, visit, plan, around, open_ids)
+    found, last, n_walked = _walk(shelf, visit, plan, around, open_ids)
     for one in open_ids:
         place = found.get(one)
-        answers[one] = _not_found(shelf, one) if place is None else _ranked(one, place, last)
+        if place is not None:
+            answers[one] = _ranked(one, place, last)
+        elif n_walked >= MAX_WALKED:
+            answers[one] = WhyNot(id=one, reason="ranked_below", score_needed=last.score)
+        else:
+            answers[one] = _not_found(shelf, one)
     return tuple(answer for answer in answers.values() if answer is not None)
 
 
@@ -99,12 +104,12 @@ def _barred_item(
 
 def _walk(
     shelf: Shelf, visit: Visit, plan: Plan, around: Around, wanted: Collection[str]
-) -> tuple[dict[str, Found], Last]:
+) -> tuple[dict[str, Found], Last, int]:
     """Fill the slate once more and note at which rank each wanted item comes."""
     found: dict[str, Found] = {}
     last = Last()
     if not wanted:
-        return found, last
+        return found, last, 0
     caps = caps_of(plan)
     pinned = [one.id for one in around.shown if one.source == "pin"]
     for item_id in pinned:
@@ -129,8 +134,8 @@ def _walk(
             if item.id in wanted:
                 found[item.id] = Found(rank, score, layer.source, refused, takes)
             if len(found) == len(wanted) or rank >= MAX_WALKED:
-                return found, last
-    return found, last
+                return found, last, rank
+    return found, last, rank
 
 
 def _ranked(item_id: str, place: Found, last: Last) -> WhyNot:

@@ -193,7 +193,8 @@ async def _draw(
 ) -> Page:
     services = services_of(request)
     if form is not None:
-        stored = services.current.get().banners.get(form.text("id"))
+        banners = services.current.get().banners
+        stored = banners.get(form.text("id")) if form.text("revision") else None
         shown = await _look(request, form)
     elif stored is not None:
         starts_ms, _ = schedule_ms(stored.starts_at, stored.ends_at, stored.time_zone)
@@ -240,7 +241,8 @@ async def _look(request: ConsoleRequest, form: Form) -> dict[str, Any]:
         look = Look.read(form.text)
         return await _show(services_of(request), banner, banner_id, look, form.text("find"))
     except (EndcapError, msgspec.ValidationError) as error:
-        return _nothing(request, form, next(iter(errors_of(error).values())))
+        said = next(iter(errors_of(error).values()))
+        return await asyncio.to_thread(_nothing, request, form, said)
 
 
 async def _show(

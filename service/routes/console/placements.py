@@ -151,7 +151,8 @@ async def _draw(
 ) -> Page:
     services = services_of(request)
     if form is not None:
-        stored = services.current.get().placements.get(form.text("id"))
+        placements = services.current.get().placements
+        stored = placements.get(form.text("id")) if form.text("revision") else None
         shown = await _look(request, form)
     elif stored is not None:
         shown = await _show(services, stored, stored.id, Look(), "")
@@ -197,7 +198,8 @@ async def _look(request: ConsoleRequest, form: Form) -> dict[str, Any]:
         placement_id = form.text("id") or DRAFT_ID
         return await _show(services_of(request), placement, placement_id, look, form.text("find"))
     except (EndcapError, msgspec.ValidationError) as error:
-        return _nothing(request, form, next(iter(errors_of(error).values())))
+        said = next(iter(errors_of(error).values()))
+        return await asyncio.to_thread(_nothing, request, form, said)
 
 
 async def _show(

@@ -149,7 +149,7 @@ def _save(request: ConsoleRequest, form: Form) -> Response[Any]:
         except RevisionError as error:
             return show_conflict(request, RULES, error, rule, form)
     except REFUSALS as error:
-        context = _context(request, typed_rule(form), rules.get(form.text("id")))
+        context = _context(request, typed_rule(form), _stored(request, form))
         return page(
             request,
             "rules/edit.html",
@@ -164,14 +164,19 @@ def _save(request: ConsoleRequest, form: Form) -> Response[Any]:
 async def _draw(
     request: ConsoleRequest, fields: Fields, *, stored: Rule | None = None, form: Form | None = None
 ) -> Page:
-    rules = services_of(request).current.get().rules
     if form is None:
         shown = await _look_at(request, _look_into(request, stored), fields, stored)
     else:
-        stored = rules.get(form.text("id"))
+        stored = _stored(request, form)
         shown = await _look(request, form)
     context = await asyncio.to_thread(_context, request, fields, stored)
     return await asyncio.to_thread(page, request, "rules/edit.html", **context, **shown)
+
+
+def _stored(request: ConsoleRequest, form: Form) -> Rule | None:
+    """Find the rule that a form is about; nothing if it makes a new one."""
+    rules = services_of(request).current.get().rules
+    return rules.get(form.text("id")) if form.text("revision") else None
 
 
 def _context(request: ConsoleRequest, fields: Fields, stored: Rule | None) -> dict[str, Any]:
@@ -197,14 +202,14 @@ def _context(request: ConsoleRequest, fields: Fields, stored: Rule | None) -> di
 
 async def _look(request: ConsoleRequest, form: Form) -> dict[str, Any]:
     """Try the rule that was typed."""
-    stored = services_of(request).current.get().rules.get(form.text("id"))
+    stored = _stored(request, form)
     try:
         rule = read_rule(form, stored)
         look = Look.read(form.text)
         return await _show(request, rule, stored, look, form.text("find"))
     except (EndcapError, msgspec.ValidationError) as error:
         said = next(iter(errors_of(error).values()))
-        return _nothing(request, form, said)
+        return await asyncio.to_thread(_nothing, request, form, said)
 
 
 async def _look_at(

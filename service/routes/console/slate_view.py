@@ -256,7 +256,8 @@ def _rule_line(note: RuleNote, name_of: NameOf) -> RuleLine:
 def _answer(why: WhyNot, name_of: NameOf) -> Answer:
     source = why.source or ""
     if why.reason == "ranked_below" and why.rank is None:
-        text = "Others are expected to be clicked more."
+        far = "It ranks too far down to be counted."
+        text = "Others are expected to be clicked more." if source else far
         return Answer(name_of(why.id), text, None, None, is_shown=False)
     text = REASONS[why.reason].format(
         position=why.position,

@@ -1,0 +1,166 @@
+"""The merchandisers' pages without a browser: without a model, with odd names, with wrong forms."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from models.artifact import ArtifactStore
+from tests.snapshots import tiny_snapshot
+from tests.unit.service.routes.console_shop import Visitor
+from tests.unit.service.routes.samples import Shop, open_client
+
+ODD = 'ö "<b>&? #1'
+SECTIONS = ("placements", "rules", "banners", "preview")
+
+
+@pytest.fixture
+def ann(shop: Shop) -> Visitor:
+    """Sign in to a shop without a model, with one document of each kind and odd names."""
+    shop.call("PUT", "/v1/placements/home", json={"kind": "items", "name": ODD, "count": 3})
+    shop.call("PUT", "/v1/placements/hero", json={"kind": "banners"})
+    hide = {"action": "hide", "select": {"item_ids": ["a"]}, "name": ODD}
+    shop.call("PUT", "/v1/rules/odd", json=hide)
+    picture = {"title": ODD, "image_url": "/i.png", "link_url": "/l"}
+    shop.call("PUT", "/v1/banners/odd", json=picture)
+    return Visitor(shop)
+
+
+@pytest.fixture
+def shop_with_model(tmp_path: Path) -> Iterator[Shop]:
+    """Open a shop whose model is the tiny one."""
+    store = ArtifactStore(tmp_path)
+    store.promote(store.publish(tiny_snapshot("")))
+    with open_client(tmp_path, deadline_ms=10_000) as client:
+        yield Shop(client)
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_section_is_for_merchandisers(shop: Shop, section: str) -> None:
+    """A trainer is refused, and does not find it in the menu."""
+    trainer = Visitor(shop, "trainer")
+    assert trainer.get(f"/console/{section}").status_code == 403
+    assert f"/console/{section}" not in trainer.get("/console").text
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *SECTIONS,
+        *(f"{section}/new" for section in SECTIONS[:3]),
+        *("placements/home", "rules/odd", "banners/odd"),
+        "preview?as_user=u&as_why=a&as_segments=x&as_variant=control&placement=home",
+    ],
+)
+def test_page_needs_no_model(ann: Visitor, path: str) -> None:
+    """It is drawn, and what people have typed stands in it as text."""
+    answer = ann.get(f"/console/{path}")
+    assert answer.status_code == 200, answer.text
+    assert "<b>" not in answer.text
+
+
+def test_unknown_document_is_a_page(ann: Visitor) -> None:
+    """With the status that the interface would have."""
+    for path in ("placements/nope", "rules/nope", "banners/nope"):
+        assert ann.get(f"/console/{path}").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("path", "fields", "said"),
+    [
+        ("rules", {"action": "pin", "position": "x", "item_ids": "a"}, "is not a number"),
+        ("rules", {"action": "pin", "position": "1.5", "item_ids": "a"}, "not a whole number"),
+        ("rules", {"action": "hide"}, "would be about every item"),
+        ("rules", {"action": "dance", "item_ids": "a"}, "dance"),
+        ("rules", {"action": "hide", "item_ids": "a", "time_zone": "Mars", "ends_at": "x"}, ""),
+        ("rules", {"action": "hide", "item_ids": "a", "audience_json": "{"}, "this is no JSON"),
+        ("placements", {"kind": "items", "explore_percent": "80"}, "not between 0 and 50"),
+        ("placements", {"kind": "plants", "explore_percent": "0"}, "plants"),
+        ("banners", {"title": "T", "link_url": "/l"}, "a banner needs a picture"),
+        ("banners", {"title": "T", "link_url": "javascript:1", "image_url": "/i"}, "runs code"),
+    ],
+)
+def test_wrong_form_is_shown_again(
+    ann: Visitor, path: str, fields: dict[str, Any], said: str
+) -> None:
+    """What was typed stands there with what is wrong; nothing is saved."""
+    before = ann.shop.services.current.get().revision
+    answer = ann.post(f"/console/{path}/save", **fields)
+    assert answer.status_code == 400, answer.text
+    assert said in answer.text
+    preview = ann.post(f"/console/{path}/preview", part=True, **fields)
+    assert preview.status_code == 200
+    assert ann.shop.services.current.get().revision == before
+
+
+def test_names_make_ids(ann: Visitor) -> None:
+    """Of letters and digits, and never one that is taken."""
+    fields: dict[str, Any] = {"action": "hide", "item_ids": "a", "name": "Café  crème!"}
+    first = ann.post("/console/rules/save", **fields)
+    second = ann.post("/console/rules/save", **fields)
+    assert first.headers["location"] == "/console/rules/cafe-creme"
+    assert second.headers["location"] == "/console/rules/cafe-creme-2"
+    third = ann.post("/console/rules/save", **(fields | {"name": "شاي"}))
+    assert third.headers["location"] == "/console/rules/rule"
+    taken = ann.post("/console/rules/save", **fields, id="cafe-creme")
+    assert (taken.status_code, "is taken" in taken.text) == (400, True)
+
+
+def test_form_without_its_token_changes_nothing(ann: Visitor) -> None:
+    """A form of another site is refused."""
+    for path in ("rules/odd/delete", "placements/home/delete", "banners/odd/switch", "rules/save"):
+        assert ann.post_raw(f"/console/{path}").status_code == 403
+
+
+def test_document_is_switched_undone_and_deleted(ann: Visitor) -> None:
+    """Each leads back to a page, and is in the history under the name of the key."""
+    ann.post("/console/banners/odd/switch", enabled="")
+    assert ann.shop.services.current.get().banners["odd"].enabled is False
+    history = ann.shop.call("GET", "/v1/banners/odd/history").json()["changes"]
+    first = history[-1]["revision"]
+    assert ann.post("/console/banners/odd/undo", revision=str(first)).status_code == 303
+    assert ann.shop.services.current.get().banners["odd"].enabled is True
+    assert "undo to revision" in ann.get("/console/banners/odd").text
+    assert ann.post("/console/banners/odd/delete").headers["location"] == "/console/banners"
+    assert "odd" not in ann.shop.services.current.get().banners
+
+
+def test_second_editor_is_shown_what_differs(ann: Visitor) -> None:
+    """412 with both states, and a form that saves on top of the newer one."""
+    stored = ann.shop.services.current.get().placements["home"]
+    ann.shop.call("PATCH", "/v1/placements/home", json={"count": 9})
+    fields: dict[str, Any] = {"id": "home", "kind": "items", "count": "5", "explore_percent": "0"}
+    answer = ann.post("/console/placements/save", **fields, revision=str(stored.revision))
+    assert answer.status_code == 412
+    assert "<del>9</del>" in answer.text
+    assert "<ins>5</ins>" in answer.text
+    newer = ann.shop.services.current.get().placements["home"].revision
+    assert f'name="revision" value="{newer}"' in answer.text
+    assert ann.post("/console/placements/save", **fields, revision=str(newer)).status_code == 303
+    assert ann.shop.services.current.get().placements["home"].count == 5
+
+
+def test_preview_beside_a_form_says_what_changes(shop_with_model: Shop) -> None:
+    """A part of a page with the slate as it would be, and what would go."""
+    shop_with_model.call("PUT", "/v1/placements/home", json={"kind": "items", "count": 3})
+    bea = Visitor(shop_with_model)
+    fields: dict[str, Any] = {
+        "action": "hide",
+        "about": "items",
+        "item_ids": "rose",
+        "enabled": "1",
+    }
+    part = bea.post("/console/rules/preview", part=True, **fields, in_control="1")
+    assert part.status_code == 200
+    assert "<html" not in part.text
+    assert "No longer here" in part.text
+    assert "The rose" in part.text
+    found = bea.post("/console/rules/preview", part=True, **fields, find="lamp")
+    assert 'value="lamp"' in found.text
+    whole = bea.post("/console/rules/preview", **fields, add="lamp")
+    assert "rose\nlamp</textarea>" in whole.text
+    why = bea.get("/console/preview?as_why=mug,gone,nothing").text
+    assert "It is here, at position 2." in why
+    assert "It cannot be bought now." in why
+    assert "It is not in the catalogue." in why
