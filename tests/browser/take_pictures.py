@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import httpx
 import rich_click as click
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
@@ -80,6 +81,17 @@ def click_around(page: Page, demo: Demo) -> None:
         page.wait_for_selector(f"{RECS}[data-tier]")
 
 
+def try_a_cap(page: Page, demo: Demo) -> None:
+    """See what a cap on each category would do to the first persona's slate; nothing is saved."""
+    page.get_by_text("Look as…").click()
+    page.locator("[name=as_user]").fill(demo.persona())
+    page.locator("[name=max_per_category]").fill("2")
+    page.locator("[name=max_per_category]").blur()
+    page.get_by_text("As it is now").wait_for()
+    page.get_by_text("Look as…").click()
+    page.evaluate("scrollTo(0, 0)")
+
+
 def look_up_persona(page: Page, demo: Demo) -> None:
     """Look the first persona up in the console."""
     page.locator("input[name=id]").fill(demo.persona())
@@ -92,8 +104,8 @@ SHOTS = (
     Shot("shop-dark", "/demo", be_first_persona, scheme="dark"),
     Shot("shop-phone", "/demo", width=390, height=780),
     Shot("overview", "/console"),
-    Shot("rollout", "/console/rollouts/home_recs"),
-    Shot("placement", "/console/placements/home_recs"),
+    Shot("rollout", "/console/rollouts/home_recs", height=1240),
+    Shot("placement", "/console/placements/home_recs", try_a_cap),
     Shot("shopper", "/console/shoppers", look_up_persona),
     Shot("insights", "/console/insights"),
     Shot("models", "/console/models"),
@@ -103,7 +115,7 @@ SHOTS = (
 def main() -> None:
     """Read the options and take the pictures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seconds", type=float, default=90.0, help="how long shoppers come first")
+    parser.add_argument("--seconds", type=float, default=150.0, help="how long shoppers come first")
     parser.add_argument("--only", nargs="*", default=[], help="names of pictures; else all")
     parser.add_argument("--output", type=Path, default=FOLDER)
     options = parser.parse_args()
@@ -111,7 +123,9 @@ def main() -> None:
     options.output.mkdir(parents=True, exist_ok=True)
     with running_demo() as demo, chromium() as browser:
         click.echo(f"the demo is open at {demo.url}; shoppers come for {options.seconds:.0f} s")
-        time.sleep(options.seconds)
+        time.sleep(options.seconds / 2)
+        widen(demo)
+        time.sleep(options.seconds / 2)
         for shot in shots:
             size = take(browser, demo, shot, options.output / f"{shot.name}.webp")
             click.echo(f"{shot.name}.webp  {size / 1000:.0f} KB")
@@ -125,8 +139,9 @@ def running_demo() -> Iterator[Demo]:
     """Run `endcap demo` until the pictures are taken; it says what to open."""
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder) / "demo"
-        command = [sys.executable, "-m", "endcap", "demo", "--home", str(home), "--port", "0"]
-        with subprocess.Popen([*command, "--rate", "60"], stdout=subprocess.PIPE, text=True) as run:
+        options = ["--home", str(home), "--port", "0", "--share", "0.2", "--rate", "40"]
+        command = [sys.executable, "-m", "endcap", "demo", *options]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as run:
             try:
                 yield read_invitation(run, home)
             finally:
@@ -149,6 +164,14 @@ def read_invitation(run: subprocess.Popen[str], home: Path) -> Demo:
         if not line and run.poll() is not None:
             break
     raise SystemExit(f"the demo did not open: {said}")
+
+
+def widen(demo: Demo) -> None:
+    """Move the share up, so that there are two epochs to look at."""
+    headers = {"X-API-Key": demo.key}
+    change = {"share": 0.5, "confirm": True}
+    url = f"{demo.url}/v1/rollouts/home_recs"
+    httpx.patch(url, json=change, headers=headers, timeout=10).raise_for_status()
 
 
 @contextmanager

@@ -14,16 +14,26 @@ HERO = "home_hero"
 RECS = "home_recs"
 SIMILAR = "product_similar"
 TOGETHER = "product_together"
-STOREFRONT_ONLY: dict[str, Body] = {
-    "home_trending": {"kind": "items", "count": 6, "recipe": "trending"},
-    "category_picks": {"kind": "items", "count": 6},
-    "basket_together": {"kind": "items", "count": 6, "recipe": "bought_together"},
-}
-"""Slots of the storefront that the simulated shoppers do not look at."""
 ROLLOUT = RECS
 EXPLORE_SHARE = 0.1
 """So that the click rate of every banner can be learned."""
 _N_BANNERS = 6
+
+
+PLACEMENTS: dict[str, Body] = {
+    RECS: {"name": "Home page: for you", "count": 12, "max_per_category": 4},
+    SIMILAR: {"name": "Item page: more like this", "count": 6, "recipe": "similar_items"},
+    TOGETHER: {"name": "Item page: goes well with it", "count": 4, "recipe": "bought_together"},
+    # Simulated shoppers do not look at these; they are in the storefront.
+    "home_trending": {"name": "Home page: trending", "count": 6, "recipe": "trending"},
+    "category_picks": {"name": "Department: you may also like", "count": 6},
+    "basket_together": {
+        "name": "Basket: goes well with it",
+        "count": 6,
+        "recipe": "bought_together",
+    },
+}
+"""Placements of items; each has the best sellers as the merchandiser's list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,32 +66,22 @@ def plan_banners(shop: Shop) -> list[BannerPlan]:
     ]
 
 
-def documents(
-    banners: list[BannerPlan], best_sellers: list[str], share: float
-) -> list[tuple[str, Body]]:
+def documents(banners: list[BannerPlan], best: list[str], share: float) -> list[tuple[str, Body]]:
     """List what to PUT where: banners first, so that a placement names none that is unknown."""
-    ids = [banner.id for banner in banners]
+    hero = {
+        "name": "Home page: the stage",
+        "kind": "banners",
+        "count": 1,
+        "static_ids": [banner.id for banner in banners],
+        "explore_share": EXPLORE_SHARE,
+    }
+    rollout = {"name": "Personal home page", "share": share, "variants": [{"key": "personal"}]}
     return [
         *((f"/v1/banners/{banner.id}", banner.document) for banner in banners),
-        (
-            f"/v1/placements/{HERO}",
-            {"kind": "banners", "count": 1, "static_ids": ids, "explore_share": EXPLORE_SHARE},
-        ),
-        (
-            f"/v1/placements/{RECS}",
-            {"kind": "items", "count": 12, "static_ids": best_sellers, "max_per_category": 4},
-        ),
-        (
-            f"/v1/placements/{SIMILAR}",
-            {"kind": "items", "count": 6, "recipe": "similar_items", "static_ids": best_sellers},
-        ),
-        (
-            f"/v1/placements/{TOGETHER}",
-            {"kind": "items", "count": 4, "recipe": "bought_together", "static_ids": best_sellers},
-        ),
+        (f"/v1/placements/{HERO}", hero),
         *(
-            (f"/v1/placements/{placement_id}", {**document, "static_ids": best_sellers})
-            for placement_id, document in STOREFRONT_ONLY.items()
+            (f"/v1/placements/{placement_id}", {**document, "kind": "items", "static_ids": best})
+            for placement_id, document in PLACEMENTS.items()
         ),
-        (f"/v1/rollouts/{ROLLOUT}", {"share": share, "variants": [{"key": "personal"}]}),
+        (f"/v1/rollouts/{ROLLOUT}", rollout),
     ]
