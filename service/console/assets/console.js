@@ -226,11 +226,11 @@
     });
   }
 
-  // A picture that the shop does not have leaves its place empty and not a broken sign.
+  // A picture that the shop does not have leaves its place and not a broken sign.
   const hideMissing = (picture) => {
     const place = document.createElement("span");
-    place.className = picture.className || "no-image";
-    picture.replaceWith(place);
+    place.className = picture.className;
+    if (picture.className) picture.replaceWith(place); else picture.remove();
   };
   addEventListener("error", (event) => {
     if (event.target instanceof HTMLImageElement) hideMissing(event.target);

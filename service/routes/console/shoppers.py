@@ -23,11 +23,11 @@ from service.routes.console.downloads import attachment
 from service.routes.console.frame import ConsoleRequest, Page, go, page
 from service.routes.console.gate import FormData, also, section
 from service.routes.console.insights import HALF
+from service.routes.console.showing import namer
+from service.routes.console.slate_view import view_slate
 from service.routes.privacy import forget_person
 from service.routes.shoppers import check_pseudonym
-from service.serve.cards import read_card, titles_of
-from service.serve.page import BannerSlate, ServedItem, Slate
-from service.services import Services, services_of
+from service.services import services_of
 from service.shopper.reasons import why
 from service.shopper.view import ShopperView
 from service.stores.outcomes import STAGES
@@ -40,23 +40,6 @@ OUTCOME_NAMES = {
     "click": "clicked",
     "add_to_cart": "put into the cart",
     "purchase": "bought",
-}
-SOURCE_WORDS = {
-    "graph": "a neighbour of what they did",
-    "factors": "near to their taste",
-    "recently_viewed": "seen by them lately",
-    "similar": "like what the page is about",
-    "bought_together": "bought with what the page is about",
-    "segment": "liked in their segment",
-    "country": "liked in their country",
-    "category": "liked in this category",
-    "trending": "on the rise",
-    "popular": "liked by everybody",
-    "static": "from the static list",
-    "explore": "by chance, to learn",
-    "new": "new",
-    "affinity": "advertises what they like",
-    "pin": "pinned",
 }
 OPEN_ROWS = 10
 """Events and exposures that are shown at once; the rest is folded away."""
@@ -137,6 +120,7 @@ class ShopperPages(Controller):
 
 
 def _draw_view(request: ConsoleRequest, place: str, view: ShopperView) -> Page:
+    name_of = namer(services_of(request))
     return page(
         request,
         "shoppers/show.html",
@@ -150,7 +134,7 @@ def _draw_view(request: ConsoleRequest, place: str, view: ShopperView) -> Page:
         outcomes=OUTCOME_NAMES,
         tones=EVENT_TONES,
         tastes=_draw_tastes(services_of(request).console.plotter, view),
-        slates=_shelves(services_of(request), view),
+        slates=[view_slate(slate, name_of) for slate in view.now],
         n_open=OPEN_ROWS,
     )
 
@@ -192,59 +176,6 @@ def _draw_tastes(plotter: Plotter, view: ShopperView) -> Figure:
         height=max(60, 30 * len(rows)),
         width=HALF,
     )
-
-
-class Card(msgspec.Struct, frozen=True):
-    """One item or banner of what they would see."""
-
-    id: str
-    title: str
-    image_url: str | None
-    why: str
-
-
-class Shelf(msgspec.Struct, frozen=True):
-    """One placement as they would see it."""
-
-    placement_id: str
-    tier: str
-    degraded: str | None
-    variant: str | None
-    cards: list[Card]
-
-
-def _shelves(services: Services, view: ShopperView) -> list[Shelf]:
-    spoken = [
-        item.because
-        for slate in view.now
-        if not isinstance(slate, BannerSlate)
-        for item in slate.items
-        if item.because is not None
-    ]
-    titles = titles_of(services.live_model.get(), spoken)
-    return [_shelf(slate, titles) for slate in view.now]
-
-
-def _shelf(slate: Slate, titles: dict[str, str]) -> Shelf:
-    if isinstance(slate, BannerSlate):
-        cards = [
-            Card(one.id, one.title, one.image_url, _words(one.source)) for one in slate.banners
-        ]
-    else:
-        cards = [_card(one, titles) for one in slate.items]
-    variant = None if slate.rollout is None else slate.rollout.variant
-    return Shelf(slate.id, slate.tier, slate.degraded, variant, cards)
-
-
-def _card(item: ServedItem, titles: dict[str, str]) -> Card:
-    card = read_card(bytes(item.attributes))
-    because = item.because
-    words = _words(item.source) if because is None else f"because of {titles.get(because, because)}"
-    return Card(item.id, card.title or item.id, card.image_url, words)
-
-
-def _words(source: str) -> str:
-    return SOURCE_WORDS.get(source, source.replace("_", " "))
 
 
 def _kind(place: str) -> UnitKind:

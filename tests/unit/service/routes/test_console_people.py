@@ -182,6 +182,7 @@ def test_catalogue_lists_searches_and_downloads(trained: Shop) -> None:
     assert [line.split(",")[0] for line in file.text.splitlines()] == ["Item", "newmug"]
     item = trained.client.get("/console/catalogue/item?id=newmug").text
     assert "The cup" in item
+    assert trained.client.get("/console/preview?as_why=newmug").status_code == 200
     assert trained.client.get("/console/catalogue/item?id=unknown").status_code == 404
     departments = trained.client.get("/console/catalogue/departments.csv").text
     assert "Garden,3,0,0.0" in departments
