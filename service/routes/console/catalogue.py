@@ -119,6 +119,7 @@ class CataloguePages(Controller):
         self, request: ConsoleRequest, id: FromQuery[str], days: FromQuery[int] = DEFAULT_DAYS
     ) -> Page:
         """Show one item and what stands around it."""
+        services_of(request).current.refresh()
         found = find_item(request, id, period(days))
         return page(
             request,
@@ -160,8 +161,11 @@ class CataloguePages(Controller):
 
 
 def _view(request: ConsoleRequest, days: int) -> CatalogueView | None:
+    services = services_of(request)
+    # The page after a form may come from a worker that has not heard of the change yet.
+    services.current.refresh()
     try:
-        return services_of(request).catalogue.view(days)
+        return services.catalogue.view(days)
     except NotFoundError:
         return None
 
