@@ -227,7 +227,7 @@ def test_insights_are_drawn_and_downloaded(chromium: Browser, shop: RunningServe
     with opened(chromium, shop, "/console/insights", scope="merchandiser") as page:
         assert_fit_for_all(page)
         for title in ("Value of orders", "Average order value", "From served to bought"):
-            assert page.get_by_role("img", name=title).count() >= 1, page.get_by_role("main").inner_text()
+            assert page.get_by_role("img", name=title).count() >= 1, title
         page.get_by_text("Table of “From served to bought”").click()
         funnel = page.get_by_role("group", name="Table of From served to bought")
         expect(funnel.get_by_role("row").nth(1)).to_contain_text("Served")
