@@ -52,6 +52,7 @@ from service.problems import (
     answer_too_deep,
     answer_unexpected,
 )
+from service.reports.lift_keeper import LiftKeeper
 from service.reports.ramp_runner import RampRunner
 from service.reports.rollup_keeper import RollupKeeper
 from service.routes import health
@@ -277,6 +278,8 @@ def _open_services(
         pages=metrics.pages,
     )
     _keep_running(stack, ramps.watch())
+    lifts = LiftKeeper(store, control, settings.home / EVENTS_FILE, holder=holder, now_ms=now_ms)
+    _keep_running(stack, lifts.watch())
 
     engine = Engine(
         configuration=current.get,

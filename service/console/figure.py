@@ -23,6 +23,7 @@ SERIES = [f"var(--series-{number})" for number in range(1, 7)]
 _numbers = count(1)
 _SVG = re.compile(r"^<svg[^>]*viewBox=\"([^\"]*)\"[^>]*>")
 _ROLE = re.compile(r' (?:role|aria-[a-z]+)="[^"]*"')
+_LONG_NUMBER = re.compile(r"\d+\.\d{3,}")
 _ID = re.compile(r'(\bid="|url\(#|href="#)')
 
 CONFIG: Spec = {
@@ -148,6 +149,7 @@ def _accessible(svg: str, title: str, description: str) -> Markup:
     box = found[1] if found else f"0 0 {WIDE} 240"
     # The picture is one image to a screen reader, and the table says the rest.
     body = _ROLE.sub("", svg[found.end() if found else 0 :])
+    body = _LONG_NUMBER.sub(lambda found: f"{float(found[0]):.2f}", body)
     body = _ID.sub(rf"\1c{number}-", body)
     opened = head.format(box=box, n=number, title=title, description=description)
     return opened + Markup(body)  # drawn by the library, which escapes its texts

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from threading import Lock
+from threading import Lock, Thread
 from typing import Generic, TypeVar
+
+import structlog
+
+_log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
@@ -17,6 +21,33 @@ class Kept(Generic[T]):
         self._max_keys = max_keys
         self._values: dict[Hashable, tuple[int, T]] = {}
         self._lock = Lock()
+        self._making: dict[Hashable, Thread] = {}
+
+    def get_soon(
+        self, key: Hashable, now_ms: int, make: Callable[[], T], *, wait_s: float
+    ) -> T | None:
+        """Return the newest value of a key, waiting no longer than `wait_s` for a newer one.
+
+        Made in a thread of its own, so that who looks meanwhile sees the one before, or nothing.
+        """
+        kept = self._values.get(key)
+        if kept is not None and 0 <= now_ms - kept[0] < self._for_ms:
+            return kept[1]
+        with self._lock:
+            maker = self._making.get(key)
+            if maker is None or not maker.is_alive():
+                maker = Thread(target=self._make, args=(key, now_ms, make), daemon=True)
+                self._making[key] = maker
+                maker.start()
+        maker.join(wait_s)
+        kept = self._values.get(key)
+        return None if kept is None else kept[1]
+
+    def _make(self, key: Hashable, now_ms: int, make: Callable[[], T]) -> None:
+        try:
+            self._values[key] = (now_ms, make())
+        except Exception:  # the loop of a thread: whoever looks next tries again
+            _log.exception("not_kept", key=str(key))
 
     def get(self, key: Hashable, now_ms: int, make: Callable[[], T]) -> T:
         """Return the value of a key, made anew if it is too old."""

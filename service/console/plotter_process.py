@@ -14,6 +14,8 @@ import vl_convert
 
 def main() -> None:
     """Draw what is asked until whoever asks has gone."""
+    # The first drawing takes a second or more, which passes while somebody types the next thing.
+    vl_convert.vegalite_to_svg({"data": {"values": [{}]}, "mark": "point"})
     for line in sys.stdin:
         try:
             answer = {"svg": vl_convert.vegalite_to_svg(json.loads(line))}

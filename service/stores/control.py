@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from service.stores.audit import AuditTrail
 from service.stores.layer_slots import LayerSlots
 from service.stores.leases import Leases
+from service.stores.lift_points import LiftPoints
 from service.stores.redaction import Redaction
 from service.stores.service_minutes import ServiceMinutes
 from service.stores.sqlite import open_engine, open_plain, reported
@@ -97,6 +98,8 @@ class ControlTransaction:
         """Who does what only one worker does."""
         self.service_minutes = ServiceMinutes(connection)
         """How quick and how right each worker answered."""
+        self.lift_points = LiftPoints(connection)
+        """The lift of rollouts as it was known from time to time."""
         self.redaction = Redaction(connection)
         """Takes out what a person has a right to have taken out."""
 

@@ -25,6 +25,7 @@ from service.stores.tier_counts import TierCount, count_tiers
 HOUR_MS = 3_600_000
 TIERS = ("personal", "segment", "popular", "static")
 MAX_CHANGES = 12
+ALERTS_WAIT_S = 1.0
 _COLUMNS = ["Minute (UTC)", "Pages", "Errors", "p50 ms", "p99 ms"]
 
 
@@ -107,10 +108,16 @@ def _picture(services: Services) -> Figure:
         "axis": {"format": "%H:%M"},
         "scale": {"type": "utc", "domain": [now_ms - HOUR_MS, now_ms]},
     }
-    y = {"field": "pages", "type": "quantitative", "title": None, "axis": {"format": "~s"}}
+    y = {
+        "field": "pages",
+        "type": "quantitative",
+        "title": None,
+        "axis": {"format": "~s"},
+        "stack": None,
+    }
     spec = {
         "data": {"values": [{"at": minute.at_ms, "pages": minute.n} for minute in minutes]},
-        "mark": {"type": "bar", "clip": True},
+        "mark": {"type": "bar", "clip": True, "cornerRadiusEnd": 0},
         "encoding": {"x": x, "y": y},
     }
     n = sum(minute.n for minute in minutes)
@@ -149,7 +156,8 @@ def _model(services: Services) -> object:
     return None if version is None else services.artifacts.manifest(version)
 
 
-def _alerts(services: Services, me: Principal) -> list[Alert]:
+def _alerts(services: Services, me: Principal) -> list[Alert] | None:
+    """Find what wants attention; nothing yet if that takes long, as the first report may."""
     now_ms = services.now_ms()
 
     def find() -> list[Alert]:
@@ -158,8 +166,7 @@ def _alerts(services: Services, me: Principal) -> list[Alert]:
             found = [*rollout_alerts(services), *found]
         return sorted(found, key=lambda one: ("bad", "warn", "info").index(one.tone))
 
-    key = (me.scope, services.current.get().revision, services.artifacts.live_version())
-    return services.console.alerts.get(key, now_ms, find)
+    return services.console.alerts.get_soon(me.scope, now_ms, find, wait_s=ALERTS_WAIT_S)
 
 
 def _changes(services: Services, now_ms: int) -> list[Change]:

@@ -27,12 +27,14 @@ from service.routes.console.rollout_changes import (
 from service.routes.console.rollout_figures import (
     LIFT_COLUMNS,
     METRIC_COLUMNS,
+    TIME_COLUMNS,
     lift_rows,
     metric_rows,
 )
 from service.routes.console.rollout_view import (
     DEFAULT_METRIC,
     Question,
+    lift_history,
     read_report,
     show_rollout,
 )
@@ -186,6 +188,17 @@ class RolloutPages(Controller):
         metric = str(request.query_params.get("metric", DEFAULT_METRIC))
         rows = lift_rows(report, metric) if report else []
         return Response(write_csv(LIFT_COLUMNS, rows), media_type="text/csv")
+
+    @get("/lift-over-time.csv", sync_to_thread=True)
+    def lift_over_time_csv(self, request: ConsoleRequest, rollout_key: PathId) -> Response[str]:
+        """Give the lift as it was known from time to time as a file."""
+        services = services_of(request)
+        report, _ = read_report(services, find_rollout(request, rollout_key))
+        metric = str(request.query_params.get("metric", DEFAULT_METRIC))
+        rows = lift_history(services, rollout_key, report, metric) if report else []
+        return Response(
+            write_csv(["At (epoch ms)", *TIME_COLUMNS[1:]], rows), media_type="text/csv"
+        )
 
     @get("/metrics.csv", sync_to_thread=True)
     def metrics_csv(self, request: ConsoleRequest, rollout_key: PathId) -> Response[str]:

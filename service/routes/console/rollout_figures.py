@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from service.console.figure import SERIES, Figure, make_figure
-from service.console.formatting import signed_percent
+from service.console.formatting import percent, signed_percent
 from service.console.plotter import Plotter
 from service.reports.comparison import METRICS, Interval
 from service.reports.report import Report
+from service.stores.lift_points import LiftPoint
 
 METRIC_NAMES = {
     "click_through": "Click-through",
@@ -19,10 +21,12 @@ METRIC_NAMES = {
     "capped_revenue_per_unit": "Revenue, capped",
 }
 LIFT_COLUMNS = ["Epoch", "From", "Until", "Variant", "Lift", "Low", "High"]
+TIME_COLUMNS = ["At (UTC)", "Variant", "Lift", "Low", "High"]
 METRIC_COLUMNS = ["Metric", "Variant", "Lift", "Low", "High", "One look: low", "One look: high"]
 _WIDEST = 2.0
 """Where a picture ends that no lift reaches: an interval without data would flatten the rest."""
 _LEAST = 0.05
+_MAX_MARKS = 20
 
 
 def lift_rows(report: Report, metric: str) -> list[list[Any]]:
@@ -54,6 +58,79 @@ def metric_rows(report: Report) -> list[list[Any]]:
                     ]
                 )
     return rows
+
+
+def known_lift(report: Report, metric: str, points: Sequence[LiftPoint]) -> list[list[Any]]:
+    """List the lift over all epochs as it was known from time to time, and as it is now."""
+    rows: list[list[Any]] = [
+        [one.at_ms, one.variant, one.value, one.low, one.high] for one in points
+    ]
+    last_ms = points[-1].at_ms if points else 0
+    if report.at_ms > last_ms:
+        rows += [
+            [report.at_ms, one.variant, *_of(one.always_valid_relative)]
+            for one in report.comparisons
+            if one.metric == metric and one.always_valid_relative is not None
+        ]
+    return rows
+
+
+def draw_known_lift(
+    plotter: Plotter, report: Report, metric: str, rows: list[list[Any]], shares: dict[int, float]
+) -> Figure:
+    """Draw how the lift and its interval became what they are; `shares` are those of epochs."""
+    values = [dict(zip(("at", "variant", "lift", "low", "high"), row, strict=True)) for row in rows]
+    first_ms = rows[0][0]
+    marks = [
+        {
+            "at": max(epoch.opened_at_ms, first_ms),
+            "label": f"{percent(shares[epoch.epoch], 4)}" if epoch.epoch in shares else "",
+        }
+        for epoch in report.epochs
+        if epoch.opened_at_ms is not None
+    ][-_MAX_MARKS:]
+    x = {"field": "at", "type": "temporal", "title": None, "scale": {"type": "utc"}}
+    y = _lift_axis([["", "", *row[2:]] for row in rows[len(rows) // 4 :]], "y", "low", (3, 4))
+    color = _color(report)
+    spec = {
+        "data": {"values": values},
+        "layer": [
+            {"mark": {"type": "rule", "strokeDash": [4, 4]}, "encoding": {"y": {"datum": 0}}},
+            {
+                "mark": {"type": "area", "fillOpacity": 0.16, "clip": True},
+                "encoding": {"x": x, "y": y, "y2": {"field": "high"}, "color": color},
+            },
+            {
+                "mark": {"type": "line", "clip": True},
+                "encoding": {
+                    **{"x": x, "y": {"field": "lift", "type": "quantitative"}, "color": color}
+                },
+            },
+            {
+                "data": {"values": marks},
+                "mark": {"type": "rule", "strokeDash": [2, 3], "opacity": 0.7},
+                "encoding": {"x": x},
+            },
+            {
+                "data": {"values": marks},
+                "mark": {"type": "text", "align": "left", "dx": 4, "dy": 8, "fontSize": 11},
+                "encoding": {"x": x, "y": {"value": 0}, "text": {"field": "label"}},
+            },
+        ],
+    }
+    shown = [[_day(row[0]), row[1], *map(signed_percent, row[2:])] for row in rows]
+    name = METRIC_NAMES.get(metric, metric)
+    return make_figure(
+        plotter,
+        spec,
+        title=f"Lift of {name.lower()} over time",
+        note="over all epochs so far; the band holds at every look, a dotted line begins an epoch",
+        description=f"{len(rows)} points; at last {shown[-1][2]} "
+        f"({shown[-1][3]} to {shown[-1][4]}).",
+        columns=TIME_COLUMNS,
+        rows=shown,
+        height=260,
+    )
 
 
 def draw_lift(plotter: Plotter, report: Report, metric: str) -> Figure:

@@ -26,7 +26,13 @@ from service.routes.console.frame import ConsoleRequest, Page, page
 from service.routes.console.links import rollout_path
 from service.routes.console.overview import summarize
 from service.routes.console.rollout_changes import Conflict, find_rollout
-from service.routes.console.rollout_figures import METRIC_NAMES, draw_lift, draw_metrics
+from service.routes.console.rollout_figures import (
+    METRIC_NAMES,
+    draw_known_lift,
+    draw_lift,
+    draw_metrics,
+    known_lift,
+)
 from service.routes.documents import list_documents
 from service.routes.reach import ChangePreview
 from service.services import Services, services_of
@@ -34,6 +40,8 @@ from service.stores.event_database import EVENTS_FILE
 
 SHOWN_CHANGES = 20
 DEFAULT_METRIC = "click_through"
+LEAST_MOMENTS = 5
+"""Moments that make a curve; before, the epochs are drawn."""
 VERDICT_TONES = {"do_not_act": "bad", "better": "good", "worse": "bad", "mixed": "warn"}
 
 
@@ -84,7 +92,7 @@ def show_rollout(
     is_stale = bool(stale_rollouts(services.control_store, [rollout], now_ms))
     changes = _history(services, key, rollout)
     metric = str(request.query_params.get("metric", DEFAULT_METRIC))
-    lift, metrics = _pictures(services, report, metric)
+    lift, metrics = _pictures(services, key, report, metric)
     return page(
         request,
         "rollouts/show.html",
@@ -133,12 +141,26 @@ def read_report(services: Services, rollout: Rollout) -> tuple[Report | None, st
 
 
 def _pictures(
-    services: Services, report: Report | None, metric: str
+    services: Services, key: str, report: Report | None, metric: str
 ) -> tuple[Figure | None, Figure | None]:
     if report is None or not report.comparisons:
         return None, None
     plotter = services.console.plotter
-    return draw_lift(plotter, report, metric), draw_metrics(plotter, report)
+    rows = lift_history(services, key, report, metric)
+    if len({row[0] for row in rows}) < LEAST_MOMENTS:
+        return draw_lift(plotter, report, metric), draw_metrics(plotter, report)
+    with services.control_store.transaction() as transaction:
+        epochs = transaction.list_epochs(key)
+    shares = {one.epoch: msgspec.json.decode(one.body, type=Rollout).share for one in epochs}
+    lift = draw_known_lift(plotter, report, metric, rows, shares)
+    return lift, draw_metrics(plotter, report)
+
+
+def lift_history(services: Services, key: str, report: Report, metric: str) -> list[list[Any]]:
+    """Read the lift as it was known from time to time; the last row is of now."""
+    with services.control_store.transaction() as transaction:
+        points = transaction.lift_points.list_of(key, metric)
+    return known_lift(report, metric, points)
 
 
 def _ramp(rollout: Rollout, report: Report | None, now_ms: int) -> RampState | None:

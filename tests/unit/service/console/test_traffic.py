@@ -1,5 +1,7 @@
 """Pages a second and their times, from cumulated counts."""
 
+from threading import Event
+
 import pytest
 from prometheus_client.samples import Sample
 
@@ -70,3 +72,27 @@ def test_kept_value_is_made_again_when_it_is_old() -> None:
 
     assert [kept.get("a", at, make) for at in (0, 9, 10, 11, 5)] == [1, 1, 2, 2, 3]
     assert kept.get("b", 5, make) == 4
+
+
+def test_value_that_takes_long_is_not_waited_for() -> None:
+    """Who looks meanwhile sees the one before, or nothing; the next one sees it."""
+    kept: Kept[int] = Kept(for_ms=10)
+    may_end = Event()
+
+    def make() -> int:
+        may_end.wait(10)
+        return 7
+
+    assert kept.get_soon("a", 0, make, wait_s=0.01) is None
+    may_end.set()
+    assert kept.get_soon("a", 0, make, wait_s=10) == 7
+    may_end.clear()
+    assert kept.get_soon("a", 20, make, wait_s=0.01) == 7
+    may_end.set()
+
+
+def test_value_that_cannot_be_made_is_none() -> None:
+    """It is logged, and tried again."""
+    kept: Kept[int] = Kept(for_ms=10)
+    assert kept.get_soon("a", 0, lambda: 1 // 0, wait_s=10) is None
+    assert kept.get_soon("a", 0, lambda: 1, wait_s=10) == 1
