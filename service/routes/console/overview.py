@@ -16,7 +16,7 @@ from service.control.trail import AuditRecord, read_page
 from service.routes.console.alerts import Alert, model_alerts, rollout_alerts
 from service.routes.console.frame import ConsoleRequest, Page, page
 from service.routes.console.gate import section
-from service.routes.console.links import rollout_path
+from service.routes.console.links import document_path
 from service.services import Services, services_of
 from service.stores.event_database import EVENTS_FILE
 from service.stores.event_ledger import read_counters
@@ -205,8 +205,8 @@ def summarize(record: AuditRecord) -> str:
 
 
 def path_of(record: AuditRecord) -> str:
-    """Return where a changed document is shown, if it is."""
-    return rollout_path(record.id) if record.kind == "rollout" else ""
+    """Return where a changed document is shown, if it is still there."""
+    return document_path(record.kind, record.id) if record.after is not None else ""
 
 
 def _told(path: str, value: str) -> str:

@@ -255,11 +255,9 @@ def _lift_axis(
     rows: list[list[Any]], channel: str, field: str, places: tuple[int, int]
 ) -> dict[str, Any]:
     """Make room for the intervals, but not for those that say nothing."""
-    lift = places[0] - 1
-    reach = max((abs(row[place]) for row in rows for place in places), default=_LEAST)
-    largest = max((abs(row[lift]) for row in rows), default=0.0)
-    lim = max(min(reach * 1.1, _WIDEST), largest * 1.3, _LEAST)
-    axis: dict[str, Any] = {"format": "+.0%" if lim > 0.1 else "+.1%", "grid": True}
+    below = _room([-row[places[0]] for row in rows], [-row[places[0] - 1] for row in rows])
+    above = _room([row[places[1]] for row in rows], [row[places[0] - 1] for row in rows])
+    axis: dict[str, Any] = {"format": "+.0%" if below + above > 0.2 else "+.1%", "grid": True}
     if channel == "x":
         axis["tickCount"] = 6
     return {
@@ -267,8 +265,14 @@ def _lift_axis(
         "type": "quantitative",
         "title": None,
         "axis": axis,
-        "scale": {"domain": [-lim, lim], "nice": False, "clamp": True},
+        "scale": {"domain": [-below, above], "nice": False, "clamp": True},
     }
+
+
+def _room(ends: list[float], lifts: list[float]) -> float:
+    """Say how far from zero a picture goes on one side."""
+    reach = min(1.1 * max(ends, default=0.0), _WIDEST)
+    return max(reach, 1.3 * max(lifts, default=0.0), _LEAST)
 
 
 def _color(report: Report) -> dict[str, Any]:
