@@ -43,24 +43,29 @@ class WorkerMemory:
         self.intake.banner_views.forget_all()
         self.engine.forget_all()
 
-    async def drop(self, erasures: Collection[Erasure]) -> None:
-        """Drop those who were erased, and open the model without them."""
+    def drop(self, erasures: Collection[Erasure]) -> None:
+        """Drop those who were erased; call it in the event loop."""
         for erasure in erasures:
             if erasure.keys is None:
                 self.forget_all()
             else:
                 self.forget(erasure.keys)
-        await asyncio.to_thread(self.live_model.reopen)
 
     async def follow(self, reader: ErasureReader, poll_s: float = POLL_S) -> None:
         """Drop whoever is erased anywhere until cancelled; what fails is logged and tried again."""
+        loop = asyncio.get_running_loop()
+        is_outdated = False
         while True:
             await asyncio.sleep(poll_s)
             try:
                 erasures = await asyncio.to_thread(reader.read_new)
                 if erasures:
-                    await self.drop(erasures)
-                    await asyncio.sleep(AGAIN_S)
-                    await self.drop(erasures)
+                    self.drop(erasures)
+                    loop.call_later(AGAIN_S, self.drop, erasures)
+                    is_outdated = True
+                if is_outdated:
+                    # Some seconds for a large model, and the caches do not wait for it.
+                    await asyncio.to_thread(self.live_model.reopen)
+                    is_outdated = False
             except Exception:  # a task's loop: the next round may succeed
                 _log.exception("erasures_not_followed")

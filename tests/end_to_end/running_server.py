@@ -87,7 +87,7 @@ def run_server(
             started = json.loads(announced)
             shown = {made["info"]["scope"]: made["key"] for made in started["keys"]}
             server = RunningServer(started["address"], keys or shown, process)
-            _wait_until(lambda: _is_ready(server.address), READY_S)
+            wait_until(lambda: _is_ready(server.address), READY_S)
             yield server
         finally:
             process.terminate()
@@ -102,14 +102,15 @@ def assert_live_everywhere(holds: Callable[[], bool], n_calls: int = 20) -> None
     Each call of `holds` opens a connection, which the kernel gives to either worker. All of a row
     may go to one worker, so a row that holds before the time is up proves nothing.
     """
-    _wait_until(holds, WITHIN_S)
+    wait_until(holds, WITHIN_S)
     end = time.monotonic() + WITHIN_S
     while time.monotonic() < end:
         holds()
     assert all(holds() for _ in range(n_calls))
 
 
-def _wait_until(holds: Callable[[], bool], limit_s: float) -> None:
+def wait_until(holds: Callable[[], bool], limit_s: float) -> None:
+    """Assert that something holds in time."""
     end = time.monotonic() + limit_s
     while not holds():
         assert time.monotonic() < end, f"not within {limit_s} s"
