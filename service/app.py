@@ -8,8 +8,9 @@ import os
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from functools import partial
 from secrets import token_hex
 
 import msgspec
@@ -23,6 +24,7 @@ from models.artifact import ArtifactStore
 from models.errors import EndcapError
 from models.pseudonym import load_pseudonymiser
 from service.access import guard
+from service.background import keep_running
 from service.catalogue.reader import CatalogueReader
 from service.changes import ChangeHub
 from service.console.attempts import SignInAttempts
@@ -211,7 +213,7 @@ def _open_services(
 ) -> Services:
     _follow_supervisor(stack)
     pseudonymiser = load_pseudonymiser(settings.home)
-    _keep_running(stack, metrics.flush_regularly())
+    keep_running(stack, metrics.flush_regularly)
 
     store = ControlStore(settings.home / "control.sqlite")
     stack.callback(store.close)
@@ -223,12 +225,12 @@ def _open_services(
     stack.callback(reader.close)
     segment_files = SegmentFiles(settings.home)
     current = CurrentConfiguration(reader, metrics.configuration_revision.set, segment_files)
-    _keep_running(stack, current.watch(settings.control_poll_ms / 1000))
+    keep_running(stack, partial(current.watch, settings.control_poll_ms / 1000))
 
     artifacts = ArtifactStore(settings.home)
     live_model = LiveModel(artifacts, metrics.show_model)
     live_model.refresh()
-    _keep_running(stack, live_model.watch(settings.model_poll_ms / 1000))
+    keep_running(stack, partial(live_model.watch, settings.model_poll_ms / 1000))
 
     intake = open_intake(
         settings.home,
@@ -264,7 +266,7 @@ def _open_services(
     stack.callback(console.plotter.close)
     for hub in (changes, console.changes):
         current.subscribe(lambda hub=hub: _call_in(loop, hub.wake))  # type: ignore[misc]  # mypy infers no default
-        _keep_running(stack, hub.watch_clock())
+        keep_running(stack, hub.watch_clock)
         stack.enter_context(on_stop_signal(lambda hub=hub: _call_in(loop, hub.close)))  # type: ignore[misc]  # as above
 
     control = ControlPlane(store, current, pseudonymiser, now_ms)
@@ -277,9 +279,9 @@ def _open_services(
         now_ms=now_ms,
         pages=metrics.pages,
     )
-    _keep_running(stack, ramps.watch())
+    keep_running(stack, ramps.watch)
     lifts = LiftKeeper(store, control, settings.home / EVENTS_FILE, holder=holder, now_ms=now_ms)
-    _keep_running(stack, lifts.watch())
+    keep_running(stack, lifts.watch)
 
     engine = Engine(
         configuration=current.get,
@@ -303,10 +305,10 @@ def _open_services(
     memory = WorkerMemory(intake, engine, live_model)
     erasures = ErasureReader(settings.home / EVENTS_FILE)
     stack.callback(erasures.close)
-    _keep_running(stack, memory.follow(erasures))
+    keep_running(stack, partial(memory.follow, erasures))
     retention = RetentionRunner(settings.home / EVENTS_FILE, settings.kept_days, now_ms=now_ms)
     stack.callback(retention.close)
-    _keep_running(stack, retention.watch())
+    keep_running(stack, retention.watch)
 
     return Services(
         settings=settings,
@@ -354,7 +356,7 @@ def _learn_banners(
         half_life_days=settings.banner_half_life_days,
     )
     learner.read()
-    _keep_running(stack, learner.watch())
+    keep_running(stack, learner.watch)
     return rates
 
 
@@ -362,18 +364,6 @@ def _call_in(loop: asyncio.AbstractEventLoop, act: Callable[[], None]) -> None:
     """Call something in the event loop, from whatever thread, unless the loop has closed."""
     with suppress(RuntimeError):
         loop.call_soon_threadsafe(act)
-
-
-def _keep_running(stack: AsyncExitStack, work: Coroutine[None, None, None]) -> None:
-    """Run a background task until the stack closes."""
-    task = asyncio.get_running_loop().create_task(work)
-
-    async def stop() -> None:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
-
-    stack.push_async_callback(stop)
 
 
 def _follow_supervisor(stack: AsyncExitStack) -> None:
@@ -387,7 +377,7 @@ def _follow_supervisor(stack: AsyncExitStack) -> None:
             await asyncio.sleep(0.5)
         os.kill(os.getpid(), signal.SIGTERM)
 
-    _keep_running(stack, watch())
+    keep_running(stack, watch)
 
 
 def _cors(settings: Settings) -> CORSConfig | None:
