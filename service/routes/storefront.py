@@ -171,14 +171,15 @@ async def change_visitor(request: AnyRequest) -> Response[str]:
     return _go(back if back == HOME or back.startswith(f"{HOME}/") else HOME, cookies)
 
 
-def _storefront(request: AnyRequest) -> Storefront:
+def storefront_of(request: AnyRequest) -> Storefront:
+    """Return the shop of the process."""
     storefront = services_of(request).storefront
     assert storefront is not None  # the routes are there only with it
     return storefront
 
 
 def _catalogue(request: AnyRequest) -> Catalogue | None:
-    return _storefront(request).catalogue(services_of(request).live_model.get())
+    return storefront_of(request).catalogue(services_of(request).live_model.get())
 
 
 def _page(
@@ -191,7 +192,7 @@ def _page(
     **values: Any,
 ) -> Response[str]:
     """Fill a page's template with what all pages have and what this one has."""
-    services, storefront = services_of(request), _storefront(request)
+    services, storefront = services_of(request), storefront_of(request)
     configuration, catalogue = services.current.get(), _catalogue(request)
     persona = storefront.sign.persona(_unpacked(request.cookies.get(PERSONA)))
     html = storefront.render(

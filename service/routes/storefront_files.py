@@ -12,8 +12,9 @@ from litestar.response import Stream
 from service.access import OPEN
 from service.routes.changes import HEADERS
 from service.routes.documents import AnyRequest
+from service.routes.storefront import storefront_of
 from service.services import services_of
-from service.storefront.shop import ASSETS, Storefront, tag_of
+from service.storefront.shop import ASSETS, tag_of
 
 PICTURE_AGE_S = 86_400
 FOREVER = "public, max-age=31536000, immutable"
@@ -26,13 +27,13 @@ def read_asset(request: AnyRequest, name: FromPath[str]) -> Response[str]:
     if name not in ASSETS:
         raise NotFoundException
     headers = {"Cache-Control": FOREVER, "X-Content-Type-Options": "nosniff"}
-    return Response(_storefront(request).assets[name], media_type=ASSETS[name], headers=headers)
+    return Response(storefront_of(request).assets[name], media_type=ASSETS[name], headers=headers)
 
 
 @get("/demo/pictures/{name:str}", opt=OPEN, include_in_schema=False, sync_to_thread=False)
 def read_picture(request: AnyRequest, name: FromPath[str]) -> Response[str]:
     """Draw an item."""
-    services, storefront = services_of(request), _storefront(request)
+    services, storefront = services_of(request), storefront_of(request)
     catalogue = storefront.catalogue(services.live_model.get())
     product = catalogue and catalogue.product(name.removesuffix(".svg"), services.current.get())
     if not product:
@@ -43,7 +44,7 @@ def read_picture(request: AnyRequest, name: FromPath[str]) -> Response[str]:
 @get("/demo/banners/{name:str}", opt=OPEN, include_in_schema=False, sync_to_thread=False)
 def read_banner(request: AnyRequest, name: FromPath[str]) -> Response[str]:
     """Draw a banner."""
-    services, storefront = services_of(request), _storefront(request)
+    services, storefront = services_of(request), storefront_of(request)
     catalogue = storefront.catalogue(services.live_model.get())
     drawn = catalogue and storefront.banner_picture(
         name.removesuffix(".svg"), catalogue, services.current.get()
@@ -58,7 +59,7 @@ def read_names(
     request: AnyRequest, item_ids: Annotated[list[str] | None, QueryParameter(name="id")] = None
 ) -> Response[dict[str, str]]:
     """Name some items, for those who look behind the page."""
-    services, storefront = services_of(request), _storefront(request)
+    services, storefront = services_of(request), storefront_of(request)
     catalogue = storefront.catalogue(services.live_model.get())
     asked = [] if catalogue is None else (item_ids or [])[:MAX_NAMES]
     configuration = services.current.get()
@@ -88,12 +89,6 @@ def _drawing(request: AnyRequest, drawn: str) -> Response[str]:
     if request.headers.get("if-none-match") == tag:
         return Response("", status_code=304, headers=headers)
     return Response(drawn, media_type="image/svg+xml", headers=headers)
-
-
-def _storefront(request: AnyRequest) -> Storefront:
-    storefront = services_of(request).storefront
-    assert storefront is not None  # the routes are there only with it
-    return storefront
 
 
 STOREFRONT_FILES = [read_asset, read_picture, read_banner, read_names, stream_changes]

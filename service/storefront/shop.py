@@ -26,6 +26,7 @@ ASSETS = {
     "drawer.css": "text/css",
     "tap.js": "text/javascript",
     "shop.js": "text/javascript",
+    "drawer_view.js": "text/javascript",
     "drawer.js": "text/javascript",
 }
 KEPT_PICTURES = 2_000

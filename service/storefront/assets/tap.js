@@ -6,7 +6,7 @@
   const demo = window.demo = {
     calls: [],
     log: read(),
-    on: (listener) => { listeners.push(listener); listener(); },
+    on: (listener) => { listeners.push(listener); },
     clear: () => { demo.log = []; tell(); },
     isOpen: () => document.documentElement.classList.contains("with-drawer"),
     setOpen: (isOpen) => {
