@@ -44,8 +44,6 @@ class CatalogueIndex:
         self._texts = [self._text(row) for row in range(len(self.ids))]
         self.is_cold: NDArray[np.bool_] = np.asarray(items.n_interactions < FEW_INTERACTIONS)
         """(n,) so few interactions that only attributes speak for it."""
-        self.is_unmatched: NDArray[np.bool_] = ~np.any(items.content, axis=1)
-        """(n,) no attribute at all, so there is nothing that it resembles."""
         self.lacks: dict[Field, NDArray[np.bool_]] = {
             "title": np.array([not card.title for card in self.cards], dtype=np.bool_),
             "category": np.asarray(items.category_rows == MISSING_ROW),
@@ -53,6 +51,11 @@ class CatalogueIndex:
             "price": np.isnan(items.price),
             "image_url": np.array([not card.image_url for card in self.cards], dtype=np.bool_),
         }
+        has_words = np.array([card.has_attributes for card in self.cards], dtype=np.bool_)
+        for field in ("title", "category", "brand"):
+            has_words |= ~self.lacks[field]
+        self.is_unmatched: NDArray[np.bool_] = ~has_words | ~np.any(items.content, axis=1)
+        """(n,) nothing but a price, at most, so there is nothing that it resembles."""
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -16,8 +16,15 @@ class Card(msgspec.Struct, frozen=True, gc=False):
     title: str | None = None
     image_url: str | None = None
     url: str | None = None
+    attributes: msgspec.Raw = msgspec.Raw()
+
+    @property
+    def has_attributes(self) -> bool:
+        """Whether any are named, in whatever shape."""
+        return bytes(self.attributes) not in _NO_ATTRIBUTES
 
 
+_NO_ATTRIBUTES = frozenset({b"", b"null", b"[]", b"{}"})
 _decode = msgspec.json.Decoder(Card).decode
 _NOTHING = Card()
 

@@ -1,9 +1,12 @@
 """The catalogue of the tiny shop, whose table stands in `tests.snapshots`."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from models.errors import NotFoundError
+from models.ragged import Texts
 from models.snapshot import Snapshot
 from service.catalogue.index import CatalogueIndex
 from service.catalogue.reader import CatalogueReader
@@ -135,6 +138,31 @@ def test_speakers_of_all_items_are_those_of_the_graph_turned_round() -> None:
         for speaker in found_speakers:
             turned[speaker.row] = speaker.weight
         np.testing.assert_allclose(turned, graph[:, row])
+
+
+@pytest.mark.parametrize(
+    ("card", "is_unmatched"),
+    [
+        (b'{"price": 3.5}', True),
+        (b'{"attributes": []}', True),
+        (b'{"attributes": ["colour:blue"]}', False),
+        (b'{"attributes": {"colour": "blue"}}', False),
+        (b'{"title": "A lamp"}', False),
+        (b"", True),
+        (b"[]", True),
+    ],
+)
+def test_price_alone_matches_nothing(card: bytes, is_unmatched: bool) -> None:
+    """A price band gives an item content, and hundreds of others the same."""
+    snapshot = tiny_snapshot()
+    row = snapshot.items.ids.row("köpek")
+    cards = [snapshot.items.cards[each] for each in range(11)]
+    cards[row] = card
+    content = np.ones_like(snapshot.items.content)
+    items = replace(snapshot.items, cards=Texts.of(cards), content=content)
+    index = CatalogueIndex(replace(snapshot, items=items))
+    assert index.is_unmatched[row] == is_unmatched
+    assert index.is_unmatched.sum() == is_unmatched
 
 
 def test_reader_makes_the_index_once_a_model() -> None:
