@@ -25,6 +25,13 @@ ACTIONS = (
 )
 PER = (("brand", "of each brand"), ("category", "of each category"), ("selection", "of all these"))
 _LISTS = ("item_ids", "banner_ids", "categories", "brands", "attributes")
+_SELECTS: dict[str, tuple[str, ...]] = {
+    "banners": ("banner_ids",),
+    "items": (
+        *("item_ids", "categories", "brands", "attributes", "price_at_least", "price_below"),
+        *("new_for_days", "without_interactions"),
+    ),
+}
 _TEXTS = (
     *("id", "name", "action", "about", "position", "strength", "max_items", "per", "priority"),
     *("price_at_least", "price_below", "new_for_days", "variants"),
@@ -125,10 +132,16 @@ def read_rule(form: Form, stored: Rule | None) -> Rule:
         strength = form.number("strength", "strength")
         if strength <= 1:
             raise FormError("strength", "the strength is above 1: 2 counts twice, or half")
-        made["factor"] = strength if action == "boost" else 1 / strength
+        made["factor"] = strength if action == "boost" else round(1 / strength, 9)
     elif action == "cap":
         made |= {"max_items": _whole(form, "max_items", "how many"), "per": form.text("per")}
     return msgspec.convert(made, Rule)
+
+
+def is_about_nothing(form: Form) -> bool:
+    """Say whether nothing was typed yet of what the rule is about."""
+    select = _SELECTS["banners" if form.text("about") == "banners" else "items"]
+    return not any(form.text(name) for name in select)
 
 
 def _read_selection(form: Form) -> dict[str, Any]:

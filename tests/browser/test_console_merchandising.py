@@ -65,6 +65,7 @@ def test_rule_is_seen_before_it_is_saved_and_undone_after(
     with merchandiser(chromium, shop) as page:
         page.goto(f"{shop.address}/console/rules")
         page.get_by_role("link", name="Make the first rule").click()
+        expect(page.get_by_role("heading", level=1)).to_have_text("New rule")
         assert_fit_for_all(page)
         page.get_by_label("Name (optional)", exact=True).fill("Product of the week")
         page.get_by_label("Find items by name").fill("mug")
@@ -149,6 +150,7 @@ def test_placement_is_changed_beside_its_preview(chromium: Browser, shop: Runnin
         page.goto(f"{shop.address}/console/placements")
         assert_fit_for_all(page)
         page.get_by_role("link", name="home_recs").click()
+        expect(page.get_by_role("heading", level=1)).to_have_text("home_recs")
         beside = page.locator("#beside")
         expect(beside.locator(".filled")).to_have_count(2)
         page.get_by_label("How many").fill("4")
@@ -171,6 +173,7 @@ def test_banner_is_uploaded_seen_and_capped(chromium: Browser, shop: RunningServ
     with merchandiser(chromium, shop) as page:
         page.goto(f"{shop.address}/console/banners")
         page.get_by_role("link", name="Make the first banner").click()
+        expect(page.get_by_role("heading", level=1)).to_have_text("New banner")
         assert_fit_for_all(page)
         page.get_by_label("Title").fill("Tea time")
         page.get_by_label("Leads to").fill("/tea")

@@ -20,6 +20,7 @@ from service.console.rule_form import (
     about_in_words,
     blank_rule,
     does_in_words,
+    is_about_nothing,
     read_rule,
     show_rule,
     typed_rule,
@@ -52,6 +53,7 @@ RULES = Section("rule", "Rules", "/console/rules")
 MAX_LOOKED = 3
 """Placements beside the form."""
 DRAFT_ID = "(this rule)"
+UNSAID = "What the rule would do stands here once you have said what it is about."
 
 
 class RulePages(Controller):
@@ -209,6 +211,7 @@ async def _look(request: ConsoleRequest, form: Form) -> dict[str, Any]:
         return await _show(request, rule, stored, look, form.text("find"))
     except (EndcapError, msgspec.ValidationError) as error:
         said = next(iter(errors_of(error).values()))
+        said = UNSAID if is_about_nothing(form) else said
         return await asyncio.to_thread(_nothing, request, form, said)
 
 
@@ -219,7 +222,7 @@ async def _look_at(
         "look": look,
         "choices": choices(services_of(request)),
         "pairs": None,
-        "said": "What the rule would do stands here once you have said what it is about.",
+        "said": UNSAID,
         "found": [],
         "find": "",
         "named": [],
@@ -284,14 +287,15 @@ async def _show(
 
 def _look_into(request: ConsoleRequest, rule: Rule | None) -> Look:
     """Look as somebody whom the rule is for, when it is in effect."""
-    if rule is None:
-        return Look()
     services = services_of(request)
-    starts_ms, _ = schedule_ms(rule.starts_at, rule.ends_at, rule.time_zone)
-    look = Look.into(rule.audience, starts_ms, services.now_ms())
+    look = Look()
+    if rule is not None:
+        starts_ms, _ = schedule_ms(rule.starts_at, rule.ends_at, rule.time_zone)
+        look = Look.into(rule.audience, starts_ms, services.now_ms())
     # Who is nobody in particular is in control, whose list has no scores to move.
     treated = [one for one in all_variants(services.current.get()) if one != CONTROL]
-    wanted = [one for one in treated if not rule.variants or one in rule.variants]
+    named = () if rule is None else rule.variants
+    wanted = [one for one in treated if not named or one in named]
     return dataclasses.replace(look, variant=wanted[0] if wanted else AS_DEALT)
 
 
