@@ -26,7 +26,7 @@ def invite(console: Console, url: str, admin_key: str) -> None:
         f"  [bold]its key[/]      {admin_key}",
         "",
         f"1. In the console, sign in with the key and open [bold]{url}{_ROLLOUT_PATH}[/].",
-        "2. Move the slider, and watch the shop follow within a second.",
+        "2. Move the slider, to 95 % or to 5 %, and watch the shop follow within a second.",
         "3. Click on two or three things in the shop: the next page is chosen for you, and the",
         "   drawer says why. Or be one of the shop's regulars, in the menu above it.",
         "4. Come back to the rollout: what a personal page brings is measured while shoppers come.",
