@@ -49,7 +49,9 @@ def announce(path: Path, keys: list[str], at_ms: int) -> int:
 
 
 def withdraw(path: Path, seq: int) -> None:
-    """Overwrite the pseudonyms of a row, for every worker has read them.
+    """Overwrite the pseudonyms up to a row, for every worker has read them.
+
+    Rows before it may be of an erasure that was cut off.
 
     Raises
     ------
@@ -60,7 +62,7 @@ def withdraw(path: Path, seq: int) -> None:
         connection = connect(path, is_light=True)
         try:
             connection.execute("PRAGMA secure_delete = ON")
-            connection.execute("UPDATE erasures SET keys = NULL WHERE seq = ?", (seq,))
+            connection.execute("UPDATE erasures SET keys = NULL WHERE seq <= ?", (seq,))
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         finally:
             connection.close()
