@@ -27,7 +27,6 @@ WITHOUT_LOG = (
     "ExposureQueue.put_all = lambda self, exposures: len(exposures); " + WITH_LOG
 )
 N_ITEMS, N_USERS = 5_000, 20_000
-WARM_UP_S = 4.0
 
 
 class LoggingCost(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,12 +45,20 @@ class LoggingCost(msgspec.Struct, frozen=True, kw_only=True):
     cpu_ms_without: float
 
 
-def measure_logging(root: Path, *, rate: float, seconds: float, turns: int) -> LoggingCost:
+def measure_logging(
+    root: Path,
+    *,
+    rate: float,
+    seconds: float,
+    turns: int,
+    n_items: int = N_ITEMS,
+    n_users: int = N_USERS,
+) -> LoggingCost:
     """Measure both servers `turns` times for `seconds`, one after the other."""
-    shop = open_shop(root, N_ITEMS, N_USERS)
+    shop = open_shop(root, n_items, n_users)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=root)))
-        pages = write_traffic(folder, N_ITEMS, N_USERS).page_quiet
+        pages = write_traffic(folder, n_items, n_users).page_quiet
         cores = sorted(os.sched_getaffinity(0))
         ours, theirs = (cores[:-1], cores[-1:]) if len(cores) > 1 else (cores, cores)
         servers: dict[str, Server] = {}
@@ -61,7 +68,7 @@ def measure_logging(root: Path, *, rate: float, seconds: float, turns: int) -> L
             server = endcap_server(home, pinned=ours, program=program)
             servers[name] = stack.enter_context(server)
             furnish(servers[name])
-            saturate(servers[name], pages, WARM_UP_S, pinned=theirs)
+            saturate(servers[name], pages, seconds, pinned=theirs)
         found: dict[str, list[tuple[float, float]]] = {name: [] for name in servers}
         cpu_s = dict.fromkeys(servers, 0.0)
         n_pages = turns * int(rate * seconds)
