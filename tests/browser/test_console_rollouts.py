@@ -191,6 +191,7 @@ def test_every_page_is_fit_for_all(chromium: Browser, shop: RunningServer, key: 
             rollout,
             f"{rollout}/edit",
             f"{rollout}/json",
+            f"{rollout}/plan?baseline=5",
         ):
             page.goto(shop.address + path)
             assert_fit_for_all(page)

@@ -24,6 +24,7 @@ from service.routes.console.placements import PlacementPages
 from service.routes.console.preview import PreviewPages
 from service.routes.console.rollout import RolloutPages
 from service.routes.console.rollout_edit import RolloutEditPages
+from service.routes.console.rollout_plan import RolloutPlanPages
 from service.routes.console.rollouts import RolloutListPages
 from service.routes.console.rules import RulePages
 from service.routes.console.shoppers import ShopperPages
@@ -36,6 +37,7 @@ CONSOLE_ROUTES: list[ControllerRouterHandler] = [
     RolloutListPages,
     RolloutPages,
     RolloutEditPages,
+    RolloutPlanPages,
     ShopperPages,
     CataloguePages,
     ModelPages,
