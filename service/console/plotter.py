@@ -16,6 +16,8 @@ import structlog
 log = structlog.get_logger(__name__)
 
 LIMIT_S = 20.0
+IDLE_S = 600.0
+"""How long the process waits for the next picture before it gives its memory back."""
 MAX_KEPT = 256
 Spec = dict[str, Any]
 
@@ -27,6 +29,7 @@ class Plotter:
         self._lock = Lock()
         self._process: subprocess.Popen[str] | None = None
         self._kept: OrderedDict[bytes, str] = OrderedDict()
+        self._idle: Timer | None = None
 
     def start(self) -> None:
         """Start the process, so that the first picture need not wait for it."""
@@ -52,6 +55,8 @@ class Plotter:
     def close(self) -> None:
         """End the process."""
         with self._lock:
+            if self._idle is not None:
+                self._idle.cancel()
             if self._process is not None:
                 self._end(self._process)
                 self._process = None
@@ -79,6 +84,11 @@ class Plotter:
         return svg
 
     def _running(self) -> subprocess.Popen[str]:
+        if self._idle is not None:
+            self._idle.cancel()
+        self._idle = Timer(IDLE_S, self.close)
+        self._idle.daemon = True
+        self._idle.start()
         if self._process is None or self._process.poll() is not None:
             if self._process is not None:
                 self._end(self._process)

@@ -23,6 +23,7 @@ from service.stores.event_ledger import read_counters
 from service.stores.tier_counts import TierCount, count_tiers
 
 HOUR_MS = 3_600_000
+MINUTE_MS = 60_000
 TIERS = ("personal", "segment", "popular", "static")
 MAX_CHANGES = 12
 ALERTS_WAIT_S = 1.0
@@ -99,14 +100,15 @@ def _minutes(services: Services) -> list[Minute]:
 
 def _picture(services: Services) -> Figure:
     minutes = _minutes(services)
-    now_ms = services.now_ms()
+    # By the minute, so that a picture is drawn once a minute and not each time somebody looks.
+    until_ms = (services.now_ms() // MINUTE_MS + 1) * MINUTE_MS
     x = {
         "field": "at",
         "type": "temporal",
         "timeUnit": "utcyearmonthdatehoursminutes",
         "title": None,
         "axis": {"format": "%H:%M"},
-        "scale": {"type": "utc", "domain": [now_ms - HOUR_MS, now_ms]},
+        "scale": {"type": "utc", "domain": [until_ms - HOUR_MS, until_ms]},
     }
     y = {
         "field": "pages",
