@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.errors import InputError, NotFoundError, StoreError
+from service.control.configuration import Configuration
 from service.control.documents import Banner, ItemStatus, Placement
 from service.control.merge_patch import merge_patch
 from service.control.precondition import Precondition, RevisionError
@@ -256,3 +257,18 @@ def test_precondition_reads_the_headers() -> None:
         Precondition.from_headers("abc", None)
     with pytest.raises(InputError, match="only \\* does"):
         Precondition.from_headers(None, '"1"')
+
+
+def test_change_that_cannot_be_prepared_is_in_effect(tmp_path: Path) -> None:
+    """Whoever gets ready for a state may fail; the state is everybody's all the same."""
+    worker = Worker(tmp_path)
+    seen: list[int] = []
+
+    def fail(configuration: Configuration) -> None:
+        seen.append(configuration.revision)
+        raise RuntimeError("no memory")
+
+    worker.current.before_swap = fail
+    worker.put("placement", "home", Placement(kind="items"))
+    assert (seen, set(worker.current.get().placements)) == ([1], {"home"})
+    worker.close()

@@ -11,6 +11,7 @@ from models.pseudonym import Pseudonymiser
 from models.snapshot import Snapshot
 from service.control.configuration import Configuration
 from service.control.documents import ItemStatus
+from service.control.rule import Rule, Selection
 from service.exposure import Exposure
 from service.serve.engine import Clock, Engine, id_maker
 from service.serve.page import ItemSlate, Page
@@ -229,3 +230,20 @@ def test_prepared_model_is_swapped_in_as_it_is(shop: Shop) -> None:
     shop.engine.prepare(following)
     shop.snapshot = None
     assert shop.engine.shelf().stock is None
+
+
+def test_configuration_that_was_prepared_is_served_at_once(shop: Shop) -> None:
+    """What its rules select is known before it is in effect, and the stock stays the same one."""
+    stock = shop.engine.shelf().stock
+    select = Selection(attributes=("rose",))
+    newer = Configuration.compile(
+        2, [*HOME, Rule(id="h", action="hide", select=select), ItemStatus(item_id="mug")]
+    )
+    shop.engine.prepare_configuration(newer)
+    assert stock is not None
+    assert [key[0] for key in stock.selected] == [select]
+    assert shop.engine.shelf().configuration is shop.configuration
+    shop.configuration = newer
+    page, _ = shop.serve()
+    assert "rose" not in _ids(page)
+    assert shop.engine.shelf().stock is stock
