@@ -212,7 +212,9 @@ class Engine:
     def prepare(self, snapshot: Snapshot) -> None:
         """Do in another thread what else the first request under a new model would do."""
         read_ahead(snapshot)
-        self._prepare(Stock(snapshot), self.configuration())
+        stock = Stock(snapshot)
+        self._prepare(stock, self.configuration())
+        self._profiles.renew(stock)
 
     def prepare_configuration(self, configuration: Configuration) -> None:
         """Do in another thread what else the first request under new documents would do."""

@@ -73,6 +73,10 @@ class Profile:
         """The best few candidates, or none where only popularity speaks."""
         return self._score(HEAD)
 
+    def prepare(self) -> None:
+        """Work the best few candidates out, before anybody asks for them."""
+        _ = self.scored
+
     def is_ready(self, shelf: Shelf) -> bool:
         """Whether the candidates are worked out, so that asking for them costs next to nothing."""
         return "scored" in self.__dict__ and shelf.stock is self.stock

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections import OrderedDict
+from collections.abc import Callable
+from itertools import islice
 
 from service.serve.model_segments import user_row
 from service.serve.profile import Profile
@@ -10,6 +13,12 @@ from service.serve.recent import RecentEvent
 from service.serve.stock import Stock
 
 MAX_PROFILES = 10_000
+MAX_RENEWED = 3_000
+"""Shoppers whose candidates are worked out under a new model before it answers."""
+RENEWING_S = 2.0
+"""And how long that may take."""
+BREATH_S = 0.0005
+"""Between two of them, for those who answer requests meanwhile."""
 
 
 class Profiles:
@@ -18,6 +27,7 @@ class Profiles:
     def __init__(self, max_profiles: int = MAX_PROFILES) -> None:
         self.max_profiles = max_profiles
         self._kept: OrderedDict[tuple[str | None, str | None], Profile] = OrderedDict()
+        self._renewed: dict[tuple[str | None, str | None], Profile] = {}
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -35,21 +45,52 @@ class Profiles:
         if profile is not None and profile.stock is stock and _is_same(profile.recent, recent):
             self._kept.move_to_end(key)
             return profile
-        row = user_row(stock.snapshot.users, user_key, anonymous_key)
-        profile = self._kept[key] = Profile(stock, row, recent)
+        renewed = self._renewed.pop(key, None) if self._renewed else None
+        if renewed is not None and renewed.stock is stock and _is_same(renewed.recent, recent):
+            profile = renewed
+        else:
+            row = user_row(stock.snapshot.users, user_key, anonymous_key)
+            profile = Profile(stock, row, recent)
+        self._kept[key] = profile
         self._kept.move_to_end(key)
         if len(self._kept) > self.max_profiles:
             self._kept.popitem(last=False)
         return profile
 
+    def renew(
+        self,
+        stock: Stock,
+        *,
+        pause: Callable[[float], None] = time.sleep,
+        monotonic_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Work out, in another thread, what the shoppers seen last need under a new model.
+
+        Else each of their next pages costs a scoring, all at the moment of the swap.
+        """
+        end_s = monotonic_s() + RENEWING_S
+        self._renewed.clear()
+        newest = islice(reversed(list(self._kept.items())), MAX_RENEWED)
+        for key, profile in newest:
+            if monotonic_s() > end_s:
+                return
+            row = user_row(stock.snapshot.users, *key)
+            renewed = Profile(stock, row, profile.recent)
+            if renewed.speaks:
+                renewed.prepare()
+            self._renewed[key] = renewed
+            pause(BREATH_S)
+
     def forget(self, key: str) -> None:
         """Drop every profile made for a pseudonym."""
-        for keys in [keys for keys in self._kept if key in keys]:
-            del self._kept[keys]
+        for profiles in (self._kept, self._renewed):
+            for keys in [keys for keys in list(profiles) if key in keys]:
+                profiles.pop(keys, None)
 
     def forget_all(self) -> None:
         """Drop every profile."""
         self._kept.clear()
+        self._renewed.clear()
 
 
 def _is_same(kept: tuple[RecentEvent, ...], recent: tuple[RecentEvent, ...]) -> bool:

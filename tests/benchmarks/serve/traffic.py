@@ -91,7 +91,9 @@ def _page(user: str, number: int) -> str:
 
 
 def _placement(number: int) -> str:
-    return f"GET /v1/placements/home_recs?user_id={user_id(number)}&country=GB "
+    user, country = user_id(number), COUNTRIES[number % 4]
+    query = f"user_id={user}&anonymous_id=device-{user}&country={country}"
+    return f"GET /v1/placements/home_recs?{query} "
 
 
 def _write(path: Path, lines: Iterable[str]) -> Path:

@@ -109,3 +109,34 @@ def test_candidates_follow_the_shelf() -> None:
     assert next(profile.layers(make_shelf(), True)).rows == rows
     hidden = make_shelf(items_placement(), ItemStatus(item_id=ITEM_IDS[rows[0]], hidden=True))
     assert next(profile.layers(hidden, True)).rows == rows[1:]
+
+
+def test_shoppers_seen_last_are_ready_for_a_new_model() -> None:
+    """Their candidates are worked out, and stay theirs until they act or are forgotten."""
+    profiles, before, after = Profiles(), Stock(TINY), Stock(TINY)
+    events = (Recent("mug"),)
+    for user in ("idle", "acted", "gone"):
+        profiles.get(before, user, None, events)
+    pauses: list[float] = []
+    profiles.renew(after, pause=pauses.append)
+    assert len(pauses) == 3
+    profiles.forget("gone")
+    found = {user: profiles.get(after, user, None, events) for user in ("idle", "gone")}
+    found["acted"] = profiles.get(after, "acted", None, (*events, Recent("pan")))
+    assert {user: "scored" in vars(one) for user, one in found.items()} == {
+        "idle": True,
+        "gone": False,
+        "acted": False,
+    }
+    assert all(one.stock is after for one in found.values())
+
+
+def test_renewing_ends_in_time() -> None:
+    """After two seconds the new model answers, whoever is left over."""
+    profiles = Profiles()
+    for number in range(10):
+        profiles.get(Stock(TINY), f"user {number}", None, ())
+    times = iter(range(100))
+    pauses: list[float] = []
+    profiles.renew(Stock(TINY), pause=pauses.append, monotonic_s=lambda: float(next(times)))
+    assert len(pauses) == 2
