@@ -23,7 +23,7 @@ def bars_by_day(days: Sequence[tuple[date, float | None]], number_format: str = 
 
 def line_by_day(days: Sequence[tuple[date, float | None]], number_format: str = "~s") -> Spec:
     """Draw a line with a point a day; a day without a number breaks it."""
-    return _by_day(days, {"type": "line", "point": True, "clip": True}, number_format)
+    return _by_day(days, {"type": "line", "point": True}, number_format)
 
 
 def bars_by_name(

@@ -50,9 +50,12 @@ def _spending(totals: Totals) -> str:
         return "Has not bought anything yet." if totals.events else ""
     if totals.average_order_value is None:
         return f"{_count(totals.orders, 'order')} of unknown value."
+    sold = f"{_count(totals.orders, 'order')} worth {totals.value:,.2f}"
+    if totals.orders == 1:
+        return f"{sold} with {totals.items_per_order:.0f} item{_s(totals.items_per_order)}."
     return (
-        f"{_count(totals.orders, 'order')} worth {totals.value:,.2f}, "
-        f"{totals.average_order_value:,.2f} and {totals.items_per_order:.1f} items each."
+        f"{sold}, on average {totals.average_order_value:,.2f} "
+        f"with {totals.items_per_order:.1f} items."
     )
 
 
@@ -80,7 +83,7 @@ def _knowledge(totals: Totals, model: Knowledge) -> str:
         return "No model is live, so everybody sees the static lists."
     if model.history_items:
         new = "" if model.is_known else ", all of it since the model was trained"
-        return f"{_count(model.history_items, 'item')} of their history speak{new}."
+        return f"What they see rests on {_count(model.history_items, 'item')} of theirs{new}."
     if totals.events:
         return "None of what they did is of an item that the model knows."
     return "The model knows nothing of them: they see what their context and everybody likes."
@@ -100,7 +103,11 @@ def _ago(ms: int) -> str:
 
 
 def _count(n: int, noun: str) -> str:
-    return f"{n:,} {noun}{'' if n == 1 else 's'}"
+    return f"{n:,} {noun}{_s(n)}"
+
+
+def _s(n: float | None) -> str:
+    return "" if n == 1 else "s"
 
 
 def _join(names: Sequence[str]) -> str:

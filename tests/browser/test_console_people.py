@@ -88,7 +88,7 @@ def test_shopper_is_one_page(chromium: Browser, shop: RunningServer) -> None:
         assert_fit_for_all(page)
         look_up(page, BUYER)
         assert_fit_for_all(page)
-        expect(page.get_by_text("1 order worth 25.00, 25.00 and 2.0 items each.")).to_be_visible()
+        expect(page.get_by_text("1 order worth 25.00 with 2 items.")).to_be_visible()
         seen = page.get_by_role("region", name="What they were shown")
         expect(seen).to_contain_text("bought")
         now = page.get_by_role("region", name="What they would see now")

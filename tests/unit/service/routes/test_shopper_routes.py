@@ -34,7 +34,7 @@ def test_customer_is_found_with_everything(known: Shop) -> None:
     assert (found["model"]["is_known"], found["is_known"]) == (True, True)
     (slate,) = found["now"]
     assert slate["items"]
-    assert "1 order worth 5.00, 5.00 and 1.0 items each." in found["story"]
+    assert "1 order worth 5.00 with 1 item." in found["story"]
 
 
 def test_look_up_leaves_no_trace(known: Shop) -> None:

@@ -151,11 +151,11 @@ def test_story_of_a_regular() -> None:
     )
     assert told == [
         "Last here 2 days ago; 2 interactions over 2 days, mostly in the channel app.",
-        "1 order worth 4.00, 4.00 and 1.0 items each.",
+        "1 order worth 4.00 with 1 item.",
         "Nearest to Kitchen and Garden.",
         "In the segment vip.",
         "Gets personal in home.",
-        "2 items of their history speak.",
+        "What they see rests on 2 items of theirs.",
     ]
 
 
