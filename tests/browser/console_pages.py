@@ -85,6 +85,7 @@ def assert_accessible(page: Page) -> None:
 
 def assert_sound(page: Page) -> None:
     """Assert that the page fits the window, and that nothing in it failed or was forbidden."""
+    page.wait_for_load_state()  # a click does not wait for the page that it leads to
     wide: Any = page.evaluate(
         "[document.documentElement.scrollWidth, document.documentElement.clientWidth]"
     )

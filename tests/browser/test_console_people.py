@@ -92,7 +92,7 @@ def test_shopper_is_one_page(chromium: Browser, shop: RunningServer) -> None:
         seen = page.get_by_role("region", name="What they were shown")
         expect(seen).to_contain_text("bought")
         now = page.get_by_role("region", name="What they would see now")
-        assert now.get_by_role("listitem").count() == 6
+        assert now.get_by_role("listitem").count() >= 6  # and what other modules put up
         assert BUYER not in page.url
         assert BUYER not in page.content()
         assert page.get_by_role("link", name="Erase").count() == 0
