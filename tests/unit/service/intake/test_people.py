@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from service.exposure import Exposure
 from service.intake.people import RECHECK_MS, People
+from service.intake.quick_reads import QuickReads
 from service.rollouts.compiled import compile_rollout
 from service.rollouts.definition import Rollout
 from service.rollouts.evaluate import evaluate, has_crossed
@@ -159,6 +160,20 @@ def test_anonymous_visitor_is_never_read(world: World) -> None:
     people = world.workers[0]
     assert people.cached(None, "new") == Person(Unit("anonymous_id", "new"))
     assert people.cached(None, None) == Person(None)
+
+
+def test_user_of_whom_nothing_is_written_is_known_at_once(world: World) -> None:
+    """Others are left to the thread: a device that was dealt alone, and who is written down."""
+    world.show(None, "dealt alone")
+    world.show(None, "a1")
+    world.show("u", "a1")
+    stores = IdentityStore(world.path), IdentityStore(world.path)
+    people = People(*stores, now_ms=lambda: world.now_ms, quick=QuickReads())
+    assert people.cached("new", "new device") == Person(Unit("user_id", "new"))
+    assert people.cached("new", None) == Person(Unit("user_id", "new"))
+    assert people.cached("new", "dealt alone") is None
+    assert people.cached("u", "another device") is None
+    people.close()
 
 
 def test_visitor_who_cannot_be_read_in_time_is_answered_and_marked(world: World) -> None:

@@ -1,12 +1,14 @@
 """The newest interactions of a visitor, over two processes' views of one real file."""
 
 import asyncio
+import sqlite3
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from models.events import InteractionKind
+from service.intake.quick_reads import QuickReads
 from service.intake.recents import RecentEvent, RecentEvents
 from service.stores.event_database import open_event_database
 from service.stores.event_reads import EventReader, InteractionRow, KeyColumn
@@ -136,6 +138,39 @@ def test_cache_is_bounded_and_forgets_the_longest_unused(path: Path, store: Even
     assert list(recents._entries) == ["b", "c"]
     assert recents._n_cached == 4
     assert item_ids(recents, "a") == ["p1"]
+    recents.close()
+
+
+def test_quick_store_is_read_at_once(store: EventStore, path: Path) -> None:
+    """While reads are quick, and none is under way in the thread; else it is left to the thread."""
+    write(store, view("a", item_id="p1"))
+    quick = QuickReads(lambda: 0.0)
+    recents = RecentEvents(EventReader(path), EventReader(path), quick=quick)
+
+    async def run() -> None:
+        assert [event.item_id for event in recents.cached("u", None) or ()] == ["p1"]
+        assert recents.cached("nobody", "device") == ()
+        reading = asyncio.create_task(recents.read("other", None))
+        await asyncio.sleep(0)
+        assert recents.cached("third", None) is None
+        await reading
+        assert recents.cached("third", None) == ()
+
+    asyncio.run(run())
+    recents.close()
+
+
+def test_failed_read_at_once_is_left_to_the_thread(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It says nothing, which sends the caller there."""
+    recents = RecentEvents(EventReader(path), EventReader(path), quick=QuickReads())
+
+    def fail(*_: object) -> None:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    monkeypatch.setattr(EventReader, "newest", fail)
+    assert recents.cached("u", None) is None
     recents.close()
 
 
