@@ -119,7 +119,7 @@
       if (etag === newest) return;
       newest = etag;
       toast("Something was changed: this page was chosen again");
-      setTimeout(again, 120);
+      setTimeout(again, 200); // another worker, which may answer, knows of it a moment later
     };
   };
   addEventListener("pagehide", () => stream && stream.close());
