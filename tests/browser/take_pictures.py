@@ -107,7 +107,6 @@ SHOTS = (
     Shot("rollout", "/console/rollouts/home_recs", height=1240),
     Shot("placement", "/console/placements/home_recs", try_a_cap),
     Shot("shopper", "/console/shoppers", look_up_persona),
-    Shot("insights", "/console/insights"),
     Shot("models", "/console/models"),
 )
 
