@@ -238,6 +238,8 @@
   all("img").filter((one) => one.complete && !one.naturalWidth && one.src).forEach(hideMissing);
 
   all("[data-toast].good").forEach((toast) => setTimeout(() => toast.remove(), 8000));
+  // On a narrow screen the menu is a strip, and where one is may lie outside of it.
+  document.querySelector(".menu [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
   enhance(document);
   listen();
 })();
