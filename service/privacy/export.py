@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
@@ -13,9 +14,13 @@ from models.events import InteractionKind
 from models.pseudonym import Pseudonymiser
 from models.snapshot import Snapshot
 from models.vocabulary import MISSING_ROW
+from service.control.forced import kept_names
 from service.rollouts.bucketing import UnitKind
+from service.rollouts.segment import MemberList, Segment
 from service.stores.event_database import EVENTS_FILE
 from service.stores.personal_rows import Row, keys_of, read_rows
+from service.stores.segment_files import SegmentFiles
+from service.stores.sqlite import open_reader, reported
 
 
 class ModelRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,12 +41,21 @@ class ModelEntry(msgspec.Struct, frozen=True, kw_only=True):
     segments: list[str]
 
 
+class Forced(msgspec.Struct, frozen=True, kw_only=True):
+    """A rollout that always gives the person one variant."""
+
+    rollout: str
+    variant: str
+
+
 class PersonalData(msgspec.Struct, frozen=True, kw_only=True):
     """All that is kept of a person."""
 
     pseudonyms: list[str]
     rows: Annotated[dict[str, list[Row]], Meta(description="by table of the event store")]
     models: list[ModelEntry]
+    forced: list[Forced]
+    lists: Annotated[list[str], Meta(description="keys of uploaded lists that the person is on")]
 
 
 def export_person(
@@ -78,7 +92,39 @@ def export_pseudonym(home: Path, pseudonym: str) -> PersonalData:
             for key in keys
             if (entry := _entry(snapshot, key)) is not None
         ],
+        forced=[
+            Forced(rollout=name, variant=variant)
+            for name, body in _documents(home, "rollout")
+            for unit, variant in msgspec.json.decode(body, type=_Rollout).forced.items()
+            if unit in {each for key in keys for each in kept_names(key)}
+        ],
+        lists=[
+            name for name, body in _documents(home, "segment") if _is_on(home, name, body, keys)
+        ],
     )
+
+
+class _Rollout(msgspec.Struct):
+    forced: dict[str, str] = {}
+
+
+def _documents(home: Path, kind: str) -> list[tuple[str, str]]:
+    """Read the documents of a kind as (id, JSON)."""
+    path = home / "control.sqlite"
+    if not path.exists():
+        return []
+    with reported(path), closing(open_reader(path)) as connection:
+        return connection.execute(
+            "SELECT id, body FROM documents WHERE kind = ? ORDER BY id", (kind,)
+        ).fetchall()
+
+
+def _is_on(home: Path, name: str, body: str, keys: list[str]) -> bool:
+    segment = msgspec.json.decode(body, type=Segment)
+    members = MemberList(
+        segment.unit, SegmentFiles(home).open(name, segment.content, segment.n_members)
+    )
+    return any(members.has(key, key) for key in keys)
 
 
 def _entry(snapshot: Snapshot, key: str) -> ModelEntry | None:

@@ -116,13 +116,18 @@ def test_erased_person_is_nowhere(known: Shop) -> None:
 
 
 def test_copy_holds_all_that_is_kept(known: Shop) -> None:
-    """Her three events with the phone's, her exposure, and what the model learnt."""
+    """Her three events with the phone's, her exposure, what was learnt, where she is named."""
+    known.call("PATCH", "/v1/rollouts/home", json={"forced": {WHO: "personal", "u1": "control"}})
+    known.call("PUT", "/v1/segments/friends/members", content=f"user_id\n{WHO}\n")
+    known.call("PUT", "/v1/segments/others/members", content="user_id\nu1\n")
     found = known.call("GET", f"/v1/users/{WHO}").json()
     assert [row["event_id"] for row in found["rows"]["events"]] == ["e1", "e2", "e4"]
     assert len(found["rows"]["exposures"]) == 1
     (entry,) = found["models"]
     assert [row["item_id"] for row in entry["history"]] == ["mug", "pan"]
     assert (entry["purchased"], entry["segments"]) == (["pan"], ["value:regular"])
+    assert found["forced"] == [{"rollout": "home", "variant": "personal"}]
+    assert found["lists"] == ["friends"]
     assert known.call("GET", "/v1/users/nobody").json()["rows"]["events"] == []
 
 
