@@ -8,7 +8,7 @@ import pytest
 from service.console.session import COOKIE
 from tests.unit.service.routes.samples import Shop
 
-HTML = {"accept": "text/html"}
+HOUR_MS = 3_600_000
 
 
 def sign_in(shop: Shop, scope: str = "admin", place: str = "/console") -> httpx.Response:
@@ -102,6 +102,18 @@ def test_session_ends_with_its_key(shop: Shop) -> None:
     shop.call("DELETE", f"/v1/keys/{made['info']['id']}")
     ended = shop.client.get("/console", follow_redirects=False)
     assert (ended.status_code, "over=1" in ended.headers["location"]) == (303, True)
+
+
+def test_session_lasts_as_long_as_somebody_asks(shop: Shop) -> None:
+    """Twelve hours after the last request; each one after a while prolongs it."""
+    sign_in(shop)
+    shop.advance(11 * HOUR_MS)
+    assert "Max-Age=43200" in shop.client.get("/console").headers["set-cookie"]
+    shop.advance(11 * HOUR_MS)
+    assert shop.client.get("/console", follow_redirects=False).status_code == 200
+    shop.advance(12 * HOUR_MS)
+    over = shop.client.get("/console?tab=2", follow_redirects=False)
+    assert over.headers["location"] == "/console/sign-in?next=/console%3Ftab%3D2&over=1"
 
 
 def test_script_is_told_with_a_status(shop: Shop) -> None:
