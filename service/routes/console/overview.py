@@ -20,7 +20,7 @@ from service.routes.console.links import document_path
 from service.services import Services, services_of
 from service.stores.event_database import EVENTS_FILE
 from service.stores.event_ledger import read_counters
-from service.stores.tier_counts import TierCount, count_tiers
+from service.stores.tier_counts import NEWEST, TierCount, count_tiers
 
 HOUR_MS = 3_600_000
 MINUTE_MS = 60_000
@@ -58,6 +58,7 @@ class OverviewPages(Controller):
             title="Overview",
             traffic=_traffic(services),
             tiers=tiers,
+            newest=NEWEST,
             bar=share_bar([(one.tier, one.n) for one in tiers.values()]),
             counters={name: counters.get(name, 0) for name in _COUNTERS},
             picture=_picture(services),

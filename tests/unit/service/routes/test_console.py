@@ -139,3 +139,13 @@ def test_link_from_elsewhere_reaches_the_session(shop: Shop) -> None:
         "/console/rollouts", headers={"sec-fetch-site": "cross-site"}, follow_redirects=False
     )
     assert (answer.status_code, 'http-equiv="refresh"' in answer.text) == (200, True)
+
+
+def test_overview_says_which_slots_it_looked_at(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of the last hour; of a busy shop the newest ones, as many as it says."""
+    sign_in(shop)
+    assert "of 0 slots in the last hour" in shop.client.get("/console").text
+    monkeypatch.setattr("service.routes.console.overview.NEWEST", 0)
+    assert "the newest 0 slots" in shop.client.get("/console").text
