@@ -118,6 +118,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """Nothing for the first version."""
     tuning: Tuning | None = None
     """Nothing where the shipped weights were not questioned."""
+    intervals: dict[str, dict[str, Interval]] = {}
+    """Of the metrics that are means over users, named likewise; none in versions of before."""
     format_version: int = FORMAT_VERSION
 
     def check_format(self) -> None:

@@ -130,9 +130,8 @@ def train(order: TrainOrder, progress: Progress, clock_ms: Callable[[], int]) ->
         version = store.publish(snapshot)
         if gate.verdict != "refused":
             store.promote(version)
-    intervals = contest.intervals(order.seed)
     page = order.report or store.folder(version) / REPORT_FILE
-    _write_page(page, store.manifest(version), order.settings, contest, intervals)
+    _write_page(page, store.manifest(version), order.settings, contest, manifest.intervals)
     progress.say(f"version {version}: {gate.verdict}, {gate.reason}")
     progress.say(f"report: {page}")
     return TrainReport(
@@ -147,7 +146,7 @@ def train(order: TrainOrder, progress: Progress, clock_ms: Callable[[], int]) ->
         counts=manifest.counts,
         drift=drift,
         metrics=manifest.metrics,
-        intervals=intervals,
+        intervals=manifest.intervals,
         n_test_users=contest.n_users,
         seed=order.seed,
         seconds=progress.seconds,
@@ -255,6 +254,7 @@ def _manifest(
         blend=blend,
         hyperparameters=order.settings.numbers(),
         metrics=contest.metrics(),
+        intervals=contest.intervals(order.seed),
         gate=gate,
         checksums={},
         seed=order.seed,

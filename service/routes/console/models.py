@@ -208,7 +208,7 @@ def _tables(manifest: Manifest) -> dict[str, Table]:
         "metrics": Table(
             ["Recommender", *metrics],
             [
-                (name, *(_rounded(values.get(metric)) for metric in metrics))
+                (name, *(_with_interval(manifest, name, metric) for metric in metrics))
                 for name, values in sorted(
                     manifest.metrics.items(), key=lambda pair: -pair[1].get(MAIN_METRIC, 0.0)
                 )
@@ -283,6 +283,14 @@ def _bounds(interval: Interval) -> tuple[float, ...]:
 def _order(metric: str) -> tuple[str, int]:
     name, _, k = metric.partition("@")
     return name, int(k) if k.isdigit() else 0
+
+
+def _with_interval(manifest: Manifest, recommender: str, metric: str) -> float | str | None:
+    value = _rounded(_value_of(manifest, metric, recommender))
+    around = manifest.intervals.get(recommender, {}).get(metric)
+    if around is None or value is None:
+        return value
+    return f"{value:g} ({_rounded(around.low):g} to {_rounded(around.high):g})"
 
 
 def _rounded(number: float | None) -> float | None:

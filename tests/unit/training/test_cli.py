@@ -50,6 +50,8 @@ def test_train_reports_and_goes_live(shop: Path) -> None:
     assert manifest.counts["items"] == 25
     assert set(manifest.metrics) == {"popularity", "item_graph", "als", "content", "hybrid"}
     assert manifest.metrics["hybrid"]["ndcg@20"] > manifest.metrics["popularity"]["ndcg@20"]
+    around = manifest.intervals["hybrid"]["ndcg@20"]
+    assert around.low < manifest.metrics["hybrid"]["ndcg@20"] < around.high
     snapshot = store.open(manifest.version)
     cold = snapshot.items.ids.row("item 24")
     assert snapshot.items.n_interactions[cold] == 0

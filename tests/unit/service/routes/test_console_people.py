@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from models.manifest import Gate
+from models.manifest import Gate, Interval
 from models.pseudonym import Pseudonymiser
 from service.control.keys import digest_of
 from service.privacy.erase import search
@@ -248,6 +248,13 @@ def test_metrics_are_a_file(trained: Shop) -> None:
     history = trained.client.get("/console/models/history.csv").text.splitlines()
     assert history[0] == "Version,Made at,Verdict,Interactions,ndcg@20"
     assert len(history) == 3
+
+
+def test_metrics_stand_with_their_intervals(trained: Shop) -> None:
+    """Where the version was measured with them."""
+    around = {"hybrid": {"ndcg@20": Interval(value=0.5, low=0.41234, high=0.6)}}
+    version = trained.services.artifacts.publish(make_snapshot(seed=2, intervals=around))
+    assert "0.5 (0.4123 to 0.6)" in trained.client.get(f"/console/models/{version}").text
 
 
 def test_insights_are_drawn_and_downloaded(known: Shop) -> None:
