@@ -36,7 +36,7 @@ def decode_json(body: bytes, decoder: msgspec.json.Decoder[Struct]) -> Struct:
     except msgspec.ValidationError as error:
         raise _broken_rule(body, str(error)) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise BodyError(f"the body is not JSON: {error}; send one JSON value in UTF-8") from error
+        raise _not_json(error) from error
     except RecursionError as error:
         raise BodyError("the body is nested too deeply; send fewer levels") from error
 
@@ -82,7 +82,15 @@ class JsonBody(AbstractDTO[Any]):
 
 
 def _broken_rule(body: bytes, message: str) -> BodyError:
-    return _at_place(msgspec.json.decode(body), message)
+    try:
+        value = msgspec.json.decode(body)
+    except UnicodeDecodeError as error:  # in a value that the rule had no need to read
+        return _not_json(error)
+    return _at_place(value, message)
+
+
+def _not_json(error: Exception) -> BodyError:
+    return BodyError(f"the body is not JSON: {error}; send one JSON value in UTF-8")
 
 
 def _at_place(value: object, message: str) -> BodyError:

@@ -123,7 +123,8 @@ def write_csv(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 
 
 def _harmless(cell: Any) -> Any:
-    return f"'{cell}" if isinstance(cell, str) and cell[:1] in ("=", "+", "-", "@") else cell
+    is_text = isinstance(cell, str) and cell != ""
+    return f"'{cell}" if is_text and cell[0] in "=+-@\t\r\n" else cell
 
 
 def _sized(spec: Spec, width: int, height: int) -> Spec:

@@ -25,7 +25,7 @@ from service.services import services_of
 
 Before = Annotated[
     int | None,
-    QueryParameter(ge=1, description="only revisions below this one; see `next_before`"),
+    QueryParameter(ge=1, le=2**53, description="only revisions below this one; see `next_before`"),
 ]
 Limit = Annotated[int, QueryParameter(ge=1, le=1000, description="how many at most")]
 _UNDONE = "Write it again as it was after the change `revision` of its history, as a new change."

@@ -9,7 +9,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Annotated, Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, quote
 
 from litestar import Response, get, post
 from litestar.datastructures import Cookie
@@ -18,6 +18,7 @@ from litestar.params import FromPath, QueryParameter
 
 from service.access import OPEN
 from service.problems import BodyError
+from service.routes.console.gate import is_own_page
 from service.routes.documents import AnyRequest
 from service.services import services_of
 from service.storefront.basket import (
@@ -168,7 +169,9 @@ async def change_visitor(request: AnyRequest) -> Response[str]:
     if "consent" in form:
         cookies[CONSENT] = "no" if form["consent"] == "no" else ""
     back = form.get("back", HOME)
-    return _go(back if back == HOME or back.startswith(f"{HOME}/") else HOME, cookies)
+    is_here = back == HOME or back.startswith(f"{HOME}/")
+    # A page sends its path as it reads; in a header it stands quoted.
+    return _go(quote(back) if is_here else HOME, cookies)
 
 
 def storefront_of(request: AnyRequest) -> Storefront:
@@ -249,7 +252,7 @@ def _unpacked(cookie: str | None) -> str:
 
 async def _form(request: AnyRequest) -> dict[str, str]:
     """Read a form that a page of this shop sent."""
-    if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+    if not is_own_page(request):
         raise BodyError("the form comes from another site; open the shop at /demo")
     body = (await request.body()).decode(errors="replace")
     return {name: values[-1] for name, values in parse_qs(body, keep_blank_values=True).items()}

@@ -159,7 +159,8 @@ def wants_part(request: ASGIConnection[Any, Any, Any, Any]) -> bool:
 def local_path(path: str) -> str:
     """Return a path of the console to lead to; anything else becomes its beginning."""
     inside = path == HOME or path.startswith((f"{HOME}/", f"{HOME}?"))
-    is_plain = inside and not any(ord(sign) <= 32 or sign == "\\" for sign in path)
+    # What a header cannot hold, or a browser reads as another place, is not followed.
+    is_plain = inside and all("!" <= sign <= "~" and sign != "\\" for sign in path)
     return path if is_plain and not path.startswith(f"{HOME}/sign-") else HOME
 
 

@@ -76,6 +76,7 @@ def test_form_reads_what_was_typed() -> None:
 
 def test_csv_runs_no_formula() -> None:
     """A title that a spreadsheet would compute is text; numbers stay numbers."""
+    assert write_csv(["a"], [["\t=1+1"], [""]]) == 'a\r\n\'\t=1+1\r\n""\r\n'
     assert write_csv(["a", "b"], [["=1+1", -2], ["x,y", None]]) == 'a,b\r\n\'=1+1,-2\r\n"x,y",\r\n'
 
 

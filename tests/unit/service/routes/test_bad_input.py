@@ -23,6 +23,8 @@ CASES = [
     ("PUT", HOME, b"\xff\xfe{\x00", 400, "not JSON"),
     ("PUT", HOME, b'{"kind":"\xff"}', 400, "not JSON"),
     ("PUT", HOME, b'{"kind":"\\ud800"}', 400, "not JSON"),
+    ("PUT", HOME, b'{"kind":"items","count":"\xff"}', 400, "not JSON"),
+    ("GET", "/v1/audit?before=9223372036854775808", b"", 400, "before"),
     ("PUT", HOME, DEEP, 400, "nested too deeply"),
     ("PATCH", HOME, b'{"name":' + b'{"a":' * 900 + b"1" + b"}" * 901, 400, ""),
     ("PUT", HOME, b"[1]", 400, "Expected `object`, got `array`"),

@@ -39,7 +39,10 @@ def test_nobody_is_sent_to_sign_in_and_back(shop: Shop) -> None:
 
 @pytest.mark.parametrize(
     "place",
-    ["https://evil.example", "//evil.example", "/console\\@evil", "/v1/keys", "/console/\nx"],
+    [
+        *("https://evil.example", "//evil.example", "/console\\@evil", "/v1/keys"),
+        *("/console/\nx", "/console/\x7f", "/console/€"),
+    ],
 )
 def test_signing_in_never_leads_elsewhere(shop: Shop, place: str) -> None:
     """Only to the console."""

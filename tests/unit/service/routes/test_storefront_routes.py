@@ -147,9 +147,25 @@ def test_form_leads_nowhere_else(front: Shop, back: str) -> None:
     assert answer.headers["location"] == "/demo"
 
 
-def test_form_of_another_site_is_refused(front: Shop) -> None:
-    """A page elsewhere cannot fill the basket."""
-    headers = {"Sec-Fetch-Site": "cross-site"}
+@pytest.mark.parametrize(
+    ("back", "place"),
+    [
+        ("/demo/items/köpek 50%", "/demo/items/k%C3%B6pek%2050%25"),
+        ("/demo/\r\nSet-Cookie: a=b", "/demo/%0D%0ASet-Cookie%3A%20a%3Db"),
+    ],
+)
+def test_form_leads_back_to_any_page(front: Shop, back: str, place: str) -> None:
+    """An address in another script, or with a line break, is quoted in the header."""
+    data = {"user_id": "", "back": back}
+    answer = front.client.post("/demo/visitor", data=data, follow_redirects=False)
+    assert (answer.status_code, answer.headers["location"]) == (303, place)
+
+
+@pytest.mark.parametrize(
+    "headers", [{"Sec-Fetch-Site": "cross-site"}, {"Origin": "https://evil.example"}]
+)
+def test_form_of_another_site_is_refused(front: Shop, headers: dict[str, str]) -> None:
+    """A page elsewhere cannot fill the basket, in a browser without Sec-Fetch-Site neither."""
     answer = front.client.post("/demo/basket", data={"item_id": "mug"}, headers=headers)
     assert answer.status_code == 400
     assert "another site" in answer.json()["detail"]
