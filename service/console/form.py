@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from models.errors import EndcapError
+from models.errors import InputError
+
+MAX_NUMBER = 1e15
+"""Whatever is larger was not meant; up to here a whole number is exact."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,20 +49,23 @@ class Form:
         return self.text(name) in ("1", "on", "true", "yes")
 
     def number(self, name: str, label: str) -> float:
-        """Read a number, which may be written with a comma; `FieldError` if it is none."""
+        """Read a number, which may be written with a comma; `FormError` if it is none."""
         typed = self.text(name)
         try:
-            return float(typed.replace(" ", "").replace(",", "."))
+            number = float(typed.replace(" ", "").replace(",", "."))
         except ValueError:
-            shown = f"{typed!r} is not a number" if typed else "a number is missing"
-            raise FormError(name, f"{label}: {shown}; write it as 12.5") from None
+            number = float("nan")
+        if not abs(number) <= MAX_NUMBER:  # which nothing is that is no number
+            shown = f"{typed[:40]!r} is not a number" if typed else "a number is missing"
+            raise FormError(name, f"{label}: {shown}; write it as 12.5")
+        return number
 
     def file(self, name: str) -> Upload | None:
         """Return an uploaded file, unless none was chosen."""
         return self.files.get(name)
 
 
-class FormError(EndcapError):
+class FormError(InputError):
     """A field of a form holds what it cannot hold."""
 
     code = "form_invalid"

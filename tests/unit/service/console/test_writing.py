@@ -2,6 +2,7 @@
 
 import pytest
 
+from models.errors import InputError
 from service.console.documents_diff import Difference, diff_documents
 from service.console.figure import share_bar, write_csv
 from service.console.form import Form, FormError
@@ -72,6 +73,14 @@ def test_form_reads_what_was_typed() -> None:
     with pytest.raises(FormError, match="Share: 'y' is not a number") as raised:
         form.number("a", "Share")
     assert raised.value.field == "a"
+
+
+@pytest.mark.parametrize("typed", ["NaN", "-inf", "1e400", "99999999999999999999", "\x00", ""])
+def test_number_of_a_form_is_finite(typed: str) -> None:
+    """What could not be made a whole number of is refused, as a mistake of the request."""
+    with pytest.raises(FormError, match="n: ") as raised:
+        Form({"n": (typed,)}, {}).number("n", "n")
+    assert isinstance(raised.value, InputError)
 
 
 def test_csv_runs_no_formula() -> None:

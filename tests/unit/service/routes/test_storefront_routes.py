@@ -165,7 +165,7 @@ def test_form_leads_back_to_any_page(front: Shop, back: str, place: str) -> None
     "headers", [{"Sec-Fetch-Site": "cross-site"}, {"Origin": "https://evil.example"}]
 )
 def test_form_of_another_site_is_refused(front: Shop, headers: dict[str, str]) -> None:
-    """A page elsewhere cannot fill the basket, in a browser without Sec-Fetch-Site neither."""
+    """A page elsewhere cannot fill the basket, with or without Sec-Fetch-Site."""
     answer = front.client.post("/demo/basket", data={"item_id": "mug"}, headers=headers)
     assert answer.status_code == 400
     assert "another site" in answer.json()["detail"]
