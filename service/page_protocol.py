@@ -7,12 +7,16 @@ request from its beginning and goes its usual way. What it saves is in docs/adr/
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, Protocol, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 MAX_HELD = 65_536
 """Bytes of a body; a longer one is no ordinary request."""
+
+MAX_HELD_S = 1.0
+"""For the rest of a body; who waits longer for it is the app, which loses patience in the end."""
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -34,6 +38,18 @@ class PageProtocol(HttpToolsProtocol):
         super().__init__(*args, **options)
         self._pages = _pages_of(self.app)
         self._held: bytes | None = None
+        self._let_go_later: asyncio.TimerHandle | None = None
+
+    def data_received(self, data: bytes) -> None:
+        """Read what came; the transport calls this."""
+        super().data_received(data)
+        if self._held is not None and self._let_go_later is None:
+            self._let_go_later = self.loop.call_later(MAX_HELD_S, self._hold_no_longer)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget what was held; the transport calls this."""
+        self._take_held()
+        super().connection_lost(exc)
 
     def on_headers_complete(self) -> None:
         """Hold a request that may be for a page; the parser calls this."""
@@ -59,7 +75,7 @@ class PageProtocol(HttpToolsProtocol):
             method = self.parser.get_method()
             found = self._pages.answer_at_once(method, self.url, self.headers, self._held)
             if found is not None:
-                self._held = None
+                self._take_held()
                 self._write(*found)
                 return
             self._let_go()
@@ -88,12 +104,23 @@ class PageProtocol(HttpToolsProtocol):
             and not self.parser.should_upgrade()
         )
 
+    def _hold_no_longer(self) -> None:
+        if self._held is not None and not self.transport.is_closing():
+            self._let_go()
+
     def _let_go(self) -> None:
         """Tell uvicorn what was held back."""
-        held, self._held = self._held, None
+        held = self._take_held()
         super().on_headers_complete()
         if held:
             super().on_body(held)
+
+    def _take_held(self) -> bytes | None:
+        if self._let_go_later is not None:
+            self._let_go_later.cancel()
+            self._let_go_later = None
+        held, self._held = self._held, None
+        return held
 
     def _write(self, headers: Headers, body: bytes) -> None:
         lines = [b"HTTP/1.1 200 OK\r\n"]

@@ -142,3 +142,28 @@ def test_request_that_has_begun_is_answered_though_the_server_stops() -> None:
     app, written = talk(PAGE + b"bo", then=stop)
     assert app.heard == [b"body"]
     assert written.endswith(b"two")
+
+
+def test_body_that_does_not_come_is_the_affair_of_the_app(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is held for ever: the app hears of the request, and so can refuse to wait for it."""
+    monkeypatch.setattr("service.page_protocol.MAX_HELD_S", 0.0)
+    app, written = talk(PAGE + b"bo", then=lambda protocol: protocol.loop.call_soon(_end, protocol))
+    assert app.at_once == []
+    assert app.heard == [b"body"]
+    assert written.endswith(b"two")
+
+
+def _end(protocol: PageProtocol, turns: int = 3) -> None:
+    """Send the rest of a body some turns of the loop later."""
+    if turns:
+        protocol.loop.call_soon(_end, protocol, turns - 1)
+    else:
+        protocol.data_received(b"dy")
+
+
+def test_lost_connection_leaves_nothing_behind() -> None:
+    """Half of a body came; its timer ends with the connection."""
+    ended: list[PageProtocol] = []
+    app, written = talk(PAGE + b"bo", then=ended.append)
+    assert (app.at_once, app.heard, written) == ([], [], b"")
+    assert ended[0]._let_go_later is None
