@@ -68,7 +68,9 @@ class Transport(asyncio.Transport):
         """Do nothing."""
 
 
-def talk(*parts: bytes, then: Callable[[PageProtocol], None] = lambda _: None) -> tuple[App, bytes]:
+def talk(
+    *parts: bytes, then: Callable[[PageProtocol], object] = lambda _: None
+) -> tuple[App, bytes]:
     """Send parts one after the other, and return what came back in the end."""
     app, transport = App(), Transport()
 
