@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 import msgspec
@@ -24,7 +25,7 @@ from service.control.keys import (
     list_keys,
     revoke_key,
 )
-from service.settings import PREFIX, Settings, read_settings
+from service.settings import PREFIX, Settings, read_home, read_settings
 from service.stores.control import ControlStore
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -80,7 +81,7 @@ def serve(as_json: bool, **given: Any) -> None:
         load_pseudonymiser(settings.home)
         open_event_database(settings.home)
         # Not before the port is ours: keys made by a start that then fails would never be seen.
-        with open_store(settings) as store:
+        with open_store(settings.home) as store:
             keys = create_first_keys(store, _now_ms())
         if as_json:
             _print_json({"address": address, "pid": os.getpid(), "keys": keys})
@@ -104,7 +105,7 @@ def keys() -> None:
 @as_json_option
 def create(scope: Scope, name: str, home: str | None, as_json: bool) -> None:
     """Make a key and show it once."""
-    with open_store(read_settings(os.environ, {"home": home})) as store:
+    with open_store(read_settings(os.environ, {"home": home}).home) as store:
         made = create_key(
             store, scope=scope, name=name or scope, actor=COMMAND_LINE, now_ms=_now_ms()
         )
@@ -120,7 +121,7 @@ def create(scope: Scope, name: str, home: str | None, as_json: bool) -> None:
 @as_json_option
 def list_(home: str | None, as_json: bool) -> None:
     """List keys, without their secrets."""
-    with open_store(read_settings(os.environ, {"home": home})) as store:
+    with open_store(read_home(home)) as store:
         found = list_keys(store)
     if as_json:
         _print_json({"keys": found})
@@ -136,7 +137,7 @@ def list_(home: str | None, as_json: bool) -> None:
 )
 def rotate_pseudonym(home: str | None) -> None:
     """Replace the key of pseudonyms; what is stored can then be put down to nobody."""
-    rotate_key(read_settings(os.environ, {"home": home}).home)
+    rotate_key(read_home(home))
     click.echo(
         "a new pseudonym key is in place; restart servers, open a new phase of each running "
         "rollout, and train again",
@@ -150,7 +151,7 @@ def rotate_pseudonym(home: str | None) -> None:
 @as_json_option
 def revoke(key_id: str, home: str | None, as_json: bool) -> None:
     """Revoke a key for good, by its id; running servers refuse it within a second."""
-    with open_store(read_settings(os.environ, {"home": home})) as store:
+    with open_store(read_home(home)) as store:
         revoked = revoke_key(store, key_id, actor=COMMAND_LINE, now_ms=_now_ms())
     if as_json:
         _print_json(revoked)
@@ -159,9 +160,9 @@ def revoke(key_id: str, home: str | None, as_json: bool) -> None:
 
 
 @contextmanager
-def open_store(settings: Settings) -> Iterator[ControlStore]:
+def open_store(home: Path) -> Iterator[ControlStore]:
     """Open the control store of a home, and close it."""
-    store = ControlStore(settings.home / "control.sqlite")
+    store = ControlStore(home / "control.sqlite")
     try:
         yield store
     finally:

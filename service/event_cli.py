@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from pathlib import Path
@@ -13,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from service.cli import as_json_option, setting_option
-from service.settings import read_settings
+from service.settings import read_home
 from service.stores.event_database import open_event_database
 from service.stores.event_ledger import Reconciliation
 from service.stores.event_ledger import reconcile as reconcile_store
@@ -37,7 +36,7 @@ def export(output: Path, home: str | None, as_json: bool) -> None:
     """Write the stored interactions as a Parquet file that `endcap train` reads."""
     from service.stores.event_export import export_interactions  # noqa: PLC0415  # loads PyArrow
 
-    n_rows = export_interactions(open_event_database(_home(home)), output)
+    n_rows = export_interactions(open_event_database(read_home(home)), output)
     if as_json:
         _print_json({"output": str(output), "rows": n_rows})
     else:
@@ -49,7 +48,7 @@ def export(output: Path, home: str | None, as_json: bool) -> None:
 @as_json_option
 def reconcile(home: str | None, as_json: bool) -> None:
     """Check that every event and exposure is accounted for; exit code 1 if one is not."""
-    found = reconcile_store(open_event_database(_home(home)))
+    found = reconcile_store(open_event_database(read_home(home)))
     if as_json:
         _print_json(found)
     else:
@@ -73,7 +72,7 @@ def expire(kept: tuple[str, ...], home: str | None, as_json: bool) -> None:
     from service.stores.retention import expire_rows, read_limits  # noqa: PLC0415  # own command
 
     deleted = expire_rows(
-        open_event_database(_home(home)), read_limits(kept), now_ms=time.time_ns() // 1_000_000
+        open_event_database(read_home(home)), read_limits(kept), now_ms=time.time_ns() // 1_000_000
     )
     if as_json:
         _print_json({"deleted": deleted})
@@ -95,7 +94,7 @@ def report(rollout: str, html: Path | None, home: str | None, as_json: bool) -> 
     from service.reports.table import print_report, report_page  # noqa: PLC0415  # as above
     from service.stores.control import ControlStore  # noqa: PLC0415  # loads SQLAlchemy
 
-    folder = _home(home)
+    folder = read_home(home)
     control = ControlStore(folder / "control.sqlite")
     try:
         path = open_event_database(folder)
@@ -108,10 +107,6 @@ def report(rollout: str, html: Path | None, home: str | None, as_json: bool) -> 
         _print_json(found)
     else:
         print_report(found, Console())
-
-
-def _home(given: str | None) -> Path:
-    return read_settings(os.environ, {"home": given}).home
 
 
 def _print_json(value: object) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from pathlib import Path
@@ -12,7 +11,7 @@ import msgspec
 import rich_click as click
 
 from service.cli import as_json_option, setting_option
-from service.settings import read_settings
+from service.settings import read_home
 
 if TYPE_CHECKING:
     from service.rollouts.bucketing import UnitKind
@@ -78,6 +77,6 @@ def _now_ms() -> int:
 def _home(given: str | None) -> Path:
     from service.stores.event_database import open_event_database  # noqa: PLC0415  # as above
 
-    folder = read_settings(os.environ, {"home": given}).home
+    folder = read_home(given)
     open_event_database(folder)
     return folder

@@ -133,6 +133,23 @@ def read_settings(environment: Mapping[str, str], given: Mapping[str, Any]) -> S
     return Settings(**values)
 
 
+def read_home(given: str | None) -> Path:
+    """Return the home of a command that looks at what is there, and must not make a new one.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such folder.
+    """
+    home = read_settings(os.environ, {"home": given}).home
+    if not home.is_dir():
+        raise ConfigError(
+            f"there is no home at {str(home)!r}; name it with --home or {PREFIX}HOME "
+            "('endcap train' and 'endcap serve' make one)"
+        )
+    return home
+
+
 def to_environment(settings: Settings) -> dict[str, str]:
     """Write settings as the variables that `read_settings` reads, for worker processes."""
     return {

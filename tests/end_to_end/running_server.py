@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import httpx
 
 READY_S = 60.0
 STOP_S = 30.0
+SETTLED_S = 10.0
 WITHIN_S = 1.0
 """How soon a change must be live in every worker."""
 
@@ -55,9 +57,17 @@ class RunningServer:
         return slates
 
     def put(self, path: str, document: object) -> None:
-        """Store a document."""
+        """Store a document, and wait until every worker answers with it."""
         response = self.call("PUT", path, document, scope="admin")
         assert response.status_code in (200, 201), response.text
+        revision = response.json()["revision"]
+        wait_until(lambda: self._revision() >= revision, SETTLED_S)
+
+    def _revision(self) -> float:
+        """Read the oldest revision that a worker answers with."""
+        metrics = self.call("GET", "/metrics", scope="admin").text
+        [found] = re.findall(r"^endcap_configuration_revision (\S+)$", metrics, re.MULTILINE)
+        return float(found)
 
 
 @contextmanager

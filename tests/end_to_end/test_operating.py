@@ -137,7 +137,15 @@ def test_port_in_use_is_a_clear_error(tmp_path: Path) -> None:
         (["serve", "--port", "70000"], "--port is '70000': Expected `int` <= 65535"),
         (["serve", "--workers", "x"], "--workers is 'x'"),
         (["keys", "revoke", "key_x"], "key 'key_x' does not exist"),
-        (["keys", "list", "--home", "/dev/null/home"], "/dev/null/home/control.sqlite cannot be"),
+        (
+            ["keys", "create", "--scope", "admin", "--home", "/dev/null/home"],
+            "/dev/null/home/control.sqlite cannot be",
+        ),
+        (["keys", "list", "--home", "no_such"], "there is no home at 'no_such'"),
+        (["report", "r", "--home", "no_such"], "there is no home at 'no_such'"),
+        (["events", "reconcile", "--home", "no_such"], "there is no home at 'no_such'"),
+        (["users", "erase", "u1", "--home", "no_such"], "there is no home at 'no_such'"),
+        (["audit", "verify", "--home", "no_such"], "there is no home at 'no_such'"),
         (["serve", "--home", "/dev/null/home", "--port", "0"], "cannot write to --home"),
     ],
 )
