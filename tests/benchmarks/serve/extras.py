@@ -20,6 +20,8 @@ from tests.benchmarks.serve.shop import make_snapshot
 from tests.benchmarks.serve.traffic import Traffic
 
 PROFILE_S = 10
+SWAP_S = 4.0
+"""Shortest run around a swap: workers look for a new version once a second, and then open it."""
 
 
 @dataclass(frozen=True)
@@ -42,10 +44,11 @@ def swap(
     store = ArtifactStore(home)
     version = store.publish(make_snapshot(home, *sizes, seed=2))
     store.open(version)  # the copy is made once per machine, not by the server under load
-    before = measure_latency(server, traffic.page_warm, load.rate_per_s, load.seconds, load.pinned)
-    promotion = threading.Timer(load.seconds / 3, store.promote, [version])
+    seconds = max(load.seconds, SWAP_S)
+    before = measure_latency(server, traffic.page_warm, load.rate_per_s, seconds, load.pinned)
+    promotion = threading.Timer(seconds / 3, store.promote, [version])
     promotion.start()
-    during = measure_latency(server, traffic.page_warm, load.rate_per_s, load.seconds, load.pinned)
+    during = measure_latency(server, traffic.page_warm, load.rate_per_s, seconds, load.pinned)
     promotion.join()
     shown = server.metrics().get(f'endcap_model_info{{version="{version}"}}')
     return {
