@@ -121,6 +121,8 @@ class ExposureEvent(WireEvent, frozen=True, kw_only=True, tag="exposure"):
     """A client's report of how far a slate got; it names the exposure the service assigned."""
 
     grade: Literal["rendered", "viewable"]
+    variant: ShortText | None = None
+    """The variant that the client drew, if it decides that, or knows; reports name what differs."""
 
     def __post_init__(self) -> None:
         if self.exposure_id is None:

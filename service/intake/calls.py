@@ -137,6 +137,7 @@ def _add_events(
             return
         grade = text(properties.get("grade")) or "rendered"
         values = {**common, "exposure_id": exposure_id, "grade": grade}
+        values["variant"] = first_text(properties, "variation_id", "variation_name")
         found.arrivals.append(_arrive("exposure", values, path, "properties."))
     elif meaning.about == "banner":
         banner = first_text(properties, "promotion_id", "promotionId", "id")
@@ -177,6 +178,7 @@ def _add_items(
 
 def _arrive(kind: Any, values: Fields, path: str, place: str) -> Arrival:
     own = {name: place + name for name in ("quantity", "price", "order_id", "exposure_id", "grade")}
+    own["variant"] = f"{place}variation_id"
     named = {"item_id": f"{place}product_id", "banner_id": f"{place}promotion_id"}
     subject = "item_id" if "item_id" in values else "banner_id" if "banner_id" in values else None
     if subject is not None and values[subject] is None:

@@ -133,6 +133,7 @@ def store_form(
         event.channel,
         event.platform,
         flags,
+        event.variant if isinstance(event, ExposureEvent) else None,
     )
 
 

@@ -1,4 +1,4 @@
-"""How far exposures got, from served to purchase, and whether arms differ in being drawn at all."""
+"""How far exposures got, from served to purchase, and whether arms were drawn as assigned."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from service.reports.comparison import Interval
 from service.reports.confidence_sequence import always_valid_difference
 from service.reports.statistics import mean_of
 from service.rollouts.definition import CONTROL
-from service.stores.outcomes import STAGES, Stage
+from service.stores.outcomes import STAGES, Misdrawn, Stage
 
 Dimension = Literal["all", "placement", "tier", "platform", "country"]
 _DIMENSIONS: tuple[tuple[Dimension, str | None], ...] = (
@@ -54,6 +54,15 @@ class RenderedDifference(msgspec.Struct, frozen=True, kw_only=True):
     variant: str
     difference: Interval | None
     is_alarm: bool
+
+
+class DrawnOtherwise(msgspec.Struct, frozen=True, kw_only=True):
+    """Exposures of a variant that clients say they drew as another one."""
+
+    variant: Annotated[str, Meta(description="as assigned; they are counted there")]
+    drawn: Annotated[str, Meta(description="as the client's report names it")]
+    exposures: int
+    exposure_ids: Annotated[list[str], Meta(description="the first 20 of them")]
 
 
 def make_funnels(stages: Sequence[Stage]) -> list[Funnel]:
@@ -98,6 +107,19 @@ def rendered_differences(stages: Sequence[Stage]) -> list[RenderedDifference]:
             )
         )
     return found
+
+
+def drawn_otherwise(misdrawn: Sequence[Misdrawn]) -> list[DrawnOtherwise]:
+    """Name what was not drawn as it was assigned."""
+    return [
+        DrawnOtherwise(
+            variant=each.variant,
+            drawn=each.drawn,
+            exposures=each.n,
+            exposure_ids=list(each.exposure_ids),
+        )
+        for each in misdrawn
+    ]
 
 
 def steps_of(counts: Counter[int]) -> list[Step]:

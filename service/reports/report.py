@@ -16,7 +16,14 @@ from models.errors import NotFoundError
 from service.reports import statistics
 from service.reports.catalogue import effective_size
 from service.reports.comparison import Comparison, compare, with_false_discovery
-from service.reports.funnel import Funnel, RenderedDifference, make_funnels, rendered_differences
+from service.reports.funnel import (
+    DrawnOtherwise,
+    Funnel,
+    RenderedDifference,
+    drawn_otherwise,
+    make_funnels,
+    rendered_differences,
+)
 from service.reports.sample_ratio import sequential_sample_ratio_p
 from service.reports.verdict import Verdict, judge
 from service.rollouts.definition import CONTROL, Rollout
@@ -106,6 +113,9 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     rendered: Annotated[
         list[RenderedDifference], Meta(description="rendered / served beside control's")
     ]
+    drawn_otherwise: Annotated[
+        list[DrawnOtherwise], Meta(description="where a client drew what was not assigned")
+    ]
     notes: list[str]
 
 
@@ -154,6 +164,7 @@ def make_report(key: str, sums: RolloutSums, opened: Mapping[int, Opened], *, at
         revenue_cap=sums.revenue_cap,
         funnels=make_funnels(sums.stages),
         rendered=rendered,
+        drawn_otherwise=drawn_otherwise(sums.misdrawn),
         notes=_notes(sums, epochs, rendered),
     )
 
@@ -268,6 +279,12 @@ def _notes(
         "beside control; do not act on these figures"
         for each in rendered
         if each.is_alarm and each.difference is not None
+    ]
+    notes += [
+        f"{each.n} exposures of variant {each.variant!r} were drawn as {each.drawn!r}, "
+        f"e.g. {', '.join(each.exposure_ids[:3])}; they count as assigned: look for a page cache, "
+        "or a client that decides by itself"
+        for each in sums.misdrawn
     ]
     n_crossed = sum(arm.n_crossed for arm in sums.arms)
     if n_crossed:

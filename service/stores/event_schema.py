@@ -56,6 +56,8 @@ events = Table(
     Column("channel", Text),
     Column("platform", Text),
     Column("flags", Integer, nullable=False),
+    # Which variant a client says it drew.
+    Column("variant", Text),
     sqlite_autoincrement=True,
 )
 Index(

@@ -44,6 +44,8 @@ class StoredEvent(NamedTuple):
     channel: str | None = None
     platform: str | None = None
     flags: int = 0
+    variant: str | None = None
+    """Of an exposure's report: what the client says it drew."""
 
 
 class NumberedEvent(NamedTuple):

@@ -23,6 +23,8 @@ __all__ = ["STAGES", "WINDOW_MS", "ArmSums", "RolloutSums", "Stage", "read_outco
 
 BEFORE_MS = 28 * 86_400_000
 """How far back a unit's purchases before its first exposure are looked at."""
+MAX_NAMED = 20
+"""Exposures drawn as another variant that are named, of each pair of variants."""
 CAPPED_SHARE = 0.99
 """Share of paying units whose revenue stands as it is; the rest count as the largest of these."""
 
@@ -98,6 +100,16 @@ class Stage(NamedTuple):
     n: int
 
 
+class Misdrawn(NamedTuple):
+    """Exposures of a variant whose client says that it drew another one."""
+
+    variant: str
+    drawn: str
+    n: int
+    exposure_ids: Sequence[str]
+    """The first `MAX_NAMED` of them by id, which rises with time."""
+
+
 class RolloutSums(NamedTuple):
     """Everything a report reads."""
 
@@ -110,6 +122,7 @@ class RolloutSums(NamedTuple):
     n_shown: Mapping[str, Sequence[int]] = MappingProxyType({})
     """By variant, how often each of its items and banners was shown."""
     revenue_cap: float | None = None
+    misdrawn: Sequence[Misdrawn] = ()
     n_waiting: int = 0
     """Rows of the log that are not in these sums yet."""
 
@@ -223,6 +236,14 @@ SELECT variant, placement_id, tier, platform, country, stage, sum(n)
 FROM stages WHERE rollout_key = :rollout GROUP BY 1, 2, 3, 4, 5, 6
 """
 
+_MISDRAWN = """
+SELECT variant, drawn, count(*) FROM misdrawn WHERE rollout_key = :rollout GROUP BY 1, 2
+"""
+_MISDRAWN_IDS = """
+SELECT exposure_id FROM misdrawn WHERE rollout_key = ? AND variant = ? AND drawn = ?
+ORDER BY exposure_id LIMIT ?
+"""
+
 _SHOWN = "SELECT variant, n FROM shown WHERE rollout_key = :rollout"
 
 
@@ -267,5 +288,24 @@ def _read(connection: sqlite3.Connection, rollout_key: str) -> RolloutSums:
         stages=[Stage(*row) for row in connection.execute(_STAGES, values)],
         n_shown=n_shown,
         revenue_cap=None if cap is None else cap[0],
+        misdrawn=_read_misdrawn(connection, rollout_key),
         n_waiting=count_waiting(connection),
     )
+
+
+def _read_misdrawn(connection: sqlite3.Connection, rollout_key: str) -> list[Misdrawn]:
+    pairs = connection.execute(_MISDRAWN, {"rollout": rollout_key}).fetchall()
+    return [
+        Misdrawn(
+            variant,
+            drawn,
+            n,
+            [
+                exposure_id
+                for (exposure_id,) in connection.execute(
+                    _MISDRAWN_IDS, (rollout_key, variant, drawn, MAX_NAMED)
+                )
+            ],
+        )
+        for variant, drawn, n in pairs
+    ]

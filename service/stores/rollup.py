@@ -28,7 +28,7 @@ from service.stores.rollup_folds import (
 from service.stores.sqlite import reported
 
 ROLLUP_FILE = "rollup.sqlite"
-VERSION = 4
+VERSION = 5
 CHUNK = 200_000
 """Rows that one step adds when somebody waits: bounds temporary tables and what a crash costs."""
 

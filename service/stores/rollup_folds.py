@@ -57,6 +57,9 @@ CREATE TABLE shown (
 CREATE TABLE not_split (
   rollout_key TEXT, reason TEXT, n INTEGER NOT NULL,
   PRIMARY KEY (rollout_key, reason)) WITHOUT ROWID;
+CREATE TABLE misdrawn (
+  exposure_id TEXT PRIMARY KEY, rollout_key TEXT NOT NULL, variant TEXT NOT NULL,
+  drawn TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE reached (
   exposure_seq INTEGER, stage INTEGER, PRIMARY KEY (exposure_seq, stage)) WITHOUT ROWID;
 {rollup_days.SCHEMA}"""
@@ -207,7 +210,7 @@ SELECT event.kind, event.at_ms, event.user_key, event.anonymous_key,
        (SELECT known.unit_key FROM log.identities AS known
         WHERE known.user_key = event.user_key) AS known_key,
        coalesce(event.item_id, event.banner_id) AS shown_id, event.item_id IS NULL AS is_banner,
-       named.seq AS named_seq
+       named.seq AS named_seq, event.variant AS drawn
 FROM log.events AS event
 LEFT JOIN log.exposures AS named ON named.exposure_id = event.exposure_id
 WHERE event.seq > :after AND event.seq <= :upto AND +event.kind IN (1, 2, 3, 16, 17)
@@ -259,6 +262,12 @@ FROM hits JOIN log.exposures ON seq = exposure_seq
 WHERE is_new AND {_SPLIT}
 GROUP BY 8, 7, 6, 5, 4, 3, 2, 1
 ON CONFLICT DO UPDATE SET n = n + excluded.n
+""",
+    f"""
+INSERT OR IGNORE INTO misdrawn
+SELECT exposure_id, rollout_key, {_VARIANT_NAME}, drawn
+FROM done JOIN log.exposures ON seq = named_seq
+WHERE drawn IS NOT NULL AND {_SPLIT} AND {_VARIANT_NAME} <> drawn
 """,
     rollup_days.FOLD_HITS,
     *rollup_days.FOLD_EVENTS,

@@ -61,6 +61,13 @@ def events(*messages: Any) -> list[Any]:
             {"exposure_id": "x1", "grade": "viewable"},
             ExposureEvent(event_id="m1", user_id="u1", exposure_id="x1", grade="viewable"),
         ),
+        (
+            "Experiment Viewed",
+            {"exposure_id": "x1", "variation_id": "big", "variation_name": "Big pictures"},
+            ExposureEvent(
+                event_id="m1", user_id="u1", exposure_id="x1", grade="rendered", variant="big"
+            ),
+        ),
     ],
 )
 def test_name_of_the_specification_is_an_event(name: str, properties: Any, expected: Any) -> None:

@@ -12,7 +12,7 @@ from service.reports.report import Arm, Opened, Report, make_report
 from service.rollouts.definition import Rollout, Variant
 from service.stores import outcomes
 from service.stores.event_database import open_event_database
-from service.stores.event_schema import EventFlag
+from service.stores.event_schema import RENDERED, EventFlag
 from service.stores.events import Batch, EventStore, StoredEvent
 from service.stores.outcomes import WINDOW_MS, read_outcomes
 from service.stores.rollup import ROLLUP_FILE, open_rollup
@@ -351,3 +351,34 @@ def test_units_are_looked_up_and_not_scanned(report: MakeReport, tmp_path: Path)
     scanned = {step.split()[1] for step in steps if step.startswith("SCAN")}
     assert scanned <= {"deed", "bought", "seen", "orders", "past", "money", "spent", "people"}
     assert any(step.startswith("SEARCH units") for step in steps)
+
+
+def test_exposures_drawn_as_another_variant_are_named(report: MakeReport) -> None:
+    """Of five reports two name another variant, one of them twice; a crawler's does not count."""
+    found = report(
+        [shown(f"x{n}", f"u{n}", "control" if n < 3 else "big") for n in range(5)],
+        [
+            did("e0", RENDERED, "u0", item_id=None, exposure_id="x0", variant="control"),
+            did("e1", RENDERED, "u1", item_id=None, exposure_id="x1", variant="big"),
+            did("e2", RENDERED, "u1", item_id=None, exposure_id="x1", variant="big"),
+            did("e3", RENDERED, "u3", item_id=None, exposure_id="x3"),
+            did("e4", RENDERED, "u4", item_id=None, exposure_id="x4", variant="small"),
+            did(
+                "e5",
+                RENDERED,
+                "u2",
+                item_id=None,
+                exposure_id="x2",
+                variant="big",
+                flags=int(EventFlag.BOT),
+            ),
+        ],
+    )
+    assert [
+        (each.variant, each.drawn, each.exposures, each.exposure_ids)
+        for each in found.drawn_otherwise
+    ] == [("big", "small", 1, ["x4"]), ("control", "big", 1, ["x1"])]
+    assert (
+        "1 exposures of variant 'control' were drawn as 'big', e.g. x1; they count as assigned: "
+        "look for a page cache, or a client that decides by itself" in found.notes
+    )
