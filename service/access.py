@@ -70,7 +70,7 @@ async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRou
 
 def authenticate(connection: ASGIConnection[Any, Any, Any, Any]) -> Principal:
     """Find whom the request's key belongs to."""
-    key = _key_of(connection.scope["headers"])
+    key = key_of(connection.scope["headers"])
     if key is None:
         raise KeyMissingError(
             "the request carries no key; send 'Authorization: Bearer KEY' or 'X-API-Key: KEY'; "
@@ -126,11 +126,12 @@ def _by_ticket(connection: ASGIConnection[Any, Any, Any, Any]) -> Principal | No
 
 def find_principal(services: Services, headers: Headers) -> Principal | None:
     """Return whom the key in some headers belongs to, if there is one and it is known."""
-    key = _key_of(headers)
+    key = key_of(headers)
     return None if key is None else services.current.find_principal(digest_of(key))
 
 
-def _key_of(headers: Headers) -> str | None:
+def key_of(headers: Headers) -> str | None:
+    """Return the key in some headers, whose names are in small letters."""
     for name, value in headers:
         if name == b"x-api-key":
             return value.decode("latin-1").strip()

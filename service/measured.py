@@ -11,9 +11,11 @@ from litestar.types import HTTPScope, Receive, Scope, Send
 from litestar.types.asgi_types import LifeSpanReceive, LifeSpanScope, LifeSpanSend
 from prometheus_client import Histogram
 
+from service.known_heads import KnownHeads, Request
 from service.metrics import Metrics
 from service.patience import PatientReceive, SlowBodyError
 from service.routes.shortcut import METHOD, PATH, PageShortcut
+from service.sender import Sender, read_sender
 
 UNMATCHED = "unmatched"
 CLIENT_LEFT = 499
@@ -26,19 +28,22 @@ class MeasuredApp(Litestar):
         self._metrics = metrics
         self._requests = metrics.requests
         self._series: dict[tuple[str, str, int], Histogram] = {}
+        self.heads = KnownHeads()
         super().__init__(**options)
         self._shortcut = PageShortcut(self, has_cors=self.cors_config is not None)
 
-    def answer_at_once(
-        self, method: bytes, target: bytes, headers: list[tuple[bytes, bytes]], body: bytes
-    ) -> tuple[list[tuple[bytes, bytes]], bytes] | None:
+    def read_sender(self, headers: list[tuple[bytes, bytes]]) -> Sender:
+        """Read what answering wants to know of the headers; `PageProtocol` asks."""
+        return read_sender(headers)
+
+    def answer_at_once(self, request: Request) -> tuple[bytes, bytes] | None:
         """Return headers and body of a page that needs no waiting; `PageProtocol` asks."""
         begin = perf_counter()
-        found = self._shortcut.at_once(method, target, headers, body)
+        found = self._shortcut.at_once(request)
         if found is None:
             return None
         self._metrics.count_request(found.method, found.route, 200, perf_counter() - begin)
-        return found.headers, found.body
+        return found.lines, found.body
 
     async def __call__(
         self,

@@ -2,15 +2,21 @@
 
 A request for a page is held until its body is there. If the app then has the answer it is written
 in one piece; if not, or if anything about the request is out of the ordinary, uvicorn hears the
-request from its beginning and goes its usual way. What it saves is in docs/adr/0010-hot-path.md.
+request from its beginning and goes its usual way. A whole request whose head was answered before
+does without the parser, too. What it saves is in docs/adr/0010-hot-path.md.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from service.known_heads import KnownHeads, Request
+
+if TYPE_CHECKING:  # it loads far more than the supervisor of workers needs
+    from service.sender import Sender
 
 MAX_HELD = 65_536
 """Bytes of a body; a longer one is no ordinary request."""
@@ -19,14 +25,21 @@ MAX_HELD_S = 1.0
 """For the rest of a body; who waits longer for it is the app, which loses patience in the end."""
 
 Headers = list[tuple[bytes, bytes]]
+Answer = tuple[bytes, bytes]
+"""Lines of headers, each with its end, and the body."""
 
 
 class Pages(Protocol):
     """An app that can answer some requests without waiting."""
 
-    def answer_at_once(
-        self, method: bytes, target: bytes, headers: Headers, body: bytes
-    ) -> tuple[Headers, bytes] | None:
+    heads: KnownHeads
+    """Of its requests, on whatever connection."""
+
+    def read_sender(self, headers: Headers) -> Sender:
+        """Read what answering wants to know of the headers."""
+        ...
+
+    def answer_at_once(self, request: Request) -> Answer | None:
         """Return headers and body of an answer with status 200, or nothing."""
         ...
 
@@ -37,12 +50,32 @@ class PageProtocol(HttpToolsProtocol):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._pages = _pages_of(self.app)
+        if self.root_path or self.limit_concurrency is not None:
+            self._pages = None  # whose rules are uvicorn's
         self._held: bytes | None = None
         self._let_go_later: asyncio.TimerHandle | None = None
+        self._is_between = True
+        """Whether the parser waits for the first byte of a request."""
+        self._n_begun = 0
+        self._answered: Request | None = None
+        self._is_refused = False
+        """Whether the app was asked and needs the usual way."""
+        self._answered_s = 0.0
+        self._lines_of: Headers | None = None
+        self._lines = b""
 
     def data_received(self, data: bytes) -> None:
         """Read what came; the transport calls this."""
+        was_between = self._is_between
+        if was_between and self._pages is not None and self._answer_known(self._pages, data):
+            return
+        self._n_begun = 0
         super().data_received(data)
+        self._is_refused = False
+        answered, self._answered = self._answered, None
+        if answered is not None and was_between and self._n_begun == 1:
+            assert self._pages is not None
+            self._pages.heads.keep(data, answered)
         if self._held is not None and self._let_go_later is None:
             self._let_go_later = self.loop.call_later(MAX_HELD_S, self._hold_no_longer)
 
@@ -51,9 +84,15 @@ class PageProtocol(HttpToolsProtocol):
         self._take_held()
         super().connection_lost(exc)
 
+    def on_message_begin(self) -> None:
+        """Note that a request begins; the parser calls this."""
+        self._is_between = False
+        self._n_begun += 1
+        super().on_message_begin()
+
     def on_headers_complete(self) -> None:
         """Hold a request that may be for a page; the parser calls this."""
-        if self._pages is not None and self._is_ordinary():
+        if self._pages is not None and not self._is_refused and self._is_ordinary():
             self._held = b""
         else:
             super().on_headers_complete()
@@ -70,16 +109,28 @@ class PageProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """Answer at once, or let uvicorn do it; the parser calls this."""
+        self._is_between = self.parser.should_keep_alive() and not self.parser.should_upgrade()
         if self._held is not None:
             assert self._pages is not None
-            method = self.parser.get_method()
-            found = self._pages.answer_at_once(method, self.url, self.headers, self._held)
-            if found is not None:
+            sender = self._pages.read_sender(self.headers)
+            request = Request(self.parser.get_method(), self.url, sender, self._held)
+            answer = self._pages.answer_at_once(request)
+            if answer is not None:
                 self._take_held()
-                self._write(*found)
+                self._answered = request
+                self._write(answer)
+                self.on_response_complete()
                 return
             self._let_go()
         super().on_message_complete()
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Close a connection that nothing came on for a while; its timer calls this."""
+        left_s = self._answered_s + self.timeout_keep_alive - self.loop.time()
+        if left_s > 0 and not self.transport.is_closing():
+            self._keep_alive_for(left_s)
+        else:
+            super().timeout_keep_alive_handler()
 
     def shutdown(self) -> None:
         """Stop once the request that is under way, if there is one, has been answered."""
@@ -87,18 +138,42 @@ class PageProtocol(HttpToolsProtocol):
             self._let_go()
         super().shutdown()
 
-    def _is_ordinary(self) -> bool:
-        if not self.url.startswith((b"/v1/serve", b"/v1/placements/")):
+    def _answer_known(self, pages: Pages, data: bytes) -> bool:
+        """Answer one whole request with a known head; say whether that was it."""
+        request = pages.heads.read(data)
+        if request is None or not self._is_free() or self.transport.is_closing():
             return False
+        answer = pages.answer_at_once(request)
+        if answer is None:
+            self._is_refused = True
+            return False
+        self._write(answer)
+        self.server_state.total_requests += 1
+        # A timer that rings too early costs less than one that is set anew for each request.
+        self._answered_s = self.loop.time()
+        if self.timeout_keep_alive_task is None:
+            self._keep_alive_for(self.timeout_keep_alive)
+        return True
+
+    def _keep_alive_for(self, seconds: float) -> None:
+        self.timeout_keep_alive_task = self.loop.call_later(
+            seconds, self.timeout_keep_alive_handler
+        )
+
+    def _is_free(self) -> bool:
+        """Whether nothing is under way, so that an answer may be written now."""
         cycle: RequestResponseCycle | None = self.cycle
-        is_free = cycle is None or cycle.response_complete
         return (
-            is_free
+            (cycle is None or cycle.response_complete)
             and not self.pipeline
-            and not self.expect_100_continue
             and not self.flow.write_paused
-            and not self.root_path
-            and self.limit_concurrency is None
+        )
+
+    def _is_ordinary(self) -> bool:
+        return (
+            self.url.startswith((b"/v1/serve", b"/v1/placements/"))
+            and self._is_free()
+            and not self.expect_100_continue
             and self.parser.get_http_version() == "1.1"
             and self.parser.should_keep_alive()
             and not self.parser.should_upgrade()
@@ -122,12 +197,13 @@ class PageProtocol(HttpToolsProtocol):
         held, self._held = self._held, None
         return held
 
-    def _write(self, headers: Headers, body: bytes) -> None:
-        lines = [b"HTTP/1.1 200 OK\r\n"]
-        for name, value in (*self.server_state.default_headers, *headers):
-            lines += (name, b": ", value, b"\r\n")
-        self.transport.write(b"".join((*lines, b"\r\n", body)))
-        self.on_response_complete()
+    def _write(self, answer: Answer) -> None:
+        defaults = self.server_state.default_headers  # another list each second, with the date
+        if defaults is not self._lines_of:
+            self._lines = b"".join(b"%b: %b\r\n" % header for header in defaults)
+            self._lines_of = defaults
+        lines, body = answer
+        self.transport.write(b"".join((b"HTTP/1.1 200 OK\r\n", self._lines, lines, b"\r\n", body)))
 
 
 def _pages_of(app: object) -> Pages | None:

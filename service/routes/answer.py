@@ -7,6 +7,7 @@ import msgspec
 from service.access import Headers
 from service.exposure import Exposure
 from service.intake.robots import is_robot
+from service.sender import Sender, user_agent_of
 from service.serve.page import Page
 from service.serve.request import ServeRequest
 from service.serve.stages import Stopwatch
@@ -33,11 +34,11 @@ async def answer_page(
         If a placement is not configured or not enabled.
     """
     page, exposures = await services.engine.serve(asked, watch)
-    return _write(services, page, exposures, watch, headers)
+    return _write(services, page, exposures, watch, is_robot(user_agent_of(headers)))
 
 
 def answer_page_at_once(
-    services: Services, asked: ServeRequest, watch: Stopwatch, headers: Headers
+    services: Services, asked: ServeRequest, watch: Stopwatch, sender: Sender
 ) -> bytes | None:
     """Do what `answer_page` does, or nothing if it would have to wait.
 
@@ -47,7 +48,7 @@ def answer_page_at_once(
         If a placement is not configured.
     """
     found = services.engine.serve_at_once(asked, watch)
-    return None if found is None else _write(services, *found, watch, headers)
+    return None if found is None else _write(services, *found, watch, sender.is_robot)
 
 
 def _write(
@@ -55,10 +56,10 @@ def _write(
     page: Page,
     exposures: list[Exposure],
     watch: Stopwatch,
-    headers: Headers,
+    by_robot: bool,
 ) -> bytes:
     body = _encode(page)
-    if is_robot(_user_agent(headers)):
+    if by_robot:
         exposures = [
             exposure
             if exposure.rollout_key is None
@@ -69,10 +70,3 @@ def _write(
     watch.lap()
     services.metrics.count_page(exposures, watch)
     return body
-
-
-def _user_agent(headers: Headers) -> str:
-    for name, value in headers:
-        if name == b"user-agent":
-            return value.decode("latin-1")
-    return ""

@@ -61,7 +61,7 @@ def read_target(target: bytes) -> ServeRequest | None:
     """
     path, _, query = target.partition(b"?")
     placement_id = path[len(PREFIX) :].decode("ascii")
-    if not placement_id or "/" in placement_id or "%" in placement_id:
+    if not placement_id or "/" in placement_id or "%" in placement_id or b"#" in target:
         return None
     found: dict[str, Any] = {}
     for name, value in parse_qsl(query.decode("ascii"), keep_blank_values=True, errors="strict"):

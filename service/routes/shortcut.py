@@ -16,6 +16,7 @@ from litestar.types import HTTPScope, Message, Receive, Send
 
 from service.access import find_principal
 from service.control.keys import Principal
+from service.known_heads import Request
 from service.routes.answer import answer_page, answer_page_at_once
 from service.routes.placement_query import PREFIX, read_target
 from service.serve.request import ServeRequest
@@ -35,7 +36,8 @@ Headers = list[tuple[bytes, bytes]]
 class Answer(NamedTuple):
     """What is sent with status 200, and the route that it counts for."""
 
-    headers: Headers
+    lines: bytes
+    """The headers, each with its end."""
     body: bytes
     method: str
     route: str
@@ -48,15 +50,16 @@ class PageShortcut:
         self._app = app
         self._has_cors = has_cors
 
-    def at_once(self, method: bytes, target: bytes, headers: Headers, body: bytes) -> Answer | None:
+    def at_once(self, request: Request) -> Answer | None:
         """Answer a request of either kind, or return nothing if that is not possible right now."""
         watch = Stopwatch()
+        method, target, sender, body = request
         services: Services | None = self._app.state.get(STATE_KEY)
-        if services is None or (self._has_cors and _has_origin(headers)):
+        if services is None or sender.key_digest is None or (self._has_cors and sender.has_origin):
             return None
         route = (METHOD, PATH)
         try:
-            if target == _PAGE_TARGET and method == b"POST":
+            if method == b"POST" and target == _PAGE_TARGET:
                 if len(body) > services.settings.body_limit_bytes:
                     return None
                 asked: ServeRequest | None = _decode(body)
@@ -64,14 +67,14 @@ class PageShortcut:
                 asked, route = read_target(target), PLACEMENT
             else:
                 return None
-            principal = find_principal(services, headers)
+            principal = services.current.find_principal(sender.key_digest)
             if asked is None or principal is None or asked.options.is_for_merchandisers:
                 return None
             watch.lap()
-            page = answer_page_at_once(services, asked, watch, headers)
+            page = answer_page_at_once(services, asked, watch, sender)
         except Exception:  # whatever it is, the route meets it again and says so
             return None
-        return None if page is None else Answer(_headers(page, principal, watch), page, *route)
+        return None if page is None else Answer(_lines(page, principal, watch), page, *route)
 
     async def take(self, scope: HTTPScope, receive: Receive, send: Send) -> Receive | None:
         """Answer a whole page and return nothing, or return a `receive` that begins anew."""
@@ -105,6 +108,13 @@ def _headers(body: bytes, principal: Principal, watch: Stopwatch) -> Headers:
     if principal.may("merchandiser"):
         headers.append((b"server-timing", watch.server_timing().encode()))
     return headers
+
+
+def _lines(body: bytes, principal: Principal, watch: Stopwatch) -> bytes:
+    lines = b"content-type: application/json\r\ncontent-length: %d\r\n" % len(body)
+    if principal.may("merchandiser"):
+        lines += b"server-timing: %b\r\n" % watch.server_timing().encode()
+    return lines
 
 
 def _has_origin(headers: Any) -> bool:

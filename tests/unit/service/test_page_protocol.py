@@ -8,25 +8,31 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
+from service.known_heads import KnownHeads, Request
 from service.page_protocol import MAX_HELD, PageProtocol
+from service.sender import Sender, read_sender
+from tests.unit.service.connections import Transport
 
 PAGE = b"POST /v1/serve HTTP/1.1\r\nHost: shop\r\nContent-Length: 4\r\n\r\n"
-JSON = [(b"content-type", b"application/json"), (b"content-length", b"3")]
+JSON = b"content-type: application/json\r\ncontent-length: 3\r\n"
 
 
 class App:
     """Answers at once what says so, and the rest as an ASGI app."""
 
     def __init__(self) -> None:
+        self.heads = KnownHeads()
         self.at_once: list[tuple[bytes, bytes, bytes]] = []
         self.heard: list[bytes] = []
 
-    def answer_at_once(
-        self, method: bytes, target: bytes, headers: list[tuple[bytes, bytes]], body: bytes
-    ) -> tuple[list[tuple[bytes, bytes]], bytes] | None:
+    def read_sender(self, headers: list[tuple[bytes, bytes]]) -> Sender:
+        """Read the headers as the service does."""
+        return read_sender(headers)
+
+    def answer_at_once(self, request: Request) -> tuple[bytes, bytes] | None:
         """Answer any body but ``wait``."""
-        self.at_once.append((method, target, body))
-        return None if body == b"wait" else (JSON, b"one")
+        self.at_once.append((request.method, request.target, request.body))
+        return None if request.body == b"wait" else (JSON, b"one")
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer everything."""
@@ -39,33 +45,6 @@ class App:
         headers = [(b"content-length", b"3")]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": b"two"})
-
-
-class Transport(asyncio.Transport):
-    """Keeps what is written."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.written = b""
-        self.is_closed = False
-
-    def write(self, data: Any) -> None:
-        """Keep it."""
-        self.written += data
-
-    def is_closing(self) -> bool:
-        """Say whether it was closed."""
-        return self.is_closed
-
-    def close(self) -> None:
-        """Close it."""
-        self.is_closed = True
-
-    def pause_reading(self) -> None:
-        """Do nothing."""
-
-    def resume_reading(self) -> None:
-        """Do nothing."""
 
 
 def talk(

@@ -12,6 +12,7 @@ import pytest
 from models.artifact import ArtifactStore
 from models.pseudonym import load_pseudonymiser
 from service.intake.quick_reads import QuickReads
+from service.known_heads import Request
 from service.measured import MeasuredApp
 from service.routes.shortcut import PageShortcut
 from tests.snapshots import tiny_snapshot
@@ -73,10 +74,11 @@ def _at_once(
     app = shop.client.app
     assert isinstance(app, MeasuredApp)
     sent = [(b"x-api-key", shop.keys[scope].encode())]
-    found = app.answer_at_once(method, target, sent, body)
+    found = app.answer_at_once(Request(method, target, app.read_sender(sent), body))
     if found is None:
         return None
-    return {name.decode(): value.decode() for name, value in found[0]}, json.loads(found[1])
+    lines = found[0].decode().splitlines()
+    return dict(line.split(": ", 1) for line in lines), json.loads(found[1])
 
 
 def test_page_that_needs_no_waiting_is_the_same(shop: Shop) -> None:
@@ -92,6 +94,18 @@ def test_page_that_needs_no_waiting_is_the_same(shop: Shop) -> None:
     metrics = shop.call("GET", "/metrics").text
     labels = 'method="POST",route="/v1/serve",status="200"'
     assert f"endcap_request_seconds_count{{{labels}}} 3.0" in metrics
+
+
+def test_key_that_is_revoked_opens_no_door_that_it_has_opened(shop: Shop) -> None:
+    """What was read from headers is kept; whether the key in them is good is asked each time."""
+    app = shop.client.app
+    assert isinstance(app, MeasuredApp)
+    made = shop.call("POST", "/v1/keys", json={"scope": "publishable", "name": "web"}).json()
+    sender = app.read_sender([(b"x-api-key", made["key"].encode())])
+    request = Request(b"POST", b"/v1/serve", sender, json.dumps(PAGE).encode())
+    assert app.answer_at_once(request) is not None
+    shop.call("DELETE", f"/v1/keys/{made['info']['id']}")
+    assert app.answer_at_once(request) is None
 
 
 @pytest.mark.parametrize(
@@ -128,6 +142,7 @@ def test_placement_that_needs_no_waiting_is_the_same(shop: Shop, query: str) -> 
         b"/v1/placements/recs?consent=false",
         b"/v1/placements/recs?explain=true",
         b"/v1/placements/recs?country=%ff",
+        b"/v1/placements/recs?user_id=a#b",
     ],
 )
 def test_address_that_is_not_ordinary_is_left_to_the_framework(shop: Shop, target: bytes) -> None:

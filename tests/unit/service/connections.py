@@ -1,0 +1,110 @@
+"""Connections to an app without a network, over a transport that keeps what is written."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from service.known_heads import KnownHeads, Request
+from service.sender import Sender, read_sender
+
+
+class Transport(asyncio.Transport):
+    """Keeps what is written, until it is closed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written = b""
+        self.is_closed = False
+
+    def write(self, data: Any) -> None:
+        """Keep it."""
+        if not self.is_closed:
+            self.written += data
+
+    def is_closing(self) -> bool:
+        """Say whether it was closed."""
+        return self.is_closed
+
+    def close(self) -> None:
+        """Close it."""
+        self.is_closed = True
+
+    def pause_reading(self) -> None:
+        """Do nothing."""
+
+    def resume_reading(self) -> None:
+        """Do nothing."""
+
+
+@dataclass
+class EchoApp:
+    """Says what it was asked: at once if it can, and else as an ASGI app, which says the same."""
+
+    heads: KnownHeads = field(default_factory=KnownHeads)
+    at_once: list[Request] = field(default_factory=list)
+
+    def read_sender(self, headers: list[tuple[bytes, bytes]]) -> Sender:
+        """Read the headers as the service does."""
+        return read_sender(headers)
+
+    def answer_at_once(self, request: Request) -> tuple[bytes, bytes] | None:
+        """Answer what is asked in the usual way, and any body but ``wait``."""
+        if request.method not in (b"GET", b"POST") or b"#" in request.target:
+            return None
+        if request.body == b"wait":
+            return None
+        self.at_once.append(request)
+        body = _echo(request.method, request.target, request.sender, request.body)
+        return b"content-length: %d\r\n" % len(body), body
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer everything."""
+        body, more = b"", True
+        while more:
+            message = await receive()
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+        query = b"?" + scope["query_string"] if scope["query_string"] else b""
+        sender = read_sender(scope["headers"])
+        target = scope["raw_path"] + query
+        answer = _echo(scope["method"].encode(), target, sender, body)
+        headers = [(b"content-length", b"%d" % len(answer))]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": answer})
+
+
+def _echo(method: bytes, target: bytes, sender: Sender, body: bytes) -> bytes:
+    return repr((method, target.rstrip(b"?"), sender, body)).encode()
+
+
+class Outcome(NamedTuple):
+    """What became of a connection."""
+
+    written: bytes
+    is_closed: bool
+    n_answered: int
+
+
+async def connect(
+    kind: type[HttpToolsProtocol], app: Any, parts: Sequence[bytes], *, turns: int = 8
+) -> Outcome:
+    """Send parts over a new connection, each some turns of the loop after the one before."""
+    config = uvicorn.Config(
+        app, http=kind, ws="none", interface="asgi3", log_config=None, date_header=False
+    )
+    config.load()
+    state, transport = ServerState(), Transport()
+    protocol = kind(config=config, server_state=state, app_state={})
+    protocol.connection_made(transport)
+    for part in parts:
+        if not transport.is_closed and part:
+            protocol.data_received(part)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+    protocol.connection_lost(None)
+    return Outcome(transport.written, transport.is_closed, state.total_requests)
