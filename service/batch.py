@@ -37,6 +37,8 @@ from service.stores.event_database import open_event_database
 from service.stores.event_reads import EventReader
 from service.stores.events import Batch, EventStore
 from service.stores.identities import IdentityStore
+from service.stores.key_filter import KeyFilter
+from service.stores.key_filter_filling import fill
 from service.stores.segment_files import SegmentFiles
 
 USERS_A_GROUP = 1_000
@@ -232,9 +234,20 @@ def _open_engine(order: BatchOrder, make_id: Callable[[], str]) -> Iterator[Engi
         snapshot = None if version is None else artifacts.open(version)
         events = open_event_database(order.home)
         until_ms = order.at_ms if order.is_past else None
-        recents = RecentEvents(EventReader(events, until_ms=until_ms), EventReader(events))
+        key_filter = KeyFilter(events)
+        stack.callback(key_filter.close)
+        if not key_filter.is_filled:
+            fill(events)
+        recents = RecentEvents(
+            EventReader(events, until_ms=until_ms), EventReader(events), key_filter=key_filter
+        )
         stack.callback(recents.close)
-        people = People(IdentityStore(events), IdentityStore(events), now_ms=lambda: order.at_ms)
+        people = People(
+            IdentityStore(events),
+            IdentityStore(events),
+            now_ms=lambda: order.at_ms,
+            key_filter=key_filter,
+        )
         stack.callback(people.close)
         yield Engine(
             configuration=lambda: configuration,

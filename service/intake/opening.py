@@ -20,6 +20,8 @@ from service.stores.event_database import open_event_database
 from service.stores.event_reads import EventReader
 from service.stores.events import EventStore
 from service.stores.identities import IdentityStore
+from service.stores.key_filter import KeyFilter
+from service.stores.key_filter_filling import keep_filled
 
 
 @dataclass(slots=True)
@@ -31,6 +33,8 @@ class Intake:
     recents: RecentEvents
     people: People
     banner_views: BannerViews
+    _path: Path
+    _filter: KeyFilter
     _writer: StoreWriter
     _poll_s: float
     _following: list[asyncio.Task[None]] = field(default_factory=list)
@@ -42,6 +46,7 @@ class Intake:
             asyncio.create_task(self.recents.follow(self._poll_s), name="event-tail"),
             asyncio.create_task(self.people.follow(self._poll_s), name="identity-tail"),
             asyncio.create_task(self.banner_views.follow(self._poll_s), name="banner-tail"),
+            asyncio.create_task(keep_filled(self._path, self._filter), name="key-filter"),
         ]
 
     async def close(self, timeout_s: float = 10.0) -> bool:
@@ -54,6 +59,7 @@ class Intake:
         self.recents.close()
         self.people.close()
         self.banner_views.close()
+        self._filter.close()
         return is_drained
 
 
@@ -79,7 +85,8 @@ def open_intake(
     events = EventWriter(bell, max_pending=max_events)
     exposures = ExposureQueue(bell, count=count, max_pending=max_exposures)
     quick = QuickReads()
-    recents = RecentEvents(EventReader(path), EventReader(path), quick=quick)
+    key_filter = KeyFilter(path)
+    recents = RecentEvents(EventReader(path), EventReader(path), quick=quick, key_filter=key_filter)
     writer = StoreWriter(
         EventStore(path, opened_ms=now_ms()),
         events=events,
@@ -95,6 +102,7 @@ def open_intake(
         now_ms=now_ms,
         count_unread=count_unread,
         quick=quick,
+        key_filter=key_filter,
     )
     views = BannerViews(BannerViewReader(path))
-    return Intake(events, exposures, recents, people, views, writer, poll_s)
+    return Intake(events, exposures, recents, people, views, path, key_filter, writer, poll_s)

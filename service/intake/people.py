@@ -1,7 +1,8 @@
 """Whom a visitor is dealt as: a bounded cache over the store of identities that follows it.
 
-A request asks with one look into a dictionary. Only a user whom this process does not know yet is
-read, in a thread. Everything here runs in the event loop, except the store's own work.
+A request asks with one look into a dictionary. Only those of whom something may be written down,
+and whom this process does not know yet, are read, in a thread. Everything here runs in the event
+loop, except the store's own work.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from service.intake.quick_reads import QuickReads
 from service.rollouts.bucketing import UnitKind
 from service.rollouts.visitor import Person, Unit, person_of
 from service.stores.identities import IdentityStore, PersonRow, UnitRow
+from service.stores.key_filter import KeyFilter
 
 RECHECK_MS = 300_000
 """After so long a pair of ids is asked about again: the visitor may have signed out meanwhile."""
@@ -47,13 +49,15 @@ class People:
         count_unread: Callable[[], None] = lambda: None,
         max_cached: int = 200_000,
         quick: QuickReads | None = None,
+        key_filter: KeyFilter | None = None,
     ) -> None:
         """Settle misses in `store` and follow all writes with `tail`.
 
         At most `max_cached` pairs are kept; the oldest goes first. Without `quick` every read goes
-        to a thread.
+        to a thread. Who is not in `key_filter` is neither read nor kept.
         """
         self._quick = quick
+        self._filter = key_filter
         self._store = store
         self._tail = tail
         self._now_ms = now_ms
@@ -68,17 +72,14 @@ class People:
             self._thread, lambda pairs: store.settle_all(pairs, now_ms())
         )
         self._seen_version = tail.data_version()
-        news = tail.news_since((0, 0))
-        self._last = news.last
-        self._linked = news.linked_keys
+        self._last = tail.last_rows()
 
     def cached(self, user_key: str | None, anonymous_key: str | None) -> Person | None:
         """Return whom a visitor is dealt as, if that needs no reading, or a quick one."""
-        if user_key is None and anonymous_key not in self._linked:
-            return person_of(None, anonymous_key)
-        pair = user_key, anonymous_key
-        entry = self._entries.get(pair)
+        entry = self._entries.get((user_key, anonymous_key))
         if entry is None:
+            if self._are_new(user_key, anonymous_key):
+                return person_of(user_key, anonymous_key)
             return self._read_quickly(user_key, anonymous_key)
         both = user_key is not None and anonymous_key is not None
         if both and self._now_ms() - entry.read_ms > RECHECK_MS:
@@ -154,9 +155,20 @@ class People:
         self._tail.close()
         self._store.close()
 
+    def _are_new(self, user_key: str | None, anonymous_key: str | None) -> bool:
+        """Tell whether `settle` would surely find nothing and have nothing to write down."""
+        unit_key, device_key = user_key, anonymous_key
+        if unit_key is None:
+            unit_key, device_key = anonymous_key, None
+        if unit_key is None:
+            return True
+        if self._filter is None or not self._filter.lacks("identity", unit_key):
+            return False
+        return device_key is None or self._filter.lacks("dealt", device_key)
+
     def _read_quickly(self, user_key: str | None, anonymous_key: str | None) -> Person | None:
-        """Find out in the event loop that nothing is known of a user; what is, takes the thread."""
-        if user_key is None or self._quick is None or self._reading:
+        """Find out in the event loop that nothing is known; what is, takes the thread."""
+        if self._quick is None or self._reading:
             return None
         if not self._quick.are_allowed():
             return None
@@ -168,14 +180,13 @@ class People:
             return None
         if noted:
             return None
-        person = person_of(user_key, None)
+        person = person_of(user_key, anonymous_key)
         self._keep((user_key, anonymous_key), _Entry(person, now_ms))
         return person
 
     async def _take_news(self) -> None:
         news = await asyncio.to_thread(self._tail.news_since, self._last)
         self._last = news.last
-        self._linked |= news.linked_keys
         self.forget(news.user_keys | news.linked_keys)
 
     async def _read_now(self, pair: Pair) -> Person:

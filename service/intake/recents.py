@@ -20,6 +20,7 @@ from models.events import InteractionKind
 from service.intake.quick_reads import QuickReads
 from service.stores.event_reads import EventReader, InteractionRow, KeyColumn, KeyedRow
 from service.stores.events import NumberedEvent
+from service.stores.key_filter import KeyFilter
 
 MAX_RECENT = 100
 _TAIL_ROWS = 5_000
@@ -61,13 +62,16 @@ class RecentEvents:
         *,
         max_cached: int = 300_000,
         quick: QuickReads | None = None,
+        key_filter: KeyFilter | None = None,
     ) -> None:
         """Read misses from `points` and other processes' events from `tail`.
 
         `max_cached` bounds events and keys together; the longest unused key goes first. Without
-        `quick` every read for serving goes to a thread.
+        `quick` every read for serving goes to a thread. A key that is not in `key_filter` is
+        neither read nor kept.
         """
         self._quick = quick
+        self._filter = key_filter
         self._points = points
         self._tail = tail
         self._max_cached = max_cached
@@ -83,21 +87,19 @@ class RecentEvents:
 
     def get(self, user_key: str | None, anonymous_key: str | None) -> tuple[RecentEvent, ...]:
         """Return what is known under either key, oldest first, the newest 100."""
-        mine = self._load("user_key", user_key) if user_key is not None else []
-        if anonymous_key is not None:
-            visit = self._load("anonymous_key", anonymous_key)
-            # An event sent with both keys is in both lists.
-            mine = sorted({*mine, *visit})[-MAX_RECENT:] if mine and visit else mine or visit
-        return tuple(entry.event for entry in mine)
+        mine = [] if user_key is None else self._load("user_key", user_key)
+        visit = [] if anonymous_key is None else self._load("anonymous_key", anonymous_key)
+        return _merged(mine, visit)
 
     def cached(
         self, user_key: str | None, anonymous_key: str | None
     ) -> tuple[RecentEvent, ...] | None:
         """Return what `get` would, if that needs no reading, or a quick one; else nothing."""
-        for key in (user_key, anonymous_key):
-            if key is not None and key not in self._entries:
-                return self._read_quickly(user_key, anonymous_key)
-        return self.get(user_key, anonymous_key)
+        mine = [] if user_key is None else self._held(user_key)
+        visit = [] if anonymous_key is None else self._held(anonymous_key)
+        if mine is None or visit is None:
+            return self._read_quickly(user_key, anonymous_key)
+        return _merged(mine, visit)
 
     async def read(
         self, user_key: str | None, anonymous_key: str | None
@@ -110,7 +112,7 @@ class RecentEvents:
         reads = {
             self._fetch(column, key)
             for column, key in wanted
-            if key is not None and key not in self._entries
+            if key is not None and self._held(key) is None
         }
         for read in reads:
             await asyncio.shield(read)
@@ -180,11 +182,19 @@ class RecentEvents:
             return None
 
     def _load(self, column: KeyColumn, key: str) -> list[_Entry]:
+        entries = self._held(key)
+        if entries is None:
+            entries = self._keep(key, self._points.newest(column, key, MAX_RECENT))
+        return entries
+
+    def _held(self, key: str) -> list[_Entry] | None:
+        """Return what is known of a key without reading; nothing if it has to be read."""
         entries = self._entries.get(key)
         if entries is not None:
             self._entries.move_to_end(key)
-            return entries
-        return self._keep(key, self._points.newest(column, key, MAX_RECENT))
+        elif self._filter is not None and self._filter.lacks("recent", key):
+            entries = []
+        return entries
 
     def _fetch(self, column: KeyColumn, key: str) -> asyncio.Future[None]:
         """Read one key with all that wait when the thread is free, once for all who ask."""
@@ -271,6 +281,13 @@ class RecentEvents:
             if len(entries) > MAX_RECENT:
                 del entries[0]
                 self._n_cached -= 1
+
+
+def _merged(mine: list[_Entry], visit: list[_Entry]) -> tuple[RecentEvent, ...]:
+    """Merge two lists; an event sent with both keys is in both."""
+    if mine and visit:
+        mine, visit = sorted({*mine, *visit})[-MAX_RECENT:], []
+    return tuple([entry.event for entry in mine or visit])
 
 
 def _tell_failure(read: asyncio.Future[None]) -> None:

@@ -18,6 +18,7 @@ from service.rollouts.bucketing import UnitKind
 from service.rollouts.segment import number_of
 from service.stores.erasures import announce, withdraw
 from service.stores.event_database import EVENTS_FILE
+from service.stores.key_filter_filling import empty
 from service.stores.personal_rows import delete_rows, keys_of
 from service.stores.rollup import ROLLUP_FILE, erase_units
 
@@ -75,6 +76,7 @@ def erase_person(
         Erased(place=f"{EVENTS_FILE}: {table}", rows=n)
         for table, n in delete_rows(events, keys).items()
     ]
+    empty(events)
     erased.append(Erased(place=ROLLUP_FILE, rows=erase_units(events, keys)))
     artifacts = ArtifactStore(home)
     for manifest in artifacts.versions():

@@ -16,6 +16,7 @@ import msgspec
 
 from service.exposure import Exposure
 from service.stores.event_database import connect
+from service.stores.key_filter import KeyFilter
 
 Counter = Literal[
     "received", "accepted", "duplicate", "rejected", "served", "assigned", "stored", "dropped"
@@ -114,6 +115,7 @@ class EventStore:
 
     def __init__(self, path: Path, *, opened_ms: int, busy_timeout_ms: int = 250) -> None:
         self._connection = connect(path, busy_timeout_ms=busy_timeout_ms)
+        self._filter = KeyFilter(path)
         self._opened_ms = opened_ms
         self._writer_id: int | None = None
 
@@ -131,6 +133,7 @@ class EventStore:
             writer_id = self._register()
             is_new, added = self._insert_events(batch.events)
             n_exposures = self._insert_exposures(batch.exposures)
+            self._note(added, batch.exposures)
             counts: Counts = {
                 **batch.counts,
                 "accepted": len(added),
@@ -163,11 +166,12 @@ class EventStore:
                     (closed_ms, self._writer_id),
                 )
         finally:
-            self._connection.close()
+            self.abandon()
 
     def abandon(self) -> None:
         """Close the file without the note: something was left unwritten."""
         self._connection.close()
+        self._filter.close()
 
     def _register(self) -> int:
         if self._writer_id is not None:
@@ -197,6 +201,18 @@ class EventStore:
         first = 1 + (0 if row is None else row[0])
         self._connection.executemany(_INSERT_EVENT, fresh)
         return is_new, [NumberedEvent(seq, event) for seq, event in enumerate(fresh, first)]
+
+    def _note(self, added: Sequence[NumberedEvent], exposures: Sequence[Exposure]) -> None:
+        """Say who has rows from now on, before anybody can read them."""
+        rows = [event for _, event in added if event.item_id is not None]
+        keys = {event.user_key for event in rows} | {event.anonymous_key for event in rows}
+        self._filter.note("recent", filter(None, keys))
+        dealt = {
+            exposure.unit_key
+            for exposure in exposures
+            if exposure.user_key is None and exposure.reason == "SPLIT"
+        }
+        self._filter.note("dealt", filter(None, dealt))
 
     def _insert_exposures(self, exposures: Sequence[Exposure]) -> int:
         if not exposures:

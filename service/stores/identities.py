@@ -6,7 +6,6 @@ or a device turns out to have been dealt as two units, the two are linked, and n
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 from threading import Lock
@@ -16,6 +15,7 @@ import msgspec
 
 from models.errors import StoreError
 from service.stores.event_database import connect
+from service.stores.key_filter import KeyFilter
 from service.stores.sqlite import reported
 
 BUSY_TIMEOUT_MS = 250
@@ -85,10 +85,10 @@ OR EXISTS (
 
 # The same of one pair.
 _IS_NOTED = """
-SELECT EXISTS (SELECT 1 FROM identities WHERE user_key = :user)
-OR EXISTS (SELECT 1 FROM unit_links WHERE unit_key = :user)
+SELECT EXISTS (SELECT 1 FROM identities WHERE user_key = :unit)
+OR EXISTS (SELECT 1 FROM unit_links WHERE unit_key = :unit)
 OR EXISTS (
-    SELECT 1 FROM exposures WHERE unit_key = :anonymous AND unit_key IS NOT NULL
+    SELECT 1 FROM exposures WHERE unit_key = :device AND unit_key IS NOT NULL
     AND reason = 'SPLIT' AND user_key IS NULL
 )
 """
@@ -101,6 +101,7 @@ class IdentityStore:
         self._path = path
         self._lock = Lock()
         self._connection = connect(path, busy_timeout_ms=BUSY_TIMEOUT_MS, is_light=True)
+        self._filter = KeyFilter(path)
 
     def settle(self, user_key: str | None, anonymous_key: str | None, at_ms: int) -> PersonRow:
         """Say whom a visitor is dealt as, and write it down if the two ids meet for the first time.
@@ -120,8 +121,8 @@ class IdentityStore:
                 self._write(user_key, anonymous_key, at_ms)
             return self._person(self._unit_of(user_key) or UnitRow("user_id", user_key))
 
-    def is_noted(self, user_key: str, anonymous_key: str | None) -> bool:
-        """Say whether `settle` might find, or have to write down, anything; else it is the user.
+    def is_noted(self, user_key: str | None, anonymous_key: str | None) -> bool:
+        """Say whether `settle` might find, or have to write down, anything; else all is new.
 
         Raises
         ------
@@ -129,7 +130,9 @@ class IdentityStore:
             If the store cannot be read.
         """
         with self._lock, reported(self._path):
-            asked = {"user": user_key, "anonymous": anonymous_key}
+            asked = {"unit": anonymous_key, "device": None}
+            if user_key is not None:
+                asked = {"unit": user_key, "device": anonymous_key}
             return bool(self._connection.execute(_IS_NOTED, asked).fetchone()[0])
 
     def settle_all(
@@ -192,6 +195,7 @@ class IdentityStore:
         """Close the file, once a read under way has ended."""
         with self._lock:
             self._connection.close()
+            self._filter.close()
 
     def _is_open(self, user_key: str, anonymous_key: str) -> bool:
         """Say whether the two ids still have to be brought together."""
@@ -217,8 +221,9 @@ class IdentityStore:
             if unit.key != anonymous_key:
                 run(_LINK, (unit.key, "anonymous_id", anonymous_key, at_ms))
                 run(_LINK, (anonymous_key, *unit, at_ms))
+            self._filter.note("identity", (user_key, unit.key, anonymous_key))
             run("COMMIT")
-        except sqlite3.Error:
+        except BaseException:
             if self._connection.in_transaction:
                 run("ROLLBACK")
             raise

@@ -14,6 +14,7 @@ from models.ids import list_known
 from service.stores.banner_counts import fold_banners, open_banner_counts
 from service.stores.event_database import connect
 from service.stores.event_schema import KIND_NAMES
+from service.stores.key_filter_filling import empty
 from service.stores.personal_rows import count_deleted
 from service.stores.rollup import forget_deeds, forget_old_buyers, open_rollup
 from service.stores.sqlite import reported
@@ -70,10 +71,13 @@ def expire_rows(
         fold_banners(counts, now_ms)
     if "purchase" in limits_days:
         forget_old_buyers(path, now_ms - limits_days["purchase"] * DAY_MS)
-    return {
+    deleted = {
         kind: _expire(path, kind, now_ms - days * DAY_MS, is_stopped)
         for kind, days in limits_days.items()
     }
+    if any(deleted.values()):
+        empty(path)
+    return deleted
 
 
 def _expire(path: Path, kind: str, before_ms: int, is_stopped: Callable[[], bool]) -> int:

@@ -19,6 +19,8 @@ from service.rollouts.visitor import Person, Unit, Visitor
 from service.stores.event_database import open_event_database
 from service.stores.events import Batch, EventStore
 from service.stores.identities import IdentityStore, UnitRow
+from service.stores.key_filter import KeyFilter
+from service.stores.key_filter_filling import empty, fill
 from tests.unit.service.intake.samples import slate
 
 ROLLOUT = compile_rollout(Rollout(key="r", share=0.5))
@@ -33,12 +35,15 @@ class World:
         self.n_unread = 0
         self.n_shown = 0
         self.events = EventStore(self.path, opened_ms=1)
+        self.key_filter = KeyFilter(self.path)
+        fill(self.path)
         self.workers = [
             People(
                 IdentityStore(self.path),
                 IdentityStore(self.path),
                 now_ms=lambda: self.now_ms,
                 count_unread=self._count,
+                key_filter=self.key_filter,
             )
             for _ in range(n_workers)
         ]
@@ -78,6 +83,7 @@ class World:
         for worker in self.workers:
             worker.close()
         self.events.close(2)
+        self.key_filter.close()
 
     def _count(self) -> None:
         self.n_unread += 1
@@ -139,6 +145,8 @@ def test_exposure_is_marked_where_linked_units_have_different_arms(world: World)
 
 def test_signing_out_and_in_again_is_noticed(world: World) -> None:
     """A pair that is cached is asked about again after a while, without a wait."""
+    world.show(None, "a0")
+    world.show("u", "a0")
     world.show("u", "a1")
     world.show(None, "a1")
     assert world.person("u", "a1").others == ()
@@ -146,7 +154,7 @@ def test_signing_out_and_in_again_is_noticed(world: World) -> None:
 
     async def ask_twice() -> Person | None:
         people = world.workers[0]
-        assert people.cached("u", "a1") == Person(Unit("user_id", "u"))
+        assert people.cached("u", "a1") == Person(Unit("anonymous_id", "a0"))
         await people.read("u", "a1")
         return people.cached("u", "a1")
 
@@ -160,6 +168,37 @@ def test_anonymous_visitor_is_never_read(world: World) -> None:
     people = world.workers[0]
     assert people.cached(None, "new") == Person(Unit("anonymous_id", "new"))
     assert people.cached(None, None) == Person(None)
+    assert not people._entries
+
+
+def test_new_user_is_not_kept_and_what_another_worker_writes_counts_at_once(world: World) -> None:
+    """A worker that has just dealt u as u, without a read, hears of their device in the moment that
+    another one has dealt it: not after a poll, and not after a cached answer has grown old."""
+    people = world.workers[0]
+    assert people.cached("u", "a1") == Person(Unit("user_id", "u"))
+    world.show(None, "a1", worker=1)
+    assert people.cached("u", "a1") is None
+    world.show("u", "a1", worker=1)
+    assert people.cached("u", None) is None
+    assert asyncio.run(people.person("u", "a1", 5.0)) == Person(Unit("anonymous_id", "a1"))
+
+
+def test_visitor_is_read_while_the_filter_is_not_filled(world: World) -> None:
+    """The start of a service: a visitor who was linked before is known as such."""
+    world.show("u", "a2")
+    world.show(None, "a2")
+    world.show("u", "a2")
+    empty(world.path)
+    people = world.workers[1]
+    assert people.cached(None, "new") is None
+    assert asyncio.run(people.person(None, "a2", 5.0)).others == (Unit("user_id", "u"),)
+    assert asyncio.run(people.person(None, "new", 5.0)).others == ()
+    quick = People(
+        IdentityStore(world.path), IdentityStore(world.path), now_ms=lambda: 1, quick=QuickReads()
+    )
+    assert quick.cached(None, "newer") == Person(Unit("anonymous_id", "newer"))
+    assert quick.cached(None, "a2") is None
+    quick.close()
 
 
 def test_user_of_whom_nothing_is_written_is_known_at_once(world: World) -> None:
@@ -178,6 +217,7 @@ def test_user_of_whom_nothing_is_written_is_known_at_once(world: World) -> None:
 
 def test_visitor_who_cannot_be_read_in_time_is_answered_and_marked(world: World) -> None:
     """At the deadline it is the user, whose device counts as another unit; nothing is kept."""
+    empty(world.path)
 
     async def ask() -> tuple[Person, Person]:
         people = world.workers[0]

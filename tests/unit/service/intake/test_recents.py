@@ -14,6 +14,8 @@ from service.stores.event_database import open_event_database
 from service.stores.event_reads import EventReader, InteractionRow, KeyColumn
 from service.stores.event_schema import RENDERED
 from service.stores.events import Batch, EventStore, StoredEvent
+from service.stores.key_filter import KeyFilter
+from service.stores.key_filter_filling import fill
 from tests.unit.service.intake.samples import view
 
 
@@ -158,6 +160,27 @@ def test_quick_store_is_read_at_once(store: EventStore, path: Path) -> None:
 
     asyncio.run(run())
     recents.close()
+
+
+def test_key_without_rows_is_not_read_and_other_processes_events_count_at_once(
+    store: EventStore, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is kept of it either, so that an event of another worker needs no poll to be seen."""
+    fill(path)
+    points, key_filter = EventReader(path), KeyFilter(path)
+    recents = RecentEvents(points, EventReader(path), quick=QuickReads(), key_filter=key_filter)
+    with monkeypatch.context() as patched:
+        patched.setattr(points, "newest", None)
+        assert recents.cached("u", "v") == recents.get("u", "v") == ()
+        assert asyncio.run(recents.read("u", "v")) == ()
+    assert not recents._entries
+    write(store, view("a", item_id="p1"))
+    assert [event.item_id for event in recents.cached("u", "v") or ()] == ["p1"]
+    assert list(recents._entries) == ["u"]
+    write(store, view("b", item_id="p2", user_key=None, anonymous_key="v", at_ms=2_000))
+    assert item_ids(recents, "u", "v") == ["p1", "p2"]
+    recents.close()
+    key_filter.close()
 
 
 def test_failed_read_at_once_is_left_to_the_thread(

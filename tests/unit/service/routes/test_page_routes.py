@@ -15,6 +15,7 @@ from service.intake.quick_reads import QuickReads
 from service.known_heads import Request
 from service.measured import MeasuredApp
 from service.routes.shortcut import PageShortcut
+from service.stores.key_filter import KeyFilter
 from tests.snapshots import tiny_snapshot
 from tests.unit.service.routes.samples import Shop, open_client
 
@@ -211,6 +212,7 @@ def test_slow_store_lets_the_next_tier_answer_in_time(
     monkeypatch.setattr(type(shop.services.intake.recents), "read", stuck)
     # The event loop has noticed that reads are slow, and leaves them to the thread.
     monkeypatch.setattr(QuickReads, "are_allowed", lambda _: False)
+    monkeypatch.setattr(KeyFilter, "lacks", lambda *_: False)
     began_s = perf_counter()
     body = {**PAGE, "user": {"anonymous_id": "a"}, "options": {"deadline_ms": 40}}
     answer = shop.call("POST", "/v1/serve", scope="publishable", json=body)
