@@ -10,6 +10,7 @@ import asyncio
 import os
 from collections.abc import Iterable
 
+import numpy as np
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.samples import Sample
@@ -62,6 +63,8 @@ class Metrics:
             registry=registry,
         )
         self._stages = [HistogramTally(self.stages.labels(one), _SHORT_SECONDS) for one in STAGES]
+        self._timed: list[tuple[float, ...]] = []
+        """When each page began and ended its stages."""
         self.exposures_served = Counter(
             "endcap_exposures_served_total", "Exposures handed to the queue.", registry=registry
         )
@@ -145,10 +148,7 @@ class Metrics:
             self._placements.count((exposure.tier, exposure.degraded))
             if exposure.crossover:
                 self.crossovers.inc()
-        before = watch.started_s
-        for tally, at in zip(self._stages, watch.laps_s, strict=True):
-            tally.observe(at - before)
-            before = at
+        self._timed.append((watch.started_s, *watch.laps_s))
 
     def count_request(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count one page, by the route that is asked most."""
@@ -164,8 +164,14 @@ class Metrics:
         """Hand the tallies over; call it in the event loop."""
         self._placements.flush()
         self._exposures.flush()
-        for tally in (*self._stages, *self._requests.values()):
+        self.pages.settle()
+        for tally in self._requests.values():
             tally.flush()
+        if self._timed:
+            durations = np.diff(np.array(self._timed), axis=1)
+            self._timed.clear()
+            for tally, seconds in zip(self._stages, durations.T, strict=True):
+                tally.observe_all(seconds)
 
     async def flush_regularly(self) -> None:
         """Flush until cancelled, so that other workers see it too."""

@@ -6,6 +6,7 @@ Fixed buckets, so that the counts of all workers add up. Prometheus' own are fou
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Callable
 from typing import NamedTuple
 
 BOUNDS_MS = (
@@ -51,20 +52,25 @@ class RequestCounts(NamedTuple):
 class RequestTally:
     """Counts requests in the event loop, and gives up what it counted there too."""
 
-    __slots__ = ("_buckets", "_from_ms", "_n_errors")
+    __slots__ = ("_buckets", "_from_ms", "_n_errors", "_waiting", "count_page")
 
     def __init__(self) -> None:
         self._from_ms = 0
         self._buckets = [0] * (len(BOUNDS_MS) + 1)
         self._n_errors = 0
+        self._waiting: list[float] = []
+        self.count_page: Callable[[float], None] = self._waiting.append
+        """Count one request that was answered with a page, by its seconds."""
 
     def begin(self, now_ms: int) -> None:
         """Say when counting begins."""
         self._from_ms = now_ms
 
-    def count_page(self, seconds: float) -> None:
-        """Count one request that was answered with a page."""
-        self._buckets[bisect_left(_BOUNDS_S, seconds)] += 1
+    def settle(self) -> None:
+        """Sort what waits into its buckets, many times a second."""
+        for seconds in self._waiting:
+            self._buckets[bisect_left(_BOUNDS_S, seconds)] += 1
+        self._waiting.clear()
 
     def count(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count any request; one that was refused, as 401 or 404, would only hide slow ones."""
@@ -76,6 +82,7 @@ class RequestTally:
 
     def take(self, now_ms: int) -> RequestCounts:
         """Return what was counted since the last time, and begin anew."""
+        self.settle()
         taken = RequestCounts(self._from_ms, now_ms, tuple(self._buckets), self._n_errors)
         self._from_ms = now_ms
         self._buckets = [0] * (len(BOUNDS_MS) + 1)

@@ -6,10 +6,11 @@ loop only; `flush` runs there too, ten times a second and before /metrics is wri
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Callable, Hashable, Sequence
 from typing import Generic, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
 from prometheus_client import Counter, Histogram
 
 FLUSH_S = 0.1
@@ -18,30 +19,30 @@ K = TypeVar("K", bound=Hashable)
 
 
 class HistogramTally:
-    """Values of one series of a histogram."""
+    """Values of one series of a histogram, which wait as they came until all are sorted at once."""
 
-    __slots__ = ("_bounds", "_counts", "_series", "_sum")
+    __slots__ = ("_bounds", "_series", "_values", "observe")
 
     def __init__(self, series: Histogram, bounds: Sequence[float]) -> None:
         self._series = series
-        self._bounds = list(bounds)
-        self._counts = [0] * (len(bounds) + 1)
-        self._sum = 0.0
-
-    def observe(self, value: float) -> None:
+        self._bounds = np.array(bounds)
+        self._values: list[float] = []
+        self.observe: Callable[[float], None] = self._values.append
         """Count one value."""
-        self._counts[bisect_left(self._bounds, value)] += 1
-        self._sum += value
 
-    def flush(self) -> None:
-        """Hand over what was counted; the library has no call for many values at once."""
-        for place, n in enumerate(self._counts):
+    def observe_all(self, values: NDArray[np.float64]) -> None:
+        """Count several values, and hand them over; the library has no call for that."""
+        counts = np.bincount(np.searchsorted(self._bounds, values))
+        for place, n in enumerate(counts.tolist()):
             if n:
                 self._series._buckets[place].inc(n)
-                self._counts[place] = 0
-        if self._sum:
-            self._series._sum.inc(self._sum)
-            self._sum = 0.0
+        self._series._sum.inc(float(values.sum()))
+
+    def flush(self) -> None:
+        """Hand over what was counted."""
+        if self._values:
+            self.observe_all(np.array(self._values))
+            self._values.clear()
 
 
 class CounterTally(Generic[K]):

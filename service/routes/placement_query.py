@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import unquote_plus
 
 import msgspec
 
@@ -12,11 +12,15 @@ from service.serve.request import Context, Options, PlacementRequest, ServeReque
 
 PREFIX = b"/v1/placements/"
 
-_TEXTS = {
-    **dict.fromkeys(("user_id", "anonymous_id", "session_id"), "user"),
-    **dict.fromkeys(("country", "channel", "platform", "page"), "context"),
-}
 _LISTS = ("item_ids", "exclude_item_ids")
+_NUMBERS = ("count", "deadline_ms")
+_HOMES = {
+    **dict.fromkeys(("user_id", "anonymous_id", "session_id"), "user"),
+    **dict.fromkeys(("country", "channel", "platform", "page", "item_ids"), "context"),
+    "deadline_ms": "options",
+}
+"""The part of the body that a parameter belongs to; the others are the placement's."""
+_TEXTS = frozenset(_HOMES) - {*_LISTS, *_NUMBERS}
 
 
 def request_of(placement_id: str, query: dict[str, Any]) -> ServeRequest:
@@ -56,23 +60,29 @@ def read_target(target: bytes) -> ServeRequest | None:
 
     Raises
     ------
-    BodyError, UnicodeError
+    msgspec.ValidationError, UnicodeError
         If the framework would refuse it too.
     """
     path, _, query = target.partition(b"?")
     placement_id = path[len(PREFIX) :].decode("ascii")
     if not placement_id or "/" in placement_id or "%" in placement_id or b"#" in target:
         return None
-    found: dict[str, Any] = {}
-    for name, value in parse_qsl(query.decode("ascii"), keep_blank_values=True, errors="strict"):
+    parts: dict[str, dict[str, Any]] = {"user": {}, "context": {}, "options": {}}
+    placement: dict[str, Any] = {"id": placement_id}
+    for pair in query.decode("ascii").split("&") if query else ():
+        name, _, value = pair.partition("=")
+        if "%" in value or "+" in value:
+            value = unquote_plus(value, errors="strict")
+        home = _HOMES.get(name)
+        into = placement if home is None else parts[home]
         if name in _LISTS:
-            found.setdefault(name, []).append(value)
-        elif name in found:
+            into.setdefault(name, []).append(value)
+        elif name in into:
             return None
         elif name in _TEXTS:
-            found[name] = value
-        elif name in ("count", "deadline_ms") and value.isdecimal():
-            found[name] = int(value)
+            into[name] = value
+        elif name in _NUMBERS and value.isdecimal():
+            into[name] = int(value)
         else:
             return None
-    return request_of(placement_id, found)
+    return msgspec.convert({**parts, "placements": (placement,)}, ServeRequest)

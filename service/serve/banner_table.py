@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 
 import msgspec
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from service.control.documents import Banner
 from service.rollouts.audience import Check, compile_audience
-from service.rollouts.schedule import schedule_ms
+from service.rollouts.schedule import FOREVER_MS, schedule_ms
 from service.serve.caps import Cap
 from service.serve.stock import Stock, attribute_label, category_label, is_attribute
 
@@ -58,6 +59,10 @@ class BannerTable:
         }
         self.numbers = {entry.id: number for number, entry in enumerate(self.entries)}
         self.by_weight = [(one.banner.weight, number) for number, one in enumerate(self.entries)]
+        self.has_audiences = any(entry.audience is not None for entry in self.entries)
+        """Whether who asks decides which of them may stand."""
+        turns = {at_ms for one in self.entries for at_ms in (one.starts_at_ms, one.ends_at_ms)}
+        self._turns_ms = sorted(turns - {-FOREVER_MS, FOREVER_MS})
         self._weights = np.array([entry.banner.weight for entry in self.entries], dtype=np.float64)
         self._by_item: dict[int, list[int]] = {}
         self._by_attribute: dict[str, list[int]] = {}
@@ -69,6 +74,10 @@ class BannerTable:
                     self._by_attribute.setdefault(label, []).append(number)
         self._by_category: dict[int, NDArray[np.float32]] = {}
         self._contents: NDArray[np.float32] | None = None
+
+    def season(self, now_ms: int) -> int:
+        """Number the times between which the same banners may stand."""
+        return bisect_right(self._turns_ms, now_ms) if self._turns_ms else 0
 
     def rank(self, rows: Sequence[int], weights: Sequence[float]) -> list[tuple[float, int]]:
         """Return (affinity · weight, number) of the banners that fit a history, the best first.

@@ -59,7 +59,7 @@ def pick_banners(shelf: Shelf, visit: Visit, plan: Plan, barred: set[str]) -> Ba
         taken |= rules.hidden_ids
     k = plan.k - len(pinned.picks)
     by_rule = {place: (pick, 1.0) for place, (pick, _) in pinned.picks.items()}
-    cell = _cell(visit, plan) if k > 0 else None
+    cell = click_rates(visit, plan) if k > 0 else None
     if cell is not None:
         eligible = (
             pick
@@ -96,7 +96,7 @@ def ranked_banners(shelf: Shelf, visit: Visit, plan: Plan) -> list[BannerPick]:
     picks = [
         pick for pick in banner_candidates(shelf, visit, plan) if may_stand(pick.banner, visit)
     ]
-    cell = _cell(visit, plan)
+    cell = click_rates(visit, plan)
     if cell is not None:
         return pick_learned(picks, visit, plan, cell, MAX_LEARNED).chosen
     first: dict[str, BannerPick] = {}
@@ -105,7 +105,7 @@ def ranked_banners(shelf: Shelf, visit: Visit, plan: Plan) -> list[BannerPick]:
     return list(first.values())
 
 
-def _cell(visit: Visit, plan: Plan) -> Cell | None:
+def click_rates(visit: Visit, plan: Plan) -> Cell | None:
     """Find the click rates to choose by; nothing on a static list, or while too few are known."""
     if plan.recipe == "static" or visit.rates is None:
         return None
@@ -203,7 +203,7 @@ def _moved(ranked: Ranked, rules: ActingRules | None, shelf: Shelf) -> Ranked:
 def _ranked(shelf: Shelf, visit: Visit) -> Iterator[tuple[Tier, str, Ranked]]:
     profile, rows = visit.profile, visit.context_rows
     if profile is not None and profile.speaks:
-        if visit.is_late() and not profile.has_banners(shelf):
+        if not profile.has_banners(shelf) and visit.is_late():
             visit.trouble = "deadline"
         else:
             yield "personal", "affinity", profile.banners(shelf)

@@ -37,7 +37,9 @@ def decide_page(
     page_items: dict[str, str] = {}
     page_banners: dict[str, str] = {}
     decisions: list[Decision] = []
+    n_left = len(wanted)
     for placement, asked in wanted:
+        n_left -= 1
         plan = make_plan(shelf, visit, placement, asked, make_id())
         slate: Slate
         candidates: tuple[Candidate, ...] = ()
@@ -48,13 +50,15 @@ def decide_page(
             if visit.why:
                 around = Around(before, page_items, asked, shown)
                 slate = msgspec.structs.replace(slate, why=why_items(shelf, visit, plan, around))
-            page_items |= {one.id: placement.id for one in shown}
+            standing = page_items
         else:
             slate, shown, candidates = banner_slate(shelf, visit, plan, set(page_banners))
             if visit.why:
                 around = Around((), page_banners, asked, shown)
                 slate = msgspec.structs.replace(slate, why=why_banners(shelf, visit, plan, around))
-            page_banners |= {one.id: placement.id for one in shown}
+            standing = page_banners
+        if n_left:  # nobody asks what stands in the last one
+            standing.update((one.id, placement.id) for one in shown)
         exposure = _expose(shelf, visit, plan, slate, shown, candidates=candidates)
         decisions.append(Decision(slate, exposure))
     return decisions
@@ -90,14 +94,19 @@ def _expose(
     *,
     candidates: tuple[Candidate, ...],
 ) -> Exposure:
-    placement, assignment, context = plan.placement, plan.assignment, visit.context
-    unit = plan.unit
+    placement, context, unit, assignment = plan.placement, visit.context, plan.unit, plan.assignment
+    unit_kind = unit_key = rollout_key = variant = reason = epoch = None
+    if unit is not None:
+        unit_kind, unit_key = unit.kind, unit.key
+    if assignment is not None:
+        rollout_key, variant, epoch = assignment.key, assignment.variant, assignment.epoch
+        reason = assignment.logged_reason
     return Exposure(
         exposure_id=plan.exposure_id,
         request_id=visit.request_id,
         at_ms=visit.now_ms,
-        unit_kind=None if unit is None else unit.kind,
-        unit_key=None if unit is None else unit.key,
+        unit_kind=unit_kind,
+        unit_key=unit_key,
         user_key=visit.user_key,
         anonymous_key=visit.anonymous_key,
         session_key=visit.session_key,
@@ -106,10 +115,10 @@ def _expose(
         recipe=plan.recipe,
         tier=slate.tier,
         degraded=slate.degraded,
-        rollout_key=None if assignment is None else assignment.key,
-        variant=None if assignment is None else assignment.variant,
-        reason=None if assignment is None else assignment.logged_reason,
-        epoch=None if assignment is None else assignment.epoch,
+        rollout_key=rollout_key,
+        variant=variant,
+        reason=reason,
+        epoch=epoch,
         model_version=shelf.version,
         country=context.country,
         channel=context.channel,

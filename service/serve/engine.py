@@ -42,6 +42,9 @@ PREVIEW_MS = 5_000
 WORKING_SHARE = 0.8
 """Share of the deadline after which nothing long begins; the rest is for encoding and sending."""
 
+_DRAWN_AT_ONCE = 64
+"""Random parts of ids."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -339,6 +342,8 @@ def _slates(
     wanted: list[tuple[Placement, PlacementRequest]], decisions: list[Decision]
 ) -> tuple[Slate, ...]:
     """Put the slates in the order of the request; a placement that is switched off is empty."""
+    if len(decisions) == len(wanted):
+        return tuple([one.slate for one in decisions])
     decided = iter(decisions)
     return tuple(
         next(decided).slate if placement.enabled else switched_off(placement)
@@ -374,5 +379,18 @@ def id_maker(
 
     48 bits of time, then 80 random ones: ids rise, so an index of them grows at its end.
     """
-    bits = random.Random(seed).getrandbits
-    return lambda: f"{now_ms():012x}{bits(80):020x}"
+    draw = random.Random(seed).randbytes
+    tails: list[str] = []
+    at_ms, head = -1, ""
+
+    def make_id() -> str:
+        nonlocal at_ms, head
+        now = now_ms()
+        if now != at_ms:
+            at_ms, head = now, f"{now:012x}"
+        if not tails:
+            drawn = draw(10 * _DRAWN_AT_ONCE).hex()
+            tails.extend([drawn[at : at + 20] for at in range(0, len(drawn), 20)])
+        return head + tails.pop()
+
+    return make_id

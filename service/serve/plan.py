@@ -37,6 +37,8 @@ class Plan(NamedTuple):
     """Whether the visitor, as another unit that they are too, is dealt another variant."""
     rules: ActingRules | None = None
     """What merchandisers want of it, if anything."""
+    names_banners: bool = False
+    """Whether the variant says which banners fill the placement."""
 
 
 def make_plan(
@@ -47,7 +49,7 @@ def make_plan(
     A variant that names banners fills a placement of banners with them, as a static list.
     """
     recipe, assignment, unit = placement.main_recipe, None, visit.unit
-    crossover = False
+    crossover = names_banners = False
     rollout = shelf.configuration.rollout_of(placement)
     if rollout is not None:
         unit = rollout.unit(visit.visitor)
@@ -58,13 +60,15 @@ def make_plan(
         if assignment.variant == CONTROL:
             recipe = "static"
         elif banner_ids is not None and placement.kind == "banners":
-            recipe = "static"
+            recipe, names_banners = "static", True
             placement = msgspec.structs.replace(placement, static_ids=banner_ids)
         elif named is not None and named in _FITTING[placement.kind]:
             recipe = named
     k = placement.size if asked.count is None else asked.count
     rules = shelf.rules.acting(visit, placement, recipe, assignment)
-    return Plan(placement, assignment, unit, recipe, k, exposure_id, crossover, rules)
+    return Plan(
+        placement, assignment, unit, recipe, k, exposure_id, crossover, rules, names_banners
+    )
 
 
 def _forced(rollout: CompiledRollout, visit: Visit) -> Assignment | None:

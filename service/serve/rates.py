@@ -155,6 +155,8 @@ class RateBook:
 
     def at(self, now_ms: int) -> RateTable | None:
         """Return the table of this period, else the newest before it."""
+        if not self._tables:
+            return None
         period = now_ms // self.period_ms
         return next((table for table in self._tables if table.period <= period), None)
 

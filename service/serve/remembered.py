@@ -1,20 +1,20 @@
-"""Slates of items that come out the same again, so that they are worked out once.
+"""Slates that come out the same again, so that they are worked out once.
 
 What a shopper sees in a placement depends on the shelf, the profile, the country, the rules that
-act and the length asked for, unless the page bars items, is about some, explores or explains. A
-profile lives until its shopper acts; everybody whom nothing is known of shares what the shelf
-remembers.
+act and the length asked for, unless the page bars something, is about items, explores or explains;
+of banners also on which of them are in season. A profile lives until its shopper acts; everybody
+whom nothing is known of shares what the shelf remembers.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import msgspec
 
 from service.exposure import Shown, Tier
 from service.rollouts.definition import Recipe
-from service.serve.page import Degraded, RuleNote, ServedItem
+from service.serve.page import Degraded, RuleNote, ServedBanner, ServedItem
 
 MAX_SHARED = 10_000
 """Slates that a shelf remembers; countries come from outside and have no end."""
@@ -22,17 +22,21 @@ MAX_OWN = 20
 """Slates that a profile remembers."""
 
 
-class Filled(NamedTuple):
-    """A filled placement of items, but for the ids of the request."""
+Served = TypeVar("Served", ServedItem, ServedBanner)
 
-    items: tuple[ServedItem, ...]
+
+class Filled(NamedTuple, Generic[Served]):
+    """A filled placement, but for the ids of the request."""
+
+    served: tuple[Served, ...]
     shown: tuple[Shown, ...]
     tier: Tier
     degraded: Degraded | None
     rules: tuple[RuleNote, ...] | msgspec.UnsetType = msgspec.UNSET
 
 
-Key = tuple[str, Recipe, int, str | None, int]
+Key = tuple[str, Recipe, int, str | None, int, int]
+"""Placement, recipe, length, country, rules and season; a placement has slates of one kind."""
 
 
 class RememberedSlates:
@@ -41,14 +45,14 @@ class RememberedSlates:
     __slots__ = ("_filled", "_max")
 
     def __init__(self, max_filled: int) -> None:
-        self._filled: dict[Key, Filled] = {}
+        self._filled: dict[Key, Filled[Any]] = {}
         self._max = max_filled
 
-    def get(self, key: Key) -> Filled | None:
+    def get(self, key: Key) -> Filled[Any] | None:
         """Return what was worked out before."""
         return self._filled.get(key)
 
-    def keep(self, key: Key, filled: Filled) -> None:
+    def keep(self, key: Key, filled: Filled[Any]) -> None:
         """Remember a slate."""
         if len(self._filled) >= self._max:
             self._filled.clear()

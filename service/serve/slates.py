@@ -10,7 +10,7 @@ from service.exposure import Candidate, Shown, Tier
 from service.rollouts.assignment import Assignment
 from service.rollouts.definition import Recipe
 from service.serve.banner_picks import CLICK_RATE
-from service.serve.banners import pick_banners
+from service.serve.banners import click_rates, pick_banners
 from service.serve.explain import parts_of
 from service.serve.items import pick_items
 from service.serve.notes import banner_notes, item_notes
@@ -36,49 +36,39 @@ def item_slate(
     shelf: Shelf, visit: Visit, plan: Plan, barred: set[str]
 ) -> tuple[ItemSlate, tuple[Shown, ...]]:
     """Fill a placement of items with none of the ids in `barred`."""
-    memory = _memory_for(shelf, visit, plan, barred)
-    if memory is None:
+    memory = None if barred or plan.placement.explore_share else _memory_for(shelf, visit, plan, 0)
+    filled: Filled[ServedItem] | None = None if memory is None else memory[0].get(memory[1])
+    if filled is None:
         filled = _fill(shelf, visit, plan, barred)
-    else:
-        remembered, key = memory
-        found = remembered.get(key)
-        filled = _fill(shelf, visit, plan, barred) if found is None else found
-        if found is None and visit.trouble is None:
-            remembered.keep(key, filled)
+        if memory is not None and visit.trouble is None:
+            memory[0].keep(memory[1], filled)
     slate = ItemSlate(
         id=plan.placement.id,
         exposure_id=plan.exposure_id,
         tier=filled.tier,
         degraded=filled.degraded,
         rollout=_answer(plan.assignment),
-        items=filled.items,
+        items=filled.served,
         rules=filled.rules,
     )
     return slate, filled.shown
 
 
 def _memory_for(
-    shelf: Shelf, visit: Visit, plan: Plan, barred: set[str]
+    shelf: Shelf, visit: Visit, plan: Plan, season: int
 ) -> tuple[RememberedSlates, Key] | None:
     """Find where the slate may be remembered; nothing if it depends on more than the key says."""
-    if (
-        barred
-        or visit.context_rows
-        or visit.explain
-        or visit.is_preview
-        or visit.trouble is not None
-        or plan.placement.explore_share
-    ):
+    if visit.context_rows or visit.explain or visit.is_preview or visit.trouble is not None:
         return None
     n_rules = 0 if plan.rules is None else plan.rules.number
-    key = (plan.placement.id, plan.recipe, plan.k, visit.context.country, n_rules)
+    key = (plan.placement.id, plan.recipe, plan.k, visit.context.country, n_rules, season)
     profile = visit.profile
     if profile is None or profile.is_stranger:
         return shelf.remembered, key
     return profile.remembered(shelf), key
 
 
-def _fill(shelf: Shelf, visit: Visit, plan: Plan, barred: set[str]) -> Filled:
+def _fill(shelf: Shelf, visit: Visit, plan: Plan, barred: set[str]) -> Filled[ServedItem]:
     picked = pick_items(shelf, visit, plan, barred)
     placed = picked.placed
     parts = parts_of(shelf, visit, placed) if visit.explain else [msgspec.UNSET] * len(placed)
@@ -124,6 +114,46 @@ def banner_slate(
     shelf: Shelf, visit: Visit, plan: Plan, barred: set[str]
 ) -> tuple[BannerSlate, tuple[Shown, ...], tuple[Candidate, ...]]:
     """Fill a placement of banners with none of the ids in `barred`."""
+    memory = None if barred else _banner_memory(shelf, visit, plan)
+    filled: Filled[ServedBanner] | None = None if memory is None else memory[0].get(memory[1])
+    candidates: tuple[Candidate, ...] = ()
+    if filled is None:
+        filled, candidates = _fill_banners(shelf, visit, plan, barred)
+        if memory is not None and visit.trouble is None:
+            memory[0].keep(memory[1], filled)
+    slate = BannerSlate(
+        id=plan.placement.id,
+        exposure_id=plan.exposure_id,
+        tier=filled.tier,
+        degraded=filled.degraded,
+        rollout=_answer(plan.assignment),
+        banners=filled.served,
+        rules=filled.rules,
+    )
+    return slate, filled.shown, candidates
+
+
+def _banner_memory(shelf: Shelf, visit: Visit, plan: Plan) -> tuple[RememberedSlates, Key] | None:
+    """Find where a slate of banners may be remembered.
+
+    Not if an audience is asked about the visitor, chance or learned click rates have a say, views
+    have used a banner up, or a variant names the banners.
+    """
+    table, placement = shelf.banners, plan.placement
+    if (
+        table.has_audiences
+        or placement.explore_share
+        or visit.resting
+        or plan.names_banners
+        or click_rates(visit, plan) is not None
+    ):
+        return None
+    return _memory_for(shelf, visit, plan, table.season(visit.now_ms))
+
+
+def _fill_banners(
+    shelf: Shelf, visit: Visit, plan: Plan, barred: set[str]
+) -> tuple[Filled[ServedBanner], tuple[Candidate, ...]]:
     placed, chosen, pinned, candidates = pick_banners(shelf, visit, plan, barred)
     banners: list[ServedBanner] = []
     shown: list[Shown] = []
@@ -156,16 +186,10 @@ def banner_slate(
     degraded = _degraded(shelf, visit, plan.recipe, tiers) if is_asked else None
     if degraded == "no_candidates" and any(pick.source == CLICK_RATE for pick in chosen):
         degraded = None  # others fitted, and are clicked less
-    slate = BannerSlate(
-        id=plan.placement.id,
-        exposure_id=plan.exposure_id,
-        tier=tier,
-        degraded=degraded,
-        rollout=_answer(plan.assignment),
-        banners=tuple(banners),
-        rules=banner_notes(plan.rules, placed, pinned) if visit.explain else msgspec.UNSET,
-    )
-    return slate, tuple(shown), candidates
+    notes: tuple[RuleNote, ...] | msgspec.UnsetType = msgspec.UNSET
+    if visit.explain:
+        notes = banner_notes(plan.rules, placed, pinned)
+    return Filled(tuple(banners), tuple(shown), tier, degraded, notes), candidates
 
 
 def _most_personal(tiers: Iterable[Tier]) -> Tier:
