@@ -46,6 +46,10 @@ class InteractionColumns(Strict, frozen=True, kw_only=True):
     order_id: str = "order_id"
     country: str = "country"
     channel: str = "channel"
+    platform: str = "platform"
+    """May be there; the trainer learns nothing from it yet."""
+    session_id: str = "session_id"
+    """As `platform`."""
 
 
 class InteractionMapping(Strict, frozen=True, kw_only=True):

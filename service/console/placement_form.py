@@ -25,9 +25,9 @@ RECIPES = {
 }
 _TEXTS = (
     *("id", "name", "kind", "count", "recipe", "rollout", "explore_percent"),
-    *("max_per_brand", "max_per_category", "static_ids", "find"),
+    *("max_per_brand", "max_per_category", "static_ids", "find", "recipes_json"),
 )
-_TICKS = ("only_available", "exclude_purchased", "enabled")
+_TICKS = ("only_available", "exclude_purchased", "show_because", "enabled")
 
 Fields = dict[str, Any]
 
@@ -57,6 +57,7 @@ def show_placement(placement: Placement) -> Fields:
         "max_per_category": _text(placement.max_per_category),
         "static_ids": "\n".join(placement.static_ids),
         "find": "",
+        "recipes_json": _show_recipes(placement),
         **{name: getattr(placement, name) for name in _TICKS},
     }
 
@@ -91,6 +92,7 @@ def read_placement(form: Form) -> Placement:
         "name": form.optional("name"),
         "count": _count(form, "count", "how many"),
         "recipe": recipe,
+        "recipes": _read_recipes(form),
         "rollout": form.optional("rollout"),
         "explore_share": round(percent / 100, 6),
         "max_per_brand": _count(form, "max_per_brand", "of a brand"),
@@ -99,6 +101,22 @@ def read_placement(form: Form) -> Placement:
         **{name: form.is_on(name) for name in _TICKS},
     }
     return msgspec.convert(made, Placement)
+
+
+def _show_recipes(placement: Placement) -> str:
+    if not placement.recipes:
+        return ""
+    return msgspec.json.format(msgspec.json.encode(placement.recipes), indent=2).decode()
+
+
+def _read_recipes(form: Form) -> Any:
+    text = form.text("recipes_json")
+    if not text:
+        return ()
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError as error:
+        raise FormError("recipes_json", f"this is no JSON: {error}") from error
 
 
 def _count(form: Form, name: str, label: str) -> int | None:

@@ -55,6 +55,16 @@ def check_link(name: str, url: str) -> None:
         )
 
 
+class RecipeFor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How a placement is filled for some visitors."""
+
+    audience: Condition
+    recipe: Recipe
+
+    def __post_init__(self) -> None:
+        check_audience(self.audience)
+
+
 class Placement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A slot on a page: kind, size, how it is filled, and what stands there without a model."""
 
@@ -69,6 +79,14 @@ class Placement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         Recipe | None,
         Meta(description="how it is filled; `for_you` or `banner_for_you`"),
     ] = None
+    recipes: Annotated[
+        tuple[RecipeFor, ...],
+        Meta(
+            max_length=20,
+            description="how it is filled for some: the first whose audience holds goes before "
+            "`recipe`, and a rollout's control and a variant's own recipe before it",
+        ),
+    ] = ()
     static_ids: Annotated[
         tuple[ExternalId, ...],
         Meta(
@@ -91,6 +109,13 @@ class Placement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     exclude_purchased: Annotated[
         bool, Meta(description="leaves out what the user has bought, but in `recently_viewed`")
     ] = True
+    show_because: Annotated[
+        bool,
+        Meta(
+            description="false neither answers nor stores which item of the shopper's history "
+            "spoke for an item"
+        ),
+    ] = True
     enabled: Annotated[
         bool, Meta(description="false leaves it empty, with `degraded` as `disabled`")
     ] = True
@@ -98,9 +123,11 @@ class Placement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     def __post_init__(self) -> None:
         allowed = recipes_of(self.kind)
-        if self.recipe is not None and self.recipe not in allowed:
+        named = [] if self.recipe is None else [self.recipe]
+        unfit = next((one for one in (*named, *_recipes(self)) if one not in allowed), None)
+        if unfit is not None:
             raise ValueError(
-                f"recipe {self.recipe!r} does not fill a placement of kind {self.kind!r}; "
+                f"recipe {unfit!r} does not fill a placement of kind {self.kind!r}; "
                 f"use one of {', '.join(sorted(allowed))}"
             )
         check_ids("static_ids", self.static_ids)
@@ -114,6 +141,10 @@ class Placement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     def main_recipe(self) -> Recipe:
         """How it is filled when no variant says otherwise."""
         return DEFAULT_RECIPE[self.kind] if self.recipe is None else self.recipe
+
+
+def _recipes(placement: Placement) -> list[Recipe]:
+    return [one.recipe for one in placement.recipes]
 
 
 class FrequencyCap(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

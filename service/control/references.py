@@ -8,12 +8,13 @@ from __future__ import annotations
 from models.errors import ConflictError, InputError
 from models.ids import list_known
 from service.control.current import decode_document
-from service.control.documents import Banner, Document, DocumentKind
+from service.control.documents import Banner, Document, DocumentKind, Placement
 from service.control.rule import Rule
 from service.control.slots import check_layer, check_share, move_slots
 from service.rollouts.conditions import Condition, segments_of
 from service.rollouts.definition import CONTROL, Rollout
 from service.rollouts.layer import HOLDOUT_ID, Holdout, Layer
+from service.rollouts.segment import INTENT_PREFIX, INTENT_SEGMENTS
 from service.stores.control import ControlTransaction
 
 
@@ -38,7 +39,7 @@ def follow_change(
     match kind:
         case "rollout":
             _follow_rollout(transaction, document_id, after, now_ms)
-        case "rule" | "banner":
+        case "rule" | "banner" | "placement":
             _check_named(transaction, after)
         case "layer":
             check_layer(transaction, before, after if isinstance(after, Layer) else None)
@@ -90,9 +91,10 @@ def _check_prerequisites(rollout: Rollout, others: dict[str, Rollout]) -> None:
 
 
 def _check_named(transaction: ControlTransaction, after: Document | None) -> None:
-    """Hold a rule or a banner to the lists and placements that it names."""
-    if isinstance(after, Rule | Banner):
-        _check_segments(transaction, after.audience)
+    """Hold a rule, a banner or a placement to the lists and placements that it names."""
+    if isinstance(after, Rule | Banner | Placement):
+        for audience in _audiences(after):
+            _check_segments(transaction, audience)
     if isinstance(after, Rule) and after.placements:
         known = {stored.id for stored in transaction.list_documents("placement")}
         missing = next((one for one in after.placements if one not in known), None)
@@ -105,7 +107,13 @@ def _check_named(transaction: ControlTransaction, after: Document | None) -> Non
 
 def _check_segments(transaction: ControlTransaction, audience: Condition | None) -> None:
     # A segment of the model is called `kind:name`, and comes and goes with the model.
-    asked = {key for key in segments_of(audience) if ":" not in key}
+    every = segments_of(audience)
+    misspelt = {one for one in every if one.startswith(INTENT_PREFIX)} - set(INTENT_SEGMENTS)
+    if misspelt:
+        raise InputError(
+            f"segment {min(misspelt)!r} of the audience is no intent; {list_known(INTENT_SEGMENTS)}"
+        )
+    asked = {key for key in every if ":" not in key}
     if not asked:
         return
     known = {stored.id for stored in transaction.list_documents("segment")}
@@ -120,15 +128,23 @@ def _check_segments(transaction: ControlTransaction, audience: Condition | None)
 def _check_segment(transaction: ControlTransaction, key: str, after: Document | None) -> None:
     if after is not None:
         return
-    kinds: tuple[DocumentKind, ...] = ("rollout", "banner", "rule")
+    kinds: tuple[DocumentKind, ...] = ("rollout", "banner", "rule", "placement")
     for kind in kinds:
         for one in _all(transaction, kind):
-            if isinstance(one, Rollout | Banner | Rule) and key in segments_of(one.audience):
+            if not isinstance(one, Rollout | Banner | Rule | Placement):
+                continue
+            if any(key in segments_of(audience) for audience in _audiences(one)):
                 name = one.key if isinstance(one, Rollout) else one.id
                 raise ConflictError(
                     f"segment {key!r} is asked by the audience of {kind} {name!r}; "
                     "change that one first"
                 )
+
+
+def _audiences(document: Rollout | Banner | Rule | Placement) -> list[Condition | None]:
+    if isinstance(document, Placement):
+        return [one.audience for one in document.recipes]
+    return [document.audience]
 
 
 def _path_back(rollout: Rollout, others: dict[str, Rollout]) -> list[str]:

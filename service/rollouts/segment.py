@@ -1,4 +1,4 @@
-"""Segments: uploaded lists of units that an audience may ask about.
+"""Segments that an audience may ask about: uploaded lists of units, and intents by name.
 
 A list is an ascending array of 64-bit numbers, the first half of each pseudonym: 8 MB a million,
 mapped into memory once for all workers. Two units share a number once in 10^13 for a million.
@@ -7,7 +7,7 @@ mapped into memory once for all workers. Two units share a number once in 10^13 
 from __future__ import annotations
 
 from bisect import bisect_left
-from typing import Annotated
+from typing import Annotated, Literal, get_args
 
 import msgspec
 from msgspec import Meta
@@ -17,6 +17,11 @@ from service.rollouts.fields import Revision
 
 NUMBER_DIGITS = 16
 """Hexadecimal digits of a pseudonym that are kept."""
+
+Intent = Literal["arriving", "browsing", "focused", "buying"]
+"""What a visitor is here for at this moment; `service.serve.intent` tells it from their events."""
+INTENT_PREFIX = "intent:"
+INTENT_SEGMENTS = tuple(f"{INTENT_PREFIX}{intent}" for intent in get_args(Intent))
 
 
 class Segment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

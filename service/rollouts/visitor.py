@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from hashlib import blake2b
 from typing import Any, Protocol
 
@@ -43,6 +43,9 @@ class Members(Protocol):
 
 NO_SEGMENTS: Mapping[str, Members] = {}
 
+MomentSegment = Callable[[], str | None]
+"""Names the segment that a visitor is in at this moment, by what they just did."""
+
 
 class Visitor:
     """One person at one moment; keys are pseudonyms. Not shared between requests."""
@@ -50,6 +53,7 @@ class Visitor:
     __slots__ = (
         "_digests",
         "_memberships",
+        "_moment",
         "_sized",
         "anonymous_key",
         "attributes",
@@ -68,6 +72,7 @@ class Visitor:
         attributes: Mapping[str, Any] | None = None,
         segments: Mapping[str, Members] = NO_SEGMENTS,
         person: Person | None = None,
+        moment: MomentSegment | None = None,
     ) -> None:
         self.user_key = user_key
         self.anonymous_key = anonymous_key
@@ -77,6 +82,7 @@ class Visitor:
         self.person = person_of(user_key, anonymous_key) if person is None else person
         self._digests: dict[blake2b, tuple[str, bytes]] = {}
         self._memberships: dict[str, bool] = {}
+        self._moment = moment
         self._sized: dict[str, bytes] = {}
 
     def is_in(self, segment: str) -> bool:
@@ -84,7 +90,10 @@ class Visitor:
         found = self._memberships.get(segment)
         if found is None:
             members = self.segments.get(segment)
-            found = members is not None and members.has(self.user_key, self.anonymous_key)
+            if members is not None:
+                found = members.has(self.user_key, self.anonymous_key)
+            else:
+                found = self._moment is not None and self._moment() == segment
             self._memberships[segment] = found
         return found
 

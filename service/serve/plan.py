@@ -46,9 +46,13 @@ def make_plan(
 ) -> Plan:
     """Choose the recipe: the static list for control, else the variant's, else the placement's.
 
+    A placement may have other recipes for some audiences.
+
     A variant that names banners fills a placement of banners with them, as a static list.
     """
     recipe, assignment, unit = placement.main_recipe, None, visit.unit
+    if placement.recipes:
+        recipe = shelf.recipe_for(placement, visit.visitor)
     crossover = names_banners = False
     rollout = shelf.configuration.rollout_of(placement)
     if rollout is not None:

@@ -16,7 +16,9 @@ from models.vocabulary import MISSING_ROW
 from service.control.configuration import Configuration
 from service.control.documents import Placement
 from service.exposure import Tier
-from service.rollouts.visitor import Members
+from service.rollouts.audience import Check, compile_audience
+from service.rollouts.definition import Recipe
+from service.rollouts.visitor import Members, Visitor
 from service.serve.banner_table import BannerTable
 from service.serve.model_segments import all_segments
 from service.serve.remembered import MAX_SHARED, RememberedSlates
@@ -64,6 +66,11 @@ class Shelf:
         """What `banners` works out for a context: affinity times weight, and banner number."""
         self.remembered = RememberedSlates(MAX_SHARED)
         """What everybody is shown whom nothing is known of."""
+        self._recipes: dict[str, list[tuple[Check, Recipe]]] = {
+            one.id: [(compile_audience(each.audience), each.recipe) for each in one.recipes]
+            for one in configuration.placements.values()
+            if one.recipes
+        }
         self.rules = RuleBook(configuration.rules.values(), stock)
         self._strangers: list[Item] = []
         self._stranger_rows: dict[str, int] = {}
@@ -77,6 +84,13 @@ class Shelf:
         self.prior(POPULAR, "popular", "popular", only_available=True)
         self.banners.warm_up()
         self.rules.warm_up(now_ms)
+
+    def recipe_for(self, placement: Placement, visitor: Visitor) -> Recipe:
+        """Say how a placement is filled for a visitor, if no rollout says otherwise."""
+        for holds, recipe in self._recipes.get(placement.id, ()):
+            if holds(visitor):
+                return recipe
+        return placement.main_recipe
 
     @property
     def version(self) -> str | None:

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from models.vocabulary import MISSING_ROW
+from service.rollouts.segment import INTENT_PREFIX
 from service.rollouts.visitor import NO_SEGMENTS, Members, Person, Unit, Visitor
 from service.serve.exploration import MS_PER_HOUR
+from service.serve.intent import intent_of
 from service.serve.page import Degraded
 from service.serve.profile import Profile
 from service.serve.rates import RateTable
@@ -64,8 +67,23 @@ class Visit:
                 attributes=self.context.for_audiences(),
                 segments=self.segments,
                 person=self.person,
+                moment=self._moment_segment,
             )
         return self._visitor
+
+    def _moment_segment(self) -> str | None:
+        """Name the segment of the shopper's intent; nothing where their events are not known."""
+        profile = self.profile
+        if profile is None or self.trouble is not None or self.as_segments is not None:
+            return None
+        stock = profile.stock
+
+        def category_of(item_id: str) -> int | None:
+            row = stock.row(item_id)
+            category_row = MISSING_ROW if row == MISSING_ROW else stock.item(row).category_row
+            return None if category_row == MISSING_ROW else category_row
+
+        return f"{INTENT_PREFIX}{intent_of(profile.recent, self.now_ms, category_of)}"
 
     @property
     def own_segments(self) -> Sequence[str]:

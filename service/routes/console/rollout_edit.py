@@ -12,6 +12,7 @@ from service.control.consent import Consent, JumpError, PhaseError
 from service.control.precondition import RevisionError
 from service.json_body import decode_json
 from service.rollouts.definition import Rollout
+from service.rollouts.segment import INTENT_SEGMENTS
 from service.routes.console.form_errors import REFUSALS, errors_of
 from service.routes.console.frame import ConsoleRequest, Page, go, page
 from service.routes.console.gate import FormData, section
@@ -155,7 +156,7 @@ def _ask(
         guard_rows=_rows(fields, "guard_metric", "guard_limit"),
         guardrails=GUARDRAILS,
         recipes=RECIPES,
-        segments=sorted(services_of(request).engine.shelf().segments),
+        segments=sorted({*services_of(request).engine.shelf().segments, *INTENT_SEGMENTS}),
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from models.vocabulary import MISSING_ROW
 from service.control.documents import Banner
 from service.control.drafts import Drafts
+from service.rollouts.segment import INTENT_SEGMENTS
 from service.routes.console.looking import Look, all_variants
 from service.routes.console.slate_view import (
     Card,
@@ -90,7 +91,7 @@ def find_items(services: Services, query: str) -> list[Card]:
 def choices(services: Services) -> dict[str, list[str]]:
     """List what the fields of a look may hold: variants, segments, countries."""
     configuration, snapshot = services.current.get(), services.live_model.get()
-    segments = list(configuration.segments)
+    segments = [*configuration.segments, *INTENT_SEGMENTS]
     countries: list[str] = []
     if snapshot is not None:
         segments += list(snapshot.users.segment_keys)

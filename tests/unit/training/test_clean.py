@@ -307,3 +307,15 @@ def test_example_mapping_knows_what_is_no_product(tmp_path: Path, code: str) -> 
     loaded = load(write(tmp_path, rows), mapping)
     assert loaded.rows["interactions"].dropped == {"not_products": 1}
     assert list(loaded.dataset.item_ids) == ["15056BL"]
+
+
+def test_platform_and_session_may_be_named(tmp_path: Path) -> None:
+    """They are columns of an export as any other, and change nothing that is learned."""
+    path = tmp_path / "mapping.toml"
+    path.write_text('[interactions.columns]\nplatform = "App"\nsession_id = "Visit"\n')
+    row = {"user_id": "u", "item_id": "p", "event": "view", "timestamp": 1_700_000_000_000}
+    pl.DataFrame([{**row, "App": "ios", "Visit": "v1"}]).write_parquet(tmp_path / "log.parquet")
+    loaded = load_dataset(
+        [str(tmp_path / "log.parquet")], [], load_mapping(path), pseudonym=str, rejects=None
+    )
+    assert loaded.rows["interactions"].kept == 1

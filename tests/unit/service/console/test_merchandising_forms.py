@@ -111,6 +111,10 @@ PLACEMENTS: list[dict[str, Any]] = [
         "only_available": False,
         "rollout": "other",
         "name": "Öne",
+        "show_because": False,
+        "recipes": [
+            {"audience": {"op": "segment", "segment": "intent:buying"}, "recipe": "similar_items"}
+        ],
     },
 ]
 

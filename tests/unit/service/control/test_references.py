@@ -32,6 +32,25 @@ def put(worker: Worker, key: str, **fields: Any) -> Any:
     return worker.put("rollout", key, msgspec.convert({"share": 0.5, **fields}, Rollout))
 
 
+def test_placement_names_segments_that_there_are(worker: Worker) -> None:
+    """An intent is spelt as it is, a list is uploaded, and stays while a placement asks it."""
+
+    def placement(segment: str) -> Placement:
+        audience = {"op": "segment", "segment": segment}
+        fields = {"kind": "items", "recipes": [{"audience": audience, "recipe": "trending"}]}
+        return msgspec.convert(fields, Placement)
+
+    worker.put("placement", "recs", placement("intent:buying"))
+    with pytest.raises(InputError, match=r"'intent:byuing' of the audience is no intent; known: "):
+        worker.put("placement", "recs", placement("intent:byuing"))
+    with pytest.raises(InputError, match="segment 'vip' of the audience is not uploaded"):
+        worker.put("placement", "recs", placement("vip"))
+    worker.put("segment", "vip", Segment(unit="user_id", n_members=0, content="0" * 32))
+    worker.put("placement", "recs", placement("vip"))
+    with pytest.raises(ConflictError, match="asked by the audience of placement 'recs'"):
+        worker.delete("segment", "vip")
+
+
 def in_layer(*slots: tuple[int, int], key: str = "home") -> dict[str, Any]:
     """Say which slots."""
     return {"key": key, "slots": [list(one) for one in slots]}

@@ -12,7 +12,7 @@ from service.control.configuration import Configuration
 from service.control.documents import Document, Placement
 from service.serve.decide import Decision, decide_page
 from service.serve.engine import find_placements
-from service.serve.page import BannerSlate, ItemSlate
+from service.serve.page import BannerSlate, ItemSlate, ServedItem
 from service.serve.profile import Profile
 from service.serve.request import Context, PlacementRequest
 from service.serve.shelf import Shelf
@@ -85,10 +85,15 @@ def decide(shelf: Shelf, visit: Visit, *asked: str | PlacementRequest) -> list[D
     return decide_page(shelf, visit, placements, lambda: f"exposure-{next(numbers)}")
 
 
+def served_items(decision: Decision) -> tuple[ServedItem, ...]:
+    """Return the items of a slate, in order."""
+    assert isinstance(decision.slate, ItemSlate)
+    return decision.slate.items
+
+
 def items_of(decision: Decision) -> list[str]:
     """Return the ids of a slate of items, in order."""
-    assert isinstance(decision.slate, ItemSlate)
-    return [item.id for item in decision.slate.items]
+    return [item.id for item in served_items(decision)]
 
 
 def banners_of(decision: Decision) -> list[str]:

@@ -13,6 +13,7 @@ from tests.unit.service.serve.pages import (
     items_placement,
     make_shelf,
     make_visit,
+    served_items,
 )
 
 
@@ -31,6 +32,22 @@ def test_bought_items_come_back_when_the_placement_says_so() -> None:
     shelf = make_shelf(items_placement(count=10, exclude_purchased=False))
     [page] = decide(shelf, make_visit(shelf, user_key=ALICE), "recs")
     assert "pan" in items_of(page)
+
+
+def test_placement_may_keep_the_reason_to_itself() -> None:
+    """Without `show_because` the same items stand there, and neither answer nor log says why."""
+    shelf = make_shelf(items_placement(show_because=False))
+    [page] = decide(shelf, make_visit(shelf, user_key=ALICE), "recs")
+    assert items_of(page) == ["pot", "mug", "cup"]
+    assert [item.because for item in served_items(page)] == [None, None, None]
+    assert [shown.because for shown in page.exposure.shown] == [None, None, None]
+
+
+def test_merchandiser_who_asks_sees_the_reason_all_the_same() -> None:
+    """With `explain`, which needs a merchandiser key, `because` is there."""
+    shelf = make_shelf(items_placement(show_because=False))
+    [page] = decide(shelf, make_visit(shelf, user_key=ALICE, explain=True), "recs")
+    assert [item.because for item in served_items(page)] == ["pan", "pan", "mug"]
 
 
 def test_unknown_shopper_gets_the_country_then_what_is_popular() -> None:
