@@ -14,7 +14,8 @@ from prometheus_client import Histogram
 from service.known_heads import KnownHeads, Request
 from service.metrics import Metrics
 from service.patience import PatientReceive, SlowBodyError
-from service.routes.shortcut import METHOD, PATH, PageShortcut
+from service.routes.event_shortcut import EventShortcut
+from service.routes.shortcut import PageShortcut
 from service.sender import Sender, read_sender
 
 UNMATCHED = "unmatched"
@@ -30,7 +31,12 @@ class MeasuredApp(Litestar):
         self._series: dict[tuple[str, str, int], Histogram] = {}
         self.heads = KnownHeads()
         super().__init__(**options)
-        self._shortcut = PageShortcut(self, has_cors=self.cors_config is not None)
+        has_cors = self.cors_config is not None
+        self._shortcut = PageShortcut(self, has_cors=has_cors)
+        events = EventShortcut(self, has_cors=has_cors)
+        self._short_ways: dict[str, PageShortcut | EventShortcut] = {
+            one.path: one for one in (self._shortcut, events)
+        }
 
     def read_sender(self, headers: list[tuple[bytes, bytes]]) -> Sender:
         """Read what answering wants to know of the headers; `PageProtocol` asks."""
@@ -58,10 +64,12 @@ class MeasuredApp(Litestar):
         begin = perf_counter()
         receive = cast("Receive", PatientReceive(cast("Receive", receive), perf_counter))
         http = cast("HTTPScope", scope)  # its type says so, which mypy does not follow
-        if http["path"] == PATH and http["method"] == METHOD:
-            left = await self._take_shortcut(http, receive, cast("Send", send))
+        short_way = self._short_ways.get(http["path"])
+        if short_way is not None and http["method"] == "POST":
+            left = await _take(short_way, http, receive, cast("Send", send))
             if left is None:
-                self._metrics.count_request(METHOD, PATH, 200, perf_counter() - begin)
+                seconds = perf_counter() - begin
+                self._metrics.count_request("POST", short_way.path, short_way.status, seconds)
                 return
             receive = left
         status = CLIENT_LEFT
@@ -79,15 +87,18 @@ class MeasuredApp(Litestar):
             method = str(scope.get("method"))
             self._observe((method, route, status), perf_counter() - begin)
 
-    async def _take_shortcut(self, http: HTTPScope, receive: Receive, send: Send) -> Receive | None:
-        try:
-            return await self._shortcut.take(http, receive, send)
-        except SlowBodyError:
-            return receive  # which says so again, where it becomes an answer
-
     def _observe(self, labels: tuple[str, str, int], seconds: float) -> None:
         self._metrics.pages.count(*labels, seconds)
         series = self._series.get(labels)
         if series is None:
             series = self._series[labels] = self._requests.labels(*map(str, labels))
         series.observe(seconds)
+
+
+async def _take(
+    short_way: PageShortcut | EventShortcut, http: HTTPScope, receive: Receive, send: Send
+) -> Receive | None:
+    try:
+        return await short_way.take(http, receive, send)
+    except SlowBodyError:
+        return receive  # which says so again, where it becomes an answer

@@ -151,8 +151,8 @@ class Metrics:
         self._timed.append((watch.started_s, *watch.laps_s))
 
     def count_request(self, method: str, route: str, status: int, seconds: float) -> None:
-        """Count one page, by the route that is asked most."""
-        self.pages.count_page(seconds)
+        """Count a request by one of the routes that are asked most."""
+        self.pages.count(method, route, status, seconds)
         labels = (method, route, status)
         tally = self._requests.get(labels)
         if tally is None:

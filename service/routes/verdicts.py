@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated, Literal
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Any, Literal
 
 import msgspec
+from litestar.types import HTTPScope
 from msgspec import Meta
 
 from service.intake.body import Arrival, WrongEvent
@@ -19,6 +20,8 @@ from service.stores.events import StoredEvent
 
 MAX_SHOWN_ERRORS = 20
 """Mistakes that a refusal lists."""
+
+_FAILURE = "events_not_stored"
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -61,19 +64,30 @@ async def take_in(
     BodyError
         If there were events or calls and all of them are wrong.
     """
+    failure = request.scope["state"].pop(_FAILURE, None)
+    if failure is not None:
+        raise failure
     services = services_of(request)
     judged = _identify(services, arrivals, request.headers.get("user-agent", ""))
     fresh = [event for event in judged if isinstance(event, StoredEvent)]
-    is_new = iter(
-        await services.intake.events.submit(
-            fresh, n_received=len(judged), n_rejected=len(judged) - len(fresh)
-        )
+    is_new = await services.intake.events.submit(
+        fresh, n_received=len(judged), n_rejected=len(judged) - len(fresh)
     )
     services.metrics.count_ignored(len(ignored))
     if judged and not fresh and not ignored:
         raise _nothing_stored([event for event in judged if isinstance(event, WrongEvent)])
+    return verdicts_of(judged, is_new, ignored)
+
+
+def verdicts_of(
+    judged: Sequence[StoredEvent | WrongEvent],
+    is_new: Iterable[bool],
+    ignored: Sequence[Ignored] = (),
+) -> Verdicts:
+    """Say what became of each event; `is_new` is of those that were stored."""
+    told = iter(is_new)
     verdicts = [
-        Verdict(event_id=event.event_id, status="accepted" if next(is_new) else "duplicate")
+        Verdict(event_id=event.event_id, status="accepted" if next(told) else "duplicate")
         if isinstance(event, StoredEvent)
         else Verdict(
             event_id=event.event_id, status="rejected", path=event.path, message=event.message
@@ -81,6 +95,7 @@ async def take_in(
         for event in judged
     ]
     n_accepted = sum(verdict.status == "accepted" for verdict in verdicts)
+    n_rejected = sum(verdict.status == "rejected" for verdict in verdicts)
     verdicts += [
         Verdict(event_id=each.event_id, status="ignored", path=each.path, message=each.reason)
         for each in ignored
@@ -88,11 +103,17 @@ async def take_in(
     return Verdicts(
         received=len(judged),
         accepted=n_accepted,
-        duplicate=len(fresh) - n_accepted,
-        rejected=len(judged) - len(fresh),
+        duplicate=len(judged) - n_accepted - n_rejected,
+        rejected=n_rejected,
         ignored=len(ignored),
         events=verdicts,
     )
+
+
+def note_failure(scope: HTTPScope, failure: Exception) -> None:
+    """Remember that the events of a request were tried and not stored, for `take_in` to say."""
+    state: dict[str, Any] = scope["state"]
+    state[_FAILURE] = failure
 
 
 def _identify(
