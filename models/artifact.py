@@ -173,6 +173,10 @@ class ArtifactStore:
         """Name the folder of a version, for files that are about it and no part of it."""
         return self._models / version
 
+    def cache_folder(self, version: str) -> Path:
+        """Name the folder of a version's memory-mapped copy, for files that follow from it."""
+        return self._cache / version
+
     def erase_users(self, version: str, ids: Collection[str]) -> bool:
         """Take users out of a version for good, and say whether it knew any of them.
 

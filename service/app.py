@@ -54,6 +54,7 @@ from service.problems import (
     answer_too_deep,
     answer_unexpected,
 )
+from service.readying import Readying
 from service.reports.lift_keeper import LiftKeeper
 from service.reports.ramp_runner import RampRunner
 from service.reports.rollup_keeper import RollupKeeper
@@ -293,6 +294,7 @@ def _open_services(
         pseudonymiser=pseudonymiser,
         deadline_ms=settings.deadline_ms,
         clock=Clock(now_ms=now_ms),
+        ready=stack.enter_context(Readying(settings.home, artifacts)).open,
     )
     snapshot = live_model.get()
     if snapshot is not None:

@@ -9,7 +9,7 @@ import asyncio
 import random
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -18,6 +18,7 @@ import structlog
 from models.errors import NotFoundError
 from models.ids import list_known
 from models.pseudonym import Pseudonymiser
+from models.ready_candidates import ReadyCandidates
 from models.snapshot import Snapshot
 from service.control.configuration import Configuration
 from service.control.documents import Placement
@@ -89,12 +90,18 @@ class Engine:
     deadline_ms: int = DEADLINE_MS
     clock: Clock = field(default_factory=Clock)
     make_id: Callable[[], str] = field(default_factory=lambda: id_maker(secrets.randbits(256)))
+    ready: Callable[[Snapshot, Sequence[int]], ReadyCandidates | None] = lambda _snapshot, _rows: (
+        None
+    )
+    """Where candidates worked out ahead are had, and which users are wanted first."""
     failed_reads: int = 0
     """Requests whose newest events could not be read."""
     late_reads: int = 0
     """Requests whose newest events did not come in time."""
     _shelf: Shelf | None = None
     _prepared: Shelf | None = None
+    _stock: Stock | None = None
+    """Of the model that was prepared last."""
     _profiles: Profiles = field(default_factory=Profiles)
 
     async def serve(
@@ -204,28 +211,39 @@ class Engine:
         if shelf is not None and _is_of(shelf, snapshot) and shelf.configuration is configuration:
             return shelf
         prepared, self._prepared = self._prepared, None
-        stocked = [one for one in (prepared, shelf) if one is not None and _is_of(one, snapshot)]
-        ready = next((one for one in stocked if one.configuration is configuration), None)
-        if ready is None:
-            fresh = None if stocked or snapshot is None else Stock(snapshot)
-            ready = Shelf(stocked[0].stock if stocked else fresh, configuration)
-        self._shelf = ready
-        return ready
+        if (
+            prepared is None
+            or prepared.configuration is not configuration
+            or not _is_of(prepared, snapshot)
+        ):
+            prepared = Shelf(self._stock_of(snapshot), configuration)
+        self._shelf = prepared
+        return prepared
 
     def prepare(self, snapshot: Snapshot) -> None:
         """Do in another thread what else the first request under a new model would do."""
+        ready = self.ready(snapshot, self._profiles.rows_seen_last(snapshot))
         read_ahead(snapshot)
-        stock = Stock(snapshot)
+        self._stock = stock = Stock(snapshot, ready)
         self._prepare(stock, self.configuration())
         self._profiles.renew(stock)
 
     def prepare_configuration(self, configuration: Configuration) -> None:
         """Do in another thread what else the first request under new documents would do."""
-        snapshot, shelf = self.snapshot(), self._shelf
-        if snapshot is not None:
-            is_known = shelf is not None and _is_of(shelf, snapshot)
-            stock = shelf.stock if shelf is not None and is_known else None
-            self._prepare(stock or Stock(snapshot), configuration)
+        stock = self._stock_of(self.snapshot())
+        if stock is not None:
+            self._prepare(stock, configuration)
+
+    def _stock_of(self, snapshot: Snapshot | None) -> Stock | None:
+        """Return the stock of a snapshot; there is one already, unless nobody prepared it."""
+        if snapshot is None:
+            return None
+        shelved = None if self._shelf is None else self._shelf.stock
+        for stock in (shelved, self._stock):
+            if stock is not None and stock.snapshot is snapshot:
+                return stock
+        self._stock = Stock(snapshot)
+        return self._stock
 
     def _prepare(self, stock: Stock, configuration: Configuration) -> None:
         shelf = Shelf(stock, configuration)

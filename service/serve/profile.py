@@ -1,7 +1,7 @@
 """A profile: one shopper's merged history and the candidates it brings up, worked out once.
 
-It stays valid until the shopper acts or the model changes. Scores do not depend on the time: all
-weights of a history fade by one factor, which the scoring divides out.
+It stays valid until the shopper acts or the model changes, for scores do not depend on the time.
+Of someone who did nothing since the model was trained, the best few may be worked out already.
 """
 
 from __future__ import annotations
@@ -12,9 +12,16 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from models.candidates import (
+    HEAD,
+    N_READY,
+    Taste,
+    best_candidates,
+    history_of,
+    history_shares,
+)
 from models.events import InteractionKind
-from models.scoring import History, ScoredItems, history_weights, score_shares
-from models.snapshot import Snapshot
+from models.scoring import History, ScoredItems
 from models.vocabulary import MISSING_ROW
 from service.serve.recent import RecentEvent
 from service.serve.remembered import MAX_OWN, RememberedSlates
@@ -25,8 +32,6 @@ MAX_SCORED = 512
 """Candidates kept per shopper before hidden, unavailable and bought items are taken out."""
 MAX_CANDIDATES = 256
 """And after; a page that needs more goes on with the next tier."""
-HEAD = 64
-"""Of which so many are worked out first; nearly every page is filled from them."""
 
 _PURCHASE, _REFUND = int(InteractionKind.PURCHASE), int(InteractionKind.REFUND)
 
@@ -47,13 +52,10 @@ class Profile:
     @cached_property
     def weights(self) -> NDArray[np.float32]:
         """Weight of each item of the history, summing to 1; empty where none has any."""
-        at_ms = self.history.at_ms
-        if not len(at_ms):
-            return np.empty(0, dtype=np.float32)
-        blend = self.stock.snapshot.manifest.blend
-        weights = history_weights(self.history, int(at_ms.max()), blend)
-        total = float(weights.sum())
-        return weights / np.float32(total) if total > 0 else np.empty(0, dtype=np.float32)
+        taste = self._taste()
+        if taste is not None:
+            return taste.shares
+        return history_shares(self.stock.snapshot, self.history)
 
     @cached_property
     def segments(self) -> list[str]:
@@ -77,9 +79,11 @@ class Profile:
         """Work the best few candidates out, before anybody asks for them."""
         _ = self.scored
 
-    def is_ready(self, shelf: Shelf) -> bool:
+    def is_ready(self, shelf: Shelf, excludes_bought: bool) -> bool:
         """Whether the candidates are worked out, so that asking for them costs next to nothing."""
-        return "scored" in self.__dict__ and shelf.stock is self.stock
+        if shelf.stock is not self.stock:
+            return False
+        return "scored" in self.__dict__ or (excludes_bought and self._taste() is not None)
 
     @property
     def is_stranger(self) -> bool:
@@ -106,31 +110,34 @@ class Profile:
             self._banners_of = shelf
         return self._banners
 
-    def layers(self, shelf: Shelf, only_available: bool) -> Iterator[Layer]:
+    def layers(self, shelf: Shelf, only_available: bool, excludes_bought: bool) -> Iterator[Layer]:
         """Give the candidates that may be shown, the best few first and the rest behind them.
 
-        What the shopper bought is among them.
+        What the shopper bought may be among them, whatever is asked for.
         """
-        first = self.scored
+        taste = self._taste() if excludes_bought else None
+        first = self.scored if taste is None else taste.best
         if not len(first.rows):
             return
         kept = self._shown(first, shelf, only_available)
         yield self._layer(first, kept)
-        every = self._score(MAX_SCORED)  # the same in front: the order of equals is fixed
-        n_kept, n_wanted = len(kept), MAX_CANDIDATES + len(self.purchased)
+        if len(first.rows) < (HEAD if taste is None else N_READY):
+            return  # there were no more
+        every = self._score(MAX_SCORED)
+        n_wanted = MAX_CANDIDATES + len(self.purchased) - len(kept)
         kept = self._shown(every, shelf, only_available)
-        yield self._layer(every, kept[n_kept:n_wanted])
+        kept = kept[~np.isin(every.rows[kept], first.rows)]
+        yield self._layer(every, kept[: max(n_wanted, 0)])
+
+    def _taste(self) -> Taste | None:
+        """Return what was worked out when the model was new, if nothing happened since."""
+        ready = self.stock.ready
+        if ready is None or self.recent or self.user_row == MISSING_ROW:
+            return None
+        return ready.get(self.user_row)
 
     def _score(self, k: int) -> ScoredItems:
-        snapshot = self.stock.snapshot
-        newest = slice(-snapshot.manifest.blend.max_recent, None)
-        rows, weights = self.history.rows[newest], self.weights[newest]
-        if len(weights) < len(self.weights):
-            weights = weights / weights.sum()
-        scored = score_shares(snapshot, rows, weights, k=k)
-        if _is_personal(snapshot, rows, scored):
-            return scored
-        return ScoredItems(scored.rows[:0], scored.scores[:0], scored.because[:0])
+        return best_candidates(self.stock.snapshot, self.history.rows, self.weights, k)
 
     def _shown(
         self, scored: ScoredItems, shelf: Shelf, only_available: bool
@@ -164,14 +171,12 @@ def merge_history(
     merged: dict[int, tuple[int, int]] = {}
     purchased: set[int] = set()
     if user_row != MISSING_ROW:
-        begin, end = int(users.history.offsets[user_row]), int(users.history.offsets[user_row + 1])
-        rows = users.history.rows[begin:end]
-        kinds, at_ms = users.history_kinds[begin:end], users.history_at_ms[begin:end]
+        known = history_of(stock.snapshot, user_row)
         purchased.update(users.purchased[user_row].tolist())
         if not recent:
-            return History(rows, kinds, at_ms), frozenset(purchased)
-        pairs = zip(kinds.tolist(), at_ms.tolist(), strict=True)
-        merged = dict(zip(rows.tolist(), pairs, strict=True))
+            return known, frozenset(purchased)
+        pairs = zip(known.kinds.tolist(), known.at_ms.tolist(), strict=True)
+        merged = dict(zip(known.rows.tolist(), pairs, strict=True))
     for event in recent:
         row = stock.row(event.item_id)
         if row == MISSING_ROW:
@@ -189,11 +194,3 @@ def merge_history(
         np.fromiter((at for _, at in merged.values()), dtype=np.int64, count=len(merged)),
     )
     return history, frozenset(purchased)
-
-
-def _is_personal(snapshot: Snapshot, rows: NDArray[np.int32], scored: ScoredItems) -> bool:
-    """Say whether the graph or the factors spoke, so the list is more than what everybody gets."""
-    if bool((scored.because >= 0).any()):
-        return True
-    fold_in = snapshot.items.fold_in
-    return bool(snapshot.manifest.blend.factor_weight) and bool(fold_in[rows].any())

@@ -7,6 +7,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from itertools import islice
 
+from models.snapshot import Snapshot
+from models.vocabulary import MISSING_ROW
 from service.serve.model_segments import user_row
 from service.serve.profile import Profile
 from service.serve.recent import RecentEvent
@@ -19,6 +21,8 @@ RENEWING_S = 2.0
 """And how long that may take."""
 BREATH_S = 0.0005
 """Between two of them, for those who answer requests meanwhile."""
+WAIT_S = 0.02
+"""Between two looks at what another process works out."""
 
 
 class Profiles:
@@ -57,6 +61,12 @@ class Profiles:
             self._kept.popitem(last=False)
         return profile
 
+    def rows_seen_last(self, snapshot: Snapshot) -> list[int]:
+        """Return the rows of the shoppers seen last that a snapshot knows all of."""
+        newest = islice(reversed(list(self._kept.items())), MAX_RENEWED)
+        rows = (user_row(snapshot.users, *key) for key, profile in newest if not profile.recent)
+        return [row for row in rows if row != MISSING_ROW]
+
     def renew(
         self,
         stock: Stock,
@@ -66,12 +76,15 @@ class Profiles:
     ) -> None:
         """Work out, in another thread, what the shoppers seen last need under a new model.
 
-        Else each of their next pages costs a scoring, all at the moment of the swap.
+        Else each of their next pages costs a scoring, all at the moment of the swap. Those of whom
+        nothing is new are waited for, where a process works them out ahead.
         """
         end_s = monotonic_s() + RENEWING_S
         self._renewed.clear()
         newest = islice(reversed(list(self._kept.items())), MAX_RENEWED)
         for key, profile in newest:
+            if stock.ready is not None and not profile.recent:
+                continue
             if monotonic_s() > end_s:
                 return
             row = user_row(stock.snapshot.users, *key)
@@ -80,6 +93,10 @@ class Profiles:
                 renewed.prepare()
             self._renewed[key] = renewed
             pause(BREATH_S)
+        if stock.ready is not None:
+            rows = self.rows_seen_last(stock.snapshot)
+            while not stock.ready.has(rows) and monotonic_s() < end_s:
+                pause(WAIT_S)
 
     def forget(self, key: str) -> None:
         """Drop every profile made for a pseudonym."""

@@ -61,10 +61,11 @@ def _for_you(shelf: Shelf, visit: Visit, placement: Placement) -> Layers:
     profile = visit.profile
     if profile is None or not profile.speaks:
         return
-    if not profile.is_ready(shelf) and visit.is_late():
+    excludes_bought = placement.exclude_purchased
+    if not profile.is_ready(shelf, excludes_bought) and visit.is_late():
         visit.trouble = "deadline"
         return
-    yield from profile.layers(shelf, placement.only_available)
+    yield from profile.layers(shelf, placement.only_available, excludes_bought)
 
 
 def _recently_viewed(shelf: Shelf, visit: Visit, placement: Placement) -> Layers:

@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from models.ready_candidates import ReadyCandidates
 from models.snapshot import Snapshot
 from models.vocabulary import MISSING_ROW
 from service.control.rule import Selection
@@ -53,8 +54,10 @@ _CARD = msgspec.json.Decoder(Card)
 class Stock:
     """A snapshot behind look-ups; it outlives changes of the configuration."""
 
-    def __init__(self, snapshot: Snapshot) -> None:
+    def __init__(self, snapshot: Snapshot, ready: ReadyCandidates | None = None) -> None:
         self.snapshot = snapshot
+        self.ready = ready
+        """What is worked out ahead of the users of the snapshot."""
         self._items: dict[int, Item] = {}
         self._rows: dict[str, int] = {}
         self._category_labels: dict[int, frozenset[str]] = {}

@@ -6,17 +6,22 @@ has, neighbours lie in the same department, and popularity follows a Zipf law.
 
 from __future__ import annotations
 
+import os
 import shutil
+from itertools import pairwise
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from models.artifact import ArtifactStore
 from models.errors import ArtifactError
 from models.manifest import Blend, Gate, Manifest
 from models.pseudonym import load_pseudonymiser
 from models.ragged import Neighbours, RowLists, Texts
+from models.ready_candidates import fill, make_room, ready_name
 from models.snapshot import POPULAR, ItemTable, Priors, Snapshot, UserTable, country_prior
 from models.vocabulary import Vocabulary
 
@@ -49,15 +54,40 @@ def open_shop(root: Path, n_items: int, n_users: int) -> Path:
     live = store.live_version()
     try:
         if live is not None:
-            store.open(live)
+            work_ahead(home, live)
             return home
     except ArtifactError:  # a version of the program before this one built it
         shutil.rmtree(home)
     home.mkdir(parents=True, exist_ok=True)
     version = store.publish(make_snapshot(home, n_items, n_users))
-    store.open(version)  # makes the copy that servers map
+    work_ahead(home, version)  # makes the copy that servers map, too
     store.promote(version)
     return home
+
+
+def work_ahead(home: Path, version: str) -> None:
+    """Work the candidates of all users out, as a server's own process does when nobody comes.
+
+    On all cores but one, for a million users take that process some minutes.
+    """
+    store = ArtifactStore(home)
+    snapshot = store.open(version)
+    whole = store.cache_folder(version) / ready_name(snapshot.manifest)
+    if whole.exists():
+        return
+    part = whole.with_suffix(".draft")
+    make_room(snapshot, part)
+    n_users, n_cores = len(snapshot.users.ids), max(len(os.sched_getaffinity(0)) - 1, 1)
+    bounds = np.linspace(0, n_users, 20 * n_cores + 1).astype(int).tolist()
+    tasks = [(home, version, part, begin, end) for begin, end in pairwise(bounds)]
+    with get_context("spawn").Pool(n_cores) as pool:
+        pool.starmap(_fill_share, tasks, chunksize=1)
+    part.rename(whole)
+
+
+def _fill_share(home: Path, version: str, part: Path, begin: int, end: int) -> None:
+    with threadpool_limits(limits=1, user_api="blas"):
+        fill(ArtifactStore(home).open(version), part, range(begin, end))
 
 
 def make_snapshot(home: Path, n_items: int, n_users: int, *, seed: int = 1) -> Snapshot:

@@ -232,6 +232,22 @@ def test_prepared_model_is_swapped_in_as_it_is(shop: Shop) -> None:
     assert shop.engine.shelf().stock is None
 
 
+def test_documents_that_change_before_the_first_request_keep_the_stock(shop: Shop) -> None:
+    """What was worked out for the model is not thrown away, neither before nor at a swap."""
+    shop.engine.prepare(shop.snapshot or tiny_snapshot())
+    prepared = shop.engine._prepared
+    assert prepared is not None
+    following = tiny_snapshot("next")
+    shop.engine.prepare_configuration(shop.configuration)
+    shop.engine.prepare_configuration(Configuration.compile(2, HOME))
+    assert shop.engine.shelf().stock is prepared.stock
+    shop.engine.prepare(following)
+    stock = shop.engine._prepared.stock if shop.engine._prepared else None
+    shop.engine.prepare_configuration(shop.configuration)
+    shop.snapshot = following
+    assert shop.engine.shelf().stock is stock
+
+
 def test_configuration_that_was_prepared_is_served_at_once(shop: Shop) -> None:
     """What its rules select is known before it is in effect, and the stock stays the same one."""
     stock = shop.engine.shelf().stock

@@ -105,10 +105,10 @@ def test_candidates_follow_the_shelf() -> None:
     stock = Stock(TINY)
     profile = Profile(stock, 0, ())
     shelf = make_shelf(items_placement())
-    rows = next(profile.layers(shelf, True)).rows
-    assert next(profile.layers(make_shelf(), True)).rows == rows
+    rows = next(profile.layers(shelf, True, True)).rows
+    assert next(profile.layers(make_shelf(), True, True)).rows == rows
     hidden = make_shelf(items_placement(), ItemStatus(item_id=ITEM_IDS[rows[0]], hidden=True))
-    assert next(profile.layers(hidden, True)).rows == rows[1:]
+    assert next(profile.layers(hidden, True, True)).rows == rows[1:]
 
 
 def test_shoppers_seen_last_are_ready_for_a_new_model() -> None:

@@ -1,0 +1,88 @@
+"""The process that works candidates of all users ahead; `service.readying` starts it.
+
+``python -m service.readying_process HOME VERSION WHOLE PART PARENT``, first rows on standard input.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+import structlog
+
+from models.artifact import ArtifactStore
+from models.errors import EndcapError
+from models.ready_candidates import fill, ready_name
+from service.logs import configure_logs
+
+log = structlog.get_logger(__name__)
+
+
+class Order(NamedTuple):
+    """What is to be filled."""
+
+    home: Path
+    version: str
+    whole: Path
+    """The file's name when all users are in it."""
+    part: Path
+    """And before."""
+
+
+def main(arguments: list[str]) -> int:
+    """Fill PART and name it WHOLE, unless the worker that wants it ends before."""
+    home, version, whole, part, parent = arguments
+    order = Order(Path(home), version, Path(whole), Path(part))
+    configure_logs(os.environ.get("ENDCAP_LOG_LEVEL", "info"))
+    _step_back()
+    first = [int(row) for row in sys.stdin.read().split()]
+    begin_s = time.monotonic()
+    try:
+        is_whole = work(order, first, lambda: os.getppid() == int(parent))
+    except (EndcapError, OSError, ValueError) as error:
+        log.error("candidates_failed", version=version, reason=str(error))
+        return 1
+    if is_whole:
+        log.info("candidates_ready", version=version, seconds=round(time.monotonic() - begin_s, 1))
+    return 0
+
+
+def work(order: Order, first: Sequence[int], is_wanted: Callable[[], bool]) -> bool:
+    """Fill `part` and rename it; say whether it is whole, else it was not wanted to its end."""
+    whole, part = order.whole, order.part
+    snapshot = ArtifactStore(order.home).open(order.version)
+    if ready_name(snapshot.manifest) != whole.name:
+        return False  # somebody was erased meanwhile: another file is wanted
+
+    def goes_on() -> bool:
+        return is_wanted() and part.exists()
+
+    users = range(len(snapshot.users.ids))
+    if not (fill(snapshot, part, first, goes_on) and fill(snapshot, part, users, goes_on)):
+        return False
+    part.rename(whole)
+    for left in whole.parent.glob("candidates-*"):
+        if left != whole and left.suffix == ".part":
+            left.unlink(missing_ok=True)
+    return True
+
+
+def _step_back() -> None:
+    """Leave the processor to whoever else wants it, and signals to the worker.
+
+    The session stays the worker's: of processes in sessions of their own, Linux shares the
+    processor out by session first, and being nice counts for nothing there.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with suppress(OSError):
+        os.nice(19)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
