@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable
-from datetime import UTC, date, datetime
+from datetime import date
 from typing import Annotated
 
 import msgspec
@@ -12,6 +12,8 @@ from msgspec import Meta
 
 from models.events import InteractionKind
 from models.manifest import Manifest
+from service.insights.readiness import Readiness
+from service.insights.shares import date_of, ratio
 from service.reports.catalogue import effective_size
 from service.reports.funnel import Step, steps_of
 from service.stores.days import DaySums
@@ -101,6 +103,10 @@ class Insights(msgspec.Struct, frozen=True, kw_only=True):
     coverage: Coverage
     segments: Annotated[
         list[SegmentSize], Meta(description="by version, oldest first, and priority")
+    ]
+    readiness: Annotated[
+        Readiness,
+        Meta(description="how much could already be personal; of the last 13 weeks, whatever days"),
     ]
     waiting: Annotated[
         int, Meta(description="stored rows that are not counted yet; 0 but after a restart")
@@ -215,16 +221,6 @@ def segment_sizes(manifests: Iterable[Manifest]) -> list[SegmentSize]:
         for manifest in ordered
         for key, summary in manifest.segments.items()
     ]
-
-
-def date_of(day: int) -> date:
-    """Name a day that is counted from 1970."""
-    return datetime.fromtimestamp(day * 86_400, UTC).date()
-
-
-def ratio(part: float, whole: float) -> float | None:
-    """Divide, or return nothing where there is nothing to divide by."""
-    return part / whole if whole else None
 
 
 assert STAGES[_SERVED] == "served"

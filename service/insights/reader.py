@@ -14,13 +14,15 @@ from service.insights.figures import (
     by_day,
     channels,
     coverage,
-    date_of,
     funnels,
     segment_sizes,
     sum_orders,
 )
+from service.insights.readiness import N_WEEKS, Readiness, readiness
+from service.insights.shares import date_of
 from service.stores.days import read_days, read_shown
 from service.stores.rollup_days import DAY_MS
+from service.stores.week_samples import Sampled, sample_weeks
 
 KEPT_MS = 15_000
 KEPT_MS_A_DAY = 1_000
@@ -96,8 +98,30 @@ class InsightsReader:
                 (ids is not None and ids.row(item) != MISSING_ROW for item in shown),
             ),
             segments=segment_sizes(self._artifacts.versions()),
+            readiness=self._readiness(snapshot, now_ms),
             waiting=sums.n_waiting,
         )
+
+    def _readiness(self, snapshot: Snapshot | None, now_ms: int) -> Readiness:
+        def was_known(one: Sampled) -> bool:
+            return snapshot is not None and any(
+                _met_before(snapshot, key, one.at_ms)
+                for key in (one.user_key, one.anonymous_key)
+                if key is not None
+            )
+
+        samples = sample_weeks(self._events, now_ms=now_ms, n_weeks=N_WEEKS)
+        return readiness(samples, was_known, now_ms)
+
+
+def _met_before(snapshot: Snapshot, key: str, at_ms: int) -> bool:
+    """Say whether a person of the model had met one of their items before a moment."""
+    users = snapshot.users
+    row = users.ids.row(key)
+    if row == MISSING_ROW:
+        return False
+    begin, end = users.history.offsets[row], users.history.offsets[row + 1]
+    return bool((users.history_at_ms[begin:end] < at_ms).any())
 
 
 def _kept_ms(n_days: int) -> int:

@@ -51,7 +51,7 @@ def read_known_visitors(path: Path, *, since_ms: int, max_exposures: int) -> Kno
         try:
             connection.execute("BEGIN")
             last = connection.execute("SELECT coalesce(max(seq), 0) FROM exposures").fetchone()[0]
-            first = _last_before(connection, since_ms, last)
+            first = last_before(connection, since_ms, last)
             begin = max(first, last - max_exposures)
             rows = connection.execute(_NEWEST, (begin, since_ms)).fetchall()
         finally:
@@ -60,7 +60,7 @@ def read_known_visitors(path: Path, *, since_ms: int, max_exposures: int) -> Kno
     return KnownVisitors(list(seen), last - begin, last - first)
 
 
-def _last_before(connection: sqlite3.Connection, since_ms: int, last: int) -> int:
+def last_before(connection: sqlite3.Connection, since_ms: int, last: int) -> int:
     """Find the newest exposure before a moment by halving: they are written nearly in order."""
     low, high = 0, last
     while low < high:

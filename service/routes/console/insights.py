@@ -11,7 +11,8 @@ from service.console.figure import Figure, make_figure
 from service.console.plotter import Plotter, Spec
 from service.console.specs import bars_by_day, bars_by_name, line_by_day, lines_by_version
 from service.console.tables import Table
-from service.insights.figures import Insights, ratio
+from service.insights.figures import Insights
+from service.insights.shares import ratio
 from service.routes.console.downloads import csv_file, find_table, table_name
 from service.routes.console.frame import ConsoleRequest, Page, page
 from service.routes.console.gate import section
@@ -117,6 +118,19 @@ def tables_of(found: Insights) -> dict[str, Table]:
                     *(one.orders, _rounded(one.value), _rounded(one.average_order_value)),
                 )
                 for one in found.channels
+            ],
+        ),
+        "readiness": Table(
+            [
+                *("Seven days from", "Slates", "Sampled", "With an id"),
+                *("Could be personal", "Were personal"),
+            ],
+            [
+                (
+                    *(week.first_day.isoformat(), week.slates, week.sampled),
+                    *map(_rounded, (week.with_id, week.could_be_personal, week.were_personal)),
+                )
+                for week in found.readiness.weeks
             ],
         ),
         "segments": Table(

@@ -35,6 +35,9 @@ def test_insights_tell_of_orders_and_slates(trained: Shop) -> None:
     assert {step["stage"]: step["exposures"] for step in found["funnel"]}["served"] == 1
     assert (found["coverage"]["items"], found["coverage"]["shown"]) == (len(ITEM_IDS), 3)
     assert found["channels"][0]["channel"] == "web"
+    [week] = found["readiness"]["weeks"]
+    assert (week["slates"], week["with_id"], week["could_be_personal"]) == (1, 1.0, 0.0)
+    assert found["readiness"]["sentence"].startswith("Too early")
 
 
 def test_catalogue_is_searched_and_read(trained: Shop) -> None:
