@@ -141,6 +141,11 @@ class ExposureQueue:
         self.is_quiet = False
         """Set by the writer thread while it sleeps and the next exposure must wake it."""
 
+    @property
+    def is_crowded(self) -> bool:
+        """Whether so many wait that whoever makes more should let the writer thread work."""
+        return 2 * len(self._waiting) > self._max_pending
+
     def put(self, exposure: Exposure) -> bool:
         """Queue one exposure; false, never an exception or a wait, if there is no room."""
         return self.put_all((exposure,)) == 1

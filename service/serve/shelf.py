@@ -57,6 +57,8 @@ class Shelf:
         """Take `banners` of a shelf whose banners and stock are the same."""
         self.stock = stock
         self.configuration = configuration
+        self.version = None if stock is None else stock.snapshot.version
+        """Of the model, or nothing while there is none."""
         self.segments: Mapping[str, Members] = configuration.segments
         """Whom audiences may ask for: uploaded lists, and what the model knows of its users."""
         if stock is not None:
@@ -91,11 +93,6 @@ class Shelf:
             if holds(visitor):
                 return recipe
         return placement.main_recipe
-
-    @property
-    def version(self) -> str | None:
-        """The model version, or nothing while there is none."""
-        return None if self.stock is None else self.stock.snapshot.version
 
     def item(self, row: int) -> Item:
         """Return the item of a layer's row."""

@@ -93,8 +93,8 @@ def _insert_exposures(n_rows: int) -> str:
 
 
 # The interpreter lock changes hands once a statement, and whoever serves pages waits for it.
-_BLOCK = 32
-_INSERT_EXPOSURE, _INSERT_BLOCK = _insert_exposures(1), _insert_exposures(_BLOCK)
+_INSERT_EXPOSURES = {n_rows: _insert_exposures(n_rows) for n_rows in (128, 32, 8, 1)}
+"""By how many rows they insert, the most first."""
 # One row back, so the interpreter lock changes hands once and not once an id.
 _FIND_KNOWN = (
     "SELECT json_group_array(event_id) FROM events "
@@ -218,13 +218,12 @@ class EventStore:
         if not exposures:
             return 0
         rows = [_exposure_row(exposure) for exposure in exposures]
-        n_inserted, n_in_blocks = 0, len(rows) - len(rows) % _BLOCK
-        for begin in range(0, n_in_blocks, _BLOCK):
-            block = list(chain.from_iterable(rows[begin : begin + _BLOCK]))
-            n_inserted += self._connection.execute(_INSERT_BLOCK, block).rowcount
-        if n_in_blocks < len(rows):
-            rest = self._connection.executemany(_INSERT_EXPOSURE, rows[n_in_blocks:])
-            n_inserted += rest.rowcount
+        n_inserted = begin = 0
+        for n_rows, statement in _INSERT_EXPOSURES.items():
+            while len(rows) - begin >= n_rows:
+                block = list(chain.from_iterable(rows[begin : begin + n_rows]))
+                n_inserted += self._connection.execute(statement, block).rowcount
+                begin += n_rows
         return n_inserted
 
 

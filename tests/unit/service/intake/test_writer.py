@@ -130,6 +130,29 @@ def test_full_exposure_queue_drops_and_counts(tmp_path: Path) -> None:
     assert +bench.counts == expected
 
 
+def test_queue_says_that_it_is_crowded_before_it_is_full(tmp_path: Path) -> None:
+    """At more than half of what may wait; a page then lets the writer thread work."""
+    bench = Bench(tmp_path, max_pending=4)
+    told = []
+    for number in range(3):
+        bench.exposures.put(slate(f"x{number}"))
+        told.append(bench.exposures.is_crowded)
+    assert told == [False, False, True]
+    bench.writer.start()
+    bench.writer.close(5.0)
+    assert not bench.exposures.is_crowded
+
+
+def test_exposures_are_stored_once_however_many_come(tmp_path: Path) -> None:
+    """169 are a block of each size; a repeat among them is none the more."""
+    bench = Bench(tmp_path)
+    for number in (*range(169), 5):
+        bench.exposures.put(slate(f"x{number}"))
+    bench.writer.start()
+    bench.writer.close(5.0)
+    assert ledger(bench.path)["stored"] == 169
+
+
 def test_full_event_buffer_refuses_and_keeps_nothing_of_it(tmp_path: Path) -> None:
     """While another process holds the lock the buffer fills; what it took in is stored later."""
 

@@ -11,9 +11,11 @@ import pytest
 
 from models.artifact import ArtifactStore
 from models.pseudonym import load_pseudonymiser
+from service.intake.pending import ExposureQueue
 from service.intake.quick_reads import QuickReads
 from service.known_heads import Request
 from service.measured import MeasuredApp
+from service.routes.answer import GIVE_WAY_S
 from service.routes.shortcut import PageShortcut
 from service.stores.key_filter import KeyFilter
 from tests.snapshots import tiny_snapshot
@@ -179,6 +181,19 @@ def test_same_page_twice_is_the_same_page(shop: Shop) -> None:
     assert _stable(first) == _stable(second)
     ids = [slate["exposure_id"] for page in (first, second) for slate in page["placements"]]
     assert len(set(ids)) == 4
+
+
+def test_page_lets_the_writer_work_once_many_exposures_wait(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A moment each, so that nothing is dropped because the event loop never rests."""
+    rests: list[float] = []
+    monkeypatch.setattr("service.routes.answer.give_way", rests.append)
+    shop.call("POST", "/v1/serve", json=PAGE)
+    assert rests == []
+    monkeypatch.setattr(ExposureQueue, "is_crowded", property(lambda _: True))
+    shop.call("POST", "/v1/serve", json=PAGE)
+    assert rests == [GIVE_WAY_S]
 
 
 def test_stages_are_timed_for_merchandisers_and_metrics(shop: Shop) -> None:
