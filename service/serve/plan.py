@@ -50,15 +50,16 @@ def make_plan(
 
     A variant that names banners fills a placement of banners with them, as a static list.
     """
-    recipe, assignment, unit = placement.main_recipe, None, visit.unit
+    visitor = visit.visitor
+    recipe, assignment, unit = placement.main_recipe, None, visitor.person.unit
     if placement.recipes:
-        recipe = shelf.recipe_for(placement, visit.visitor)
+        recipe = shelf.recipe_for(placement, visitor)
     crossover = names_banners = False
     rollout = shelf.configuration.rollout_of(placement)
     if rollout is not None:
-        unit = rollout.unit(visit.visitor)
-        assignment = _forced(rollout, visit) or evaluate(rollout, visit.visitor)
-        crossover = has_crossed(rollout, visit.visitor, assignment)
+        unit = rollout.unit(visitor)
+        assignment = _forced(rollout, visit) or evaluate(rollout, visitor)
+        crossover = has_crossed(rollout, visitor, assignment)
         named = rollout.recipes.get(assignment.variant)
         banner_ids = rollout.banner_ids.get(assignment.variant)
         if assignment.variant == CONTROL:

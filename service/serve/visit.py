@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from models.vocabulary import MISSING_ROW
 from service.rollouts.segment import INTENT_PREFIX
@@ -60,6 +61,9 @@ class Visit:
     def visitor(self) -> Visitor:
         """Whom rollouts are evaluated for, made when the first one asks."""
         if self._visitor is None:
+            profile = self.profile
+            if self.trouble is not None or self.as_segments is not None:
+                profile = None  # whose events are not known, or not asked
             self._visitor = Visitor(
                 self.user_key,
                 self.anonymous_key,
@@ -67,23 +71,10 @@ class Visit:
                 attributes=self.context.for_audiences(),
                 segments=self.segments,
                 person=self.person,
-                moment=self._moment_segment,
+                # Not a method of the visit: the two in a circle would be left to the collector.
+                moment=None if profile is None else partial(_moment_segment, profile, self.now_ms),
             )
         return self._visitor
-
-    def _moment_segment(self) -> str | None:
-        """Name the segment of the shopper's intent; nothing where their events are not known."""
-        profile = self.profile
-        if profile is None or self.trouble is not None or self.as_segments is not None:
-            return None
-        stock = profile.stock
-
-        def category_of(item_id: str) -> int | None:
-            row = stock.row(item_id)
-            category_row = MISSING_ROW if row == MISSING_ROW else stock.item(row).category_row
-            return None if category_row == MISSING_ROW else category_row
-
-        return f"{INTENT_PREFIX}{intent_of(profile.recent, self.now_ms, category_of)}"
 
     @property
     def own_segments(self) -> Sequence[str]:
@@ -102,3 +93,15 @@ class Visit:
     def unit(self) -> Unit | None:
         """Whom draws are made for: whom rollouts deal, so that they do not flicker either."""
         return self.visitor.person.unit
+
+
+def _moment_segment(profile: Profile, now_ms: int) -> str:
+    """Name the segment of the shopper's intent."""
+    stock = profile.stock
+
+    def category_of(item_id: str) -> int | None:
+        row = stock.row(item_id)
+        category_row = MISSING_ROW if row == MISSING_ROW else stock.item(row).category_row
+        return None if category_row == MISSING_ROW else category_row
+
+    return f"{INTENT_PREFIX}{intent_of(profile.recent, now_ms, category_of)}"
