@@ -15,7 +15,6 @@ from secrets import token_hex
 
 import msgspec
 from litestar import Litestar
-from litestar.config.cors import CORSConfig
 from litestar.exceptions import HTTPException
 from litestar.types import ControllerRouterHandler
 from threadpoolctl import threadpool_limits
@@ -35,6 +34,7 @@ from service.console.session import Sessions
 from service.console.traffic import TrafficWindow
 from service.control.current import CurrentConfiguration
 from service.control.plane import ControlPlane
+from service.cors import cors_config, vary_by_origin
 from service.drain import on_stop_signal
 from service.insights.reader import InsightsReader
 from service.intake.opening import open_intake
@@ -63,7 +63,7 @@ from service.routes.banners import BannerController
 from service.routes.browser import read_script, read_types
 from service.routes.catalogue import CatalogueController
 from service.routes.changes import stream_changes
-from service.routes.clients import CLIENT_HEADERS, CLIENT_ROUTES
+from service.routes.clients import CLIENT_ROUTES
 from service.routes.console import console_router
 from service.routes.events import post_events
 from service.routes.history import HISTORY_ROUTES
@@ -73,7 +73,7 @@ from service.routes.keys import KeyController
 from service.routes.layers import HoldoutController, LayerController
 from service.routes.models import ModelController
 from service.routes.ofrep import ofrep
-from service.routes.pictures import read_picture, upload_picture
+from service.routes.pictures import PICTURE_ROUTES
 from service.routes.placements import PlacementController
 from service.routes.privacy import erase_user, export_user, read_notice
 from service.routes.proposals import ProposalController
@@ -112,8 +112,7 @@ ROUTES: list[ControllerRouterHandler] = [
     PlacementController,
     BannerController,
     RuleController,
-    upload_picture,
-    read_picture,
+    *PICTURE_ROUTES,
     RolloutController,
     ProposalController,
     LayerController,
@@ -193,7 +192,8 @@ def create_app(
         dto=JsonBody,
         return_dto=None,
         request_max_body_size=settings.body_limit_bytes,
-        cors_config=_cors(settings),
+        cors_config=cors_config(settings.cors_origins),
+        before_send=[vary_by_origin] if settings.cors_origins else [],
         openapi_config=describe_api(),
         exception_handlers={
             EndcapError: answer_endcap_error,
@@ -380,18 +380,3 @@ def _follow_supervisor(stack: AsyncExitStack) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
     keep_running(stack, watch)
-
-
-def _cors(settings: Settings) -> CORSConfig | None:
-    if not settings.cors_origins:
-        return None
-    return CORSConfig(
-        allow_origins=list(settings.cors_origins),
-        allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"],
-        allow_headers=[
-            *("Authorization", "X-API-Key", "Content-Type", "If-Match", "If-None-Match"),
-            *CLIENT_HEADERS,
-        ],
-        expose_headers=["ETag", "Retry-After"],
-        max_age=600,
-    )

@@ -5,7 +5,6 @@ A handler that takes ``data: SomeStruct`` gets it through this DTO, whatever the
 
 from __future__ import annotations
 
-import re
 from typing import Any, ClassVar, TypeVar
 
 import msgspec
@@ -15,11 +14,11 @@ from litestar.openapi.spec import Reference, Schema
 from litestar.typing import FieldDefinition
 
 from service.problems import BodyError, FieldError
+from service.rollouts.json_place import find_place, split_message
+from service.rollouts.short_times import SAID, TIME_RULE, with_seconds
 
 Struct = TypeVar("Struct")
 
-_PLACE = re.compile(r" - at `(?P<path>[^`]*)`$")
-_STEP = re.compile(r"\.(?P<name>[^.\[\]]+)|\[(?P<index>\d+)\]")
 _MAX_SHOWN = 60
 
 
@@ -34,7 +33,7 @@ def decode_json(body: bytes, decoder: msgspec.json.Decoder[Struct]) -> Struct:
     try:
         return decoder.decode(body)
     except msgspec.ValidationError as error:
-        raise _broken_rule(body, str(error)) from error
+        return _decode_again(body, decoder, error)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise _not_json(error) from error
     except RecursionError as error:
@@ -81,12 +80,20 @@ class JsonBody(AbstractDTO[Any]):
         raise NotImplementedError
 
 
-def _broken_rule(body: bytes, message: str) -> BodyError:
+def _decode_again(
+    body: bytes, decoder: msgspec.json.Decoder[Struct], error: msgspec.ValidationError
+) -> Struct:
+    """Decode a body that broke a rule, if that was only to leave out seconds."""
     try:
         value = msgspec.json.decode(body)
-    except UnicodeDecodeError as error:  # in a value that the rule had no need to read
-        return _not_json(error)
-    return _at_place(value, message)
+    except UnicodeDecodeError as unreadable:  # in a value that the rule had no need to read
+        raise _not_json(unreadable) from unreadable
+    try:
+        if split_message(str(error))[0] == TIME_RULE:
+            return with_seconds(value, lambda whole: decoder.decode(msgspec.json.encode(whole)))
+    except msgspec.ValidationError as other:
+        error = other
+    raise _at_place(value, str(error)) from error
 
 
 def _not_json(error: Exception) -> BodyError:
@@ -94,23 +101,21 @@ def _not_json(error: Exception) -> BodyError:
 
 
 def _at_place(value: object, message: str) -> BodyError:
-    place = _PLACE.search(message)
-    path = place["path"] if place else "$"
-    rule = message[: place.start()] if place else message
+    rule, path = split_message(message)
     shown = _shown(value, path)
-    named = f"{path} is {shown}: " if shown else f"{path}: "
+    if rule == TIME_RULE:
+        rule = SAID
+        named = f"{path} {shown} " if shown else f"{path} "
+    else:
+        named = f"{path} is {shown}: " if shown else f"{path}: "
     return BodyError(f"{named}{rule}; see /schema", (FieldError(path=path, message=rule),))
 
 
 def _shown(value: Any, path: str) -> str:
     """Write the value at a path, cut to a length; nothing for the whole body or a lost path."""
-    steps = list(_STEP.finditer(path))
-    if not steps or "$" + "".join(step[0] for step in steps) != path:
+    place = find_place(value, path)
+    if place is None:
         return ""
-    for step in steps:
-        try:
-            value = value[step["name"] if step["name"] is not None else int(step["index"])]
-        except (KeyError, IndexError, TypeError):
-            return ""
-    text = msgspec.json.encode(value).decode()
+    holder, step = place
+    text = msgspec.json.encode(holder[step]).decode()
     return text if len(text) <= _MAX_SHOWN else text[:_MAX_SHOWN] + "…"

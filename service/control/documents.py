@@ -41,18 +41,39 @@ Url = Annotated[str, Meta(min_length=1, max_length=2048)]
 Cap = Annotated[int, Meta(ge=1, le=MAX_COUNT)]
 
 
+_RUN_BY_BROWSERS = frozenset(
+    {"javascript", "vbscript", "data", "blob", "filesystem", "file", "about", "view-source"}
+)
+"""Schemes that a browser runs or looks into by itself, instead of opening a page or an app."""
+
+
 def check_link(name: str, url: str) -> None:
     """Raise `ValueError` if a browser would run `url` instead of opening it.
 
     Links into apps (``myshop://sale``) and paths of the shop are fine.
     """
-    # Browsers skip blanks and control characters before and inside a scheme.
-    scheme = re.sub(r"[\x00-\x20]", "", url).partition(":")[0].lower()
-    if scheme in {"javascript", "vbscript", "data"}:
+    if _scheme_of(url) in _RUN_BY_BROWSERS:
         raise ValueError(
-            f"{name} {url[:40]!r} runs code in the page; link to a page with https:, a path or "
-            "the scheme of an app"
+            f"{name} {url[:40]!r} runs code in the page, or opens none; link to one with https:, "
+            "a path or the scheme of an app"
         )
+
+
+def check_picture(name: str, url: str) -> None:
+    """Raise `ValueError` unless `url` is an address on the web or a path of the shop."""
+    if _scheme_of(url) not in ("", "http", "https"):
+        raise ValueError(
+            f"{name} {url[:40]!r} is no address of a picture; it begins with https: or is a path: "
+            "upload the picture with POST /v1/pictures and write the path in the answer"
+        )
+
+
+def _scheme_of(url: str) -> str:
+    """Return the scheme as a browser reads it, in lower case; nothing if `url` is a path."""
+    # Browsers skip blanks and control characters before and inside a scheme.
+    bare = re.sub(r"[\x00-\x20]", "", url)
+    found = re.match(r"[A-Za-z][A-Za-z0-9+.-]*(?=:)", bare)
+    return found[0].lower() if found else ""
 
 
 class RecipeFor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -197,6 +218,7 @@ class Banner(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         check_distinct("categories", self.categories)
         check_distinct("attributes", self.attributes)
         check_ids("item_ids", self.item_ids)
+        check_picture("image_url", self.image_url)
         check_link("link_url", self.link_url)
         check_schedule(self.starts_at, self.ends_at, self.time_zone)
         if self.audience is not None:

@@ -25,6 +25,7 @@ from service.control.stored_rollouts import in_epoch
 from service.control.trail import document_as_of
 from service.rollouts.bucketing import UnitKind
 from service.rollouts.definition import Rollout
+from service.rollouts.short_times import convert
 from service.stores.audit import AuditEntry
 from service.stores.control import ControlTransaction, StoredDocument
 
@@ -111,7 +112,7 @@ class DocumentWriter:
             raise not_found(transaction, change.kind, change.id)
         before = {} if current is None else msgspec.to_builtins(current)
         merged = merge_patch(before, self._without_raw_ids(before, patch))
-        document = msgspec.convert(merged, DOCUMENT_TYPES[change.kind])
+        document = convert(merged, DOCUMENT_TYPES[change.kind])
         _check_body_id(change, document)
         return self.write(transaction, change, current, document)
 

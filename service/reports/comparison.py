@@ -6,6 +6,7 @@ their units, so a ramp over a trend can neither fake a lift nor hide a loss.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Annotated, Literal, NamedTuple
 
@@ -92,15 +93,16 @@ def _compare(
     ]
     control = statistics.stratified([(n, pair.control) for n, pair in strata])
     treated = statistics.stratified([(n, pair.treated) for n, pair in strata])
+    absolute = _interval(statistics.difference(control, treated))
     return Comparison(
         variant=variant,
         metric=metric,
-        absolute=_interval(statistics.difference(control, treated)),
+        absolute=absolute,
         relative=_interval(statistics.relative_difference(control, treated)),
         always_valid=_interval(always_valid_difference(control, treated)),
         always_valid_relative=_interval(always_valid_relative(control, treated)),
         is_adjusted=any(pair.is_adjusted for _, pair in strata),
-        p_value=statistics.p_value(control, treated),
+        p_value=None if absolute is None else statistics.p_value(control, treated),
     )
 
 
@@ -155,4 +157,7 @@ def estimate(arm: ArmSums, metric: MetricName) -> Estimate | None:
 
 
 def _interval(found: Difference | None) -> Interval | None:
-    return None if found is None else Interval(**found._asdict())
+    """Return what has a width: a few units that all did the same say nothing of their spread."""
+    if found is None or math.isclose(found.low, found.high, rel_tol=1e-9, abs_tol=1e-12):
+        return None
+    return Interval(**found._asdict())

@@ -6,7 +6,7 @@ import asyncio
 from typing import Annotated
 
 import msgspec
-from litestar import Response, get, post
+from litestar import Response, get, head, post
 from msgspec import Meta
 
 from service.access import OPEN, needs
@@ -95,10 +95,27 @@ async def upload_picture(request: AnyRequest) -> StoredPicture:
 )
 def read_picture(request: AnyRequest, picture_hash: PathId) -> Response[bytes]:
     """Give a picture to any page; a browser asks for it once."""
-    tag = f'"{picture_hash}"'
-    if request.headers.get("if-none-match") == tag:
-        return Response(b"", status_code=304, headers={**_HEADERS, "ETag": tag})
+    headers = _HEADERS | {"ETag": _tag(picture_hash)}
+    if request.headers.get("if-none-match") == headers["ETag"]:
+        return Response(b"", status_code=304, headers=headers)
     picture = PictureFiles(services_of(request).settings.home).read(picture_hash)
-    return Response(
-        picture.content, media_type=picture.media_type, headers={**_HEADERS, "ETag": tag}
-    )
+    return Response(picture.content, media_type=picture.media_type, headers=headers)
+
+
+@head(PATH + "/{picture_hash:str}", opt=OPEN, include_in_schema=False, sync_to_thread=True)
+def head_picture(request: AnyRequest, picture_hash: PathId) -> Response[None]:
+    """Answer as GET does, without the picture."""
+    picture = PictureFiles(services_of(request).settings.home).read(picture_hash)
+    headers = _HEADERS | {
+        "ETag": _tag(picture_hash),
+        "Content-Type": picture.media_type,
+        "Content-Length": str(len(picture.content)),
+    }
+    return Response(None, headers=headers)
+
+
+def _tag(picture_hash: str) -> str:
+    return f'"{picture_hash}"'
+
+
+PICTURE_ROUTES = [upload_picture, read_picture, head_picture]

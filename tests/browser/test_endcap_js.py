@@ -182,9 +182,12 @@ def test_without_consent_nothing_is_kept(chromium: Browser, server: RunningServe
         assert "endcap_visitor" not in names
 
 
-def test_hostile_value_runs_nothing(chromium: Browser, server: RunningServer) -> None:
-    """A link that is a script is left out, and a title with markup is text."""
-    evil = {"title": "<img src=x onerror=alert(1)>", "image_url": "/x", "link_url": "javascript:1"}
+@pytest.mark.parametrize(
+    "link", ["javascript:1", " jAvA\tscript:1", "data:text/html,x", "http://["]
+)
+def test_hostile_value_runs_nothing(chromium: Browser, server: RunningServer, link: str) -> None:
+    """A link that is a script, or none, is left out, and a title with markup is text."""
+    evil = {"title": "<img src=x onerror=alert(1)>", "image_url": "/x", "link_url": link}
     slate = {"id": "hero", "exposure_id": "x", "kind": "banners", "banners": [{"id": "b", **evil}]}
 
     def answer(page: Page) -> None:

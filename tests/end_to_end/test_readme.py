@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import socket
@@ -69,3 +70,25 @@ def test_readme_blocks_work_pasted(
     assert any(answer.get("accepted") == 2 for answer in answers)
     assert any(answer.get("share") == 0.25 and answer["epoch"] == 2 for answer in answers)
     assert "home_recs: all epochs" in output
+
+
+def test_readme_stops_waiting_for_a_server_that_could_not_start(
+    tmp_path: Path, require_tool: Callable[[str, str], Path]
+) -> None:
+    """The message of the server is the last thing seen, instead of nothing for ever."""
+    require_tool("curl", "apt-get install curl")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # nobody listens, so nothing answers there
+        port = int(taken.getsockname()[1])
+        lines = readme_script(port).splitlines()
+        start = next(i for i, line in enumerate(lines) if line.startswith("endcap serve"))
+        server = shlex.join([str(ROOT / ".venv/bin/endcap"), "serve", "--port", str(port)])
+        ended = subprocess.run(
+            [shutil.which("bash") or "bash", "-c", "\n".join([f"{server} &", lines[start + 1]])],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert ended.stderr.strip().splitlines()[-1].startswith("endcap: cannot listen on")

@@ -51,6 +51,8 @@ from service.stores.pictures import PictureError
 
 BANNERS = Section("banner", "Banners", "/console/banners")
 DRAFT_ID = "(this banner)"
+NO_PICTURE = "/"
+"""Stands for the picture of a banner that has none yet."""
 MAX_LOOKED = 3
 UPLOAD_LIMIT_BYTES = 20_000_000
 """Of a whole form; the picture in it has the limit of the settings."""
@@ -233,10 +235,8 @@ def _context(request: ConsoleRequest, fields: Fields, stored: Banner | None) -> 
 async def _look(request: ConsoleRequest, form: Form) -> dict[str, Any]:
     """Try the banner that was typed; a picture that is yet to be sent is not seen."""
     try:
-        typed = form if form.text("image_url") else Form({**form.fields, "image_url": ("/",)}, {})
-        banner = read_banner(typed)
-        if not form.text("image_url"):
-            banner = msgspec.structs.replace(banner, image_url="data:,")
+        no_picture = Form({**form.fields, "image_url": (NO_PICTURE,)}, {})
+        banner = read_banner(form if form.text("image_url") else no_picture)
         banner_id = form.text("id") or DRAFT_ID
         look = Look.read(form.text)
         return await _show(services_of(request), banner, banner_id, look, form.text("find"))
@@ -296,7 +296,7 @@ def _performance(
 
 
 def _card(banner: Banner) -> Card:
-    shown = "" if banner.image_url == "data:," else banner.image_url
+    shown = "" if banner.image_url == NO_PICTURE else banner.image_url
     return Card(id=banner.id, title=banner.title, image_url=shown)
 
 

@@ -302,8 +302,9 @@ def test_loss_of_rendering_in_one_arm_forbids_acting(report: MakeReport) -> None
 def test_what_was_bought_before_is_taken_out(report: MakeReport) -> None:
     """Who bought before buys again: the adjusted difference is that of equal pasts.
 
-    Control has 3 of 4 old customers, treatment 1 of 4; old ones always buy, new ones never. The
-    slope is 1, so the plain -.5 becomes 0. A purchase of the month before last is no past.
+    Control has 3 of 4 old customers, treatment 1 of 4; old ones always buy, of the new ones one in
+    treatment. The slope is (.75 + .5) / (.75 + .75) = 5/6, so the plain -.25 becomes
+    -.25 + .5 · 5/6 = 1/6. A purchase of the month before last is no past.
     """
     old = {"a0", "a1", "a2", "b0"}
     day = 86_400_000
@@ -313,13 +314,13 @@ def test_what_was_bought_before_is_taken_out(report: MakeReport) -> None:
         for i in range(4)
     ]
     events = [did(f"p{u}", 3, u, at_ms=39 * day, price=1.0) for u in old]
-    events += [did(f"q{u}", 3, u, at_ms=41 * day, price=1.0) for u in old]
+    events += [did(f"q{u}", 3, u, at_ms=41 * day, price=1.0) for u in (*old, "b1")]
     events += [did("late", 3, "b1", at_ms=11 * day, price=1.0)]
     found = report(exposures, events)
     comparison = next(each for each in found.comparisons if each.metric == "conversion")
     assert comparison.is_adjusted
     assert comparison.absolute is not None
-    assert comparison.absolute.value == pytest.approx(0.0)
+    assert comparison.absolute.value == pytest.approx(1 / 6)
 
 
 def test_largest_revenue_is_capped(report: MakeReport) -> None:

@@ -215,3 +215,21 @@ def test_no_bytes_make_a_defect(strict_shop: Shop, body: Any) -> None:
     """Whatever bytes are sent, the answer is below 500."""
     response = strict_shop.call("PUT", "/v1/rollouts/r", content=body)
     assert response.status_code < 500, response.text
+
+
+def test_time_without_seconds_is_taken_and_no_time_is_told_how(shop: Shop) -> None:
+    """In a PUT and in a PATCH alike; the refusal shows a time that would do."""
+    banner = {"title": "T", "image_url": "/i", "link_url": "/l"}
+    short = {"starts_at": "2026-11-27T09:00", "time_zone": "Asia/Dubai"}
+    made = shop.call("PUT", "/v1/banners/b", json=banner | short)
+    assert (made.status_code, made.json()["starts_at"]) == (201, "2026-11-27T09:00:00")
+    patch = {"starts_at": "2026-11-28T09:00+04:00"}
+    changed = shop.call("PATCH", "/v1/banners/b", json=patch)
+    assert changed.json()["starts_at"] == "2026-11-28T09:00:00+04:00"
+    for method, body in (("PUT", banner), ("PATCH", {})):
+        asked = shop.call(method, "/v1/banners/b", json=body | {"starts_at": "tomorrow"})
+        problem = is_problem(asked, 400)
+        assert problem["detail"].startswith(
+            '$.starts_at "tomorrow" is no date and time; write for example 2026-11-27T09:00+04:00'
+        )
+        assert problem["errors"][0]["path"] == "$.starts_at"

@@ -27,6 +27,15 @@ def test_picture_is_kept_once_and_shown_without_a_key(shop: Shop) -> None:
     assert len(list((shop.services.settings.home / "pictures").iterdir())) == 1
 
 
+def test_head_of_a_picture_answers_as_get_does(shop: Shop) -> None:
+    """Type, length and tag, without the bytes; 404 as well."""
+    url = shop.call("POST", "/v1/pictures", content=PNG).json()["url"]
+    got, asked = (shop.call(method, url, scope=None) for method in ("GET", "HEAD"))
+    assert (asked.status_code, asked.content) == (200, b"")
+    assert dict(asked.headers) == dict(got.headers)
+    assert shop.call("HEAD", f"/v1/pictures/{'0' * 32}", scope=None).status_code == 404
+
+
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
