@@ -67,9 +67,7 @@
   });
 
   // Of an address that cannot be read, and of one that a browser runs, nothing is drawn.
-  const isOpened = (value) => {
-    try { return /^https?:$/.test(new URL(value, location.href).protocol); } catch { return false; }
-  };
+  const isWeb = safe((url) => /^https?:/.test(new URL(url, location)));
   const fill = (template, values) => {
     const copy = template.content.cloneNode(true);
     for (const one of copy.querySelectorAll("[data-endcap-text]"))
@@ -79,9 +77,8 @@
         const [name, field] = pair.split(":");
         // A picture that was uploaded here lies here, wherever the page does.
         const value = /^\/v1\/pictures\//.test(values[field]) ? base + values[field] : values[field];
-        if (value == null || /^on|^srcdoc$/i.test(name)) continue;
-        if (/^(href|src|action|formaction|data)$/i.test(name) && !isOpened(value)) continue;
-        one.setAttribute(name, value);
+        if (value != null && !/^on|^srcdoc$/i.test(name)
+          && (!/(href|src|action|^data)$/i.test(name) || isWeb(value))) one.setAttribute(name, value);
       }
     for (const one of copy.children) one.dataset.endcapId = values.id;
     return copy;
