@@ -73,7 +73,7 @@ from service.routes.keys import KeyController
 from service.routes.layers import HoldoutController, LayerController
 from service.routes.models import ModelController
 from service.routes.ofrep import ofrep
-from service.routes.pictures import PICTURE_ROUTES
+from service.routes.pictures import PictureController
 from service.routes.placements import PlacementController
 from service.routes.privacy import erase_user, export_user, read_notice
 from service.routes.proposals import ProposalController
@@ -112,7 +112,7 @@ ROUTES: list[ControllerRouterHandler] = [
     PlacementController,
     BannerController,
     RuleController,
-    *PICTURE_ROUTES,
+    PictureController,
     RolloutController,
     ProposalController,
     LayerController,

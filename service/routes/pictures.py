@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import msgspec
-from litestar import Response, get, head, post
+from litestar import Controller, Response, get, head, post
 from msgspec import Meta
 
 from service.access import OPEN, needs
@@ -48,74 +48,72 @@ def picture_path(picture: Picture) -> str:
     return f"{PATH}/{picture.hash}"
 
 
-@post(
-    PATH,
-    opt=needs("merchandiser"),
-    operation_id="postPicture",
-    summary="Upload a picture",
-    tags=["banners"],
-    status_code=201,
-    request_max_body_size=None,
-    responses=problems(413),
-)
-async def upload_picture(request: AnyRequest) -> StoredPicture:
-    """Keep the body, a PNG, JPEG, WebP, GIF or AVIF as its own bytes say, and answer its address.
+class PictureController(Controller):
+    """Pictures of banners."""
 
-    The same picture sent twice is kept once. SVG is refused, for it may run scripts.
-    """
-    services = services_of(request)
-    limit = services.settings.picture_limit_bytes
-    content = bytearray()
-    async for piece in request.stream():
-        content += piece
-        if len(content) > limit:
-            raise PictureSizeError(
-                f"the picture has more than {limit} bytes (ENDCAP_PICTURE_LIMIT_BYTES); "
-                "save it smaller"
-            )
-    picture = await asyncio.to_thread(store_picture, services, bytes(content))
-    return StoredPicture(
-        hash=picture.hash,
-        url=picture_path(picture),
-        media_type=picture.media_type,
-        n_bytes=len(picture.content),
+    path = PATH
+    tags: ClassVar[list[str]] = ["banners"]  # type: ignore[misc]  # Litestar's own is of the instance
+
+    @post(
+        opt=needs("merchandiser"),
+        operation_id="postPicture",
+        summary="Upload a picture",
+        status_code=201,
+        request_max_body_size=None,
+        responses=problems(413),
     )
+    async def upload(self, request: AnyRequest) -> StoredPicture:
+        """Keep the body, a PNG, JPEG, WebP, GIF or AVIF as its own bytes say; answer its address.
 
+        The same picture sent twice is kept once. SVG is refused, for it may run scripts.
+        """
+        services = services_of(request)
+        limit = services.settings.picture_limit_bytes
+        content = bytearray()
+        async for piece in request.stream():
+            content += piece
+            if len(content) > limit:
+                raise PictureSizeError(
+                    f"the picture has more than {limit} bytes (ENDCAP_PICTURE_LIMIT_BYTES); "
+                    "save it smaller"
+                )
+        picture = await asyncio.to_thread(store_picture, services, bytes(content))
+        return StoredPicture(
+            hash=picture.hash,
+            url=picture_path(picture),
+            media_type=picture.media_type,
+            n_bytes=len(picture.content),
+        )
 
-@get(
-    PATH + "/{picture_hash:str}",
-    opt=OPEN,
-    security=[{}],
-    operation_id="getPicture",
-    summary="Show a picture",
-    tags=["banners"],
-    media_type="image/*",
-    sync_to_thread=True,
-    responses=problems(404),
-)
-def read_picture(request: AnyRequest, picture_hash: PathId) -> Response[bytes]:
-    """Give a picture to any page; a browser asks for it once."""
-    headers = _HEADERS | {"ETag": _tag(picture_hash)}
-    if request.headers.get("if-none-match") == headers["ETag"]:
-        return Response(b"", status_code=304, headers=headers)
-    picture = PictureFiles(services_of(request).settings.home).read(picture_hash)
-    return Response(picture.content, media_type=picture.media_type, headers=headers)
+    @get(
+        "/{picture_hash:str}",
+        opt=OPEN,
+        security=[{}],
+        operation_id="getPicture",
+        summary="Show a picture",
+        media_type="image/*",
+        sync_to_thread=True,
+        responses=problems(404),
+    )
+    def read(self, request: AnyRequest, picture_hash: PathId) -> Response[bytes]:
+        """Give a picture to any page; a browser asks for it once."""
+        headers = _HEADERS | {"ETag": _tag(picture_hash)}
+        if request.headers.get("if-none-match") == headers["ETag"]:
+            return Response(b"", status_code=304, headers=headers)
+        picture = PictureFiles(services_of(request).settings.home).read(picture_hash)
+        return Response(picture.content, media_type=picture.media_type, headers=headers)
 
-
-@head(PATH + "/{picture_hash:str}", opt=OPEN, include_in_schema=False, sync_to_thread=True)
-def head_picture(request: AnyRequest, picture_hash: PathId) -> Response[None]:
-    """Answer as GET does, without the picture."""
-    picture = PictureFiles(services_of(request).settings.home).read(picture_hash)
-    headers = _HEADERS | {
-        "ETag": _tag(picture_hash),
-        "Content-Type": picture.media_type,
-        "Content-Length": str(len(picture.content)),
-    }
-    return Response(None, headers=headers)
+    @head("/{picture_hash:str}", opt=OPEN, include_in_schema=False, sync_to_thread=True)
+    def read_head(self, request: AnyRequest, picture_hash: PathId) -> Response[None]:
+        """Answer as GET does, without the picture."""
+        picture = PictureFiles(services_of(request).settings.home).read(picture_hash)
+        headers = _HEADERS | {
+            "ETag": _tag(picture_hash),
+            "Content-Type": picture.media_type,
+            "Content-Length": str(len(picture.content)),
+        }
+        return Response(None, headers=headers)
 
 
 def _tag(picture_hash: str) -> str:
     return f'"{picture_hash}"'
-
-
-PICTURE_ROUTES = [upload_picture, read_picture, head_picture]
