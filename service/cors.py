@@ -1,7 +1,7 @@
 """Which pages of other origins may read answers, and what a shared cache must know of it.
 
 Litestar's own middleware names an origin in the answers to it alone. A cache that keeps the answer
-to one page for the next one's has to keep them apart, so every answer says that it varies.
+to one page for the next one's has to keep them apart, so whatever it may keep says that it varies.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from litestar.types import Message, Scope
 from service.routes.clients import CLIENT_HEADERS
 
 ALLOWED = "access-control-allow-origin"
+KEPT_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+"""Whose answers caches keep."""
 
 
 def cors_config(origins: tuple[str, ...]) -> CORSConfig | None:
@@ -31,7 +33,7 @@ def cors_config(origins: tuple[str, ...]) -> CORSConfig | None:
     )
 
 
-async def vary_by_origin(message: Message, _scope: Scope) -> None:
+async def vary_by_origin(message: Message, scope: Scope) -> None:
     """Mark the head of an answer; one that is for everybody (``*``) is the same for all.
 
     An origin that may not read the answer is told nothing of what others may do.
@@ -43,7 +45,8 @@ async def vary_by_origin(message: Message, _scope: Scope) -> None:
     if allowed == "*":
         return
     varies = [each.strip() for each in headers.get("vary", "").split(",") if each.strip()]
-    if "*" not in varies and "origin" not in [each.lower() for each in varies]:
+    is_said = bool({"*", "origin"} & {each.lower() for each in varies})
+    if not is_said and scope.get("method") in KEPT_METHODS:
         headers["vary"] = ", ".join([*varies, "Origin"])
     if allowed is None:
         for name in [name for name in headers if name.lower().startswith("access-control-")]:

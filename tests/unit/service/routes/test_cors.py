@@ -52,6 +52,12 @@ def test_preflight_of_a_stranger_learns_nothing(listening: Shop) -> None:
     assert (answer.status_code, rights(answer), varies(answer)) == (400, set(), ["Origin"])
 
 
+def test_what_no_cache_keeps_does_not_vary(listening: Shop) -> None:
+    """An answer to a POST is for who asked; a stranger's still says nothing of rights."""
+    answer = listening.call("POST", "/v1/events", json={}, headers={"Origin": STRANGER})
+    assert (varies(answer), rights(answer)) == ([""], set())
+
+
 def test_what_is_for_every_origin_does_not_vary(listening: Shop, shop: Shop) -> None:
     """The script is one for all, and so is everything where no origin is set."""
     assert "vary" not in listening.call("GET", "/endcap.js", scope=None).headers
@@ -60,7 +66,7 @@ def test_what_is_for_every_origin_does_not_vary(listening: Shop, shop: Shop) -> 
 
 def test_vary_keeps_what_was_there() -> None:
     """A second reason to keep answers apart is added to the first, once."""
-    scope: Any = {}
+    scope: Any = {"method": "GET"}
     message: Any = {"type": "http.response.start", "status": 200, "headers": [(b"vary", b"Accept")]}
     for _ in range(2):
         asyncio.run(vary_by_origin(message, scope))
