@@ -18,6 +18,7 @@ from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
 from models.errors import ConfigError
+from service.forked_workers import fork_workers
 from service.page_protocol import PageProtocol
 from service.settings import Settings, to_environment
 
@@ -28,6 +29,8 @@ KEEP_ALIVE_S = 75
 """Longer than clients and proxies, 5 to 60 s, so that they close an idle connection and not the
 server: a request on a connection that the server is just closing would fail."""
 APP = "service.app:app_from_environment"
+SHARED_MODULES = APP.partition(":")[0], "scipy.special"
+"""What workers import, at the start or for the first report; SciPy's functions take 20 MB."""
 _NOT_STARTED = "the server could not start; the log lines above say why"
 
 
@@ -77,6 +80,7 @@ def server_config(settings: Settings, app: str) -> uvicorn.Config:
 def _serve(settings: Settings, listener: socket.socket) -> None:
     config = server_config(settings, APP)
     if settings.workers > 1:
+        fork_workers(*SHARED_MODULES)
         supervisor = Multiprocess(config, sockets=[listener])
         supervisor.run()
         if any(worker.exitcode == STARTUP_FAILURE for worker in supervisor.processes):
