@@ -222,7 +222,7 @@ def _staged_file(output: Path) -> Iterator[Path]:
 
 @contextmanager
 def _open_engine(order: BatchOrder, make_id: Callable[[], str]) -> Iterator[Engine]:
-    """Put an engine together as `service.app` does, over what is in effect now."""
+    """Put an engine together as `service.opening` does, over what is in effect now."""
     with ExitStack() as stack:
         store = ControlStore(order.home / "control.sqlite")
         stack.callback(store.close)

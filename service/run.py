@@ -20,9 +20,8 @@ from uvicorn.supervisors import Multiprocess
 from models.errors import ConfigError
 from service.forked_workers import fork_workers
 from service.page_protocol import PageProtocol
-from service.settings import Settings, to_environment
+from service.settings import SUPERVISOR_VARIABLE, Settings, to_environment
 
-SUPERVISOR_VARIABLE = "ENDCAP_SUPERVISOR_PID"
 METRICS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 BACKLOG = 2048
 KEEP_ALIVE_S = 75

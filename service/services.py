@@ -1,4 +1,4 @@
-"""What the routes work with: built once by `service.app`, kept in the app's state."""
+"""What the routes work with: built once by `service.opening`, kept in the app's state."""
 
 from __future__ import annotations
 

@@ -13,6 +13,8 @@ from msgspec import Meta
 from models.errors import ConfigError
 
 PREFIX = "ENDCAP_"
+SUPERVISOR_VARIABLE = "ENDCAP_SUPERVISOR_PID"
+"""Tells a worker which process started it; no setting."""
 _LISTS = ("cors_origins", "keep")
 
 

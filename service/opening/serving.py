@@ -1,0 +1,54 @@
+"""The engine that fills pages: from configuration, live model and what visitors did."""
+
+from __future__ import annotations
+
+from service.intake.opening import Intake
+from service.learning.learner import BannerLearner
+from service.opening.control import Control
+from service.opening.ground import Ground
+from service.opening.model import Model
+from service.readying import Readying
+from service.serve.engine import Clock, Engine
+from service.serve.rates import RateBook
+
+
+def open_engine(ground: Ground, control: Control, model: Model, intake: Intake) -> Engine:
+    """Put the engine together; from then on a swap waits until it is ready for what comes."""
+    current, live = control.current, model.live
+    engine = Engine(
+        configuration=current.get,
+        snapshot=live.get,
+        recent=intake.recents,
+        people=intake.people,
+        views=intake.banner_views,
+        rates=_learn_banners(ground, control),
+        pseudonymiser=ground.pseudonymiser,
+        deadline_ms=ground.settings.deadline_ms,
+        clock=Clock(now_ms=ground.now_ms),
+        ready=ground.stack.enter_context(Readying(ground.home, model.artifacts)).open,
+    )
+    snapshot = live.get()
+    if snapshot is not None:
+        engine.prepare(snapshot)
+    live.before_swap = engine.prepare
+    current.before_swap = engine.prepare_configuration
+    return engine
+
+
+def _learn_banners(ground: Ground, control: Control) -> RateBook:
+    """Begin to learn click rates of banners, and to follow what is learned."""
+    settings = ground.settings
+    rates = RateBook(settings.banner_period_s * 1000)
+    learner = BannerLearner(
+        control.store,
+        ground.events,
+        control.current.get,
+        rates.put,
+        holder=ground.holder,
+        now_ms=ground.now_ms,
+        period_ms=rates.period_ms,
+        half_life_days=settings.banner_half_life_days,
+    )
+    learner.read()
+    ground.keep_running(learner.watch)
+    return rates

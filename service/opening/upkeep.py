@@ -1,0 +1,62 @@
+"""What runs beside requests: ramps, lifts over time, erasures, and the end of what is old."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from functools import partial
+
+from service.intake.opening import Intake
+from service.opening.control import Control
+from service.opening.ground import Ground
+from service.opening.model import Model
+from service.privacy.retention_runner import RetentionRunner
+from service.privacy.worker_memory import WorkerMemory
+from service.reports.lift_keeper import LiftKeeper
+from service.reports.ramp_runner import RampRunner
+from service.serve.engine import Engine
+from service.settings import SUPERVISOR_VARIABLE
+from service.stores.erasures import ErasureReader
+
+
+def advance_rollouts(ground: Ground, control: Control) -> None:
+    """Move ramps, and keep from time to time what the lifts are; one process of all does."""
+    ramps = RampRunner(
+        control.store,
+        control.plane,
+        ground.events,
+        holder=ground.holder,
+        now_ms=ground.now_ms,
+        pages=ground.metrics.pages,
+    )
+    ground.keep_running(ramps.watch)
+    lifts = LiftKeeper(
+        control.store, control.plane, ground.events, holder=ground.holder, now_ms=ground.now_ms
+    )
+    ground.keep_running(lifts.watch)
+
+
+def forget_people(ground: Ground, intake: Intake, engine: Engine, model: Model) -> None:
+    """Follow erasures in this process's memory, and delete what has been kept long enough."""
+    memory = WorkerMemory(intake, engine, model.live)
+    erasures = ErasureReader(ground.events)
+    ground.stack.callback(erasures.close)
+    ground.keep_running(partial(memory.follow, erasures))
+    retention = RetentionRunner(ground.events, ground.settings.kept_days, now_ms=ground.now_ms)
+    ground.stack.callback(retention.close)
+    ground.keep_running(retention.watch)
+
+
+def follow_supervisor(ground: Ground) -> None:
+    """Stop this worker when its supervisor is gone, so that no orphan keeps the port."""
+    expected = os.environ.get(SUPERVISOR_VARIABLE)
+    if expected is None or os.getpid() == int(expected):
+        return
+
+    async def watch() -> None:
+        while os.getppid() == int(expected):
+            await asyncio.sleep(0.5)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    ground.keep_running(watch)
