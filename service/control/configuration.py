@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from service.control.documents import Banner, Document, ItemStatus, Placement
 from service.control.fit import rollout_key_of
 from service.control.rule import Rule
+from service.rollouts.audience import compile_audience
 from service.rollouts.compiled import CompiledRollout, compile_rollouts, turning_points_ms
 from service.rollouts.definition import Rollout
 from service.rollouts.layer import Holdout, Layer
 from service.rollouts.segment import Segment
-from service.rollouts.visitor import Members
+from service.rollouts.visitor import Members, RuleMembers
 
 OpenSegment = Callable[[Segment], Members | None]
 """Finds the members of an uploaded list; nothing if they cannot be read."""
@@ -36,7 +37,7 @@ class Configuration:
     layers: dict[str, Layer] = field(default_factory=dict)
     holdout: Holdout | None = None
     segments: dict[str, Members] = field(default_factory=dict)
-    """Uploaded lists."""
+    """Uploaded lists, and segments that rules make."""
     turning_points_ms: tuple[int, ...] = ()
     """Moments, ascending, at which a schedule or an audience begins or ends."""
     hidden_items: frozenset[str] = frozenset()
@@ -82,7 +83,7 @@ class Configuration:
                 case Holdout():
                     holdout = document
                 case Segment():
-                    members = open_segment(document)
+                    members = _members_of(document, open_segment)
                     if members is not None:
                         segments[document.key] = members
                 case ItemStatus():
@@ -111,3 +112,9 @@ class Configuration:
     def rollout_of(self, placement: Placement) -> CompiledRollout | None:
         """Find the rollout a placement names, else the one whose key is the placement's id."""
         return self.rollouts.get(rollout_key_of(placement))
+
+
+def _members_of(segment: Segment, open_segment: OpenSegment) -> Members | None:
+    if segment.rule is None:
+        return open_segment(segment)
+    return RuleMembers(compile_audience(segment.rule))

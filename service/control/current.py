@@ -136,6 +136,8 @@ class CurrentConfiguration:
 
     def _open_segment(self, segment: Segment) -> Members | None:
         """Map a list once; one that cannot be read leaves the last good one in effect."""
+        assert segment.unit is not None
+        assert segment.content is not None
         content, members = self._segments.get(segment.key, ("", None))
         if self._segment_files is not None and content != segment.content:
             try:

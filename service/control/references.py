@@ -14,7 +14,7 @@ from service.control.slots import check_layer, check_share, move_slots
 from service.rollouts.conditions import Condition, segments_of
 from service.rollouts.definition import CONTROL, Rollout
 from service.rollouts.layer import HOLDOUT_ID, Holdout, Layer
-from service.rollouts.segment import INTENT_PREFIX, INTENT_SEGMENTS
+from service.rollouts.segment import INTENT_PREFIX, INTENT_SEGMENTS, Segment
 from service.stores.control import ControlTransaction
 
 
@@ -44,7 +44,7 @@ def follow_change(
         case "layer":
             check_layer(transaction, before, after if isinstance(after, Layer) else None)
         case "segment":
-            _check_segment(transaction, document_id, after)
+            _check_segment(transaction, document_id, before, after)
         case "holdout":
             _check_holdout(document_id, before, after)
         case _:
@@ -121,30 +121,55 @@ def _check_segments(transaction: ControlTransaction, audience: Condition | None)
         missing = min(asked - known)
         raise InputError(
             f"segment {missing!r} of the audience is not uploaded; {list_known(known)}; "
-            f"upload it with PUT /v1/segments/{missing}/members"
+            f"upload it with PUT /v1/segments/{missing}/members, or make it by a rule with PUT "
+            f"/v1/segments/{missing}"
         )
 
 
-def _check_segment(transaction: ControlTransaction, key: str, after: Document | None) -> None:
-    if after is not None:
+def _check_segment(
+    transaction: ControlTransaction, key: str, before: Document | None, after: Document | None
+) -> None:
+    if isinstance(after, Segment):
+        _check_kind(transaction, key, before, after)
         return
-    kinds: tuple[DocumentKind, ...] = ("rollout", "banner", "rule", "placement")
+    kinds: tuple[DocumentKind, ...] = ("rollout", "banner", "rule", "placement", "segment")
     for kind in kinds:
         for one in _all(transaction, kind):
-            if not isinstance(one, Rollout | Banner | Rule | Placement):
+            if not isinstance(one, Rollout | Banner | Rule | Placement | Segment):
                 continue
             if any(key in segments_of(audience) for audience in _audiences(one)):
-                name = one.key if isinstance(one, Rollout) else one.id
+                name = one.key if isinstance(one, Rollout | Segment) else one.id
                 raise ConflictError(
                     f"segment {key!r} is asked by the audience of {kind} {name!r}; "
                     "change that one first"
                 )
 
 
-def _audiences(document: Rollout | Banner | Rule | Placement) -> list[Condition | None]:
+def _check_kind(
+    transaction: ControlTransaction, key: str, before: Document | None, after: Segment
+) -> None:
+    """Hold a segment to what it is, and a rule to lists: one that asks rules could ask itself."""
+    if isinstance(before, Segment) and (before.rule is None) != (after.rule is None):
+        is_now = "an uploaded list" if before.rule is None else "made by a rule"
+        raise ConflictError(f"segment {key!r} is {is_now}; delete it first, or take another key")
+    _check_segments(transaction, after.rule)
+    rules = {
+        one.key
+        for one in _all(transaction, "segment")
+        if isinstance(one, Segment) and one.rule is not None
+    }
+    asked = segments_of(after.rule) & (rules | {key})
+    if asked:
+        raise InputError(
+            f"segment {key!r} asks segment {min(asked)!r}, which a rule makes; "
+            "ask uploaded lists and segments of the model, and write the other conditions out"
+        )
+
+
+def _audiences(document: Rollout | Banner | Rule | Placement | Segment) -> list[Condition | None]:
     if isinstance(document, Placement):
         return [one.audience for one in document.recipes]
-    return [document.audience]
+    return [document.rule if isinstance(document, Segment) else document.audience]
 
 
 def _path_back(rollout: Rollout, others: dict[str, Rollout]) -> list[str]:

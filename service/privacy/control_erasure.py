@@ -58,7 +58,7 @@ class ControlErasure:
         current: set[tuple[str, str]] = set()
         n_lists = 0
         for segment in self.plane.list("segment"):
-            if not isinstance(segment, Segment):
+            if not isinstance(segment, Segment) or segment.content is None:
                 continue
             members = self.segment_files.open(segment.key, segment.content, segment.n_members)
             content = segment.content

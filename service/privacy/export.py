@@ -121,6 +121,8 @@ def _documents(home: Path, kind: str) -> list[tuple[str, str]]:
 
 def _is_on(home: Path, name: str, body: str, keys: list[str]) -> bool:
     segment = msgspec.json.decode(body, type=Segment)
+    if segment.unit is None or segment.content is None:
+        return False
     members = MemberList(
         segment.unit, SegmentFiles(home).open(name, segment.content, segment.n_members)
     )

@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Meta
 
 from service.rollouts.bucketing import UnitKind
+from service.rollouts.conditions import Condition, check_audience
 from service.rollouts.fields import Revision
 
 NUMBER_DIGITS = 16
@@ -25,15 +26,26 @@ INTENT_SEGMENTS = tuple(f"{INTENT_PREFIX}{intent}" for intent in get_args(Intent
 
 
 class Segment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """An uploaded list of units; its members are kept as pseudonyms, beside the database."""
+    """An uploaded list of units, kept as pseudonyms beside the database; or a rule with a name."""
 
     key: Annotated[str, Meta(description="set from the path")] = ""
-    unit: Annotated[UnitKind, Meta(description="which ids are on the list")]
-    n_members: Annotated[int, Meta(ge=0)]
+    unit: Annotated[UnitKind | None, Meta(description="which ids are on the list")] = None
+    n_members: Annotated[int, Meta(ge=0)] = 0
     content: Annotated[
-        str, Meta(pattern="^[0-9a-f]{32}$", description="hash of the list; names its file")
-    ]
+        Annotated[str, Meta(pattern="^[0-9a-f]{32}$")] | None,
+        Meta(description="hash of the list; names its file"),
+    ] = None
+    rule: Annotated[
+        Condition | None, Meta(description="instead of a list: who is in, asked at each request")
+    ] = None
     revision: Revision = 0
+
+    def __post_init__(self) -> None:
+        is_list = self.unit is not None and self.content is not None
+        if is_list == (self.rule is not None):
+            raise ValueError("a segment is either an uploaded list or a rule; give one of the two")
+        if self.rule is not None:
+            check_audience(self.rule)
 
 
 def number_of(pseudonym: str) -> int:

@@ -41,6 +41,17 @@ class Members(Protocol):
         """Say whether the user or the visitor, by the kind of id that the list holds, is on it."""
 
 
+class RuleMembers:
+    """A segment that a rule makes: who is in depends on the request, and not on ids alone."""
+
+    def __init__(self, holds: Callable[[Visitor], bool]) -> None:
+        self.holds = holds
+
+    def has(self, user_key: str | None, anonymous_key: str | None) -> bool:
+        """Say no: ids alone tell nothing."""
+        return False
+
+
 NO_SEGMENTS: Mapping[str, Members] = {}
 
 MomentSegment = Callable[[], str | None]
@@ -90,7 +101,9 @@ class Visitor:
         found = self._memberships.get(segment)
         if found is None:
             members = self.segments.get(segment)
-            if members is not None:
+            if isinstance(members, RuleMembers):
+                found = members.holds(self)
+            elif members is not None:
                 found = members.has(self.user_key, self.anonymous_key)
             else:
                 found = self._moment is not None and self._moment() == segment

@@ -1,4 +1,4 @@
-"""Segments: uploaded lists of units, as large as they come, replaced whole."""
+"""Segments: uploaded lists of units, as large as they come, and rules with a name."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar
 
 import msgspec
 from litestar import Controller, Response, delete, get, put
+from litestar.params import JSONBody
 from msgspec import Meta
 
 from models.errors import CapacityError
@@ -14,16 +15,20 @@ from service.access import needs, principal_of
 from service.control.precondition import Precondition
 from service.control.upload import BadLine, MemberReader
 from service.control.writing import Change
+from service.rollouts.conditions import Condition
 from service.rollouts.fields import Name
 from service.rollouts.segment import Segment
 from service.routes.documents import (
     AnyRequest,
     IfMatch,
+    IfNoneMatch,
     PathId,
+    created,
     delete_document,
     get_document,
     list_documents,
     problems,
+    put_document,
 )
 from service.services import Services, services_of
 
@@ -32,9 +37,15 @@ PIECE_BYTES = 1 << 18
 
 
 class Segments(msgspec.Struct, frozen=True, kw_only=True):
-    """All uploaded lists, by key."""
+    """All segments that are uploaded or made by a rule, by key."""
 
     segments: list[Segment]
+
+
+class RuleBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Who is in a segment."""
+
+    rule: Condition
 
 
 class Uploaded(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,24 +69,53 @@ class SegmentController(Controller):
 
     @get(
         operation_id="listSegments",
-        summary="List uploaded lists",
+        summary="List segments",
         responses=problems(),
         sync_to_thread=True,
     )
     def list_all(self, request: AnyRequest) -> Segments:
-        """List all uploaded lists, by key, without their members."""
+        """List all segments, by key; lists without their members."""
         return Segments(segments=list_documents(request, "segment", Segment))
 
     @get(
         "/{segment_key:str}",
         operation_id="getSegment",
-        summary="Read what is known of an uploaded list",
+        summary="Read a rule, or what is known of an uploaded list",
         responses=problems(404),
         sync_to_thread=True,
     )
     def read(self, request: AnyRequest, segment_key: PathId) -> Response[Segment]:
         """Read one, without its members; the ETag is its revision."""
         return get_document(request, "segment", segment_key, Segment)
+
+    @put(
+        "/{segment_key:str}",
+        operation_id="putSegment",
+        summary="Make a segment by a rule, or change it",
+        status_code=200,
+        responses=created(Segment) | problems(404, 409, 412),
+        sync_to_thread=True,
+    )
+    def put_rule(
+        self,
+        request: AnyRequest,
+        segment_key: PathId,
+        data: JSONBody[RuleBody],
+        if_match: IfMatch = None,
+        if_none_match: IfNoneMatch = None,
+    ) -> Response[Segment]:
+        """Name an audience, so that many documents may ask for it and it is changed in one place.
+
+        It may ask about the context, uploaded lists, segments of the model and intents.
+        """
+        return put_document(
+            request,
+            "segment",
+            msgspec.convert(segment_key, Name),
+            Segment(rule=data.rule),
+            if_match=if_match,
+            if_none_match=if_none_match,
+        )
 
     @put(
         "/{segment_key:str}/members",
@@ -112,12 +152,12 @@ class SegmentController(Controller):
     @delete(
         "/{segment_key:str}",
         operation_id="deleteSegment",
-        summary="Delete an uploaded list",
+        summary="Delete a segment",
         responses=problems(404, 409, 412),
         sync_to_thread=True,
     )
     def remove(self, request: AnyRequest, segment_key: PathId, if_match: IfMatch = None) -> None:
-        """Delete it; 409 while the audience of a rollout asks about it."""
+        """Delete it; 409 while an audience asks about it."""
         delete_document(request, "segment", segment_key, if_match=if_match)
 
 

@@ -182,11 +182,7 @@ def _segments(shelf: Shelf, visit: Visit, snapshot: Snapshot | None) -> list[Seg
             )
             for rank, segment in enumerate(profile.segments, 1)
         ]
-    listed = sorted(
-        key
-        for key, members in shelf.configuration.segments.items()
-        if members.has(visit.user_key, visit.anonymous_key)
-    )
+    listed = sorted(key for key in shelf.configuration.segments if visit.visitor.is_in(key))
     return found + [SegmentOf(key=key, source="list", priority=None, users=None) for key in listed]
 
 

@@ -32,6 +32,47 @@ def test_list_is_uploaded_used_and_replaced(shop: Shop) -> None:
     assert shop.call("GET", "/v1/segments").json() == {"segments": []}
 
 
+def test_rule_with_a_name_is_asked_like_a_list(shop: Shop) -> None:
+    """Who is in follows the request and the rule; what asks for it holds it fast."""
+
+    def rule(*countries: str) -> dict[str, object]:
+        return {"rule": {"op": "in", "attribute": "country", "values": list(countries)}}
+
+    def answer(country: str) -> str:
+        context = {"context": {"targetingKey": "u1", "country": country}}
+        return str(shop.call("POST", "/ofrep/v1/evaluate/flags/r", json=context).json()["variant"])
+
+    made = shop.call("PUT", "/v1/segments/gulf", json=rule("AE", "SA"), scope="merchandiser")
+    assert (made.status_code, made.json()["rule"]["values"]) == (201, ["AE", "SA"])
+    audience = {"op": "segment", "segment": "gulf"}
+    shop.call("PUT", "/v1/rollouts/r", json={"share": 1, "audience": audience})
+    assert [answer(country) for country in ("AE", "DE")] == ["personal", "control"]
+    assert shop.call("PUT", "/v1/segments/gulf", json=rule("DE")).status_code == 200
+    assert [answer(country) for country in ("AE", "DE")] == ["control", "personal"]
+    is_problem(shop.call("DELETE", "/v1/segments/gulf"), 409)
+    stale = {"If-Match": made.headers["etag"]}
+    is_problem(shop.call("PUT", "/v1/segments/gulf", json=rule("FR"), headers=stale), 412)
+    is_problem(shop.call("PUT", "/v1/segments/gulf", json=rule("FR"), scope="publishable"), 403)
+
+
+def test_rule_asks_lists_and_no_other_rule(shop: Shop) -> None:
+    """So it cannot ask itself; and a list stays a list."""
+    shop.call("PUT", MEMBERS, content=b"user_id\nu1\n")
+    on_list = {"rule": {"op": "segment", "segment": "vip"}}
+    assert shop.call("PUT", "/v1/segments/best", json=on_list).status_code == 201
+    audience = {"op": "segment", "segment": "best"}
+    shop.call("PUT", "/v1/rollouts/r", json={"share": 1, "audience": audience})
+    assert [variant(shop, one) for one in ("u1", "u3")] == ["personal", "control"]
+    is_problem(shop.call("DELETE", "/v1/segments/vip"), 409)
+    for asked in ("best", "self", "nobody"):
+        body = {"rule": {"op": "not", "of": {"op": "segment", "segment": asked}}}
+        is_problem(shop.call("PUT", "/v1/segments/self", json=body), 400)
+    is_problem(shop.call("PUT", "/v1/segments/vip", json=on_list), 409)
+    is_problem(shop.call("PUT", "/v1/segments/best/members", content=b"user_id\nu1\n"), 409)
+    person = shop.call("DELETE", "/v1/users/u1")
+    assert person.json()["is_verified"]
+
+
 def test_refused_list_changes_nothing(shop: Shop) -> None:
     """A list that is wrong as a whole, stale, or without scope leaves the old one."""
     first = shop.call("PUT", MEMBERS, content=b"user_id\nu1\n")
