@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import msgspec
 from litestar import Controller, Response, delete, get, patch, put
 from litestar.params import JSONBody
+from msgspec import Meta
 
 from service.access import needs
 from service.control.rule import Rule
+from service.control.rule_conflicts import RuleWarning, find_conflicts
 from service.routes.documents import (
     AnyRequest,
     IfMatch,
@@ -24,12 +26,16 @@ from service.routes.documents import (
     problems,
     put_document,
 )
+from service.services import services_of
 
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
     """All rules, by id."""
 
     rules: list[Rule]
+    warnings: Annotated[
+        list[RuleWarning], Meta(description="pairs of rules that work against each other")
+    ]
 
 
 class RuleController(Controller):
@@ -46,8 +52,9 @@ class RuleController(Controller):
         sync_to_thread=True,
     )
     def list_all(self, request: AnyRequest) -> Rules:
-        """List all rules, by id."""
-        return Rules(rules=list_documents(request, "rule", Rule))
+        """List all rules, by id, and which of them work against each other."""
+        rules = list_documents(request, "rule", Rule)
+        return Rules(rules=rules, warnings=find_conflicts(rules, services_of(request).now_ms()))
 
     @get(
         "/{rule_id:str}",

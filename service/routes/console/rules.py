@@ -29,6 +29,7 @@ from service.console.schedule_form import ZONES, state_of
 from service.control.drafts import Drafts
 from service.control.precondition import RevisionError
 from service.control.rule import Rule
+from service.control.rule_conflicts import find_conflicts
 from service.rollouts.definition import CONTROL
 from service.rollouts.schedule import schedule_ms
 from service.routes.console.editing import (
@@ -66,6 +67,7 @@ class RulePages(Controller):
     def show_list(self, request: ConsoleRequest) -> Page:
         """List all rules, those in effect first."""
         services = services_of(request)
+        rules = services.current.get().rules.values()
         rows: list[dict[str, Any]] = [
             {
                 "rule": rule,
@@ -75,11 +77,12 @@ class RulePages(Controller):
                 "for_whom": audience_words(rule.audience),
                 "state": _state(rule, services.now_ms()),
             }
-            for rule in services.current.get().rules.values()
+            for rule in rules
         ]
         order = {"live": 0, "scheduled": 1, "off": 2, "ended": 3}
         rows.sort(key=lambda row: (order[row["state"][0]], row["rule"].id))
-        return page(request, "rules/list.html", title="Rules", rows=rows)
+        warnings = find_conflicts(rules, services.now_ms())
+        return page(request, "rules/list.html", title="Rules", rows=rows, warnings=warnings)
 
     @get("/new")
     async def show_new(

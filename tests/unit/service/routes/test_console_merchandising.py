@@ -1,5 +1,6 @@
 """The merchandisers' pages without a browser: without a model, with odd names, with wrong forms."""
 
+import html
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -164,3 +165,16 @@ def test_preview_beside_a_form_says_what_changes(shop_with_model: Shop) -> None:
     assert "It is here, at position 2." in why
     assert "It cannot be bought now." in why
     assert "It is not in the catalogue." in why
+
+
+def test_list_of_rules_tells_which_work_against_each_other(shop: Shop, ann: Visitor) -> None:
+    """The same sentence in the console as in the API; none where they agree."""
+    assert shop.call("GET", "/v1/rules").json()["warnings"] == []
+    assert "work against each other" not in ann.get("/console/rules").text
+    pin = {"action": "pin", "position": 1, "select": {"item_ids": ["a"]}}
+    shop.call("PUT", "/v1/rules/pin", json=pin)
+    (warning,) = shop.call("GET", "/v1/rules").json()["warnings"]
+    assert warning["rule_ids"] == ["pin", "odd"]
+    shown = html.unescape(ann.get("/console/rules").text)
+    assert "Some rules work against each other" in shown
+    assert warning["message"] in shown
