@@ -27,6 +27,7 @@ from service.control.precondition import RevisionError
 from service.learning.performance import BannerPerformance, read_performance
 from service.rollouts.schedule import schedule_ms
 from service.routes.console.banner_figures import clicks_by_day
+from service.routes.console.deleted import deleted_of
 from service.routes.console.editing import (
     Section,
     changed_by,
@@ -83,7 +84,14 @@ class BannerPages(Controller):
         ]
         order = {"live": 0, "scheduled": 1, "off": 2, "ended": 3}
         rows.sort(key=lambda row: (order[row["state"][0]], row["banner"].id))
-        return page(request, "banners/list.html", title="Banners", rows=rows, trouble=trouble)
+        return page(
+            request,
+            "banners/list.html",
+            title="Banners",
+            rows=rows,
+            trouble=trouble,
+            deleted=deleted_of(request, BANNERS, banners),
+        )
 
     @get("/new")
     async def show_new(self, request: ConsoleRequest) -> Page:

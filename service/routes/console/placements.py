@@ -24,6 +24,7 @@ from service.control.documents import Placement
 from service.control.drafts import Drafts
 from service.control.precondition import RevisionError
 from service.rollouts.definition import CONTROL
+from service.routes.console.deleted import deleted_of
 from service.routes.console.editing import (
     Section,
     changed_by,
@@ -71,7 +72,8 @@ class PlacementPages(Controller):
             }
             for _, placement in sorted(configuration.placements.items())
         ]
-        return page(request, "placements/list.html", title="Placements", rows=rows)
+        deleted = deleted_of(request, PLACEMENTS, configuration.placements)
+        return page(request, "placements/list.html", title="Placements", rows=rows, deleted=deleted)
 
     @get("/new")
     async def show_new(self, request: ConsoleRequest) -> Page:

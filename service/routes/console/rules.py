@@ -32,6 +32,7 @@ from service.control.rule import Rule
 from service.control.rule_conflicts import find_conflicts
 from service.rollouts.definition import CONTROL
 from service.rollouts.schedule import schedule_ms
+from service.routes.console.deleted import deleted_of
 from service.routes.console.editing import (
     Section,
     changed_by,
@@ -67,7 +68,7 @@ class RulePages(Controller):
     def show_list(self, request: ConsoleRequest) -> Page:
         """List all rules, those in effect first."""
         services = services_of(request)
-        rules = services.current.get().rules.values()
+        rules = services.current.get().rules
         rows: list[dict[str, Any]] = [
             {
                 "rule": rule,
@@ -77,12 +78,18 @@ class RulePages(Controller):
                 "for_whom": audience_words(rule.audience),
                 "state": _state(rule, services.now_ms()),
             }
-            for rule in rules
+            for rule in rules.values()
         ]
         order = {"live": 0, "scheduled": 1, "off": 2, "ended": 3}
         rows.sort(key=lambda row: (order[row["state"][0]], row["rule"].id))
-        warnings = find_conflicts(rules, services.now_ms())
-        return page(request, "rules/list.html", title="Rules", rows=rows, warnings=warnings)
+        return page(
+            request,
+            "rules/list.html",
+            title="Rules",
+            rows=rows,
+            warnings=find_conflicts(rules.values(), services.now_ms()),
+            deleted=deleted_of(request, RULES, rules),
+        )
 
     @get("/new")
     async def show_new(

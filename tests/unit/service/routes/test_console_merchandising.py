@@ -1,6 +1,7 @@
 """The merchandisers' pages without a browser: without a model, with odd names, with wrong forms."""
 
 import html
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -165,6 +166,28 @@ def test_preview_beside_a_form_says_what_changes(shop_with_model: Shop) -> None:
     assert "It is here, at position 2." in why
     assert "It cannot be bought now." in why
     assert "It is not in the catalogue." in why
+
+
+@pytest.mark.parametrize(
+    ("section", "name"), [("placements", "home"), ("rules", "odd"), ("banners", "odd")]
+)
+def test_what_was_deleted_is_brought_back(
+    shop: Shop, ann: Visitor, section: str, name: str
+) -> None:
+    """From the list it is gone from, as it was; then it is not offered any more."""
+    path = f"/v1/{section}/{name}" + ("/config" if section == "placements" else "")
+    before = shop.call("GET", path).json()
+    assert "Bring it back" not in ann.get(f"/console/{section}").text
+    ann.post(f"/console/{section}/{name}/delete")
+    assert shop.call("GET", path).status_code == 404
+    shown = html.unescape(ann.get(f"/console/{section}").text)
+    assert ODD in shown
+    found = re.search(r'action="([^"]+/undo)".*?name="revision" value="(\d+)"', shown, re.DOTALL)
+    assert found is not None
+    assert ann.post(found[1], revision=found[2]).status_code == 303
+    after = shop.call("GET", path).json()
+    assert {**after, "revision": 0} == {**before, "revision": 0}
+    assert "Bring it back" not in ann.get(f"/console/{section}").text
 
 
 def test_list_of_rules_tells_which_work_against_each_other(shop: Shop, ann: Visitor) -> None:
