@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import islice
 
 from models.snapshot import Snapshot
@@ -19,8 +20,9 @@ MAX_RENEWED = 3_000
 """Shoppers whose candidates are worked out under a new model before it answers."""
 RENEWING_S = 2.0
 """And how long that may take."""
-BREATH_S = 0.0005
-"""Between two of them, for those who answer requests meanwhile."""
+BREATH_S = 0.002
+"""Between two of them: a request takes the interpreter lock several times, and may have to wait for
+the end of a scoring each time."""
 WAIT_S = 0.02
 """Between two looks at what another process works out."""
 
@@ -63,7 +65,7 @@ class Profiles:
 
     def rows_seen_last(self, snapshot: Snapshot) -> list[int]:
         """Return the rows of the shoppers seen last that a snapshot knows all of."""
-        newest = islice(reversed(list(self._kept.items())), MAX_RENEWED)
+        newest = self._newest()
         rows = (user_row(snapshot.users, *key) for key, profile in newest if not profile.recent)
         return [row for row in rows if row != MISSING_ROW]
 
@@ -81,7 +83,7 @@ class Profiles:
         """
         end_s = monotonic_s() + RENEWING_S
         self._renewed.clear()
-        newest = islice(reversed(list(self._kept.items())), MAX_RENEWED)
+        newest = self._newest()
         for key, profile in newest:
             if stock.ready is not None and not profile.recent:
                 continue
@@ -97,6 +99,12 @@ class Profiles:
             rows = self.rows_seen_last(stock.snapshot)
             while not stock.ready.has(rows) and monotonic_s() < end_s:
                 pause(WAIT_S)
+
+    def _newest(self) -> list[tuple[tuple[str | None, str | None], Profile]]:
+        """List the shoppers seen last, the newest first; requests go on meanwhile."""
+        while True:
+            with suppress(RuntimeError):  # one of them changed the order while it was read
+                return list(islice(reversed(self._kept.items()), MAX_RENEWED))
 
     def forget(self, key: str) -> None:
         """Drop every profile made for a pseudonym."""

@@ -141,7 +141,7 @@ def _wait_until_ready(url: str, process: subprocess.Popen[str]) -> None:
 
 def _is_worker(pid: int) -> bool:
     command = Path(f"/proc/{pid}/cmdline").read_bytes()
-    return b"resource_tracker" not in command
+    return b"resource_tracker" not in command and b"readying_process" not in command
 
 
 def _cpu_s(pid: int) -> float:

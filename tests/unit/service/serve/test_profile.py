@@ -1,5 +1,8 @@
 """The merged history of a shopper, and how long a profile is kept."""
 
+from collections import OrderedDict
+from typing import Any
+
 import numpy as np
 
 from models.events import InteractionKind
@@ -129,6 +132,24 @@ def test_shoppers_seen_last_are_ready_for_a_new_model() -> None:
         "acted": False,
     }
     assert all(one.stock is after for one in found.values())
+
+
+def test_shoppers_may_come_while_the_last_ones_are_listed() -> None:
+    """A list that changes while it is read is read again, in whichever thread."""
+    profiles, stock = Profiles(), Stock(TINY)
+
+    class Busy(OrderedDict[tuple[str | None, str | None], Profile]):
+        def items(self) -> Any:
+            if next(changes, False):
+                raise RuntimeError("OrderedDict mutated during iteration")
+            return super().items()
+
+    profiles.get(stock, "first", None, ())
+    changes = iter((True, True))
+    profiles._kept = Busy(profiles._kept)
+    profiles.renew(Stock(TINY), pause=lambda _: None)
+    assert next(changes, None) is None
+    assert len(profiles._renewed) == 1
 
 
 def test_renewing_ends_in_time() -> None:
