@@ -58,11 +58,13 @@ def make_plan(
     rollout = shelf.configuration.rollout_of(placement)
     if rollout is not None:
         unit = rollout.unit(visitor)
-        assignment = _forced(rollout, visit) or evaluate(rollout, visitor)
+        forced = _forced(rollout, visit) if visit.is_preview else None
+        assignment = evaluate(rollout, visitor) if forced is None else forced
         crossover = has_crossed(rollout, visitor, assignment)
-        named = rollout.recipes.get(assignment.variant)
-        banner_ids = rollout.banner_ids.get(assignment.variant)
-        if assignment.variant == CONTROL:
+        variant = assignment.variant
+        named = rollout.recipes.get(variant)
+        banner_ids = rollout.banner_ids.get(variant)
+        if variant == CONTROL:
             recipe = "static"
         elif banner_ids is not None and placement.kind == "banners":
             recipe, names_banners = "static", True
@@ -78,7 +80,7 @@ def make_plan(
 
 def _forced(rollout: CompiledRollout, visit: Visit) -> Assignment | None:
     """Give the variant that a preview asks for."""
-    variant = visit.forced.get(rollout.key) if visit.is_preview else None
+    variant = visit.forced.get(rollout.key)
     if variant is None:
         return None
     return Assignment(rollout.key, variant, "TARGETING_MATCH", rollout.epoch, "FORCED")
