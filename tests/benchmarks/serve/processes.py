@@ -53,6 +53,9 @@ class Memory:
     """Memory of one process in MB: what only it has, and what is mapped from files."""
 
     private_mb: float
+    """With pages of the mapped model that no other worker has touched yet."""
+    written_mb: float
+    """Of these, what it has written itself: what a further worker really costs."""
     resident_mb: float
     peak_mb: float
 
@@ -63,6 +66,7 @@ def memory_of(pid: int) -> Memory:
     status = _fields(Path(f"/proc/{pid}/status").read_text())
     return Memory(
         private_mb=(rollup["Private_Clean"] + rollup["Private_Dirty"]) / 1024,
+        written_mb=rollup["Private_Dirty"] / 1024,
         resident_mb=rollup["Rss"] / 1024,
         peak_mb=status["VmHWM"] / 1024,
     )
