@@ -110,9 +110,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def kept_days(self) -> dict[str, int]:
         """How many days rows of a kind are kept; raises `ConfigError` if `keep` is wrong."""
-        from service.stores.retention import read_limits  # noqa: PLC0415  # loads SQLAlchemy
+        from service.stores.retention import PICTURE, read_limits  # noqa: PLC0415  # loads SQLAlchemy
 
-        return read_limits(self.keep)
+        return read_limits(self.keep, others=(PICTURE,))
 
 
 def read_settings(environment: Mapping[str, str], given: Mapping[str, Any]) -> Settings:

@@ -46,7 +46,7 @@ def open_services(
     console = open_console(ground, control)
     advance_rollouts(ground, control)
     engine = open_engine(ground, control, model, intake)
-    forget_people(ground, intake, engine, model)
+    forget_people(ground, control, intake, engine, model)
     insights = InsightsReader(ground.events, model.artifacts, model.live.get, now_ms)
     return Services(
         settings=settings,

@@ -37,13 +37,22 @@ def advance_rollouts(ground: Ground, control: Control) -> None:
     ground.keep_running(lifts.watch)
 
 
-def forget_people(ground: Ground, intake: Intake, engine: Engine, model: Model) -> None:
+def forget_people(
+    ground: Ground, control: Control, intake: Intake, engine: Engine, model: Model
+) -> None:
     """Follow erasures in this process's memory, and delete what has been kept long enough."""
     memory = WorkerMemory(intake, engine, model.live)
     erasures = ErasureReader(ground.events)
     ground.stack.callback(erasures.close)
     ground.keep_running(partial(memory.follow, erasures))
-    retention = RetentionRunner(ground.events, ground.settings.kept_days, now_ms=ground.now_ms)
+    retention = RetentionRunner(
+        ground.events,
+        ground.settings.kept_days,
+        now_ms=ground.now_ms,
+        named_pictures=lambda: {
+            banner.image_url.rpartition("/")[2] for banner in control.current.get().banners.values()
+        },
+    )
     ground.stack.callback(retention.close)
     ground.keep_running(retention.watch)
 

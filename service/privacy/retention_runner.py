@@ -1,19 +1,20 @@
-"""Deletes old rows once a day behind the service, as the settings say, in one process of a home.
+"""Deletes old rows and pictures once a day behind the service, as the settings say.
 
-The file of the lease holds the day on which it was done last.
+One process of a home does. The file of the lease holds the day on which it was done last.
 """
 
 from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 import structlog
 
 from service.stores.file_lease import FileLease
-from service.stores.retention import DAY_MS, expire_rows
+from service.stores.pictures import PictureFiles
+from service.stores.retention import DAY_MS, PICTURE, expire_rows
 
 LEASE_FILE = "retention.lease"
 POLL_S = 60.0
@@ -25,10 +26,16 @@ class RetentionRunner:
     """One worker's share in it."""
 
     def __init__(
-        self, events: Path, kept_days: Mapping[str, int], *, now_ms: Callable[[], int]
+        self,
+        events: Path,
+        kept_days: Mapping[str, int],
+        *,
+        now_ms: Callable[[], int],
+        named_pictures: Callable[[], Collection[str]] = frozenset,
     ) -> None:
         self._events = events
         self._kept_days = kept_days
+        self._named_pictures = named_pictures
         self._now_ms = now_ms
         self._done = events.with_name(LEASE_FILE)
         self._lease = FileLease(self._done)
@@ -48,13 +55,22 @@ class RetentionRunner:
         today = str(now_ms // DAY_MS)
         if self._done.read_text() == today:
             return None
-        deleted = expire_rows(
-            self._events, self._kept_days, now_ms=now_ms, is_stopped=self._stopping.is_set
-        )
+        rows = {kind: days for kind, days in self._kept_days.items() if kind != PICTURE}
+        deleted = expire_rows(self._events, rows, now_ms=now_ms, is_stopped=self._stopping.is_set)
+        if PICTURE in self._kept_days:
+            deleted[PICTURE] = self._expire_pictures(now_ms)
         if not self._stopping.is_set():
             self._done.write_text(today)
             _log.info("old_rows_deleted", **deleted)
         return deleted
+
+    def _expire_pictures(self, now_ms: int) -> int:
+        kept_days = self._kept_days[PICTURE]
+        files = PictureFiles(self._events.parent)
+        gone = files.expire(self._named_pictures(), kept_days=kept_days, now_ms=now_ms)
+        for one in gone:
+            _log.info("picture_deleted", hash=one, unnamed_for_days=kept_days)
+        return len(gone)
 
     async def watch(self, poll_s: float = POLL_S) -> None:
         """Run until cancelled; what fails is logged and tried again."""

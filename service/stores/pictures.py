@@ -6,7 +6,9 @@ it safe today may not tomorrow.
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -24,6 +26,7 @@ TYPES = {
 }
 """Media type by the ending of its file."""
 _HASH = re.compile(r"[0-9a-f]{32}")
+_DAY_MS = 86_400_000
 _AVIF_BRANDS = (b"avif", b"avis")
 
 
@@ -94,10 +97,30 @@ class PictureFiles:
         name = blake2b(content, digest_size=16).hexdigest()
         path = self._folder / f"{name}.{kind}"
         with reported(path):
-            if not path.exists():
+            if path.exists():
+                path.touch()  # it is wanted again, see `expire`
+            else:
                 self._folder.mkdir(parents=True, exist_ok=True)
                 replace_file(path, content)
         return Picture(name, TYPES[kind], content)
+
+    def expire(self, named: Collection[str], *, kept_days: int, now_ms: int) -> list[str]:
+        """Remove pictures that nothing has named for longer than `kept_days`; return their hashes.
+
+        The time of a file says when it was last uploaded or named by one of `named`, so this has to
+        be called more often than that.
+        """
+        gone = []
+        with reported(self._folder):
+            for path in sorted(self._folder.iterdir()) if self._folder.is_dir() else ():
+                if not _HASH.fullmatch(path.stem) or path.suffix[1:] not in TYPES:
+                    continue
+                if path.stem in named:
+                    os.utime(path, (now_ms / 1000, now_ms / 1000))
+                elif path.stat().st_mtime * 1000 < now_ms - kept_days * _DAY_MS:
+                    path.unlink()
+                    gone.append(path.stem)
+        return gone
 
     def read(self, name: str) -> Picture:
         """Read a picture by its hash; raise `NotFoundError` if there is none."""

@@ -22,14 +22,16 @@ from service.stores.sqlite import reported
 DAY_MS = 86_400_000
 CHUNK = 10_000
 EXPOSURE = "exposure"
+PICTURE = "picture"
+"""No rows: pictures that no banner names, see `service.stores.pictures`."""
 
 _CODES = {name: code for code, name in KIND_NAMES.items()}
 _DEEDS = ("add_to_cart", "purchase", "refund")
 """Kinds that the running sums keep one by one."""
 
 
-def read_limits(texts: Iterable[str]) -> dict[str, int]:
-    """Read `view=90` and the like as days by kind.
+def read_limits(texts: Iterable[str], *, others: tuple[str, ...] = ()) -> dict[str, int]:
+    """Read `view=90` and the like as days by kind; `others` are kinds that are no rows.
 
     Raises
     ------
@@ -37,12 +39,12 @@ def read_limits(texts: Iterable[str]) -> dict[str, int]:
         If a kind is not known or its days are no number from 1.
     """
     limits = {}
+    kinds = [EXPOSURE, *_CODES, *others]
     for text in texts:
         kind, _, days = text.partition("=")
-        if kind != EXPOSURE and kind not in _CODES:
+        if kind not in kinds:
             raise ConfigError(
-                f"--keep {text!r} names no kind; {list_known([EXPOSURE, *_CODES])}; "
-                "write for example view=90"
+                f"--keep {text!r} names no kind; {list_known(kinds)}; write for example view=90"
             )
         if not days.isascii() or not days.isdigit() or int(days) < 1:
             raise ConfigError(f"--keep {text!r} wants whole days from 1, such as {kind}=90")

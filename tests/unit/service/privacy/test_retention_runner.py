@@ -1,15 +1,17 @@
 """Old rows go once a day, by one process, and not without a setting."""
 
+import os
 from pathlib import Path
 
 import pytest
 
-from models.errors import ConfigError
+from models.errors import ConfigError, NotFoundError
 from service.privacy.retention_runner import RetentionRunner
 from service.settings import read_settings
 from service.stores.event_database import open_event_database
 from service.stores.events import Batch, EventStore
-from service.stores.retention import DAY_MS
+from service.stores.pictures import PictureFiles
+from service.stores.retention import DAY_MS, read_limits
 from tests.unit.service.intake.samples import view
 
 
@@ -60,3 +62,36 @@ def test_setting_names_kinds_and_days() -> None:
     assert settings.kept_days == {"view": 90, "rendered": 30}
     with pytest.raises(ConfigError, match="names no kind"):
         _ = read_settings({}, {"keep": "views=90"}).kept_days
+
+
+def test_picture_that_no_banner_names_goes(tmp_path: Path) -> None:
+    """Thirty days after it was last named; one that is named stays, and so does another file."""
+    path = open_event_database(tmp_path)
+    files = PictureFiles(tmp_path)
+    named, left = (files.write(b"GIF89a" + end, max_bytes=99).hash for end in (b"named", b"left"))
+    (tmp_path / "pictures" / "notes.txt").write_text("mine")
+    names = {named, left}
+    now_ms = 100 * DAY_MS
+    for one in (tmp_path / "pictures").iterdir():
+        os.utime(one, (DAY_MS / 1000, DAY_MS / 1000))
+    runner = RetentionRunner(
+        path, {"picture": 30}, now_ms=lambda: now_ms, named_pictures=lambda: names
+    )
+    assert runner.run_once() == {"picture": 0}
+    names.remove(left)
+    now_ms = 130 * DAY_MS
+    assert runner.run_once() == {"picture": 0}
+    now_ms = 131 * DAY_MS
+    assert runner.run_once() == {"picture": 1}
+    runner.close()
+    assert files.read(named).content == b"GIF89anamed"
+    with pytest.raises(NotFoundError):
+        files.read(left)
+    assert (tmp_path / "pictures" / "notes.txt").exists()
+
+
+def test_picture_is_kept_by_the_server_alone() -> None:
+    """It is a kind of the setting, and none of the command that deletes rows."""
+    assert read_settings({}, {"keep": "picture=90"}).kept_days == {"picture": 90}
+    with pytest.raises(ConfigError, match="names no kind"):
+        read_limits(["picture=90"])
