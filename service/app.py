@@ -60,6 +60,7 @@ from service.routes.storefront import STOREFRONT_PAGES
 from service.routes.storefront_files import STOREFRONT_FILES
 from service.services import STATE_KEY
 from service.settings import Settings, settings_from_environment
+from service.short_turns import take_short_turns
 
 SWITCH_INTERVAL_S = 0.0005
 """How long pages keep the interpreter lock from the threads that read and write the store; at the
@@ -116,6 +117,8 @@ def app_from_environment() -> Litestar:
     settings = settings_from_environment()
     configure_logs(settings.log_level)
     sys.setswitchinterval(SWITCH_INTERVAL_S)
+    # The event loop runs in this thread.
+    take_short_turns()
     # A score is a fraction of a millisecond of linear algebra: sharing it between the cores, which
     # the other workers use too, costs ten times that.
     threadpool_limits(limits=1, user_api="blas")

@@ -83,7 +83,7 @@ def open_intake(
     path = open_event_database(home)
     bell = threading.Condition()
     events = EventWriter(bell, max_pending=max_events)
-    exposures = ExposureQueue(bell, count=count, max_pending=max_exposures)
+    exposures = ExposureQueue(count=count, max_pending=max_exposures)
     quick = QuickReads()
     key_filter = KeyFilter(path)
     recents = RecentEvents(EventReader(path), EventReader(path), quick=quick, key_filter=key_filter)

@@ -123,13 +123,11 @@ class ExposureQueue:
 
     def __init__(
         self,
-        bell: threading.Condition,
         *,
         count: Count,
         max_pending: int = 50_000,
         monotonic_s: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._bell = bell
         self._count = count
         self._waiting: deque[Exposure] = deque()
         self._max_pending = max_pending
@@ -138,8 +136,6 @@ class ExposureQueue:
         self._n_dropped_written = 0
         self._n_dropped_told = 0
         self._told_s = float("-inf")
-        self.is_quiet = False
-        """Set by the writer thread while it sleeps and the next exposure must wake it."""
 
     @property
     def is_crowded(self) -> bool:
@@ -159,9 +155,6 @@ class ExposureQueue:
         self._count("assigned", len(taken))
         if len(taken) < len(exposures):
             self.drop(len(exposures) - len(taken), "the exposure queue is full")
-        if self.is_quiet and taken:
-            with self._bell:
-                self._bell.notify()
         return len(taken)
 
     def drop(self, n: int, why: str) -> None:

@@ -20,7 +20,7 @@ from service.stores.events import Batch, Committed, Counts, EventStore, Numbered
 
 MAX_GROUP = 5_000
 """Events, and exposures, in one transaction."""
-LINGER_S = 0.05
+LINGER_S = 0.25
 """How long exposures that nobody awaits gather before they cost a commit of their own."""
 EVENT_LINGER_S = 0.005
 """How long the first event waits for others to share its commit, which costs about as long."""
@@ -47,6 +47,7 @@ class StoreWriter:
         on_commit: OnCommit,
         now_ms: Callable[[], int],
         monotonic_s: Callable[[], float] = time.monotonic,
+        linger_s: float = LINGER_S,
     ) -> None:
         self._store = store
         self._events = events
@@ -56,6 +57,7 @@ class StoreWriter:
         self._on_commit = on_commit
         self._now_ms = now_ms
         self._monotonic_s = monotonic_s
+        self._linger_s = linger_s
         self._closing = False
         self._is_refused = False
         self._deadline_s = float("inf")
@@ -101,17 +103,15 @@ class StoreWriter:
             return bool(left) and self._monotonic_s() < self._deadline_s
 
     def _sleep(self) -> None:
-        """Sleep until there are events, or exposures that have gathered for a while."""
+        """Sleep until an event comes, or exposures have gathered for a while.
+
+        A page wakes nobody: the thread that it woke would want the interpreter while the page is
+        still being answered.
+        """
+        if self._closing or self._events.has_waiting() or len(self._exposures) >= MAX_GROUP:
+            return
         self._events.is_quiet = True
-        while not self._closing and not self._events.has_waiting():
-            self._exposures.is_quiet = True
-            # Looked at again after the flag is up: a put in between has not rung.
-            if not len(self._exposures):
-                self._bell.wait()
-            self._exposures.is_quiet = False
-            if len(self._exposures) and not self._events.has_waiting() and not self._closing:
-                self._bell.wait(LINGER_S)
-                break
+        self._bell.wait(self._linger_s)
         self._events.is_quiet = False
 
     def _write_group(self) -> None:

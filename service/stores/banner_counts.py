@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from service.stores.event_database import connect
 from service.stores.event_schema import RENDERED, VIEWABLE, EventFlag
+from service.stores.settled_events import last_settled
 from service.stores.sqlite import reported
 
 BANNERS_FILE = "banners.sqlite"
@@ -157,8 +158,8 @@ def fold_banners(
     connection: sqlite3.Connection, now_ms: int, *, max_chunks: int | None = None
 ) -> None:
     """Count what was stored since the last fold, of exposures and of events at most so much."""
-    _fold(connection, "exposures", _FOLD_EXPOSURES, max_chunks)
-    _fold(connection, "events", _FOLD_EVENTS, max_chunks)
+    _fold(connection, "exposures", _FOLD_EXPOSURES, max_chunks, now_ms)
+    _fold(connection, "events", _FOLD_EVENTS, max_chunks, now_ms)
     today = now_ms // DAY_MS
     connection.execute("BEGIN IMMEDIATE")
     connection.execute("DELETE FROM reached WHERE day < ?", (today - WINDOW_MS // DAY_MS - 1,))
@@ -198,8 +199,9 @@ def _fold(
     table: str,
     statements: tuple[str, ...],
     max_chunks: int | None,
+    now_ms: int,
 ) -> None:
-    """Add the rows of a table that are new, a chunk a transaction."""
+    """Add the rows of a table that are new, a chunk a transaction; events as far as settled."""
     for n_chunks in count(1):
         connection.execute("BEGIN IMMEDIATE")
         try:
@@ -207,7 +209,9 @@ def _fold(
                 "SELECT seq FROM progress WHERE name = ?", (table,)
             ).fetchone()
             last = connection.execute(f"SELECT max(seq) FROM log.{table}").fetchone()[0] or 0
-            upto = min(after + CHUNK, last)
+            upto = bound = min(after + CHUNK, last)
+            if table == "events":
+                upto = last_settled(connection, after, bound, now_ms)
             if upto > after:
                 for statement in statements:
                     connection.execute(statement, {"after": after, "upto": upto})
@@ -217,7 +221,7 @@ def _fold(
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise
-        if upto >= last or n_chunks == max_chunks:
+        if upto >= last or upto < bound or n_chunks == max_chunks:
             return
 
 

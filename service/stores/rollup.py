@@ -25,6 +25,7 @@ from service.stores.rollup_folds import (
     TAKE_OUT,
     UNCOUNTED,
 )
+from service.stores.settled_events import last_settled
 from service.stores.sqlite import reported
 
 ROLLUP_FILE = "rollup.sqlite"
@@ -79,10 +80,11 @@ def open_rollup(
     return connection
 
 
-def add_new(connection: sqlite3.Connection, n_rows: int) -> bool:
+def add_new(connection: sqlite3.Connection, n_rows: int, *, now_ms: int | None = None) -> bool:
     """Add at most `n_rows` of the log in one transaction, and tell whether there is more.
 
-    Events wait for all exposures stored before them, so what they name is known.
+    Events wait for all exposures stored before them, and the newest for one that they name and
+    another worker is about to store, so what they name is known. Without `now_ms` it is now.
 
     Raises
     ------
@@ -97,6 +99,8 @@ def add_new(connection: sqlite3.Connection, n_rows: int) -> bool:
                 (table,),
             ).fetchone()
             upto = min(after + n_rows, last)
+            if table == "events":
+                upto = last_settled(connection, after, upto, now_ms)
             if upto <= after:
                 continue
             for statement in statements:

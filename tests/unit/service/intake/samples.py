@@ -7,7 +7,7 @@ from pathlib import Path
 
 from service.exposure import Exposure, Shown
 from service.intake.pending import EventWriter, ExposureQueue
-from service.intake.writer import StoreWriter
+from service.intake.writer import LINGER_S, StoreWriter
 from service.stores.event_database import open_event_database
 from service.stores.events import EventStore, NumberedEvent, StoredEvent
 
@@ -62,24 +62,31 @@ class Bench:
     """The writing side of intake over a real store, with its counters and a hand on its clock."""
 
     def __init__(
-        self, home: Path, *, max_pending: int = 1_000, store: OpenStore = open_store
+        self,
+        home: Path,
+        *,
+        max_pending: int = 1_000,
+        store: OpenStore = open_store,
+        linger_s: float = LINGER_S,
     ) -> None:
         self.path = open_event_database(home)
         self.counts: Counter[str] = Counter()
         self.added: list[NumberedEvent] = []
         bell = threading.Condition()
         self.events = EventWriter(bell, max_pending=max_pending)
-        self.exposures = ExposureQueue(bell, count=self._count, max_pending=max_pending)
+        self.exposures = ExposureQueue(count=self.count, max_pending=max_pending)
         self.store = store(self.path)
         self.writer = StoreWriter(
             self.store,
             events=self.events,
             exposures=self.exposures,
             bell=bell,
-            count=self._count,
+            count=self.count,
             on_commit=self.added.extend,
             now_ms=lambda: 2,
+            linger_s=linger_s,
         )
 
-    def _count(self, name: str, n: int) -> None:
+    def count(self, name: str, n: int) -> None:
+        """Take a live counter."""
         self.counts[name] += n

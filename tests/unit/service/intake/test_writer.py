@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+import threading
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -97,6 +98,36 @@ def test_exposures_are_stored_without_anyone_waiting(tmp_path: Path) -> None:
     assert +bench.counts == expected
     assert ledger(bench.path) == expected
     assert column(bench.path, "SELECT closed_ms FROM writers") == [2]
+
+
+def test_exposures_are_stored_though_nothing_wakes_the_writer(tmp_path: Path) -> None:
+    """No event comes and nothing stops: the writer looks by itself."""
+    stored = threading.Event()
+    bench = Bench(tmp_path, linger_s=0.01)
+    count = bench.count
+
+    def noting(name: str, n: int) -> None:
+        count(name, n)
+        if name == "stored" and n:
+            stored.set()
+
+    bench.writer._count = noting
+    bench.writer.start()
+    bench.exposures.put(slate("x"))
+    assert stored.wait(10.0)
+    assert column(bench.path, "SELECT exposure_id FROM exposures") == ["x"]
+    assert bench.writer.close(5.0)
+
+
+def test_event_takes_what_was_shown_before_it_to_the_disk(tmp_path: Path) -> None:
+    """However long exposures may gather, a click is never there before what was clicked."""
+
+    async def use(bench: Bench) -> None:
+        bench.exposures.put(slate("x"))
+        await bench.events.submit([view("a", kind=1, exposure_id="x")], n_received=1)
+        assert column(bench.path, "SELECT exposure_id FROM exposures") == ["x"]
+
+    with_bench(tmp_path, use, linger_s=3_600.0)
 
 
 def test_exposure_keeps_every_field(tmp_path: Path) -> None:

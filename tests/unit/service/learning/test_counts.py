@@ -28,6 +28,14 @@ def counts_of(path: Path, now_ms: int = 2_000, half_life: float | None = None) -
         return read_banner_counts(connection, now_ms, half_life)
 
 
+def test_click_waits_a_moment_for_the_slate_that_it_names(tmp_path: Path) -> None:
+    """Another worker stored the click first: it counts once the slate is there."""
+    path = write_log(tmp_path, [], [done(CLICK, "x1", "a")])
+    assert counts_of(path) == []
+    write_log(tmp_path, [banner_slate("x1", "a")])
+    assert counts_of(path) == [BannerCount("hero", 1, "", "", "a", 1, 0, 0, 1, 0)]
+
+
 def test_what_is_shown_and_clicked_is_counted_once(tmp_path: Path) -> None:
     """Two slates of two banners; the second's first banner is clicked twice, which is one click.
 

@@ -89,6 +89,32 @@ def test_steps_of_any_length_come_to_the_same(path: Path, store: Store, n_rows: 
     assert by_steps == anew(path)
 
 
+def test_event_waits_a_moment_for_the_exposure_that_it_names(path: Path, store: Store) -> None:
+    """Another worker stored the page's click first: it counts, once the page is there too.
+
+    What follows it waits as well, for sums go by the order of the log; what names nothing that
+    comes within two seconds, either side of the clock, is taken as it is.
+    """
+    store(shown("x1", "a"), did("e1", 1, "a", exposure_id="x1"))
+    store(did("e2", 1, "b", exposure_id="x2"), did("e3", 3, "a"))
+    sums = open_rollup(path, max_new=0)
+    assert not add_new(sums, 1_000, now_ms=4_000)
+    assert count_waiting(sums) == 2
+    assert not add_new(sums, 1_000, now_ms=0)
+    assert count_waiting(sums) == 2
+    store(shown("x2", "b"))
+    add_new(sums, 1_000, now_ms=4_000)
+    assert count_waiting(sums) == 0
+    store(did("e4", 1, "b", exposure_id="never"))
+    add_new(sums, 1_000, now_ms=4_000)
+    assert count_waiting(sums) == 1
+    add_new(sums, 1_000, now_ms=4_001)
+    assert count_waiting(sums) == 0
+    sums.close()
+    [arm] = read_outcomes(path, "r").arms
+    assert (arm.n_units, arm.n_clicked) == (2, 2)
+
+
 def test_bounded_report_says_what_it_leaves_out(path: Path, store: Store) -> None:
     """Of five rows two are added: three wait."""
     store(*(shown(f"x{i}", f"u{i}") for i in range(4)), did("e", 3, "u1"))
