@@ -22,7 +22,7 @@ MISSING_ROW = -1
 class Vocabulary:
     """An ordered set of distinct ids; row ``r`` is the position of an id."""
 
-    __slots__ = ("_data", "_hashes", "_offsets", "_rows")
+    __slots__ = ("_begins", "_data", "_hashes", "_offsets", "_rows", "_text")
 
     def __init__(
         self,
@@ -35,6 +35,9 @@ class Vocabulary:
         self._offsets = offsets
         self._hashes = hashes
         self._rows = rows
+        # The same memory: one value of a view costs a third of one of an array.
+        self._text = memoryview(data)
+        self._begins = memoryview(offsets)
 
     @classmethod
     def from_ids(cls, ids: Iterable[str]) -> Vocabulary:
@@ -87,7 +90,7 @@ class Vocabulary:
         """Return the id of one row, ``0 <= row < len(self)``."""
         if not 0 <= row < len(self):
             raise IndexError(f"row {row} is outside 0..{len(self) - 1}")
-        return self._bytes(row).decode()
+        return str(self._slice(row), "utf-8")
 
     def ids(self, rows: Iterable[int]) -> list[str]:
         """Return the ids of several rows."""
@@ -100,7 +103,7 @@ class Vocabulary:
         position = int(self._hashes.searchsorted(wanted))
         while position < len(self._hashes) and self._hashes[position] == wanted:
             row = int(self._rows[position])
-            if self._bytes(row) == encoded:
+            if self._slice(row) == encoded:
                 return row
             position += 1
         return MISSING_ROW
@@ -109,8 +112,8 @@ class Vocabulary:
         """Return the rows of several ids; ``MISSING_ROW`` stands for an unknown one."""
         return np.fromiter((self.row(i) for i in external_ids), np.int32, count=len(external_ids))
 
-    def _bytes(self, row: int) -> bytes:
-        return self._data[self._offsets[row] : self._offsets[row + 1]].tobytes()
+    def _slice(self, row: int) -> memoryview:
+        return self._text[self._begins[row] : self._begins[row + 1]]
 
 
 def _hash(encoded: bytes) -> int:

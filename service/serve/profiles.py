@@ -55,7 +55,10 @@ class Profiles:
         if renewed is not None and renewed.stock is stock and _is_same(renewed.recent, recent):
             profile = renewed
         else:
-            row = user_row(stock.snapshot.users, user_key, anonymous_key)
+            if profile is None or profile.stock is not stock:
+                row = user_row(stock.snapshot.users, user_key, anonymous_key)
+            else:
+                row = profile.user_row
             profile = Profile(stock, row, recent)
         self._kept[key] = profile
         self._kept.move_to_end(key)
