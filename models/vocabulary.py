@@ -36,8 +36,8 @@ class Vocabulary:
         self._hashes = hashes
         self._rows = rows
         # The same memory: one value of a view costs a third of one of an array.
-        self._text = memoryview(data)
-        self._begins = memoryview(offsets)
+        self._text = data.data
+        self._begins = offsets.data
 
     @classmethod
     def from_ids(cls, ids: Iterable[str]) -> Vocabulary:

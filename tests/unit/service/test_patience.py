@@ -63,3 +63,52 @@ def test_dripping_body_is_refused() -> None:
             await receive()
 
     asyncio.run(read())
+
+
+def test_piece_that_is_not_there_is_waited_for() -> None:
+    """Several waits lie before it; a failure among them comes through."""
+
+    async def read(failure: Exception | None) -> Any:
+        loop = asyncio.get_running_loop()
+        waits: list[asyncio.Future[None]] = [loop.create_future() for _ in range(2)]
+
+        async def receive() -> Any:
+            for wait in waits:
+                await wait
+            return {"type": "http.request", "body": b"late", "more_body": False}
+
+        reading: asyncio.Task[Any] = asyncio.create_task(PatientReceive(receive, lambda: 0.0)())
+        await asyncio.sleep(0)
+        waits[0].set_result(None)
+        await asyncio.sleep(0)
+        if failure is None:
+            waits[1].set_result(None)
+        else:
+            waits[1].set_exception(failure)
+        return (await reading)["body"]
+
+    assert asyncio.run(read(None)) == b"late"
+    with pytest.raises(OSError, match="gone"):
+        asyncio.run(read(OSError("gone")))
+
+
+def test_who_is_cancelled_while_waiting_stops_what_waits() -> None:
+    """The coroutine that was begun hears of it, and may clean up."""
+    heard: list[str] = []
+
+    async def receive() -> Any:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            heard.append("cancelled")
+            raise
+
+    async def read() -> None:
+        reading = asyncio.create_task(PatientReceive(receive, lambda: 0.0)())
+        await asyncio.sleep(0)
+        reading.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await reading
+
+    asyncio.run(read())
+    assert heard == ["cancelled"]
