@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from models.candidates import N_READY, Taste, taste_of
+from models.candidates import N_READY, NO_CANDIDATES, Taste, taste_of
 from models.manifest import Manifest
 from models.scoring import ScoredItems
 from models.snapshot import Snapshot
@@ -80,21 +80,29 @@ class ReadyCandidates:
 
     def get(self, user_row: int) -> Taste | None:
         """Return what `taste_of` gives for a user, or nothing if it is not worked out yet."""
-        n = int(self._n_and_one[user_row]) - 1
-        if n < 0:
+        if not self.has((user_row,)):
             return None
-        users = self._snapshot.users
-        begin, end = int(users.history.offsets[user_row]), int(users.history.offsets[user_row + 1])
-        max_recent = self._snapshot.manifest.blend.max_recent
-        speakers = users.history.rows[max(begin, end - max_recent) : end]
-        because = np.full(n, -1, dtype=np.int32)
-        if n:
-            places = self._because[user_row, :n]
-            np.copyto(because, speakers[places], where=places >= 0)
-        best = ScoredItems(self._rows[user_row, :n], self._scores[user_row, :n], because)
-        shares = self._shares[begin:end]
+        return Taste(self.shares(user_row), self.best(user_row))
+
+    def shares(self, user_row: int) -> NDArray[np.float32]:
+        """Return the shares of a user's history; the user is worked out."""
+        offsets = self._snapshot.users.history.offsets
+        shares = self._shares[offsets[user_row] : offsets[user_row + 1]]
         # Of items that weigh nothing there are no shares, which is rare where somebody has none.
-        return Taste(shares if n or shares.any() else shares[:0], best)
+        return shares if self._n_and_one[user_row] > 1 or shares.any() else shares[:0]
+
+    def best(self, user_row: int) -> ScoredItems:
+        """Return the best candidates of a user, who is worked out."""
+        n = int(self._n_and_one[user_row]) - 1
+        if not n:
+            return NO_CANDIDATES
+        history = self._snapshot.users.history
+        begin, end = int(history.offsets[user_row]), int(history.offsets[user_row + 1])
+        max_recent = self._snapshot.manifest.blend.max_recent
+        places = self._because[user_row, :n]
+        because = history.rows[max(begin, end - max_recent) : end].take(places, mode="wrap")
+        because[places < 0] = -1
+        return ScoredItems(self._rows[user_row, :n], self._scores[user_row, :n], because)
 
     def has(self, user_rows: Iterable[int]) -> bool:
         """Say whether all of these users are worked out."""

@@ -89,16 +89,16 @@ class BannerTable:
             return []
         items = self._stock.snapshot.items
         places = np.asarray(rows)
-        parts = LIKENESS_SHARE * (items.content[places] @ self._content().T)
-        matches = [self._matches(row) for row in items.category_rows[places].tolist()]
+        parts = LIKENESS_SHARE * (items.content.take(places, axis=0) @ self._content().T)
+        matches = [self._matches(row) for row in items.category_rows.take(places).tolist()]
         np.maximum(parts, matches, out=parts)  # a match is 1, else 0: nothing is below it
         if self._by_item or self._by_attribute:
             for place, row in enumerate(rows):
                 parts[place, self._named(row)] = 1.0
         affinity = np.asarray(weights) @ parts
-        found = np.flatnonzero(affinity >= MIN_AFFINITY)
-        scores = np.round(affinity[found].astype(np.float64) * self._weights[found], 6)
-        best = np.lexsort((found, -scores))
+        found = (affinity >= MIN_AFFINITY).nonzero()[0]
+        scores = (affinity[found].astype(np.float64) * self._weights[found]).round(6)
+        best = (-scores).argsort(kind="stable")  # of equals the first, for they stand in order
         return list(zip(scores[best].tolist(), found[best].tolist(), strict=True))
 
     def warm_up(self) -> None:

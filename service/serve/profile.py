@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 from models.candidates import (
     HEAD,
     N_READY,
-    Taste,
     best_candidates,
     history_of,
     history_shares,
 )
 from models.events import InteractionKind
+from models.ready_candidates import ReadyCandidates
 from models.scoring import History, ScoredItems
 from models.vocabulary import MISSING_ROW
 from service.serve.recent import RecentEvent
@@ -52,9 +52,9 @@ class Profile:
     @cached_property
     def weights(self) -> NDArray[np.float32]:
         """Weight of each item of the history, summing to 1; empty where none has any."""
-        taste = self._taste()
-        if taste is not None:
-            return taste.shares
+        ready = self._ready()
+        if ready is not None:
+            return ready.shares(self.user_row)
         return history_shares(self.stock.snapshot, self.history)
 
     @cached_property
@@ -62,8 +62,8 @@ class Profile:
         """Keys of the segments that the trainer put this shopper into, by falling priority."""
         if self.user_row == MISSING_ROW:
             return []
-        users = self.stock.snapshot.users
-        return users.segment_keys.ids(users.segments[self.user_row])
+        names = self.stock.segment_names
+        return [names[row] for row in self.stock.snapshot.users.segments[self.user_row].tolist()]
 
     @property
     def speaks(self) -> bool:
@@ -83,7 +83,7 @@ class Profile:
         """Whether the candidates are worked out, so that asking for them costs next to nothing."""
         if shelf.stock is not self.stock:
             return False
-        return "scored" in self.__dict__ or (excludes_bought and self._taste() is not None)
+        return "scored" in self.__dict__ or (excludes_bought and self._ready() is not None)
 
     @property
     def is_stranger(self) -> bool:
@@ -115,13 +115,13 @@ class Profile:
 
         What the shopper bought may be among them, whatever is asked for.
         """
-        taste = self._taste() if excludes_bought else None
-        first = self.scored if taste is None else taste.best
+        ready = self._ready() if excludes_bought else None
+        first = self.scored if ready is None else ready.best(self.user_row)
         if not len(first.rows):
             return
         kept = self._shown(first, shelf, only_available)
         yield self._layer(first, kept)
-        if len(first.rows) < (HEAD if taste is None else N_READY):
+        if len(first.rows) < (HEAD if ready is None else N_READY):
             return  # there were no more
         every = self._score(MAX_SCORED)
         n_wanted = MAX_CANDIDATES + len(self.purchased) - len(kept)
@@ -129,12 +129,12 @@ class Profile:
         kept = kept[~np.isin(every.rows[kept], first.rows)]
         yield self._layer(every, kept[: max(n_wanted, 0)])
 
-    def _taste(self) -> Taste | None:
-        """Return what was worked out when the model was new, if nothing happened since."""
+    def _ready(self) -> ReadyCandidates | None:
+        """Return where the candidates stand ready, if nothing happened since the model was new."""
         ready = self.stock.ready
         if ready is None or self.recent or self.user_row == MISSING_ROW:
             return None
-        return ready.get(self.user_row)
+        return ready if ready.has((self.user_row,)) else None
 
     def _score(self, k: int) -> ScoredItems:
         return best_candidates(self.stock.snapshot, self.history.rows, self.weights, k)
@@ -142,7 +142,7 @@ class Profile:
     def _shown(
         self, scored: ScoredItems, shelf: Shelf, only_available: bool
     ) -> NDArray[np.integer]:
-        return np.flatnonzero(shelf.shown_mask(only_available)[scored.rows])
+        return shelf.shown_mask(only_available).take(scored.rows).nonzero()[0]
 
     def _layer(self, scored: ScoredItems, kept: NDArray[np.integer]) -> Layer:
         snapshot = self.stock.snapshot

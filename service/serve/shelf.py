@@ -199,5 +199,5 @@ class Shelf:
 
 def rounded(scores: NDArray[np.floating]) -> list[float]:
     """Write scores with six decimals: what lies beyond is noise and costs bytes."""
-    numbers: list[float] = np.round(scores.astype(np.float64), 6).tolist()
+    numbers: list[float] = scores.astype(np.float64).round(6).tolist()
     return numbers

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import msgspec
 
 from service.exposure import Candidate, Shown, Tier
@@ -192,8 +190,10 @@ def _fill_banners(
     return Filled(tuple(banners), tuple(shown), tier, degraded, notes), candidates
 
 
-def _most_personal(tiers: Iterable[Tier]) -> Tier:
+def _most_personal(tiers: set[Tier]) -> Tier:
     """Return the highest tier that gave something; of an empty slate, the lowest."""
+    if len(tiers) == 1:  # nearly always
+        return next(iter(tiers))
     return min(tiers, key=_RANK.__getitem__, default="static")
 
 

@@ -58,6 +58,7 @@ class Stock:
         self.snapshot = snapshot
         self.ready = ready
         """What is worked out ahead of the users of the snapshot."""
+        self.segment_names = list(snapshot.users.segment_keys)
         self._items: dict[int, Item] = {}
         self._rows: dict[str, int] = {}
         self._category_labels: dict[int, frozenset[str]] = {}
