@@ -1,4 +1,4 @@
-"""The commands around events: export, reconcile, report. Each calls one function and prints."""
+"""The commands around events, and the report of a rollout. Each calls one function and prints."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from service.stores.event_ledger import reconcile as reconcile_store
 
 @click.group()
 def events() -> None:
-    """Export and reconcile the stored events."""
+    """Export, archive and reconcile the stored events."""
 
 
 @events.command()
@@ -81,6 +81,31 @@ def expire(kept: tuple[str, ...], home: str | None, as_json: bool) -> None:
             click.echo(f"{n_rows:>10,}  {kind}")
 
 
+@events.command()
+@click.option(
+    "--older-than",
+    "days",
+    required=True,
+    type=click.IntRange(min=1),
+    metavar="DAYS",
+    help="Days that ended so many days ago move, 8 or more.",
+)
+@setting_option("home")
+@as_json_option
+def archive(days: int, home: str | None, as_json: bool) -> None:
+    """Move old days of events and exposures to Parquet files in the archive of the home."""
+    from service.stores.archiving import archive_old_days  # noqa: PLC0415  # loads PyArrow
+
+    moved = archive_old_days(
+        open_event_database(read_home(home)), days, now_ms=time.time_ns() // 1_000_000
+    )
+    if as_json:
+        _print_json({"archived": moved})
+    else:
+        for table, n_rows in moved.items():
+            click.echo(f"{n_rows:>10,}  {table}")
+
+
 @click.command()
 @click.argument("rollout")
 @click.option(
@@ -121,6 +146,7 @@ def _print_ledger(found: Reconciliation) -> None:
         ("duplicate", "stored"),
         ("rejected", "dropped"),
         ("event_rows", "exposure_rows"),
+        ("archived_events", "archived_exposures"),
         ("erased_events", "erased_exposures"),
     )
     for left, right in rows:

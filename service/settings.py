@@ -85,6 +85,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "older ones are deleted daily. Other kinds are kept until erased."
         ),
     ] = ()
+    archive_days: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description="After how many days a day of events and exposures moves to Parquet files "
+            "in the archive of the home, 8 or more; 0 leaves it in the store.",
+        ),
+    ] = 0
     banner_period_s: Annotated[
         int,
         Meta(

@@ -48,6 +48,7 @@ def forget_people(
     retention = RetentionRunner(
         ground.events,
         ground.settings.kept_days,
+        archive_days=ground.settings.archive_days,
         now_ms=ground.now_ms,
         named_pictures=lambda: {
             banner.image_url.rpartition("/")[2] for banner in control.current.get().banners.values()

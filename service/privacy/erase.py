@@ -16,6 +16,7 @@ from service.privacy.control_erasure import ControlErasure
 from service.privacy.file_search import files_holding
 from service.rollouts.bucketing import UnitKind
 from service.rollouts.segment import number_of
+from service.stores.archive_files import ARCHIVE_FOLDER, archive_lock, drop_drafts, has_archive
 from service.stores.erasures import announce, withdraw
 from service.stores.event_database import EVENTS_FILE
 from service.stores.key_filter_filling import empty
@@ -72,9 +73,12 @@ def erase_person(
     """
     events = home / EVENTS_FILE
     keys = keys_of(events, pseudonymiser.pseudonym(kind, external_id))
+    with archive_lock(events):
+        archived = _erase_archived(events, keys)
+        deleted = delete_rows(events, keys)
     erased = [
-        Erased(place=f"{EVENTS_FILE}: {table}", rows=n)
-        for table, n in delete_rows(events, keys).items()
+        *(Erased(place=f"{EVENTS_FILE}: {table}", rows=n) for table, n in deleted.items()),
+        *(Erased(place=file, rows=n) for file, n in archived.items()),
     ]
     empty(events)
     erased.append(Erased(place=ROLLUP_FILE, rows=erase_units(events, keys)))
@@ -105,11 +109,30 @@ def search(home: Path, texts: Collection[str], keys: Collection[str] = ()) -> li
     """Name the files below a home in whose bytes one of these texts stands.
 
     Pseudonyms among `keys` are looked for as raw bytes too, and as the numbers of uploaded lists.
+    Files of the archive are packed, so their values are searched as well.
     """
     needles = [text.encode() for text in texts]
     needles += [bytes.fromhex(key) for key in keys]
     needles += [number_of(key).to_bytes(8, "little") for key in keys]
-    return files_holding(home, needles)
+    found = files_holding(home, needles)
+    events = home / EVENTS_FILE
+    if has_archive(events):
+        from service.stores.archive import files_with_text  # noqa: PLC0415  # loads PyArrow
+
+        found += files_with_text(events, texts)
+    return sorted({*found})
+
+
+def _erase_archived(events: Path, keys: list[str]) -> dict[str, int]:
+    """Take the person out of every archived day, and count rows by file, or none of all."""
+    drop_drafts(events)
+    if not has_archive(events):
+        return {}
+    from service.stores.archive_removal import erase_archived  # noqa: PLC0415  # loads PyArrow
+    from service.stores.archiving import finish_moves  # noqa: PLC0415  # as above
+
+    finish_moves(events)
+    return erase_archived(events, keys) or {ARCHIVE_FOLDER: 0}
 
 
 def _is_telling(external_id: str) -> bool:

@@ -53,6 +53,12 @@ _NOTICE = Notice(
             kept="",
         ),
         Captured(
+            what="archive of older days",
+            contains="the same interactions and exposures, as files",
+            why="to keep what is in daily use small, and to learn from",
+            kept="as long as the interactions and exposures themselves",
+        ),
+        Captured(
             what="running sums",
             contains="pseudonym, first time seen, how often and in which variant; what was put "
             "into the basket, bought and sent back",

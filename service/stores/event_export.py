@@ -1,4 +1,4 @@
-"""Writes the stored interactions as Parquet, in the columns that the trainer reads.
+"""Writes the interactions of store and archive as Parquet, in the columns the trainer reads.
 
 Ids of people are pseudonyms already, so their column is `user_key`, which the trainer takes as it
 is where it would hash a `user_id`.
@@ -7,12 +7,18 @@ is where it would hash a `user_id`.
 from __future__ import annotations
 
 import os
+import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from models.errors import StoreError
+from service.stores.archive import as_database, read_batches
+from service.stores.archive_files import day_files
+from service.stores.archiving import stored_of
 from service.stores.event_database import connect
 from service.stores.event_schema import KIND_NAMES, EventFlag
 
@@ -49,7 +55,7 @@ ORDER BY seq
 def export_interactions(path: Path, output: Path) -> int:
     """Write all interactions of known visitors with items, and return how many.
 
-    The file appears whole or not at all. Bots and previews are left out.
+    Archived days come first. The file appears whole or not at all. Bots and previews are left out.
 
     Raises
     ------
@@ -60,9 +66,8 @@ def export_interactions(path: Path, output: Path) -> int:
     connection = connect(path, read_only=True)
     n_rows = 0
     try:
-        cursor = connection.execute(_SELECT, (int(EventFlag.BOT | EventFlag.PREVIEW),))
         with pq.ParquetWriter(draft, SCHEMA, compression="zstd") as writer:
-            while rows := cursor.fetchmany(ROWS_A_GROUP):
+            for rows in _read(connection, path):
                 columns = [list(column) for column in zip(*rows, strict=True)]
                 columns[4] = [KIND_NAMES[kind] for kind in columns[4]]
                 arrays = [
@@ -81,3 +86,23 @@ def export_interactions(path: Path, output: Path) -> int:
         connection.close()
         draft.unlink(missing_ok=True)
     return n_rows
+
+
+def _read(connection: sqlite3.Connection, path: Path) -> Iterator[list[tuple[Any, ...]]]:
+    """Read archived days, then the store, as of one moment; a row that is in both counts once."""
+    # What is moved from now on is still in this transaction's store, and may be in a file as well.
+    connection.execute("BEGIN")
+    connection.execute("SELECT count(*) FROM counters").fetchone()
+    for file in day_files(path, "events"):
+        for archived in as_database("events", read_batches(file, "events")):
+            seqs = [seq for (seq,) in archived.execute("SELECT seq FROM events")]
+            both = stored_of(connection, "events", seqs)
+            archived.executemany("DELETE FROM events WHERE seq = ?", [(seq,) for seq in both])
+            yield from _select(archived)
+    yield from _select(connection)
+
+
+def _select(connection: sqlite3.Connection) -> Iterator[list[tuple[Any, ...]]]:
+    cursor = connection.execute(_SELECT, (int(EventFlag.BOT | EventFlag.PREVIEW),))
+    while rows := cursor.fetchmany(ROWS_A_GROUP):
+        yield rows

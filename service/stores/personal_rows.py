@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
+from service.stores.archive_files import CLOCKS, has_archive
 from service.stores.event_database import connect
 from service.stores.sqlite import reported
 
@@ -19,6 +20,7 @@ COLUMNS = {
 """Every table with pseudonyms of people, and its columns that hold one."""
 
 _COUNTED = {"events": "erased_events", "exposures": "erased_exposures"}
+_ARCHIVED = {"events": "archived_events", "exposures": "archived_exposures"}
 _ERASER = 0
 """The writer under which the ledger counts what was deleted; no process has this number."""
 
@@ -45,10 +47,17 @@ def keys_of(path: Path, key: str) -> list[str]:
     with reported(path):
         connection = connect(path, read_only=True)
         try:
-            visitors = [row[0] for row in connection.execute(_VISITORS, {"key": key})]
+            visitors = {row[0] for row in connection.execute(_VISITORS, {"key": key})}
+            shared: set[str] = set()
+            # Rows only ever move from the store to the archive: looked at last, it has them.
+            if has_archive(path):
+                from service.stores.archive import archived_visitors  # noqa: PLC0415  # PyArrow
+
+                archived, shared = archived_visitors(path, key, visitors)
+                visitors |= archived
             return [key] + [
                 visitor
-                for visitor in visitors
+                for visitor in sorted(visitors - shared)
                 if not connection.execute(_SHARED, {"key": key, "visitor": visitor}).fetchone()[0]
             ]
         finally:
@@ -56,18 +65,18 @@ def keys_of(path: Path, key: str) -> list[str]:
 
 
 def read_rows(path: Path, keys: list[str]) -> dict[str, list[Row]]:
-    """Return every row with one of these pseudonyms, by table.
+    """Return every row with one of these pseudonyms, by table, of the archive too.
 
     Raises
     ------
     StoreError
-        If the store cannot be read.
+        If the store or a file of the archive cannot be read.
     """
     with reported(path):
         connection = connect(path, read_only=True)
         connection.row_factory = sqlite3.Row
         try:
-            return {
+            found: dict[str, list[Row]] = {
                 table: [
                     dict(row)
                     for row in connection.execute(
@@ -79,6 +88,20 @@ def read_rows(path: Path, keys: list[str]) -> dict[str, list[Row]]:
             }
         finally:
             connection.close()
+    return _with_archived(path, keys, found) if has_archive(path) else found
+
+
+def _with_archived(
+    path: Path, keys: list[str], found: dict[str, list[Row]]
+) -> dict[str, list[Row]]:
+    """Add archived rows; one that was being moved is there twice, and counts once."""
+    from service.stores.archive import archived_rows  # noqa: PLC0415  # loads PyArrow
+
+    joined = dict(found)
+    for table in CLOCKS:
+        rows = {row["seq"]: row for row in [*archived_rows(path, table, keys), *found[table]]}
+        joined[table] = [rows[seq] for seq in sorted(rows, key=int)]  # type: ignore[arg-type]  # a number
+    return joined
 
 
 def delete_rows(path: Path, keys: list[str]) -> dict[str, int]:
@@ -117,11 +140,37 @@ def delete_rows(path: Path, keys: list[str]) -> dict[str, int]:
 def count_deleted(connection: sqlite3.Connection, table: str, n_rows: int) -> None:
     """Note in the ledger how many rows were deleted, so that it still adds up."""
     if table in _COUNTED:
+        _count(connection, _COUNTED[table], n_rows)
+
+
+def count_archived(connection: sqlite3.Connection, table: str, n_rows: int) -> None:
+    """Note in the ledger how many rows went to the archive."""
+    _count(connection, _ARCHIVED[table], n_rows)
+
+
+def count_deleted_archived(connection: sqlite3.Connection, table: str, n_rows: int) -> None:
+    """Note in the ledger how many rows were deleted from the archive."""
+    connection.execute("BEGIN IMMEDIATE")
+    _count(connection, _ARCHIVED[table], -n_rows)
+    _count(connection, _COUNTED[table], n_rows)
+    connection.execute("COMMIT")
+
+
+def read_archived(connection: sqlite3.Connection, table: str) -> int:
+    """Return how many rows the archive has by the ledger."""
+    return int(
         connection.execute(
-            "INSERT INTO counters (writer_id, name, value) VALUES (?, ?, ?) "
-            "ON CONFLICT (writer_id, name) DO UPDATE SET value = value + excluded.value",
-            (_ERASER, _COUNTED[table], n_rows),
-        )
+            "SELECT coalesce(sum(value), 0) FROM counters WHERE name = ?", (_ARCHIVED[table],)
+        ).fetchone()[0]
+    )
+
+
+def _count(connection: sqlite3.Connection, name: str, n_rows: int) -> None:
+    connection.execute(
+        "INSERT INTO counters (writer_id, name, value) VALUES (?, ?, ?) "
+        "ON CONFLICT (writer_id, name) DO UPDATE SET value = value + excluded.value",
+        (_ERASER, name, n_rows),
+    )
 
 
 def _where(table: str, keys: list[str]) -> str:

@@ -1,5 +1,6 @@
 """Deletes what is older than its kind may be kept, in short transactions between those of intake.
 
+Archived days follow the same limits: a file is written anew without what is too old.
 Running sums are brought up to date first, so reports keep what they need of exposures, clicks and
 grades. Carts, purchases and refunds go from the running sums too.
 """
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from models.errors import ConfigError
 from models.ids import list_known
+from service.stores.archive_files import archive_lock, has_archive
 from service.stores.banner_counts import fold_banners, open_banner_counts
 from service.stores.event_database import connect
 from service.stores.event_schema import KIND_NAMES
@@ -66,8 +68,14 @@ def expire_rows(
     Raises
     ------
     StoreError
-        If the store cannot be written; the chunks before stay deleted.
+        If the store or a file cannot be written; the chunks before stay deleted.
     """
+    is_archived = has_archive(path)
+    if is_archived:
+        from service.stores.archiving import finish_moves  # noqa: PLC0415  # loads PyArrow
+
+        with archive_lock(path):
+            finish_moves(path)
     open_rollup(path).close()
     with open_banner_counts(path) as counts:
         fold_banners(counts, now_ms)
@@ -79,6 +87,9 @@ def expire_rows(
     }
     if any(deleted.values()):
         empty(path)
+    if is_archived:
+        for kind, days in limits_days.items():
+            deleted[kind] += _expire_archived(path, kind, now_ms - days * DAY_MS, is_stopped)
     return deleted
 
 
@@ -93,17 +104,20 @@ def _expire(path: Path, kind: str, before_ms: int, is_stopped: Callable[[], bool
         connection = connect(path)
         try:
             connection.execute("PRAGMA secure_delete = ON")
-            while not is_stopped() and (
-                rows := connection.execute(
-                    f"SELECT seq FROM {table} WHERE {condition} AND seq > ? "
-                    f"ORDER BY seq LIMIT {CHUNK}",
-                    [*values, last],
-                ).fetchall()
-            ):
-                connection.execute("BEGIN IMMEDIATE")
-                connection.executemany(f"DELETE FROM {table} WHERE seq = ?", rows)
-                count_deleted(connection, table, len(rows))
-                connection.execute("COMMIT")
+            while not is_stopped():
+                # Nobody archives a row between its being found and its being deleted.
+                with archive_lock(path):
+                    rows = connection.execute(
+                        f"SELECT seq FROM {table} WHERE {condition} AND seq > ? "
+                        f"ORDER BY seq LIMIT {CHUNK}",
+                        [*values, last],
+                    ).fetchall()
+                    if not rows:
+                        break
+                    connection.execute("BEGIN IMMEDIATE")
+                    connection.executemany(f"DELETE FROM {table} WHERE seq = ?", rows)
+                    count_deleted(connection, table, len(rows))
+                    connection.execute("COMMIT")
                 if kind in _DEEDS:
                     forget_deeds(path, [seq for (seq,) in rows])
                 n_deleted += len(rows)
@@ -111,3 +125,20 @@ def _expire(path: Path, kind: str, before_ms: int, is_stopped: Callable[[], bool
         finally:
             connection.close()
     return n_deleted
+
+
+def _expire_archived(path: Path, kind: str, before_ms: int, is_stopped: Callable[[], bool]) -> int:
+    from service.stores.archive_removal import expire_archived  # noqa: PLC0415  # loads PyArrow
+
+    def forget(seqs: list[int]) -> None:
+        if kind in _DEEDS:
+            forget_deeds(path, seqs)
+
+    return expire_archived(
+        path,
+        "exposures" if kind == EXPOSURE else "events",
+        _CODES.get(kind),
+        before_ms,
+        on_gone=forget,
+        is_stopped=is_stopped,
+    )

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import msgspec
 import numpy as np
+import polars as pl
 
 from models.errors import InputError, StoreError
 from training.policy.decisions import Decisions, Policy, number, tabulate
@@ -26,17 +27,23 @@ class _Shown(msgspec.Struct):
 
 
 _EXPOSURES = """
-SELECT exposure_id, coalesce(unit_key, exposure_id), shown, candidates FROM exposures
+SELECT exposure_id, coalesce(unit_key, exposure_id), shown, candidates FROM all_exposures
 WHERE kind = 'banners' AND reason IS NOT 'ROBOT'
   AND (:placement IS NULL OR placement_id = :placement)
   AND (:rollout IS NULL OR (rollout_key = :rollout AND reason = 'SPLIT')) ORDER BY seq
 """
 _CLICKS = f"""
 SELECT DISTINCT shown.exposure_id, event.banner_id
-FROM events AS event JOIN exposures AS shown ON shown.exposure_id = event.exposure_id
+FROM all_events AS event JOIN all_exposures AS shown ON shown.exposure_id = event.exposure_id
 WHERE +event.kind = {CLICK} AND event.flags & {BOT_OR_PREVIEW} = 0 AND event.banner_id IS NOT NULL
   AND shown.kind = 'banners' AND event.received_ms <= shown.at_ms + {WINDOW_MS}
 """
+_COLUMNS = {
+    "exposures": "seq, exposure_id, unit_key, at_ms, placement_id, kind, rollout_key, reason, "
+    "shown, candidates",
+    "events": "seq, kind, received_ms, flags, banner_id, exposure_id",
+}
+"""What is read, of the store and of the days that moved to the archive."""
 _decode_shown = msgspec.json.Decoder(list[_Shown]).decode
 _decode_candidates = msgspec.json.Decoder(list[tuple[str, float, str]]).decode
 
@@ -99,7 +106,7 @@ class EndcapLog:
 
 
 def read_endcap_log(home: Path, *, placement: str | None, rollout: str | None) -> EndcapLog:
-    """Read the event store of a home.
+    """Read the event store of a home, and its archive.
 
     Raises
     ------
@@ -113,6 +120,7 @@ def read_endcap_log(home: Path, *, placement: str | None, rollout: str | None) -
         raise StoreError(f"there is no event store {path}; name the home of a server with --home")
     try:
         with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as connection:
+            _join_archive(connection, home)
             clicked = set(connection.execute(_CLICKS))
             rows = connection.execute(_EXPOSURES, {"placement": placement, "rollout": rollout})
             found = list(_slates(rows, clicked))
@@ -129,6 +137,34 @@ def read_endcap_log(home: Path, *, placement: str | None, rollout: str | None) -
             "set explore_share of the placement, and wait until it has ten clicks"
         )
     return EndcapLog(slates, len(found) - len(slates))
+
+
+def _join_archive(connection: sqlite3.Connection, home: Path) -> None:
+    """Make views of store and archive; a row that is just being moved counts once."""
+    connection.isolation_level = None
+    for table, columns in _COLUMNS.items():
+        view = f"CREATE TEMP VIEW all_{table} AS SELECT {columns} FROM main.{table}"
+        # No row is archived before this transaction sees the store.
+        if not connection.in_transaction:
+            connection.execute("BEGIN")
+            connection.execute("SELECT count(*) FROM counters").fetchone()
+        files = sorted((home / "archive" / table).glob("day=*/rows.parquet"))
+        if files:
+            names = columns.split(", ")
+            connection.execute(
+                f"CREATE TEMP TABLE old_{table} AS SELECT {columns} FROM main.{table} LIMIT 0"
+            )
+            insert = f"INSERT INTO old_{table} VALUES ({', '.join('?' * len(names))})"
+            kept = pl.col("kind") == ("banners" if table == "exposures" else CLICK)
+            for file in files:
+                # The name of the folder is no column.
+                frame = pl.scan_parquet(file, hive_partitioning=False).filter(kept).select(names)
+                connection.executemany(insert, frame.collect().iter_rows())
+            view += (
+                f" UNION ALL SELECT {columns} FROM temp.old_{table} "
+                f"WHERE seq NOT IN (SELECT seq FROM main.{table})"
+            )
+        connection.execute(view)
 
 
 def _slates(rows: sqlite3.Cursor, clicked: set[tuple[str, str]]) -> Iterator[_Slate | None]:

@@ -8,6 +8,7 @@ import pytest
 from models.errors import ConfigError, NotFoundError
 from service.privacy.retention_runner import RetentionRunner
 from service.settings import read_settings
+from service.stores.archive_files import day_files
 from service.stores.event_database import open_event_database
 from service.stores.events import Batch, EventStore
 from service.stores.pictures import PictureFiles
@@ -95,3 +96,16 @@ def test_picture_is_kept_by_the_server_alone() -> None:
     assert read_settings({}, {"keep": "picture=90"}).kept_days == {"picture": 90}
     with pytest.raises(ConfigError, match="names no kind"):
         read_limits(["picture=90"])
+
+
+def test_old_days_are_archived_by_the_same_process(tmp_path: Path) -> None:
+    """Without limits, on day 41 the days up to 30 move; the rest stays."""
+    path = open_event_database(tmp_path)
+    store_views(path, 10, 40)
+    runner = RetentionRunner(path, {}, archive_days=10, now_ms=lambda: 41 * DAY_MS)
+    assert runner.run_once() == {}
+    assert runner.run_once() is None
+    runner.close()
+    assert [file.parent.name for file in day_files(path, "events")] == ["day=1970-01-11"]
+    with pytest.raises(ConfigError, match="8 or more"):
+        RetentionRunner(path, {}, archive_days=3, now_ms=lambda: 0)

@@ -11,6 +11,7 @@ from service.control.trail import check_trail
 from service.privacy.erase import search
 from service.privacy.notice import notice
 from service.reports.gather import report_rollout
+from service.stores.archiving import archive_old_days
 from service.stores.event_database import EVENTS_FILE
 from service.stores.event_ledger import reconcile
 from tests.snapshots import tiny_snapshot
@@ -64,6 +65,23 @@ def wait_for_exposures(home: Path, n: int) -> None:
             return
         asyncio.run(asyncio.sleep(0.01))
     raise AssertionError("the exposures were not written")
+
+
+def test_erased_person_is_in_no_archived_day(known: Shop) -> None:
+    """All rows lie in the archive: the copy has them, the receipt counts them, none is left."""
+    home = known.services.settings.home
+    archive_old_days(home / EVENTS_FILE, 10, now_ms=4_000_000_000_000)
+    rows = known.call("GET", f"/v1/users/{WHO}").json()["rows"]
+    assert (len(rows["events"]), len(rows["exposures"])) == (3, 1)
+    receipt = known.call("DELETE", f"/v1/users/{WHO}").json()
+    erased = [each for each in receipt["erased"] if each["place"].startswith("archive/")]
+    assert sum(each["rows"] for each in erased) == 4
+    assert receipt["is_verified"], receipt["found_in"]
+    found = reconcile(home / EVENTS_FILE)
+    assert (found.archived_events, found.archived_exposures, found.erased_events) == (1, 1, 3)
+    assert found.is_balanced, found.differences
+    again = known.call("DELETE", f"/v1/users/{WHO}").json()
+    assert {"place": "archive", "rows": 0} in again["erased"]
 
 
 def test_erased_person_is_nowhere(known: Shop) -> None:

@@ -33,7 +33,7 @@ def test_each_broken_equation_is_named() -> None:
     assert not found.is_balanced
     assert found.differences == [
         "received 11 is not accepted + duplicate + rejected 10",
-        "accepted 6 is not rows of events + erased 5",
+        "accepted 6 is not rows of events + archived + erased 5",
         "served 5 is not assigned 4",
     ]
 

@@ -1,6 +1,7 @@
 """Endcap's own log: what is read of it, and what it says of policies whose worth is known."""
 
 import json
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from models.errors import ConfigError, InputError, StoreError
 from service.exposure import Candidate, Exposure, Shown
 from service.serve.exploration import draw_seed
 from service.serve.learned import Lottery
+from service.stores.archiving import archive_old_days
+from service.stores.event_database import connect
 from tests.unit.service.learning.banner_logs import banner_slate, done, write_log
 from training.policy.cli import policy
 from training.policy.endcap_log import read_endcap_log
@@ -35,15 +38,28 @@ def explored(exposure_id: str, shown: list[Shown], **fields: Any) -> Exposure:
     return banner_slate(exposure_id, shown=tuple(shown), candidates=candidates, **fields)
 
 
+def bring_back(events: Path, table: str) -> None:
+    """Put a table's rows back into the store, and leave its files, as a cut does."""
+    with closing(connect(events)) as connection:
+        for file in events.parent.glob(f"archive/{table}/*/rows.parquet"):
+            frame = pl.read_parquet(file, hive_partitioning=False)
+            marks = ", ".join("?" * frame.width)
+            connection.executemany(
+                f"INSERT INTO {table} ({', '.join(frame.columns)}) VALUES ({marks})", frame.rows()
+            )
+
+
 def one(banner_id: str, propensity: float, position: int = 1, source: str = "affinity") -> Shown:
     """Make what stands at a position."""
     return Shown(id=banner_id, position=position, source=source, propensity=propensity)
 
 
-def test_policies_are_read_from_the_candidates(tmp_path: Path) -> None:
+@pytest.mark.parametrize("archived", [(), ("exposures",), ("events",), ("events", "exposures")])
+def test_policies_are_read_from_the_candidates(tmp_path: Path, archived: tuple[str, ...]) -> None:
     """At the second position affinity shows `b` and click rates `a`; a pin is no decision.
 
     A slate without candidates, to a crawler or elsewhere is left out, and a click twice is one.
+    What moved to the archive counts as what did not.
     """
     write_log(
         tmp_path,
@@ -56,6 +72,11 @@ def test_policies_are_read_from_the_candidates(tmp_path: Path) -> None:
         ],
         [done(1, "x2", "a"), done(1, "x2", "a"), done(1, "x1", "p"), done(1, "x1", "a", flags=4)],
     )
+    if archived:
+        events = tmp_path / "events.sqlite"
+        archive_old_days(events, 8, now_ms=4_000_000_000_000)
+        for table in {"events", "exposures"} - set(archived):
+            bring_back(events, table)
     log = read_endcap_log(tmp_path, placement="hero", rollout=None)
     decisions = log.decisions
     assert [decisions.actions[action] for action in decisions.action] == ["c", "a", "a"]

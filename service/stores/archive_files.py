@@ -1,0 +1,91 @@
+"""Where old days of the log lie as Parquet, and the lock of those who move, erase or expire rows.
+
+``archive/events/day=2026-01-31/rows.parquet`` has all columns of the events that arrived on that
+UTC day; exposures lie beside by the day on which they were made.
+"""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Literal
+
+from models.errors import ConfigError
+from service.stores.sqlite import reported
+
+ARCHIVE_FOLDER = "archive"
+LOCK_FILE = "archive.lock"
+DAY_MS = 86_400_000
+MIN_DAYS = 8
+"""Clicks are put down to exposures of the last seven days, which have to be in the store."""
+
+ArchivedTable = Literal["events", "exposures"]
+
+CLOCKS: dict[ArchivedTable, str] = {"events": "received_ms", "exposures": "at_ms"}
+"""Every table that is archived, and the column that says on which day a row lies."""
+
+_ROWS = "rows.parquet"
+_FIRST = date(1970, 1, 1)
+
+
+def check_days(days: int) -> int:
+    """Return days after which the log is archived.
+
+    Raises
+    ------
+    ConfigError
+        If they are too few.
+    """
+    if days < MIN_DAYS:
+        raise ConfigError(
+            f"{days} days are too few to archive after: clicks are put down to exposures of the "
+            f"last seven days; give {MIN_DAYS} or more"
+        )
+    return days
+
+
+def day_file(events: Path, table: ArchivedTable, day: int) -> Path:
+    """Name the file of a day, counted from 1970, beside the event store `events`."""
+    name = f"day={_FIRST + timedelta(days=day)}"
+    return events.with_name(ARCHIVE_FOLDER) / table / name / _ROWS
+
+
+def day_of(file: Path) -> int:
+    """Tell the day of a file that `day_file` named."""
+    return (date.fromisoformat(file.parent.name.removeprefix("day=")) - _FIRST).days
+
+
+def day_files(events: Path, table: ArchivedTable) -> list[Path]:
+    """List the files that are there, oldest day first."""
+    return sorted((events.with_name(ARCHIVE_FOLDER) / table).glob(f"day=*/{_ROWS}"))
+
+
+def has_archive(events: Path) -> bool:
+    """Say whether a file is there; who asks first need not load PyArrow for nothing."""
+    return any(day_files(events, table) for table in CLOCKS)
+
+
+def drop_drafts(events: Path) -> None:
+    """Delete what a process left half written; call it under the lock."""
+    for draft in events.with_name(ARCHIVE_FOLDER).glob("*/day=*/*.part"):
+        draft.unlink(missing_ok=True)
+
+
+@contextmanager
+def archive_lock(events: Path) -> Iterator[None]:
+    """Wait until nobody else moves rows or alters files; it does not nest.
+
+    Raises
+    ------
+    StoreError
+        If the file of the lock cannot be made.
+    """
+    path = events.with_name(LOCK_FILE)
+    with reported(path):
+        file = path.open("a")
+    with file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
