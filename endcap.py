@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
+from pathlib import Path
 
 import rich_click as click
 
 from models.errors import EndcapError
+from models.past import PastRows
 
 COMMANDS = {
     "train": ("training.cli:train", "Clean, fit, evaluate, gate and publish a model."),
@@ -36,7 +38,10 @@ COMMANDS = {
         "Create, list and revoke the keys of the HTTP interface.",
     ),
     "audit": ("service.audit_cli:audit", "Check the audit trail."),
-    "events": ("service.event_cli:events", "Export and reconcile the stored events."),
+    "events": (
+        "service.event_cli:events",
+        "Import, export and reconcile the stored events.",
+    ),
     "recommend": (
         "service.batch_cli:recommend",
         "Write the lists of a file of users, for e-mail and push.",
@@ -85,8 +90,17 @@ class LazyGroup(click.RichGroup):
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="endcap")
-def endcap() -> None:
+@click.pass_context
+def endcap(context: click.Context) -> None:
     """Decide which banners and products stand in each placement of a shop's pages."""
+    context.obj = read_past
+
+
+def read_past(source: str, mapping: Path | None, until_ms: int) -> PastRows:
+    """Hand the trainer's reader to the service, which may not import it."""
+    from training.past import read_past as read  # loads Polars
+
+    return read(source, mapping, until_ms)
 
 
 def main() -> None:

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from service.cli import as_json_option, setting_option
+from service.import_cli import import_file
 from service.settings import read_home
 from service.stores.event_database import open_event_database
 from service.stores.event_ledger import Reconciliation
@@ -20,7 +21,10 @@ from service.stores.event_ledger import reconcile as reconcile_store
 
 @click.group()
 def events() -> None:
-    """Export, archive and reconcile the stored events."""
+    """Import, export, archive and reconcile the stored events."""
+
+
+events.add_command(import_file)
 
 
 @events.command()

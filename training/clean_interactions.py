@@ -27,12 +27,17 @@ _REQUIRED = ("item_id", "timestamp")
 
 
 def judge_interactions(
-    frames: Sequence[pl.LazyFrame], mapping: Mapping, until_ms: int = MAX_AT_MS
+    frames: Sequence[pl.LazyFrame],
+    mapping: Mapping,
+    until_ms: int = MAX_AT_MS,
+    *,
+    carried: Sequence[str] = (),
 ) -> pl.DataFrame:
     """Read and judge every row of the files; what is later than `until_ms` is rejected.
 
     Returns a frame with ``user_id, user_key, item_id, kind, at_ms, quantity, price, order_id,
-    country, channel`` and the columns of `training.verdicts`.
+    country, channel`` and the columns of `training.verdicts`. Columns that are `carried` are there
+    as text, null where a file lacks them.
 
     Raises
     ------
@@ -40,14 +45,14 @@ def judge_interactions(
         If the mapping names a column that a file does not have.
     """
     own = mapping.interactions
-    named = [_name_columns(frame, mapping) for frame in frames]
+    named = [_name_columns(frame, mapping, carried) for frame in frames]
     judged = judge(pl.concat(named, how="vertical"), _rules(mapping), _checks(until_ms)).collect()
     if own.drop_duplicates:
         judged = _drop_duplicates(judged)
     return judged
 
 
-def _name_columns(frame: pl.LazyFrame, mapping: Mapping) -> pl.LazyFrame:
+def _name_columns(frame: pl.LazyFrame, mapping: Mapping, carried: Sequence[str]) -> pl.LazyFrame:
     """Bring one file to the columns and types that all files share."""
     own = mapping.interactions
     names = check_columns(frame, own.columns, _DEFAULT_NAMES, _REQUIRED, "interactions")
@@ -63,6 +68,7 @@ def _name_columns(frame: pl.LazyFrame, mapping: Mapping) -> pl.LazyFrame:
             'name it under [interactions.columns], or write event = "purchase" under [interactions]'
         )
     schema = frame.collect_schema()
+    names |= {field: field for field in carried if field not in names and field in schema}
 
     def text(field: str) -> pl.Expr:
         name = names.get(field)
@@ -92,6 +98,7 @@ def _name_columns(frame: pl.LazyFrame, mapping: Mapping) -> pl.LazyFrame:
         text("country").alias("country"),
         text("channel").alias("channel"),
         *raw,
+        *(text(field).alias(field) for field in carried),
     )
     refund = (pl.col("event") == InteractionKind.REFUND.event).fill_null(False)
     if own.refund_orders is not None:

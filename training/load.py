@@ -65,9 +65,9 @@ def load_dataset(
     ConfigError
         If the mapping does not fit the files.
     """
-    judged = {"interactions": _collect(interactions, "interactions", mapping, until_ms)}
+    judged = {"interactions": collect_rows(interactions, "interactions", mapping, until_ms)}
     if catalog:
-        judged["catalog"] = _collect(catalog, "catalog", mapping, until_ms)
+        judged["catalog"] = collect_rows(catalog, "catalog", mapping, until_ms)
     rows = {kind: count_rows(frame) for kind, frame in judged.items()}
     if rejects is not None:
         bad = [row for kind, frame in judged.items() for row in rejected_rows(frame, kind)]
@@ -80,13 +80,29 @@ def load_dataset(
     return _number(kept["interactions"], items, pseudonym, rows)
 
 
-def _collect(sources: Sequence[str], kind: str, mapping: Mapping, until_ms: int) -> pl.DataFrame:
+def collect_rows(
+    sources: Sequence[str],
+    kind: str,
+    mapping: Mapping,
+    until_ms: int,
+    *,
+    carried: Sequence[str] = (),
+) -> pl.DataFrame:
+    """Read and judge the ``interactions`` or the ``catalog``; nothing is left out yet.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be read.
+    ConfigError
+        If the mapping does not fit the files.
+    """
     own: msgspec.Struct = getattr(mapping, kind).columns
-    wanted = [getattr(own, field) for field in own.__struct_fields__]
+    wanted = [*(getattr(own, field) for field in own.__struct_fields__), *carried]
     frames = [frame for source in sources for frame in scan_files(source, wanted)]
     try:
         if kind == "interactions":
-            return judge_interactions(frames, mapping, until_ms)
+            return judge_interactions(frames, mapping, until_ms, carried=carried)
         return judge_catalog(frames, mapping)
     except (pl.exceptions.PolarsError, OSError) as error:
         what = str(error).splitlines()[0]
