@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor
 from hashlib import blake2b
 from importlib import import_module
 from pathlib import Path
@@ -191,7 +192,7 @@ class ArtifactStore:
         snapshot = without_users(self.open(version), ids)
         if snapshot is None:
             return False
-        checksums = {name: checksum(array) for name, array in sorted(snapshot.to_arrays().items())}
+        checksums = checksums_of(snapshot)
         manifest = msgspec.structs.replace(snapshot.manifest, checksums=checksums)
         try:
             with (
@@ -281,6 +282,14 @@ class ArtifactStore:
             ) from error
 
 
+def checksums_of(snapshot: Snapshot) -> dict[str, str]:
+    """Hash every array, several at a time: hashing leaves the interpreter to others."""
+    arrays = sorted(snapshot.to_arrays().items())
+    with ThreadPoolExecutor() as pool:
+        hashes = pool.map(checksum, [array for _, array in arrays])
+        return dict(zip([name for name, _ in arrays], hashes, strict=True))
+
+
 def checksum(array: NDArray[np.generic]) -> str:
     """Hash an array's type, shape and bytes to 32 hexadecimal digits."""
     digest = blake2b(f"{array.dtype.str}{array.shape}".encode(), digest_size=16)
@@ -291,7 +300,7 @@ def checksum(array: NDArray[np.generic]) -> str:
 def _stamp(snapshot: Snapshot) -> Manifest:
     """Fill in the checksums and the version, which depends on what was learnt, not on when."""
     manifest = snapshot.manifest
-    checksums = {name: checksum(array) for name, array in sorted(snapshot.to_arrays().items())}
+    checksums = checksums_of(snapshot)
     identity = (
         manifest.format_version,
         checksums,
@@ -315,8 +324,9 @@ def _write_tables(folder: Path, snapshot: Snapshot) -> None:
     from models.artifact_tables import to_tables  # noqa: PLC0415  # as above
 
     database = lancedb.connect(folder)
-    for name, table in to_tables(snapshot).items():
-        database.create_table(name, table)
+    tables = to_tables(snapshot)
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(database.create_table, tables, tables.values()))
 
 
 def _load(folder: Path, manifest: Manifest) -> Arrays:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Self
 
 import msgspec
 import numpy as np
@@ -13,14 +15,14 @@ from models.dataset import Catalog, Dataset
 from models.distinct import distinct
 from models.events import InteractionKind
 from models.histories import Histories
-from models.manifest import Manifest
+from models.manifest import Blend, Manifest, SegmentSummary
 from models.ragged import Neighbours, RowLists, Texts, offsets_of
 from models.recommenders.bought_together import bought_together
 from models.recommenders.hybrid import Hybrid
 from models.recommenders.priors import build_priors
 from models.recommenders.rounding import exact_cosines
 from models.recommenders.top_k import top_k_rows
-from models.snapshot import ItemTable, Snapshot, UserTable
+from models.snapshot import ItemTable, Priors, Snapshot, UserTable
 from models.vocabulary import MISSING_ROW, Vocabulary
 from training.segment_tables import add_segment_priors, summarise
 from training.segments import Segments, find_segments
@@ -31,6 +33,53 @@ MAX_HISTORY = 100
 """Newest items of a user that a snapshot keeps."""
 
 
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """All of a version that can be made before the hybrid is fitted."""
+
+    items: ItemTable
+    """Without factors."""
+    users: UserTable
+    similar: Neighbours
+    bought_together: Neighbours
+    priors: Priors
+    segments: dict[str, SegmentSummary]
+
+    @classmethod
+    def of(
+        cls,
+        dataset: Dataset,
+        histories: Histories,
+        popularity: NDArray[np.float32],
+        content: NDArray[np.float32],
+        blend: Blend,
+    ) -> Self:
+        """Make the tables; `histories` are those of all users now, `content` has unit rows."""
+        now_ms = histories.now_ms
+        segments = find_segments(dataset, now_ms)
+        priors = build_priors(dataset, popularity, blend, now_ms=now_ms)
+        return cls(
+            items=_items(dataset, popularity, content),
+            users=_users(dataset, segments, histories),
+            similar=similar_items(content, SIMILAR_K),
+            bought_together=bought_together(dataset, BOUGHT_TOGETHER_K),
+            priors=add_segment_priors(priors, segments, histories.weights(blend, dataset.n_items)),
+            segments=summarise(dataset, segments),
+        )
+
+    def around(self, hybrid: Hybrid, manifest: Manifest) -> Snapshot:
+        """Put the hybrid in."""
+        return Snapshot(
+            manifest=msgspec.structs.replace(manifest, segments=self.segments),
+            items=replace(self.items, factors=hybrid.factors, fold_in=hybrid.fold_in),
+            users=self.users,
+            graph=hybrid.graph,
+            similar=self.similar,
+            bought_together=self.bought_together,
+            priors=self.priors,
+        )
+
+
 def build_snapshot(
     dataset: Dataset,
     hybrid: Hybrid,
@@ -39,17 +88,9 @@ def build_snapshot(
     now_ms: int,
 ) -> Snapshot:
     """Put the tables of a version together; `content` is the unit-length embedding of the items."""
-    segments = find_segments(dataset, now_ms)
-    priors = build_priors(dataset, hybrid.popularity, manifest.blend, now_ms=now_ms)
-    return Snapshot(
-        manifest=msgspec.structs.replace(manifest, segments=summarise(dataset, segments)),
-        items=_items(dataset, hybrid, content),
-        users=_users(dataset, segments, now_ms),
-        graph=hybrid.graph,
-        similar=similar_items(content, SIMILAR_K),
-        bought_together=bought_together(dataset, BOUGHT_TOGETHER_K),
-        priors=add_segment_priors(priors, dataset, segments, manifest.blend, now_ms),
-    )
+    histories = Histories.of(dataset.interactions, dataset.n_users, now_ms)
+    surroundings = Surroundings.of(dataset, histories, hybrid.popularity, content, manifest.blend)
+    return surroundings.around(hybrid, manifest)
 
 
 def similar_items(content: NDArray[np.float32], k: int) -> Neighbours:
@@ -66,17 +107,20 @@ def similar_items(content: NDArray[np.float32], k: int) -> Neighbours:
     return Neighbours.from_csr(top_k_rows(n_items, n_items, similarity, k), k)
 
 
-def _items(dataset: Dataset, hybrid: Hybrid, content: NDArray[np.float32]) -> ItemTable:
+def _items(
+    dataset: Dataset, popularity: NDArray[np.float32], content: NDArray[np.float32]
+) -> ItemTable:
     catalog = dataset.catalog
+    no_factors = np.empty((dataset.n_items, 0), dtype=np.float32)
     categories, category_rows = _number(catalog.categories)
     brands, brand_rows = _number(catalog.brands)
     counts = np.bincount(dataset.interactions.item_rows, minlength=dataset.n_items)
     return ItemTable(
         ids=dataset.item_ids,
-        popularity=hybrid.popularity,
+        popularity=popularity,
         n_interactions=counts.astype(np.int32),
-        factors=hybrid.factors,
-        fold_in=hybrid.fold_in,
+        factors=no_factors,
+        fold_in=no_factors,
         content=content,
         available=catalog.available.astype(np.bool_),
         price=catalog.price,
@@ -112,10 +156,8 @@ def _number(names: Iterable[str | None]) -> tuple[Vocabulary, NDArray[np.int32]]
     return Vocabulary.from_ids(known), np.array(rows, dtype=np.int32)
 
 
-def _users(dataset: Dataset, segments: Segments, now_ms: int) -> UserTable:
-    everyone = np.arange(dataset.n_users)
-    histories = Histories.of(dataset.interactions, dataset.n_users, now_ms)
-    newest = histories.take(everyone, max_recent=MAX_HISTORY)
+def _users(dataset: Dataset, segments: Segments, histories: Histories) -> UserTable:
+    newest = histories.take(np.arange(dataset.n_users), max_recent=MAX_HISTORY)
     return UserTable(
         ids=dataset.user_ids,
         history=newest.items,

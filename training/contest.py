@@ -5,11 +5,12 @@ The item graph and the ALS that are measured alone are those inside the hybrid: 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Self
 
 import msgspec
+from scipy.sparse import csr_matrix
 
 from models.dataset import Dataset
 from models.manifest import Gate, Interval, Manifest
@@ -17,46 +18,71 @@ from models.ragged import Neighbours
 from models.recommenders.als import Als
 from models.recommenders.blocks import one_blas_thread
 from models.recommenders.content import Content
+from models.recommenders.fitting import Fit, begin_fit
 from models.recommenders.hybrid import Hybrid
 from models.recommenders.item_graph import ItemGraph
-from models.recommenders.parts import Trained, fit_parts
+from models.recommenders.parts import Parts
 from models.recommenders.popularity import Popularity
 from models.recommenders.recommender import Recommender
 from models.recommenders.settings import Settings
+from models.recommenders.tasks import Tasks, side_by_side
 from training.evaluate import Evaluation, Ground, evaluate, paired_difference
 from training.gate import METRIC, decide
 from training.progress import Progress
 from training.split import Split
 
 KS = (10, 20)
+SHOWN_ORDER = (Popularity.name, ItemGraph.name, Als.name, Content.name, Hybrid.name)
 MAX_GATE_USERS = 2_000
 """Drawn at random where more could be measured: enough to tell a worse model by."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """Every recommender, fitted on one dataset."""
+    """Every recommender fitted on one dataset; each function waits until it is."""
 
-    recommenders: tuple[Recommender, ...]
-    content: Content
-    trained: Trained
+    recommenders: dict[str, Callable[[], Recommender]]
+    """By name, those that are there first at the beginning."""
 
     @classmethod
     def on(cls, dataset: Dataset, settings: Settings, *, now_ms: int, seed: int) -> Self:
-        """Fit the parts of the hybrid once, and take those that stand alone from them."""
-        with one_blas_thread():
-            parts = fit_parts(dataset, settings, now_ms=now_ms, seed=seed)
-            hybrid = Hybrid.of(parts, settings)
-        content = Content.fit(dataset, settings, now_ms=now_ms, seed=seed)
-        graph = Neighbours.from_csr(parts.graph, settings.graph_k)
-        recommenders = (
-            Popularity(parts.popularity),
-            ItemGraph(graph, settings),
-            Als(parts.trained.factors[1], parts.trained.mean_weight, settings),
-            content,
-            hybrid,
+        """Fit all of them."""
+        with one_blas_thread(), side_by_side() as tasks:
+            fit = begin_fit(tasks, "fit", dataset, settings, now_ms=now_ms, seed=seed)
+            content = Content.fit(dataset, settings, now_ms=now_ms, seed=seed)
+            fitted = cls.begin(tasks, fit, lambda: content, settings)
+            for recommender in fitted.recommenders.values():
+                recommender()
+            return fitted
+
+    @classmethod
+    def begin(
+        cls, tasks: Tasks, fit: Fit, content: Callable[[], Content], settings: Settings
+    ) -> Self:
+        """Merge the parts of the hybrid, and take those that stand alone from them."""
+
+        def popularity() -> Popularity:
+            return Popularity(fit.basis().trend().popularity)
+
+        def graph(edges: csr_matrix) -> ItemGraph:
+            return ItemGraph(Neighbours.from_csr(edges, settings.graph_k), settings)
+
+        def als() -> Als:
+            trained = fit.als()
+            return Als(trained.factors[1], trained.mean_weight, settings)
+
+        def merge(parts: Parts) -> Hybrid:
+            return Hybrid.of(parts, settings)
+
+        return cls(
+            {
+                Popularity.name: popularity,
+                Content.name: content,
+                ItemGraph.name: tasks.begin("past: item graph", graph, fit.graph),
+                Als.name: als,
+                Hybrid.name: tasks.begin("past: merge", merge, fit.parts),
+            }
         )
-        return cls(recommenders, content, parts.trained)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +90,10 @@ class LiveContest:
     """Evaluations by recommender name, and that of the live version's settings if they differ."""
 
     evaluations: dict[str, Evaluation]
+    intervals: dict[str, dict[str, Interval]]
+    """Recommender → metric → mean with its interval."""
     live: Evaluation | None
     split: Split
-    fitted: Fitted
     seed: int
 
     @property
@@ -77,10 +104,6 @@ class LiveContest:
     def metrics(self) -> dict[str, dict[str, float]]:
         """Return recommender → metric → value."""
         return {name: evaluation.metrics for name, evaluation in self.evaluations.items()}
-
-    def intervals(self, seed: int) -> dict[str, dict[str, Interval]]:
-        """Return recommender → metric → mean with its interval."""
-        return {name: found.intervals(seed) for name, found in self.evaluations.items()}
 
     def judge(self, live: str | None, *, is_forced: bool) -> Gate:
         """Let the gate decide about the hybrid."""
@@ -106,16 +129,19 @@ class LiveContest:
 
 
 def run_contest(
-    newest: Split, settings: Settings, live: Manifest | None, progress: Progress, *, seed: int
+    fitted: Fitted,
+    split: Split,
+    settings: Settings,
+    live: Manifest | None,
+    progress: Progress,
+    *,
+    seed: int,
 ) -> LiveContest:
-    """Measure every recommender on the newest part of a dataset.
+    """Measure every recommender, fitted on the past, on what came after it.
 
     The live version has mostly seen that part already, and would be praised for its memory. So its
     settings are fitted on the same past as the candidate's: what is compared is how they learn.
     """
-    split = newest.sample_users(MAX_GATE_USERS, seed=seed)
-    with progress.step("fit on the past"):
-        fitted = Fitted.on(split.train, settings, now_ms=split.now_ms, seed=seed)
     evaluations = measure_all(fitted, split, KS, progress)
     of_live = None
     if live is not None:
@@ -125,18 +151,21 @@ def run_contest(
             with progress.step("fit and rank with the live settings"):
                 other = Hybrid.fit(split.train, theirs, now_ms=split.now_ms, seed=seed)
                 of_live = evaluate(other, split, KS)
-    return LiveContest(evaluations, of_live, split, fitted, seed)
+    with progress.step("bootstrap"):
+        intervals = {name: found.intervals(seed) for name, found in evaluations.items()}
+    return LiveContest(evaluations, intervals, of_live, split, seed)
 
 
 def measure_all(
     fitted: Fitted, split: Split, ks: Sequence[int], progress: Progress, *, only_new: bool = False
 ) -> dict[str, Evaluation]:
     """Evaluate every recommender on one split."""
-    evaluations, ground = {}, Ground.of(split)
-    for one in fitted.recommenders:
-        with progress.step(f"rank: {one.name}"):
-            evaluations[one.name] = evaluate(one, split, ks, only_new=only_new, ground=ground)
-    return evaluations
+    found, ground = {}, Ground.of(split)
+    for name, fitted_one in fitted.recommenders.items():
+        one = fitted_one()
+        with progress.step(f"rank: {name}"):
+            found[name] = evaluate(one, split, ks, only_new=only_new, ground=ground)
+    return {name: found[name] for name in SHOWN_ORDER}
 
 
 def live_settings(live: Manifest, settings: Settings) -> Settings:

@@ -15,14 +15,19 @@ class Progress:
         self._console = console
         self._clock = clock
         self.seconds: dict[str, float] = {}
-        """Step name, then its duration."""
+        """Name of a step or stage, then its duration; they overlap."""
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
         """Time one step; a spinner runs meanwhile on a terminal."""
-        begin = self._clock()
-        with self._console.status(name):
+        with self._console.status(name), self.stage(name):
             yield
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Time what runs beside a step, in any thread."""
+        begin = self._clock()
+        yield
         self.seconds[name] = round(self._clock() - begin, 3)
         self._console.print(f"{self.seconds[name]:7.1f} s  {name}", highlight=False)
 

@@ -10,8 +10,7 @@ from rich.table import Table
 from scipy.sparse import csr_matrix
 
 from models.dataset import Dataset
-from models.histories import Histories
-from models.manifest import Blend, SegmentSummary
+from models.manifest import SegmentSummary
 from models.ragged import Neighbours
 from models.recommenders.priors import LIST_LENGTH
 from models.recommenders.rounding import settle
@@ -51,20 +50,16 @@ def summarise(dataset: Dataset, segments: Segments) -> dict[str, SegmentSummary]
     }
 
 
-def add_segment_priors(
-    priors: Priors, dataset: Dataset, segments: Segments, blend: Blend, now_ms: int
-) -> Priors:
+def add_segment_priors(priors: Priors, segments: Segments, weights: csr_matrix) -> Priors:
     """Put a ranked list of items behind the priors for every segment that is large enough.
 
-    A user counts for an item with the root of its decayed weight, so that nobody's many visits
-    decide alone.
+    `weights` are the decayed ones, shape (n_users, n_items). A user counts for an item with the
+    root of its weight, so that nobody's many visits decide alone.
     """
-    weights = Histories.of(dataset.interactions, dataset.n_users, now_ms).weights(
-        blend, dataset.n_items
-    )
-    weights.data = np.sqrt(weights.data)
+    shape = weights.shape
+    weights = csr_matrix((np.sqrt(weights.data), weights.indices, weights.indptr), shape=shape)
     members = segments.members
-    shape = (dataset.n_users, len(segments.keys))
+    shape = (shape[0], len(segments.keys))
     ones = np.ones(len(members.rows), dtype=np.float32)
     belongs = csr_matrix((ones, members.rows, members.offsets), shape=shape)
     volume = csr_matrix(belongs.T @ weights)

@@ -17,17 +17,21 @@ from models.errors import ArtifactError, InputError
 from models.events import InteractionKind
 from models.manifest import Blend, Drift, Gate, Interval, Manifest
 from models.pseudonym import load_pseudonymiser
+from models.recommenders.blocks import one_blas_thread
+from models.recommenders.content import Content
+from models.recommenders.fitting import Basis, begin_fit
 from models.recommenders.hybrid import Hybrid
 from models.recommenders.settings import Settings
-from training.build import build_snapshot
-from training.contest import KS, LiveContest, run_contest
+from models.recommenders.tasks import Tasks, side_by_side
+from training.build import Surroundings
+from training.contest import KS, MAX_GATE_USERS, Fitted, LiveContest, run_contest
 from training.drift import find_drift
 from training.load import Loaded, load_dataset
 from training.mapping import Mapping
 from training.progress import Progress
 from training.report.headings import about_version
 from training.report.page import Measured, write_report
-from training.split import split_newest
+from training.split import Split, split_newest
 from training.tune import tune, tuning_note
 from training.verdicts import RowCounts
 
@@ -109,20 +113,17 @@ def train(order: TrainOrder, progress: Progress, clock_ms: Callable[[], int]) ->
         )
     order = replace(order, settings=settings)
     store.prepare()
-    contest = run_contest(newest, order.settings, live, progress, seed=order.seed)
-    gate = contest.judge(live.version if live else None, is_forced=order.is_forced)
-    # Scores are asked for after the newest interaction, never at the hour of the training run.
-    now_ms = int(dataset.interactions.at_ms.max())
-    with progress.step("fit on all data"):
-        start = contest.fitted.trained
-        hybrid = Hybrid.fit(dataset, order.settings, now_ms=now_ms, seed=order.seed, start=start)
-        # The catalogue is the same for the past and for all data.
-        content = contest.fitted.content.embedding
-        manifest = _manifest(
-            order, loaded, contest, gate, hybrid.blend, live=live, created_at_ms=clock_ms()
-        )
-        manifest = msgspec.structs.replace(manifest, tuning=tuning)
-        snapshot = build_snapshot(dataset, hybrid, content, manifest, now_ms)
+    with one_blas_thread(), side_by_side(progress.stage) as tasks:
+        learnt = _learn(tasks, dataset, newest, order, live=live, progress=progress)
+        contest = learnt.contest
+        gate = contest.judge(live.version if live else None, is_forced=order.is_forced)
+        with progress.step("finish the fit on all data"):
+            hybrid = learnt.hybrid()
+            manifest = _manifest(
+                order, loaded, contest, gate, hybrid.blend, live=live, created_at_ms=clock_ms()
+            )
+            manifest = msgspec.structs.replace(manifest, tuning=tuning)
+            snapshot = learnt.surroundings().around(hybrid, manifest)
     drift = manifest.drift
     for warning in () if drift is None else drift.warnings:
         progress.say(f"drift: {warning}")
@@ -151,6 +152,47 @@ def train(order: TrainOrder, progress: Progress, clock_ms: Callable[[], int]) ->
         seed=order.seed,
         seconds=progress.seconds,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Learnt:
+    """What the gate looks at, and functions that wait for what is published."""
+
+    contest: LiveContest
+    surroundings: Callable[[], Surroundings]
+    hybrid: Callable[[], Hybrid]
+
+
+def _learn(
+    tasks: Tasks,
+    dataset: Dataset,
+    newest: Split,
+    order: TrainOrder,
+    *,
+    live: Manifest | None,
+    progress: Progress,
+) -> _Learnt:
+    """Fit on the past and on all data side by side, and measure the past on what came after it."""
+    settings, seed = order.settings, order.seed
+    split = newest.sample_users(MAX_GATE_USERS, seed=seed)
+    # Scores are asked for after the newest interaction, never at the hour of the training run.
+    now_ms = int(dataset.interactions.at_ms.max())
+    past = begin_fit(tasks, "past", split.train, settings, now_ms=split.now_ms, seed=seed)
+    # The catalogue is the same for the past and for all data.
+    content = tasks.begin(
+        "content", lambda: Content.fit(dataset, settings, now_ms=now_ms, seed=seed)
+    )
+    fit = begin_fit(tasks, "all", dataset, settings, now_ms=now_ms, seed=seed, after=past)
+
+    def surround(on: Basis, content: Content) -> Surroundings:
+        popularity = on.trend().popularity
+        return Surroundings.of(dataset, on.histories, popularity, content.embedding, settings.blend)
+
+    tables = tasks.begin("all: tables", surround, fit.basis, content)
+    hybrid = tasks.begin("all: merge", lambda parts: Hybrid.of(parts, settings), fit.parts)
+    fitted = Fitted.begin(tasks, past, content, settings)
+    contest = run_contest(fitted, split, settings, live, progress, seed=seed)
+    return _Learnt(contest, tables, hybrid)
 
 
 def _write_page(
@@ -254,7 +296,7 @@ def _manifest(
         blend=blend,
         hyperparameters=order.settings.numbers(),
         metrics=contest.metrics(),
-        intervals=contest.intervals(order.seed),
+        intervals=contest.intervals,
         gate=gate,
         checksums={},
         seed=order.seed,

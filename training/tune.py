@@ -19,7 +19,8 @@ from models.distinct import distinct
 from models.histories import Histories
 from models.manifest import Tuning
 from models.recommenders.blocks import map_blocks, one_blas_thread
-from models.recommenders.parts import Parts, fit_parts
+from models.recommenders.fitting import fit_parts
+from models.recommenders.parts import Parts
 from models.recommenders.settings import Settings
 from training.metrics import bootstrap, draw_lots, ndcg, top_lists
 from training.validation import split_validation

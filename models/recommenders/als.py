@@ -11,13 +11,23 @@ from scipy.sparse import csr_matrix
 
 from models.dataset import Dataset
 from models.histories import Histories
-from models.recommenders.blocks import gram, n_threads, sparse_times_dense, times_small
+from models.recommenders.blocks import (
+    gram,
+    n_threads,
+    one_blas_thread,
+    sparse_times_dense,
+    times_small,
+)
 from models.recommenders.settings import Settings
 from models.snapshot import Arrays
 
 FactorPair = tuple[NDArray[np.float32], NDArray[np.float32]]
 """Of users and of items."""
 
+CG_STEPS = 3
+"""Of conjugate gradients in a pass of the fit; the library's default."""
+ROUGH_CG_STEPS = 1
+"""In the first half of the passes of a fit from nothing."""
 FOLD_IN_RIDGE = 0.1
 """Of the linear fold-in, in units of the mean variance of what is mapped."""
 
@@ -83,25 +93,30 @@ def fit_factors(
         return np.zeros((n_users, d), np.float32), np.zeros((n_items, d), np.float32)
     # Imported here: the service scores with factors and never needs the library that fits them.
     from implicit.cpu.als import AlternatingLeastSquares  # noqa: PLC0415
-    from threadpoolctl import threadpool_limits  # noqa: PLC0415
 
     # implicit takes the confidence itself, and one below 1 would be a dislike: hence 1 + alpha * w.
     observed = weights.copy()
     observed.data = 1.0 + settings.alpha * observed.data
+    model = AlternatingLeastSquares(
+        factors=d,
+        regularization=settings.regularization,
+        alpha=1.0,
+        num_threads=n_threads(),
+        random_state=seed,
+    )
+    passes = [(settings.further_iterations, CG_STEPS)]
+    if start is None:
+        # While the other side is still far from what it will be, a rough solution is as good.
+        n_rough = settings.iterations // 2
+        passes = [(n_rough, ROUGH_CG_STEPS), (settings.iterations - n_rough, CG_STEPS)]
+    else:
+        model.user_factors, model.item_factors = start[0].copy(), start[1].copy()
     # Its own threads split the rows; BLAS threads inside them would fight for the same cores.
-    with threadpool_limits(limits=1, user_api="blas"):
-        model = AlternatingLeastSquares(
-            factors=d,
-            regularization=settings.regularization,
-            alpha=1.0,
-            iterations=settings.iterations if start is None else settings.further_iterations,
-            num_threads=n_threads(),
-            random_state=seed,
-        )
-        if start is not None:
-            # The library goes on from the factors that a model has, and changes them.
-            model.user_factors, model.item_factors = start[0].copy(), start[1].copy()
-        model.fit(observed, show_progress=False)
+    with one_blas_thread():
+        for iterations, cg_steps in passes:
+            # The library goes on from the factors that a model has.
+            model.iterations, model.cg_steps = iterations, cg_steps
+            model.fit(observed, show_progress=False)
     users = np.array(model.user_factors, dtype=np.float32)
     items = np.array(model.item_factors, dtype=np.float32)
     users[np.diff(weights.indptr) == 0] = 0.0
@@ -115,15 +130,15 @@ def fold_in(
     """Solve the factor of each history, shape (n, d); equation 4 of Hu, Koren, Volinsky."""
     d = factors.shape[1]
     wide = factors.astype(np.float64)
-    regular = wide.T @ wide + settings.regularization * np.eye(d)
-    users = np.zeros((weights.shape[0], d), dtype=np.float64)
+    regular = (wide.T @ wide + settings.regularization * np.eye(d)).astype(np.float32)
+    users = np.zeros((weights.shape[0], d), dtype=np.float32)
     for user in np.flatnonzero(np.diff(weights.indptr)):
         part = slice(weights.indptr[user], weights.indptr[user + 1])
-        items = wide[weights.indices[part]]
-        confidence = 1.0 + settings.alpha * weights.data[part].astype(np.float64)
-        left = regular + (items.T * (confidence - 1.0)) @ items
-        users[user] = np.linalg.solve(left, items.T @ confidence)
-    return users.astype(np.float32)
+        items = factors[weights.indices[part]]
+        extra = np.float32(settings.alpha) * weights.data[part]
+        left = regular + (items.T * extra) @ items
+        users[user] = np.linalg.solve(left, items.T @ (1.0 + extra))
+    return users
 
 
 def linear_fold_in(

@@ -7,15 +7,17 @@ blocks are put together in their order: so one core and sixty-four sum in the sa
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
+from functools import cache
+from importlib import import_module
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 T = TypeVar("T")
 
@@ -32,9 +34,19 @@ def n_threads() -> int:
 
 
 def one_blas_thread() -> AbstractContextManager[object]:
-    """Let the linear algebra of a whole fit run in one thread each, for `map_blocks` to share."""
-    limits: AbstractContextManager[object] = threadpool_limits(limits=1, user_api="blas")
+    """Let the linear algebra of a whole run be done by one thread each, for `map_blocks` to share.
+
+    The limit is the process's: whoever begins works in threads holds it around all of them.
+    """
+    limits: AbstractContextManager[object] = _libraries().limit(limits=1, user_api="blas")
     return limits
+
+
+@cache
+def _libraries() -> ThreadpoolController:
+    """Look once for the libraries of linear algebra, those of numpy and scipy: that takes 1 ms."""
+    import_module("scipy.linalg")
+    return ThreadpoolController()
 
 
 def map_blocks(n_rows: int, size: int, work: Callable[[slice], T]) -> list[T]:
@@ -42,24 +54,10 @@ def map_blocks(n_rows: int, size: int, work: Callable[[slice], T]) -> list[T]:
     size = max(size, 1)
     blocks = [slice(begin, min(begin + size, n_rows)) for begin in range(0, n_rows, size)]
     with (
-        threadpool_limits(limits=1, user_api="blas"),
+        one_blas_thread(),
         ThreadPoolExecutor(max_workers=min(n_threads(), max(len(blocks), 1))) as pool,
     ):
         return list(pool.map(work, blocks))
-
-
-@contextmanager
-def beside(work: Callable[[], T]) -> Iterator[Callable[[], T]]:
-    """Begin `work` in a thread of its own and give a function that waits for its result.
-
-    What one of the two does on a single core, the other fills up. On one thread it is done first.
-    """
-    if n_threads() == 1:
-        done = work()
-        yield lambda: done
-        return
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        yield pool.submit(work).result
 
 
 def rows_of_size(n_columns: int) -> int:

@@ -22,8 +22,9 @@ from models.histories import Histories
 from models.manifest import Blend
 from models.ragged import Neighbours
 from models.recommenders.blocks import one_blas_thread
+from models.recommenders.fitting import fit_parts
 from models.recommenders.merge import merge_parts
-from models.recommenders.parts import Parts, Trained, fit_parts
+from models.recommenders.parts import Parts
 from models.recommenders.settings import Settings
 from models.snapshot import Arrays
 
@@ -52,12 +53,10 @@ class Hybrid:
         *,
         now_ms: int,
         seed: int,
-        start: Trained | None = None,
     ) -> Self:
-        """Fit all parts and merge them; `start` is where a fit on the past ended."""
+        """Fit all parts and merge them."""
         with one_blas_thread():
-            parts = fit_parts(dataset, settings, now_ms=now_ms, seed=seed, start=start)
-            return cls.of(parts, settings)
+            return cls.of(fit_parts(dataset, settings, now_ms=now_ms, seed=seed), settings)
 
     @classmethod
     def of(cls, parts: Parts, settings: Settings) -> Self:

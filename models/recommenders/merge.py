@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,7 @@ from models.recommenders.compress import compress
 from models.recommenders.parity import weight_of_new
 from models.recommenders.parts import Parts
 from models.recommenders.settings import Settings
+from models.recommenders.tasks import side_by_side
 from models.recommenders.top_k import largest_of_rows
 
 
@@ -28,6 +30,15 @@ class Merged:
 
 def merge_parts(parts: Parts, settings: Settings) -> Merged:
     """Add up the parts, and let new items speak as loud as gives them their share of places."""
+    with side_by_side() as tasks:
+        factors = tasks.begin("factors", lambda: _merge_factors(parts, settings))
+        return _merge(parts, settings, factors)
+
+
+def _merge_factors(
+    parts: Parts, settings: Settings
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return p and q of both linear models together."""
     regime = parts.regime
     spectral = np.float32(regime.spectral * settings.spectral_weight)
     als = np.float32(regime.als * settings.als_weight)
@@ -35,9 +46,15 @@ def merge_parts(parts: Parts, settings: Settings) -> Merged:
     factors = np.hstack([parts.spectral.factors, parts.als.factors])
     factors *= (parts.lift * (1.0 - parts.doubt))[:, np.newaxis]
     # Items with many users stand in many histories.
-    fold_in, factors = compress(
-        fold_in, factors, np.sqrt(parts.n_users_of), settings.served_dimensions
-    )
+    return compress(fold_in, factors, np.sqrt(parts.n_users_of), settings.served_dimensions)
+
+
+def _merge(
+    parts: Parts,
+    settings: Settings,
+    merged_factors: Callable[[], tuple[NDArray[np.float32], NDArray[np.float32]]],
+) -> Merged:
+    regime = parts.regime
     popularity = regime.popularity * settings.popularity_weight * parts.popularity_unit
     popularity = float(f"{popularity:.4g}")
 
@@ -48,6 +65,7 @@ def merge_parts(parts: Parts, settings: Settings) -> Merged:
     known = largest_of_rows(_float32(known @ diags(parts.lift)), settings.graph_k)
     merged = known
     if parts.new_columns.nnz:
+        fold_in, factors = merged_factors()
         scores = (parts.sample @ known).toarray()
         scores += (parts.sample @ fold_in) @ factors.T
         scores += np.float32(popularity) * parts.popularity
@@ -61,8 +79,10 @@ def merge_parts(parts: Parts, settings: Settings) -> Merged:
             wanted_share=settings.new_share * float(parts.doubt.mean()),
         )
         merged = known + parts.new_columns * np.float32(gamma)
+    graph = Neighbours.from_csr(merged, 2 * settings.graph_k)
+    fold_in, factors = merged_factors()
     return Merged(
-        graph=Neighbours.from_csr(merged, 2 * settings.graph_k),
+        graph=graph,
         factors=np.ascontiguousarray(factors, dtype=np.float32),
         fold_in=np.ascontiguousarray(fold_in, dtype=np.float32),
         popularity_weight=popularity,

@@ -16,7 +16,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Dimensions of the implicit-feedback factors."""
     iterations: int = 10
     """Passes of alternating least squares."""
-    further_iterations: int = 3
+    further_iterations: int = 2
     """Passes from the factors of the past, when the same weights are fitted on all data."""
     regularization: float = 10.0
     """Of these factors, ``>= 0``."""

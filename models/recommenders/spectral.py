@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix, diags
+from scipy.sparse import csr_matrix
 
 from models.recommenders.blocks import gram, sparse_times_dense, times_small
 
@@ -62,15 +62,20 @@ def low_pass_factors(
     degree = np.bincount(user_items.indices, minlength=n_items).astype(np.float64)
     of_user = np.maximum(np.diff(user_items.indptr), 1.0)
     of_item = np.maximum(degree, 1.0)
-    scaled = diags(of_user**-USER_EXPONENT) @ user_items @ diags(of_item**-ITEM_EXPONENT)
-    vectors, values = right_singular_vectors(
-        scaled.tocsr().astype(np.float32), d, seed=seed, start=start
-    )
+    by_user = np.repeat(of_user**-USER_EXPONENT, np.diff(user_items.indptr))
+    data = user_items.data * by_user * (of_item**-ITEM_EXPONENT)[user_items.indices]
+    parts = (data.astype(np.float32), user_items.indices, user_items.indptr)
+    scaled = csr_matrix(parts, shape=user_items.shape)
+    vectors, values = right_singular_vectors(scaled, d, seed=seed, start=start)
     vectors[degree == 0] = 0.0
     soft = (values / max(float(values[0]), 1e-12)) ** SOFTNESS
-    fold_in = of_item[:, np.newaxis] ** -FOLD_IN_EXPONENT * vectors * soft
-    factors = of_item[:, np.newaxis] ** FACTOR_EXPONENT * vectors
-    return LowPass(fold_in.astype(np.float32), factors.astype(np.float32), vectors)
+    fold_in = vectors * _column(of_item**-FOLD_IN_EXPONENT)
+    fold_in *= soft
+    return LowPass(fold_in, vectors * _column(of_item**FACTOR_EXPONENT), vectors)
+
+
+def _column(values: NDArray[np.float64]) -> NDArray[np.float32]:
+    return values.astype(np.float32)[:, np.newaxis]
 
 
 def right_singular_vectors(
@@ -84,9 +89,9 @@ def right_singular_vectors(
     transposed = matrix.T.tocsr()
     width = min(d + OVERSAMPLING, *matrix.shape)
     rng = np.random.default_rng(seed)
-    basis = rng.standard_normal((matrix.shape[1], width), dtype=np.float32)
-    if start is not None:
-        basis[:, : start.shape[1]] = start[:, :width]
+    known = np.empty((matrix.shape[1], 0), dtype=np.float32) if start is None else start[:, :width]
+    drawn = rng.standard_normal((len(known), width - known.shape[1]), dtype=np.float32)
+    basis = np.hstack([known, drawn])
     for _ in range(N_POWER_ITERATIONS if start is None else N_FURTHER_ITERATIONS):
         image = sparse_times_dense(matrix, basis)
         basis = orthonormal(sparse_times_dense(transposed, image))
@@ -97,8 +102,8 @@ def right_singular_vectors(
     largest = np.argsort(-squared, kind="stable")[:d]
     vectors = times_small(basis, rotation[:, largest])
     # The sign of a singular vector is arbitrary: its largest entry is made positive.
-    peak = vectors[np.abs(vectors).argmax(axis=0), np.arange(vectors.shape[1])]
-    vectors *= np.where(peak < 0, np.float32(-1.0), np.float32(1.0))
+    is_negative = -vectors.min(axis=0) > vectors.max(axis=0)
+    vectors *= np.where(is_negative, np.float32(-1.0), np.float32(1.0))
     return vectors, np.sqrt(np.maximum(squared[largest], 0.0)).astype(np.float32)
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, vstack
 
+from models.ragged import offsets_of
 from models.recommenders.blocks import map_blocks, rows_of_size
 
 PIECE = 64
@@ -65,27 +67,36 @@ def largest_of_rows(matrix: csr_matrix, k: int) -> csr_matrix:
     Ties go to the lower column.
     """
     matrix = csr_matrix(matrix)
-    bounds, values = matrix.indptr, matrix.data
-    kept = values > 0
-    for row in np.flatnonzero(np.diff(bounds) > k):
-        part = slice(bounds[row], bounds[row + 1])
-        kept[part] &= _is_largest(values[part], matrix.indices[part], k)
-    n_kept = np.zeros(len(kept) + 1, dtype=bounds.dtype)
-    np.cumsum(kept, out=n_kept[1:])
-    parts = (values[kept], matrix.indices[kept], n_kept[bounds])
+    bounds = matrix.indptr.tolist()
+    # Row by row, for a row is in the processor's cache and the whole matrix is not.
+    kept = [
+        _largest(matrix.data[begin:end], matrix.indices[begin:end], k)
+        for begin, end in pairwise(bounds)
+    ]
+    offsets = offsets_of(map(len, kept)).astype(matrix.indptr.dtype)
+    places = np.concatenate([np.empty(0, dtype=np.int64), *kept])
+    places += np.repeat(matrix.indptr[:-1], np.diff(offsets))
+    parts = (matrix.data[places], matrix.indices[places], offsets)
     largest = csr_matrix(parts, shape=matrix.shape)
     largest.sort_indices()
     return largest
 
 
-def _is_largest(
+def _largest(
     values: NDArray[np.floating], columns: NDArray[np.integer], k: int
-) -> NDArray[np.bool_]:
-    """Mark the `k` largest of more than `k` values."""
-    bar = np.partition(values, len(values) - k)[len(values) - k]
-    is_kept: NDArray[np.bool_] = values >= bar
+) -> NDArray[np.int64]:
+    """Return the places of the `k` largest positive values."""
+    n_less = len(values) - k
+    if n_less <= 0:
+        return (values > 0).nonzero()[0]
+    ordered = values.copy()
+    ordered.partition(n_less)
+    bar = ordered[n_less]
+    if bar <= 0:
+        return (values > 0).nonzero()[0]
+    is_kept = values >= bar
     n_over = int(np.count_nonzero(is_kept)) - k
     if n_over:
-        tied = np.flatnonzero(values == bar)
-        is_kept[tied[np.argsort(columns[tied])[len(tied) - n_over :]]] = False
-    return is_kept
+        tied = (values == bar).nonzero()[0]
+        is_kept[tied[columns[tied].argsort()[len(tied) - n_over :]]] = False
+    return is_kept.nonzero()[0]

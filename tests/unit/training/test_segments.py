@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from models.dataset import Dataset
+from models.histories import Histories
 from models.manifest import Blend
 from models.recommenders.priors import build_priors
 from models.scoring import MS_PER_DAY
@@ -207,7 +208,9 @@ def test_segment_priors_rank_what_the_segment_chose() -> None:
     popularity = np.array([1.0, 0.5], dtype=np.float32)
     priors = build_priors(dataset, popularity, Blend(), now_ms=NOW_MS)
     segments = find_segments(dataset, NOW_MS)
-    joined = add_segment_priors(priors, dataset, segments, Blend(), NOW_MS)
+    histories = Histories.of(dataset.interactions, dataset.n_users, NOW_MS)
+    weights = histories.weights(Blend(), dataset.n_items)
+    joined = add_segment_priors(priors, segments, weights)
     found = joined.get(segment_prior("frequency:once"))
     assert found is not None
     assert found[0].tolist() == [1]

@@ -7,9 +7,11 @@ import pytest
 
 from models.dataset import Dataset
 from models.histories import Histories
+from models.recommenders.blocks import one_blas_thread
+from models.recommenders.fitting import begin_fit
 from models.recommenders.hybrid import Hybrid
-from models.recommenders.parts import fit_parts
 from models.recommenders.settings import Settings
+from models.recommenders.tasks import side_by_side
 from tests.unit.models.small_dataset import NOW_MS, make_dataset
 
 N_USERS, N_ITEMS = 3_000, 1_200
@@ -25,6 +27,13 @@ def _shop() -> Dataset:
     titles = [f"kind{item % 37} colour{item % 11}" for item in range(N_ITEMS)]
     rows = list(zip(users.tolist(), items.tolist(), days.tolist(), strict=True))
     return make_dataset(rows, N_USERS, N_ITEMS, titles=titles)
+
+
+def _fit_after(past: Dataset, shop: Dataset) -> Hybrid:
+    with one_blas_thread(), side_by_side() as tasks:
+        first = begin_fit(tasks, "past", past, SETTINGS, now_ms=NOW_MS, seed=1)
+        fit = begin_fit(tasks, "all", shop, SETTINGS, now_ms=NOW_MS, seed=1, after=first)
+        return Hybrid.of(fit.parts(), SETTINGS)
 
 
 def test_hybrid_is_the_same_on_one_thread_and_on_three(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -46,9 +55,7 @@ def test_fit_from_a_start_is_the_same_on_one_thread_and_on_three(
     past = replace(shop, interactions=shop.interactions.take(np.arange(20_000)))
     for threads in ("1", "3"):
         monkeypatch.setenv("OMP_NUM_THREADS", threads)
-        start = fit_parts(past, SETTINGS, now_ms=NOW_MS, seed=1).trained
-        fitted = Hybrid.fit(shop, SETTINGS, now_ms=NOW_MS, seed=1, start=start)
-        found.append(fitted.to_arrays())
+        found.append(_fit_after(past, shop).to_arrays())
     first, second = found
     assert [name for name in first if not np.array_equal(first[name], second[name])] == []
 
@@ -57,11 +64,8 @@ def test_fit_from_a_start_recommends_what_a_fit_from_nothing_does() -> None:
     """Of the 20 best items of a user, four of five are the same."""
     shop = _shop()
     past = replace(shop, interactions=shop.interactions.take(np.arange(20_000)))
-    start = fit_parts(past, SETTINGS, now_ms=NOW_MS, seed=1).trained
     histories = Histories.of(shop.interactions, N_USERS, NOW_MS).take(np.arange(100))
-    best = [
-        np.argsort(-Hybrid.fit(shop, SETTINGS, now_ms=NOW_MS, seed=1, start=one).score(histories))
-        for one in (None, start)
-    ]
+    fits = (Hybrid.fit(shop, SETTINGS, now_ms=NOW_MS, seed=1), _fit_after(past, shop))
+    best = [np.argsort(-fit.score(histories)) for fit in fits]
     same = [len(set(a) & set(b)) for a, b in zip(*(lists[:, :20] for lists in best), strict=True)]
     assert np.mean(same) >= 16
