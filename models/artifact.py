@@ -14,7 +14,6 @@ from concurrent.futures import ThreadPoolExecutor
 from hashlib import blake2b
 from importlib import import_module
 from pathlib import Path
-from threading import Thread
 
 import msgspec
 import numpy as np
@@ -47,9 +46,10 @@ class ArtifactStore:
         self._cache = home / "cache"
         self._pointer = self._models / "live"
 
-    def prepare(self) -> None:
-        """Load the library of the tables in a thread, for whoever has seconds to compute first."""
-        Thread(target=import_module, args=("lancedb",), daemon=True).start()
+    @staticmethod
+    def prepare() -> None:
+        """Load the library of the tables, a second's work, for whoever publishes later."""
+        import_module("lancedb")
 
     def publish(self, snapshot: Snapshot) -> str:
         """Write a version and return its name, the hash of its content; `live` does not move.

@@ -71,11 +71,16 @@ class Neighbours:
         # falling weight, then by column.
         keys = _ALL_BITS - positive.view(np.uint32).astype(np.uint64) << _HALF
         keys |= matrix.indices.astype(np.uint64)
-        for begin, end in itertools.pairwise(bounds.tolist()):
-            keys[begin:end].sort()
+        # Most lists are as long as the next one, and are then sorted by one call.
+        lengths = np.diff(bounds)
+        starts = np.flatnonzero(np.append(True, lengths[1:] != lengths[:-1])[: len(lengths)])
+        for first, last in itertools.pairwise([*starts.tolist(), len(lengths)]):
+            if lengths[first] > 1:
+                block = keys[bounds[first] : bounds[last]].reshape(last - first, lengths[first])
+                block.sort(axis=1)
         weights = (_ALL_BITS - (keys >> _HALF)).astype(np.uint32).view(np.float32)
         is_kept = weights > 0
-        for row in np.flatnonzero(np.diff(bounds) > k):
+        for row in np.flatnonzero(lengths > k):
             is_kept[bounds[row] + k : bounds[row + 1]] = False
         n_kept = np.zeros(len(keys) + 1, dtype=np.int64)
         np.cumsum(is_kept, out=n_kept[1:])

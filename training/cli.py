@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
@@ -67,8 +68,7 @@ def train(
 ) -> None:
     """Clean, fit, evaluate, gate and publish a model version."""
     from models.recommenders.settings import Settings  # noqa: PLC0415  # fast --help
-    from training.train import TrainOrder  # noqa: PLC0415  # as above
-    from training.train import train as run  # noqa: PLC0415  # as above
+    from training.order import TrainOrder, load_order  # noqa: PLC0415  # as above
 
     order = TrainOrder(
         interactions=interactions,
@@ -81,7 +81,12 @@ def train(
         report=report,
         tune_seconds=tune_seconds,
     )
-    done = run(order, _progress(), lambda: int(time.time() * 1000))
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        reading = pool.submit(load_order, order, _now_ms())
+        # Loading the trainer takes as long as reading a million rows.
+        from training.train import train as run  # noqa: PLC0415  # as above
+
+        done = run(order, reading.result, _progress(), _now_ms)
     if as_json:
         print_json(done)
     if done.gate.verdict == "refused":
@@ -144,6 +149,10 @@ def evaluate(
         print_json(comparison)
     else:
         Console().print(show_comparison(comparison))
+
+
+def _now_ms() -> int:
+    return int(time.time() * 1000)
 
 
 def _read_mapping(path: Path | None, max_reject_share: float | None) -> Mapping:

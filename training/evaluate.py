@@ -26,6 +26,9 @@ from training.metrics import (
 )
 from training.split import Split
 
+BLOCK_PARTS = 4
+"""Blocks are that much smaller than elsewhere: several arrays of their size are made of each."""
+
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
@@ -105,7 +108,7 @@ def evaluate(
             scores[:, seen] = -np.inf
         return top_lists(scores, lots, max(ks))
 
-    found = map_blocks(len(users), rows_of_size(n_items), rank)
+    found = map_blocks(len(users), rows_of_size(BLOCK_PARTS * n_items), rank)
     lists = np.concatenate([np.empty((0, max(ks)), dtype=np.int64), *found])
     keys = np.arange(len(users))[:, np.newaxis] * n_items + lists
     hits = np.isin(keys, pairs) & (lists != NO_ITEM)

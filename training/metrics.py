@@ -43,7 +43,14 @@ def top_lists(scores: NDArray[np.float32], lots: NDArray[np.int64], k: int) -> N
     if not n or not width:
         return lists
     floors = reached(scores, width)
+    first_lots = np.argsort(lots)[: 8 * width]
     for row, values in enumerate(scores):
+        if floors[row] == values.max() > -np.inf:
+            # So many are tied for the best that the first lots are likely to be among them.
+            best = first_lots[values[first_lots] == floors[row]][:width]
+            if len(best) == width:
+                lists[row] = best
+                continue
         near = np.flatnonzero((values >= floors[row]) & (values > -np.inf))
         if len(near) > 8 * width:
             near = _cut(near, values[near], lots[near], width)

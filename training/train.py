@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,11 +12,9 @@ import numpy as np
 
 from models.artifact import ArtifactStore
 from models.dataset import Dataset
-from models.distinct import distinct
-from models.errors import ArtifactError, InputError
+from models.errors import ArtifactError
 from models.events import InteractionKind
 from models.manifest import Blend, Drift, Gate, Interval, Manifest
-from models.pseudonym import load_pseudonymiser
 from models.recommenders.blocks import one_blas_thread
 from models.recommenders.content import Content
 from models.recommenders.fitting import Basis, begin_fit
@@ -26,8 +24,8 @@ from models.recommenders.tasks import Tasks, side_by_side
 from training.build import Surroundings
 from training.contest import KS, MAX_GATE_USERS, Fitted, LiveContest, run_contest
 from training.drift import find_drift
-from training.load import Loaded, load_dataset
-from training.mapping import Mapping
+from training.load import Loaded
+from training.order import REJECTS_FILE, TrainOrder
 from training.progress import Progress
 from training.report.headings import about_version
 from training.report.page import Measured, write_report
@@ -35,28 +33,7 @@ from training.split import Split, split_newest
 from training.tune import tune, tuning_note
 from training.verdicts import RowCounts
 
-REJECTS_FILE = "rejects.jsonl"
 REPORT_FILE = "report.html"
-MAX_AHEAD_MS = 86_400_000
-"""How far clocks may be ahead of this machine's; what is later is rejected."""
-SHOPS_BEGIN_MS = 315_532_800_000
-"""The year 1980; a log that ends earlier is one in seconds."""
-
-
-@dataclass(frozen=True, slots=True)
-class TrainOrder:
-    """What a training run is asked to do."""
-
-    interactions: Sequence[str]
-    catalog: Sequence[str]
-    mapping: Mapping
-    home: Path
-    seed: int
-    is_forced: bool
-    settings: Settings
-    report: Path | None = None
-    """Where the page of pictures goes; by default next to the version."""
-    tune_seconds: float = 0.0
 
 
 class TrainReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,8 +62,15 @@ class TrainReport(msgspec.Struct, frozen=True, kw_only=True):
     seconds: dict[str, float]
 
 
-def train(order: TrainOrder, progress: Progress, clock_ms: Callable[[], int]) -> TrainReport:
+def train(
+    order: TrainOrder,
+    load: Callable[[], Loaded],
+    progress: Progress,
+    clock_ms: Callable[[], int],
+) -> TrainReport:
     """Run all steps; live is moved only if the gate lets the candidate pass.
+
+    `load` gives the data, or waits for them if they are being read already.
 
     Raises
     ------
@@ -97,7 +81,7 @@ def train(order: TrainOrder, progress: Progress, clock_ms: Callable[[], int]) ->
     """
     store = ArtifactStore(order.home)
     with progress.step("read and clean"):
-        loaded = _load(order, clock_ms())
+        loaded = load()
     dataset = loaded.dataset
     _say_rows(loaded, order, progress)
     live = _live_manifest(store, progress)
@@ -112,7 +96,6 @@ def train(order: TrainOrder, progress: Progress, clock_ms: Callable[[], int]) ->
             clock=time.perf_counter,
         )
     order = replace(order, settings=settings)
-    store.prepare()
     with one_blas_thread(), side_by_side(progress.stage) as tasks:
         learnt = _learn(tasks, dataset, newest, order, live=live, progress=progress)
         contest = learnt.contest
@@ -177,6 +160,7 @@ def _learn(
     split = newest.sample_users(MAX_GATE_USERS, seed=seed)
     # Scores are asked for after the newest interaction, never at the hour of the training run.
     now_ms = int(dataset.interactions.at_ms.max())
+    tasks.begin("load the library of tables", ArtifactStore.prepare)
     past = begin_fit(tasks, "past", split.train, settings, now_ms=split.now_ms, seed=seed)
     # The catalogue is the same for the past and for all data.
     content = tasks.begin(
@@ -191,6 +175,8 @@ def _learn(
     tables = tasks.begin("all: tables", surround, fit.basis, content)
     hybrid = tasks.begin("all: merge", lambda parts: Hybrid.of(parts, settings), fit.parts)
     fitted = Fitted.begin(tasks, past, content, settings)
+    # Ranking holds the interpreter up as building graphs does, and nothing is fitted from it.
+    fit.graph()
     contest = run_contest(fitted, split, settings, live, progress, seed=seed)
     return _Learnt(contest, tables, hybrid)
 
@@ -213,39 +199,6 @@ def _write_page(
         + " What differs from the shipped settings is bold.",
     )
     write_report(page, about_version(manifest, contest.n_users), measured)
-
-
-def _load(order: TrainOrder, now_ms: int) -> Loaded:
-    try:
-        hide = load_pseudonymiser(order.home)
-        loaded = load_dataset(
-            order.interactions,
-            order.catalog,
-            order.mapping,
-            pseudonym=lambda user_id: hide.pseudonym("user_id", user_id),
-            rejects=order.home / REJECTS_FILE,
-            # One row of the year 2099 would make all others too old to count.
-            until_ms=now_ms + MAX_AHEAD_MS,
-        )
-    except OSError as error:
-        raise ArtifactError(
-            f"cannot write to {order.home}: {error}; the live version is untouched; "
-            "make room or choose another --home and train again"
-        ) from error
-    n_users = len(distinct(loaded.dataset.interactions.user_rows))
-    if n_users < 2:
-        raise InputError(
-            f"users who still have an interaction after refunds: {n_users}; a recommender learns "
-            "from what many do; give a file with more users, or check the column of user_id in the "
-            "mapping"
-        )
-    newest_ms = int(loaded.dataset.interactions.at_ms.max())
-    if newest_ms < SHOPS_BEGIN_MS:
-        raise InputError(
-            f"the newest interaction is of {newest_ms} ms after 1970, which is before there were "
-            "shops to log; epoch times are milliseconds: multiply seconds by 1000"
-        )
-    return loaded
 
 
 def _live_manifest(store: ArtifactStore, progress: Progress) -> Manifest | None:

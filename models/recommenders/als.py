@@ -24,10 +24,12 @@ from models.snapshot import Arrays
 FactorPair = tuple[NDArray[np.float32], NDArray[np.float32]]
 """Of users and of items."""
 
-CG_STEPS = 3
-"""Of conjugate gradients in a pass of the fit; the library's default."""
-ROUGH_CG_STEPS = 1
-"""In the first half of the passes of a fit from nothing."""
+FIRST_CG_STEPS = 1
+"""Of conjugate gradients in the first half of the passes of a fit from nothing."""
+CG_STEPS = 2
+"""In the second half."""
+FURTHER_CG_STEPS = 3
+"""In the passes from a start; the library's default for all."""
 FOLD_IN_RIDGE = 0.1
 """Of the linear fold-in, in units of the mean variance of what is mapped."""
 
@@ -104,11 +106,11 @@ def fit_factors(
         num_threads=n_threads(),
         random_state=seed,
     )
-    passes = [(settings.further_iterations, CG_STEPS)]
+    passes = [(settings.further_iterations, FURTHER_CG_STEPS)]
     if start is None:
         # While the other side is still far from what it will be, a rough solution is as good.
         n_rough = settings.iterations // 2
-        passes = [(n_rough, ROUGH_CG_STEPS), (settings.iterations - n_rough, CG_STEPS)]
+        passes = [(n_rough, FIRST_CG_STEPS), (settings.iterations - n_rough, CG_STEPS)]
     else:
         model.user_factors, model.item_factors = start[0].copy(), start[1].copy()
     # Its own threads split the rows; BLAS threads inside them would fight for the same cores.

@@ -29,10 +29,18 @@ def compress(
     weighed = fold_in * weights[:, np.newaxis].astype(np.float32)
     left, left_inverse = _root(gram(weighed, weighed))
     right, right_inverse = _root(gram(factors, factors))
-    u, values, v_transposed = np.linalg.svd(left @ right)
-    size = np.sqrt(values[:dimensions])
-    new_fold_in = times_small(fold_in, left_inverse @ u[:, :dimensions] * size)
-    new_factors = times_small(factors, right_inverse @ v_transposed[:dimensions].T * size)
+    product = left @ right
+    # Only the largest are wanted, which the eigenvectors of a square give as well, and sooner.
+    squares, u = np.linalg.eigh(product @ product.T)
+    u, values = (
+        u[:, : -dimensions - 1 : -1],
+        np.sqrt(np.maximum(squares[: -dimensions - 1 : -1], 0.0)),
+    )
+    size = np.sqrt(values)
+    is_kept = values > max(float(values[0]), 1e-30) * 1e-6
+    v = product.T @ u * np.where(is_kept, 1.0 / np.where(is_kept, values, 1.0), 0.0)
+    new_fold_in = times_small(fold_in, left_inverse @ u * size)
+    new_factors = times_small(factors, right_inverse @ v * size)
     return new_fold_in, new_factors
 
 

@@ -140,7 +140,7 @@ def begin_fit(
         start = None if past is None else past.factors
         return Trained(fit_factors(weights, settings, seed=seed, start=start), mean)
 
-    def low_pass(on: Basis, past: LowPass | None, _: Trained | None) -> LowPass:
+    def low_pass(on: Basis, past: LowPass | None) -> LowPass:
         start = None if past is None else past.vectors
         d = settings.spectral_dimensions
         return low_pass_factors(on.user_items, d, seed=seed, start=start)
@@ -151,8 +151,8 @@ def begin_fit(
     basis = tasks.begin(f"{name}: sort", prepare, histories)
     stages = (
         fit_als,
-        tasks.begin(f"{name}: low-pass", low_pass, basis, before.low_pass, before.als),
-        tasks.begin(f"{name}: graph", _graph, basis, before.als),
+        tasks.begin(f"{name}: low-pass", low_pass, basis, before.low_pass),
+        tasks.begin(f"{name}: graph", _graph, basis, before.graph),
         tasks.begin(f"{name}: attributes", _by_attributes, basis, before.attributes),
     )
     return Fit(basis, *stages, tasks.begin(f"{name}: scale", _together, basis, *stages))
@@ -192,11 +192,11 @@ def _als_part(on: Basis, trained: Trained) -> Factors:
     return Factors(linear_fold_in(users, items, on.shares), (items * rarity).astype(np.float32))
 
 
-def _graph(on: Basis, _: Trained | None) -> csr_matrix:
+def _graph(on: Basis, *_: object) -> csr_matrix:
     return on.scale.of_graph(build_graph(on.moments, on.regime, on.settings.graph_k))
 
 
-def _by_attributes(on: Basis, _: AttributePart | None) -> AttributePart:
+def _by_attributes(on: Basis, *_: object) -> AttributePart:
     """Return the likeness of items, the columns of those in doubt, and how much each is."""
     settings, scale, n_items = on.settings, on.scale, on.dataset.n_items
     features = max_features(n_items)

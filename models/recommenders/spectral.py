@@ -95,16 +95,27 @@ def right_singular_vectors(
     for _ in range(N_POWER_ITERATIONS if start is None else N_FURTHER_ITERATIONS):
         image = sparse_times_dense(matrix, basis)
         basis = orthonormal(sparse_times_dense(transposed, image))
-    # Once is not enough in float32: what is left over would be taken for signal.
-    basis = orthonormal(basis)
     image = sparse_times_dense(matrix, basis)
-    squared, rotation = np.linalg.eigh(gram(image, image))
-    largest = np.argsort(-squared, kind="stable")[:d]
-    vectors = times_small(basis, rotation[:, largest])
+    squared, rotation = _largest_pairs(gram(image, image), gram(basis, basis), d)
+    vectors = times_small(basis, rotation)
     # The sign of a singular vector is arbitrary: its largest entry is made positive.
     is_negative = -vectors.min(axis=0) > vectors.max(axis=0)
     vectors *= np.where(is_negative, np.float32(-1.0), np.float32(1.0))
-    return vectors, np.sqrt(np.maximum(squared[largest], 0.0)).astype(np.float32)
+    return vectors, np.sqrt(np.maximum(squared, 0.0)).astype(np.float32)
+
+
+def _largest_pairs(
+    energy: NDArray[np.float64], own: NDArray[np.float64], d: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Solve ``energy v = s² own v`` for the `d` largest s², (d,) and (width, d).
+
+    `own` is the Gram matrix of a basis that float32 left not quite orthonormal: what is left over
+    would be taken for signal.
+    """
+    root = _inverse_root(own)
+    values, vectors = np.linalg.eigh(root.T @ energy @ root)
+    largest = np.argsort(-values, kind="stable")[:d]
+    return values[largest], root @ vectors[:, largest]
 
 
 def orthonormal(basis: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -112,7 +123,11 @@ def orthonormal(basis: NDArray[np.float32]) -> NDArray[np.float32]:
 
     Directions that are lost in rounding become zero columns, which add nothing.
     """
-    values, vectors = np.linalg.eigh(gram(basis, basis))
+    return times_small(basis, _inverse_root(gram(basis, basis)))
+
+
+def _inverse_root(own: NDArray[np.float64]) -> NDArray[np.float64]:
+    values, vectors = np.linalg.eigh(own)
     lost = values <= max(float(values[-1]), 1e-30) * 1e-10
-    scale = np.where(lost, 0.0, 1.0 / np.sqrt(np.where(lost, 1.0, values)))
-    return times_small(basis, vectors * scale)
+    scale: NDArray[np.float64] = np.where(lost, 0.0, 1.0 / np.sqrt(np.where(lost, 1.0, values)))
+    return vectors * scale

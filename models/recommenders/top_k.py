@@ -99,4 +99,5 @@ def _largest(
     if n_over:
         tied = (values == bar).nonzero()[0]
         is_kept[tied[columns[tied].argsort()[len(tied) - n_over :]]] = False
-    return is_kept.nonzero()[0]
+    places: NDArray[np.int64] = is_kept.nonzero()[0]
+    return places

@@ -24,8 +24,10 @@ ROOT = Path(__file__).parents[2]
 YELP = Path("yelp2018") / "train.parquet"
 _RAW = """
 import json, resource, sys, time
+from implicit.cpu.als import AlternatingLeastSquares
+from threadpoolctl import threadpool_limits
 from models.histories import Histories
-from models.recommenders.als import fit_factors
+from models.recommenders.blocks import n_threads
 from models.recommenders.settings import Settings
 from training.load import load_dataset
 from training.mapping import Mapping
@@ -37,8 +39,18 @@ settings = Settings()
 now_ms = int(dataset.interactions.at_ms.max())
 histories = Histories.of(dataset.interactions, dataset.n_users, now_ms)
 weights = histories.weights(settings.blend, dataset.n_items)
+weights.data = 1.0 + settings.alpha * weights.data / weights.data.mean()
+model = AlternatingLeastSquares(
+    factors=min(settings.factors, *weights.shape),
+    regularization=settings.regularization,
+    alpha=1.0,
+    iterations=settings.iterations,
+    num_threads=n_threads(),
+    random_state=1,
+)
 begin, begin_cpu = time.perf_counter(), time.process_time()
-fit_factors(weights, settings, seed=1)
+with threadpool_limits(limits=1, user_api="blas"):
+    model.fit(weights, show_progress=False)
 print(json.dumps({
     "seconds": time.perf_counter() - begin,
     "cpu_seconds": time.process_time() - begin_cpu,

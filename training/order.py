@@ -1,0 +1,78 @@
+"""What a training run is asked to do, and its data: what is read while the trainer is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from models.distinct import distinct
+from models.errors import ArtifactError, InputError
+from models.pseudonym import load_pseudonymiser
+from models.recommenders.settings import Settings
+from training.load import Loaded, load_dataset
+from training.mapping import Mapping
+
+REJECTS_FILE = "rejects.jsonl"
+MAX_AHEAD_MS = 86_400_000
+"""How far clocks may be ahead of this machine's; what is later is rejected."""
+SHOPS_BEGIN_MS = 315_532_800_000
+"""The year 1980; a log that ends earlier is one in seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainOrder:
+    """What a training run is asked to do."""
+
+    interactions: Sequence[str]
+    catalog: Sequence[str]
+    mapping: Mapping
+    home: Path
+    seed: int
+    is_forced: bool
+    settings: Settings
+    report: Path | None = None
+    """Where the page of pictures goes; by default next to the version."""
+    tune_seconds: float = 0.0
+
+
+def load_order(order: TrainOrder, now_ms: int) -> Loaded:
+    """Read and clean the files of a run that starts at `now_ms`.
+
+    Raises
+    ------
+    InputError
+        If the data cannot be learnt from.
+    ArtifactError
+        If the home cannot be written to.
+    """
+    try:
+        hide = load_pseudonymiser(order.home)
+        loaded = load_dataset(
+            order.interactions,
+            order.catalog,
+            order.mapping,
+            pseudonym=lambda user_id: hide.pseudonym("user_id", user_id),
+            rejects=order.home / REJECTS_FILE,
+            # One row of the year 2099 would make all others too old to count.
+            until_ms=now_ms + MAX_AHEAD_MS,
+        )
+    except OSError as error:
+        raise ArtifactError(
+            f"cannot write to {order.home}: {error}; the live version is untouched; "
+            "make room or choose another --home and train again"
+        ) from error
+    n_users = len(distinct(loaded.dataset.interactions.user_rows))
+    if n_users < 2:
+        raise InputError(
+            f"users who still have an interaction after refunds: {n_users}; a recommender learns "
+            "from what many do; give a file with more users, or check the column of user_id in the "
+            "mapping"
+        )
+    newest_ms = int(loaded.dataset.interactions.at_ms.max())
+    if newest_ms < SHOPS_BEGIN_MS:
+        raise InputError(
+            f"the newest interaction is of {newest_ms} ms after 1970, which is before there were "
+            "shops to log; epoch times are milliseconds: multiply seconds by 1000"
+        )
+    return loaded
