@@ -24,12 +24,6 @@ from models.snapshot import Arrays
 FactorPair = tuple[NDArray[np.float32], NDArray[np.float32]]
 """Of users and of items."""
 
-FIRST_CG_STEPS = 1
-"""Of conjugate gradients in the first half of the passes of a fit from nothing."""
-CG_STEPS = 2
-"""In the second half."""
-FURTHER_CG_STEPS = 3
-"""In the passes from a start; the library's default for all."""
 FOLD_IN_RIDGE = 0.1
 """Of the linear fold-in, in units of the mean variance of what is mapped."""
 
@@ -103,22 +97,16 @@ def fit_factors(
         factors=d,
         regularization=settings.regularization,
         alpha=1.0,
+        iterations=settings.iterations if start is None else settings.further_iterations,
         num_threads=n_threads(),
         random_state=seed,
     )
-    passes = [(settings.further_iterations, FURTHER_CG_STEPS)]
-    if start is None:
-        # While the other side is still far from what it will be, a rough solution is as good.
-        n_rough = settings.iterations // 2
-        passes = [(n_rough, FIRST_CG_STEPS), (settings.iterations - n_rough, CG_STEPS)]
-    else:
+    if start is not None:
+        # The library goes on from the factors that a model has, and changes them.
         model.user_factors, model.item_factors = start[0].copy(), start[1].copy()
     # Its own threads split the rows; BLAS threads inside them would fight for the same cores.
     with one_blas_thread():
-        for iterations, cg_steps in passes:
-            # The library goes on from the factors that a model has.
-            model.iterations, model.cg_steps = iterations, cg_steps
-            model.fit(observed, show_progress=False)
+        model.fit(observed, show_progress=False)
     users = np.array(model.user_factors, dtype=np.float32)
     items = np.array(model.item_factors, dtype=np.float32)
     users[np.diff(weights.indptr) == 0] = 0.0
