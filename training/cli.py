@@ -11,6 +11,7 @@ import rich_click as click
 from rich.console import Console
 
 from models.errors import ConfigError, GateError
+from training.heaps import share_heaps
 from training.mapping import Mapping, load_mapping
 from training.options import FILE, home_option, json_option, print_json
 from training.progress import Progress
@@ -67,6 +68,8 @@ def train(
     as_json: bool,
 ) -> None:
     """Clean, fit, evaluate, gate and publish a model version."""
+    # Before all that begins threads when it is loaded.
+    share_heaps()
     from models.recommenders.settings import Settings  # noqa: PLC0415  # fast --help
     from training.order import TrainOrder, load_order  # noqa: PLC0415  # as above
 
@@ -131,6 +134,7 @@ def evaluate(
     as_json: bool,
 ) -> None:
     """Measure every recommender on a given split, ranking all items for every test user."""
+    share_heaps()
     from training.compare import compare, show_comparison  # noqa: PLC0415  # fast --help
 
     comparison = compare(
