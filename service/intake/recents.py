@@ -60,7 +60,7 @@ class RecentEvents:
         points: EventReader,
         tail: EventReader,
         *,
-        max_cached: int = 300_000,
+        max_cached: int = 100_000,
         quick: QuickReads | None = None,
         key_filter: KeyFilter | None = None,
     ) -> None:
@@ -257,10 +257,14 @@ class RecentEvents:
         )
         self._entries[key] = entries
         self._n_cached += 1 + len(entries)
+        self._make_room()
+        return entries
+
+    def _make_room(self) -> None:
+        """Let go of the keys that were not asked for longest."""
         while self._n_cached > self._max_cached and len(self._entries) > 1:
             _, gone = self._entries.popitem(last=False)
             self._n_cached -= 1 + len(gone)
-        return entries
 
     def _add(self, row: KeyedRow) -> None:
         """Add to the keys that are cached; another key reads the store when it is asked for."""
@@ -281,6 +285,7 @@ class RecentEvents:
             if len(entries) > MAX_RECENT:
                 del entries[0]
                 self._n_cached -= 1
+        self._make_room()
 
 
 def _merged(mine: list[_Entry], visit: list[_Entry]) -> tuple[RecentEvent, ...]:

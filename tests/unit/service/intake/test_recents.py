@@ -143,6 +143,18 @@ def test_cache_is_bounded_and_forgets_the_longest_unused(path: Path, store: Even
     recents.close()
 
 
+def test_events_that_come_later_make_room_too(path: Path, store: EventStore) -> None:
+    """Two known visitors fill it; what one of them does next lets go of the other."""
+    write(store, view("a", user_key="a"), view("b", user_key="b"))
+    recents = RecentEvents(EventReader(path), EventReader(path), max_cached=4)
+    assert item_ids(recents, "a") == item_ids(recents, "b") == ["p1"]
+    recents.add(store.commit(Batch(events=[view("c", user_key="b", item_id="p2")])).added)
+    assert list(recents._entries) == ["b"]
+    assert item_ids(recents, "b") == ["p1", "p2"]
+    assert item_ids(recents, "a") == ["p1"]
+    recents.close()
+
+
 def test_quick_store_is_read_at_once(store: EventStore, path: Path) -> None:
     """While reads are quick, and none is under way in the thread; else it is left to the thread."""
     write(store, view("a", item_id="p1"))
