@@ -72,7 +72,7 @@ format: install ## Format the code and apply the safe fixes
 lock: ## Rewrite the lock files from pyproject.toml (UPGRADE=1 moves to the newest versions)
 	@test -x $(LOCK_VENV)/bin/uv || python3 -m venv $(LOCK_VENV)
 	@$(LOCK_VENV)/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
-	@$(COMPILE) --extra build --output-file requirements.lock
+	@$(COMPILE) --extra build --extra postgres --output-file requirements.lock
 	@$(COMPILE) --extra dev --constraints requirements.lock --output-file requirements-dev.lock
 	@if grep -nE '://|file:' requirements.lock requirements-dev.lock; then \
 		echo "a lock file must not hold an address" >&2; exit 1; fi

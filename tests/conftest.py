@@ -6,13 +6,14 @@ set it is a failure instead, so a build cannot pass by testing less.
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
 from hypothesis import settings
 
+from tests.postgres_server import PostgresServer, find_programs, run_postgres
 from training.simulation.config import WorldConfig
 from training.simulation.files import WorldFiles
 from training.simulation.world import World, make_world
@@ -61,6 +62,22 @@ def require_tool() -> Callable[[str, str], Path]:
         return Path(found)
 
     return require
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """Return a PostgreSQL server of this run's own."""
+    programs = find_programs()
+    if programs is None:
+        _missing("PostgreSQL is not installed; apt-get install postgresql")
+    with run_postgres(programs) as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_url(postgres_server: PostgresServer) -> str:
+    """Return the address of an empty PostgreSQL database."""
+    return postgres_server.make_database()
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,103 @@
+"""A PostgreSQL server of the tests' own: in a temporary folder, on a socket, stopped at the end."""
+
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+
+import psycopg
+
+_DEBIAN = Path("/usr/lib/postgresql")
+_OPTIONS = {
+    "listen_addresses": "",
+    # What a killed process has written outlives it without; only a power cut asks for it.
+    "fsync": "off",
+    "max_connections": "200",
+    "shared_buffers": "64MB",
+    "autovacuum": "off",
+}
+_TOO_LONG_S = 60
+
+
+def find_programs() -> Path | None:
+    """Find the folder of `initdb` and `pg_ctl`, the newest that Debian has, or none."""
+    on_path = shutil.which("initdb")
+    if on_path is not None:
+        return Path(on_path).resolve().parent
+    versions = sorted(_DEBIAN.glob("*/bin/initdb"), key=lambda each: float(each.parts[-3]))
+    return versions[-1].parent if versions else None
+
+
+class PostgresServer:
+    """A cluster of its own, and the databases in it."""
+
+    def __init__(self, programs: Path, folder: Path) -> None:
+        self._programs = programs
+        self._folder = folder
+        self._data = folder / "data"
+        self._numbers = count(1)
+
+    def initialise(self) -> None:
+        """Make the cluster."""
+        self._run("initdb", "-D", self._data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "-N")
+        lines = [f"{name} = '{value}'" for name, value in _OPTIONS.items()]
+        lines.append(f"unix_socket_directories = '{self._folder}'")
+        with (self._data / "postgresql.conf").open("a") as file:
+            file.write("\n".join(lines) + "\n")
+
+    def start(self) -> None:
+        """Start, and wait until it answers."""
+        self._run("pg_ctl", "-D", self._data, "-l", self._folder / "log", "-w", "start")
+
+    def stop(self, mode: str = "fast") -> None:
+        """Stop; `immediate` is a crash."""
+        self._run("pg_ctl", "-D", self._data, "-m", mode, "-w", "stop")
+
+    def make_database(self) -> str:
+        """Make an empty database and return its address."""
+        name = f"test_{next(self._numbers)}"
+        with psycopg.connect(self._address("postgres"), autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name}".encode())
+        return self._address(name)
+
+    def _address(self, database: str) -> str:
+        return f"postgresql://postgres@/{database}?host={self._folder}"
+
+    def _run(self, program: str, *arguments: object) -> None:
+        command = [str(self._programs / program), *map(str, arguments)]
+        if os.geteuid() == 0:
+            # The server refuses to run as root.
+            command = ["runuser", "-u", "postgres", "--", *command]
+        subprocess.run(
+            command,
+            check=True,
+            timeout=_TOO_LONG_S,
+            cwd=self._folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+        )
+
+
+@contextmanager
+def run_postgres(programs: Path) -> Iterator[PostgresServer]:
+    """Run a server for a while, below the system's folder of temporary files."""
+    # Not pytest's: others may not enter it, and the path of a socket is short.
+    folder = Path(tempfile.mkdtemp(prefix="endcap-pg-"))
+    if os.geteuid() == 0:
+        owner = pwd.getpwnam("postgres")
+        os.chown(folder, owner.pw_uid, owner.pw_gid)
+    server = PostgresServer(programs, folder)
+    try:
+        server.initialise()
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop("immediate")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
