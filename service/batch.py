@@ -35,11 +35,12 @@ from service.stores.control import ControlStore
 from service.stores.control_reader import ControlReader
 from service.stores.event_database import open_event_database
 from service.stores.event_reads import EventReader
-from service.stores.events import Batch, EventStore
+from service.stores.events import Batch
 from service.stores.identities import IdentityStore
 from service.stores.key_filter import KeyFilter
 from service.stores.key_filter_filling import fill
 from service.stores.segment_files import SegmentFiles
+from service.stores.sqlite_events import SqliteEventStore
 
 USERS_A_GROUP = 1_000
 NEVER_MS = 10**9
@@ -268,7 +269,7 @@ def _open_log(order: BatchOrder) -> Iterator[Callable[[list[Exposure]], int]]:
         yield lambda _: 0
         return
     path = open_event_database(order.home)
-    store = EventStore(path, opened_ms=order.at_ms, busy_timeout_ms=BUSY_MS)
+    store = SqliteEventStore(path, opened_ms=order.at_ms, busy_timeout_ms=BUSY_MS)
 
     def commit(exposures: list[Exposure]) -> int:
         n = len(exposures)

@@ -6,7 +6,6 @@ an import that is run again goes on where the last one stopped.
 
 from __future__ import annotations
 
-import sqlite3
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -17,12 +16,13 @@ from pathlib import Path
 import msgspec
 
 from models.durable import replace_file
-from models.errors import StoreError
+from models.errors import CapacityError, StoreError
 from models.past import ReadPast, RefusedRow
 from models.pseudonym import Pseudonymiser
 from service.intake.identify import FUTURE_MS
 from service.intake.past import store_lines, store_past
-from service.stores.events import Batch, EventStore, StoredEvent
+from service.stores.events import Batch, StoredEvent
+from service.stores.sqlite_events import SqliteEventStore
 
 REJECTS_FILE = "rejects-import.jsonl"
 ROWS_A_COMMIT = 2_000
@@ -85,18 +85,18 @@ def import_events(
         past = read_past(source, mapping, received_ms + FUTURE_MS)
         dropped = past.dropped
         rows = store_past(past.rows, pseudonymiser, received_ms)
-    store = EventStore(path, opened_ms=received_ms, busy_timeout_ms=_BUSY_TIMEOUT_MS)
+    store = SqliteEventStore(path, opened_ms=received_ms, busy_timeout_ms=_BUSY_TIMEOUT_MS)
     refused: list[RefusedRow] = []
     try:
         counts = _store(store, rows, refused, tools)
-    except sqlite3.Error as error:
+    except (CapacityError, StoreError) as error:
         raise StoreError(
-            f"the event store {path} cannot be written: {error}; run the import again, what is "
+            f"the import into {path} stopped: {error}; run the import again, what is "
             "stored by then counts as duplicate"
         ) from error
     finally:
         # A writer that could not say so is counted as one that was killed.
-        with suppress(sqlite3.Error):
+        with suppress(CapacityError, StoreError):
             store.close(tools.now_ms())
     rejects = home / REJECTS_FILE
     replace_file(rejects, b"".join(msgspec.json.encode(row._asdict()) + b"\n" for row in refused))
@@ -117,7 +117,7 @@ def _has_lines(source: str) -> bool:
 
 
 def _store(
-    store: EventStore,
+    store: SqliteEventStore,
     rows: Iterable[StoredEvent | RefusedRow],
     refused: list[RefusedRow],
     tools: ImportTools,

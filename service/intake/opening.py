@@ -18,10 +18,10 @@ from service.intake.writer import StoreWriter
 from service.stores.banner_views import BannerViewReader
 from service.stores.event_database import open_event_database
 from service.stores.event_reads import EventReader
-from service.stores.events import EventStore
 from service.stores.identities import IdentityStore
 from service.stores.key_filter import KeyFilter
 from service.stores.key_filter_filling import keep_filled
+from service.stores.sqlite_events import SqliteEventStore
 
 
 @dataclass(slots=True)
@@ -88,7 +88,7 @@ def open_intake(
     key_filter = KeyFilter(path)
     recents = RecentEvents(EventReader(path), EventReader(path), quick=quick, key_filter=key_filter)
     writer = StoreWriter(
-        EventStore(path, opened_ms=now_ms()),
+        SqliteEventStore(path, opened_ms=now_ms()),
         events=events,
         exposures=exposures,
         bell=bell,

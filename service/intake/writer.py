@@ -1,4 +1,4 @@
-"""The one thread of a process that writes ``events.sqlite``: it commits in groups.
+"""The one thread of a process that writes the log of events and exposures: it commits in groups.
 
 While one commit waits for the disk the next group gathers, so the time of a commit is the window of
 a group. Only after it do the waiting requests get their answer and the stored counters move.
@@ -6,7 +6,6 @@ a group. Only after it do the waiting requests get their answer and the stored c
 
 from __future__ import annotations
 
-import sqlite3
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -16,7 +15,14 @@ import structlog
 from models.errors import CapacityError, EndcapError, StoreError
 from service.exposure import Exposure
 from service.intake.pending import Count, EventWriter, ExposureQueue, Submission
-from service.stores.events import Batch, Committed, Counts, EventStore, NumberedEvent
+from service.stores.events import (
+    Batch,
+    Committed,
+    Counts,
+    EventStore,
+    NumberedEvent,
+    StoreBusyError,
+)
 
 MAX_GROUP = 5_000
 """Events, and exposures, in one transaction."""
@@ -131,14 +137,13 @@ class StoreWriter:
         """Commit a group, or its members one by one if one of them cannot be stored at all."""
         try:
             committed, ledger = self._commit(submissions, exposures)
+        except (CapacityError, StoreError) as error:
+            # Nothing was written: events are refused, exposures wait.
+            self._is_refused = True
+            self._exposures.give_back(exposures)
+            self._answer(submissions, error)
+            self._tell_trouble(error)
         except Exception as error:
-            if isinstance(error, sqlite3.DatabaseError) and _is_of_the_store(error):
-                # Nothing was written: events are refused, exposures wait.
-                self._is_refused = True
-                self._exposures.give_back(exposures)
-                self._answer(submissions, _refusal(error))
-                self._tell_trouble(error)
-                return
             # One odd value must not take the others with it.
             if len(submissions) + len(exposures) > 1:
                 for submission in submissions:
@@ -159,15 +164,16 @@ class StoreWriter:
     def _commit(
         self, submissions: Sequence[Submission], exposures: Sequence[Exposure]
     ) -> tuple[Committed, Counts]:
-        """Commit, and wait as long as another process holds the store's lock."""
+        """Commit, and wait as long as others hold the store."""
         events = [event for submission in submissions for event in submission.events]
         ledger = self._exposures.ledger(len(exposures))
         counts = ledger | _arrivals(submissions)
+        batch = Batch(events, exposures, counts)
         while True:
             try:
-                return self._store.commit(Batch(events, exposures, counts)), ledger
-            except sqlite3.OperationalError as error:
-                if not _is_busy(error) or self._monotonic_s() >= self._deadline_s:
+                return self._store.commit(batch), ledger
+            except StoreBusyError as error:
+                if self._monotonic_s() >= self._deadline_s:
                     raise
                 self._tell_trouble(error)
 
@@ -218,11 +224,11 @@ class StoreWriter:
             if any(ledger.values()):
                 self._store.commit(Batch(counts=ledger))
             self._store.close(self._now_ms())
-        except sqlite3.Error as error:
+        except (CapacityError, StoreError) as error:
             _log.error("event_store_not_closed", error=str(error))
             self._store.abandon()
 
-    def _tell_trouble(self, error: sqlite3.Error) -> None:
+    def _tell_trouble(self, error: EndcapError) -> None:
         now_s = self._monotonic_s()
         if now_s - self._trouble_told_s >= 1.0:
             self._trouble_told_s = now_s
@@ -239,26 +245,3 @@ def _arrivals(submissions: Sequence[Submission]) -> Counts:
         "received": sum(submission.n_received for submission in submissions),
         "rejected": sum(submission.n_rejected for submission in submissions),
     }
-
-
-def _is_busy(error: sqlite3.Error) -> bool:
-    # The low byte is the primary code: BUSY_SNAPSHOT and the like are kinds of BUSY.
-    return error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
-
-
-def _is_of_the_store(error: sqlite3.DatabaseError) -> bool:
-    """Tell a refusal of the disk or a damaged file from one of a value."""
-    return isinstance(error, sqlite3.OperationalError) or (
-        getattr(error, "sqlite_errorcode", 0) & 0xFF
-        in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-    )
-
-
-def _refusal(error: sqlite3.DatabaseError) -> EndcapError:
-    if _is_busy(error):
-        return CapacityError("the event store is locked by another process; send the events again")
-    if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_FULL:
-        return CapacityError(
-            "the disk of the event store is full; free some space, then send the events again"
-        )
-    return StoreError(f"the event store cannot be written: {error}; send the events again later")

@@ -19,8 +19,9 @@ from service.insights.figures import (
 from service.insights.reader import KEPT_MS, InsightsReader
 from service.stores.days import Buyers, DayEvents, DayOrders, DayStage, DaySums
 from service.stores.event_database import open_event_database
-from service.stores.events import Batch, EventStore, StoredEvent
+from service.stores.events import Batch, StoredEvent
 from service.stores.rollup_days import DAY_MS
+from service.stores.sqlite_events import SqliteEventStore
 from tests.snapshots import tiny_snapshot
 from tests.unit.models.small_snapshot import make_manifest
 
@@ -151,7 +152,7 @@ def test_reader_keeps_what_it_read(events: Path, tmp_path: Path) -> None:
 
 def order(events: Path, event_id: str, day: int) -> None:
     at_ms = day * DAY_MS
-    store = EventStore(events, opened_ms=1)
+    store = SqliteEventStore(events, opened_ms=1)
     line = StoredEvent(event_id, 3, at_ms, at_ms, user_key="u", item_id="p1", price=2.0)
     store.commit(Batch([line], []))
     store.close(2)

@@ -8,7 +8,8 @@ import pytest
 from service.insights.readiness import Readiness, readiness
 from service.insights.shares import date_of
 from service.stores.event_database import open_event_database
-from service.stores.events import Batch, EventStore
+from service.stores.events import Batch
+from service.stores.sqlite_events import SqliteEventStore
 from service.stores.week_samples import MAX_SAMPLED, WEEK_MS, Sampled, WeekSample, sample_weeks
 from tests.unit.service.intake.samples import slate, view
 
@@ -96,7 +97,7 @@ def test_model_may_know_who_sent_no_event() -> None:
 def test_sample_knows_what_was_known_then(tmp_path: Path) -> None:
     """An event counts from the next exposure on, by either id; one of a crawler never does."""
     path = open_event_database(tmp_path)
-    store = EventStore(path, opened_ms=1)
+    store = SqliteEventStore(path, opened_ms=1)
     at_ms = NOW_MS - 5_000
     events = [
         view("v1", at_ms=at_ms),
@@ -121,7 +122,7 @@ def test_sample_knows_what_was_known_then(tmp_path: Path) -> None:
 def test_sample_is_even_and_bounded(tmp_path: Path) -> None:
     """Of three times as many exposures every third is taken."""
     path = open_event_database(tmp_path)
-    store = EventStore(path, opened_ms=1)
+    store = SqliteEventStore(path, opened_ms=1)
     n = 3 * MAX_SAMPLED
     slates = [slate(f"e{place}", at_ms=NOW_MS - n + place) for place in range(n)]
     store.commit(Batch(exposures=slates))

@@ -9,9 +9,10 @@ from service.exposure import Exposure, Shown
 from service.intake.pending import EventWriter, ExposureQueue
 from service.intake.writer import LINGER_S, StoreWriter
 from service.stores.event_database import open_event_database
-from service.stores.events import EventStore, NumberedEvent, StoredEvent
+from service.stores.events import NumberedEvent, StoredEvent
+from service.stores.sqlite_events import SqliteEventStore
 
-OpenStore = Callable[[Path], EventStore]
+OpenStore = Callable[[Path], SqliteEventStore]
 
 
 def view(event_id: str, **fields: object) -> StoredEvent:
@@ -53,9 +54,9 @@ def slate(exposure_id: str, **fields: object) -> Exposure:
     return Exposure(**(values | fields))  # type: ignore[arg-type]  # one dict for every field
 
 
-def open_store(path: Path) -> EventStore:
+def open_store(path: Path) -> SqliteEventStore:
     """Open a store that says soon that another process holds its lock."""
-    return EventStore(path, opened_ms=1, busy_timeout_ms=20)
+    return SqliteEventStore(path, opened_ms=1, busy_timeout_ms=20)
 
 
 class Bench:

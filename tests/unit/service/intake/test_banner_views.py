@@ -11,7 +11,8 @@ from service.intake.banner_views import BannerViews
 from service.serve.caps import Cap, resting_banners
 from service.stores.banner_views import BannerViewReader
 from service.stores.event_database import open_event_database
-from service.stores.events import Batch, EventStore
+from service.stores.events import Batch
+from service.stores.sqlite_events import SqliteEventStore
 from tests.unit.service.intake.samples import slate
 
 
@@ -26,7 +27,7 @@ class Bench:
 
     def __init__(self, home: Path) -> None:
         path = open_event_database(home)
-        self.events = EventStore(path, opened_ms=1)
+        self.events = SqliteEventStore(path, opened_ms=1)
         self.views = BannerViews(BannerViewReader(path), max_cached=2)
 
     def commit(self, *exposures: Exposure) -> None:

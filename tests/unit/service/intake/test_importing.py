@@ -2,19 +2,18 @@
 
 import gzip
 import json
-import sqlite3
 from pathlib import Path
 
 import pytest
 
 import endcap
-from models.errors import InputError, StoreError
+from models.errors import CapacityError, InputError, StoreError
 from models.pseudonym import Pseudonymiser
 from service.intake.importing import Imported, ImportTools, import_events
 from service.stores.event_database import connect, open_event_database
 from service.stores.event_export import export_interactions
 from service.stores.event_ledger import reconcile
-from service.stores.events import EventStore
+from service.stores.sqlite_events import SqliteEventStore
 
 PSEUDONYMISER = Pseudonymiser(b"k" * 32)
 NOW_MS = 1_764_000_000_000
@@ -228,15 +227,15 @@ def test_refusing_store_says_to_run_it_again(
     source = write_csv(
         tmp_path / "past.csv", *(f"u1,mug,view,{at_ms},,,," for at_ms in range(1, 6))
     )
-    commit, n_commits = EventStore.commit, iter([True, False])
+    commit, n_commits = SqliteEventStore.commit, iter([True, False])
 
-    def commit_once(store: EventStore, batch: object) -> object:
+    def commit_once(store: SqliteEventStore, batch: object) -> object:
         if not next(n_commits):
-            raise sqlite3.OperationalError("disk full")
+            raise CapacityError("the disk is full")
         return commit(store, batch)  # type: ignore[arg-type]  # handed on as it came
 
     with monkeypatch.context() as patch:
-        patch.setattr(EventStore, "commit", commit_once)
+        patch.setattr(SqliteEventStore, "commit", commit_once)
         with pytest.raises(StoreError, match="run the import again"):
             run(tmp_path, source)
     assert reconcile(open_event_database(tmp_path)).is_balanced

@@ -17,10 +17,11 @@ from service.rollouts.definition import Rollout
 from service.rollouts.evaluate import evaluate, has_crossed
 from service.rollouts.visitor import Person, Unit, Visitor
 from service.stores.event_database import open_event_database
-from service.stores.events import Batch, EventStore
+from service.stores.events import Batch
 from service.stores.identities import IdentityStore, UnitRow
 from service.stores.key_filter import KeyFilter
 from service.stores.key_filter_filling import empty, fill
+from service.stores.sqlite_events import SqliteEventStore
 from tests.unit.service.intake.samples import slate
 
 ROLLOUT = compile_rollout(Rollout(key="r", share=0.5))
@@ -34,7 +35,7 @@ class World:
         self.now_ms = 1_000
         self.n_unread = 0
         self.n_shown = 0
-        self.events = EventStore(self.path, opened_ms=1)
+        self.events = SqliteEventStore(self.path, opened_ms=1)
         self.key_filter = KeyFilter(self.path)
         fill(self.path)
         self.workers = [

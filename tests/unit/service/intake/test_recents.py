@@ -13,9 +13,10 @@ from service.intake.recents import RecentEvent, RecentEvents
 from service.stores.event_database import open_event_database
 from service.stores.event_reads import EventReader, InteractionRow, KeyColumn
 from service.stores.event_schema import RENDERED
-from service.stores.events import Batch, EventStore, StoredEvent
+from service.stores.events import Batch, StoredEvent
 from service.stores.key_filter import KeyFilter
 from service.stores.key_filter_filling import fill
+from service.stores.sqlite_events import SqliteEventStore
 from tests.unit.service.intake.samples import view
 
 
@@ -25,8 +26,8 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def store(path: Path) -> Iterator[EventStore]:
-    store = EventStore(path, opened_ms=1)
+def store(path: Path) -> Iterator[SqliteEventStore]:
+    store = SqliteEventStore(path, opened_ms=1)
     yield store
     store.abandon()
 
@@ -44,12 +45,12 @@ def item_ids(
     return [event.item_id for event in recents.get(user, visitor)]
 
 
-def write(store: EventStore, *events: StoredEvent) -> None:
+def write(store: SqliteEventStore, *events: StoredEvent) -> None:
     store.commit(Batch(events=events))
 
 
 def test_stored_events_are_read_on_a_miss_oldest_first(
-    store: EventStore, recents: RecentEvents
+    store: SqliteEventStore, recents: RecentEvents
 ) -> None:
     """Order is by the time of the event, not of its arrival."""
     write(store, view("b", item_id="p2", at_ms=900, kind=1), view("a", item_id="p1", at_ms=500))
@@ -61,7 +62,7 @@ def test_stored_events_are_read_on_a_miss_oldest_first(
     assert recents.get(None, None) == ()
 
 
-def test_own_commit_is_seen_at_once(store: EventStore, recents: RecentEvents) -> None:
+def test_own_commit_is_seen_at_once(store: SqliteEventStore, recents: RecentEvents) -> None:
     """What `add` brings is there without reading the store again, and once only."""
     assert item_ids(recents) == []
     committed = store.commit(Batch(events=[view("a")]))
@@ -74,7 +75,7 @@ def test_own_commit_is_seen_at_once(store: EventStore, recents: RecentEvents) ->
 
 
 def test_other_processes_commit_is_seen_after_catching_up(
-    store: EventStore, recents: RecentEvents
+    store: SqliteEventStore, recents: RecentEvents
 ) -> None:
     """An empty answer that was cached does not hide what another process accepts later."""
     assert item_ids(recents) == []
@@ -84,7 +85,7 @@ def test_other_processes_commit_is_seen_after_catching_up(
 
 
 def test_own_and_foreign_commits_in_between_lose_nothing(
-    store: EventStore, recents: RecentEvents
+    store: SqliteEventStore, recents: RecentEvents
 ) -> None:
     """Foreign, own, foreign: each is there once, whatever was caught up in between."""
     assert item_ids(recents) == []
@@ -98,7 +99,7 @@ def test_own_and_foreign_commits_in_between_lose_nothing(
 
 
 def test_both_keys_are_read_and_an_event_with_both_counts_once(
-    store: EventStore, recents: RecentEvents
+    store: SqliteEventStore, recents: RecentEvents
 ) -> None:
     """A visit before signing in, one event with both ids, one with the user alone: three events."""
     write(
@@ -112,7 +113,7 @@ def test_both_keys_are_read_and_an_event_with_both_counts_once(
 
 
 def test_only_the_newest_hundred_interactions_with_items(
-    store: EventStore, recents: RecentEvents
+    store: SqliteEventStore, recents: RecentEvents
 ) -> None:
     """Reports of slates and banner clicks are no interactions with an item."""
     write(store, *(view(f"e{i}", item_id=f"p{i}", at_ms=i) for i in range(150)))
@@ -123,7 +124,7 @@ def test_only_the_newest_hundred_interactions_with_items(
 
 
 def test_event_from_the_future_counts_from_its_arrival(
-    store: EventStore, recents: RecentEvents
+    store: SqliteEventStore, recents: RecentEvents
 ) -> None:
     """A clock that runs ahead cannot keep an item the newest for ever."""
     write(store, view("a", item_id="ahead", at_ms=10**12, received_ms=1_000))
@@ -131,7 +132,9 @@ def test_event_from_the_future_counts_from_its_arrival(
     assert item_ids(recents) == ["ahead", "later"]
 
 
-def test_cache_is_bounded_and_forgets_the_longest_unused(path: Path, store: EventStore) -> None:
+def test_cache_is_bounded_and_forgets_the_longest_unused(
+    path: Path, store: SqliteEventStore
+) -> None:
     """Three visitors with one event each cost six; with room for four the first read goes."""
     write(store, *(view(f"e{u}", user_key=u) for u in "abc"))
     recents = RecentEvents(EventReader(path), EventReader(path), max_cached=4)
@@ -143,7 +146,7 @@ def test_cache_is_bounded_and_forgets_the_longest_unused(path: Path, store: Even
     recents.close()
 
 
-def test_events_that_come_later_make_room_too(path: Path, store: EventStore) -> None:
+def test_events_that_come_later_make_room_too(path: Path, store: SqliteEventStore) -> None:
     """Two known visitors fill it; what one of them does next lets go of the other."""
     write(store, view("a", user_key="a"), view("b", user_key="b"))
     recents = RecentEvents(EventReader(path), EventReader(path), max_cached=4)
@@ -155,7 +158,7 @@ def test_events_that_come_later_make_room_too(path: Path, store: EventStore) -> 
     recents.close()
 
 
-def test_quick_store_is_read_at_once(store: EventStore, path: Path) -> None:
+def test_quick_store_is_read_at_once(store: SqliteEventStore, path: Path) -> None:
     """While reads are quick, and none is under way in the thread; else it is left to the thread."""
     write(store, view("a", item_id="p1"))
     quick = QuickReads(lambda: 0.0)
@@ -175,7 +178,7 @@ def test_quick_store_is_read_at_once(store: EventStore, path: Path) -> None:
 
 
 def test_key_without_rows_is_not_read_and_other_processes_events_count_at_once(
-    store: EventStore, path: Path, monkeypatch: pytest.MonkeyPatch
+    store: SqliteEventStore, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing is kept of it either, so that an event of another worker needs no poll to be seen."""
     fill(path)
@@ -209,7 +212,7 @@ def test_failed_read_at_once_is_left_to_the_thread(
     recents.close()
 
 
-def test_read_in_a_thread_fills_the_cache(store: EventStore, recents: RecentEvents) -> None:
+def test_read_in_a_thread_fills_the_cache(store: SqliteEventStore, recents: RecentEvents) -> None:
     """A miss is read once, then held; without keys there is nothing to read."""
     write(store, view("a", item_id="p1"))
     assert recents.cached("u", None) is None
@@ -220,7 +223,7 @@ def test_read_in_a_thread_fills_the_cache(store: EventStore, recents: RecentEven
 
 
 def test_event_committed_during_a_read_is_not_lost(
-    store: EventStore, recents: RecentEvents
+    store: SqliteEventStore, recents: RecentEvents
 ) -> None:
     """What arrives between the read and its answer is added behind it, once."""
 
@@ -234,7 +237,7 @@ def test_event_committed_during_a_read_is_not_lost(
     assert asyncio.run(read_while_committing()) == ["p1"]
 
 
-def test_caller_that_gives_up_stops_no_read(store: EventStore, recents: RecentEvents) -> None:
+def test_caller_that_gives_up_stops_no_read(store: SqliteEventStore, recents: RecentEvents) -> None:
     """The read goes on and serves the next caller."""
     write(store, view("a"))
 
@@ -249,7 +252,7 @@ def test_caller_that_gives_up_stops_no_read(store: EventStore, recents: RecentEv
 
 
 def test_shoppers_who_come_together_share_reads(
-    path: Path, store: EventStore, monkeypatch: pytest.MonkeyPatch
+    path: Path, store: SqliteEventStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each gets their own events, by either key, and the store is asked once a kind of key."""
     write(store, view("a", item_id="p1"), view("b", item_id="p2", user_key="v"))

@@ -11,7 +11,8 @@ import pytest
 
 from models.errors import CapacityError, StoreError
 from service.stores.event_database import connect
-from service.stores.events import Batch, Committed, EventStore
+from service.stores.events import Batch, Committed
+from service.stores.sqlite_events import SqliteEventStore
 from tests.unit.service.intake.samples import Bench, slate, view
 
 
@@ -208,8 +209,8 @@ def test_full_event_buffer_refuses_and_keeps_nothing_of_it(tmp_path: Path) -> No
 def test_full_disk_refuses_events_and_keeps_exposures(tmp_path: Path) -> None:
     """No room: events are refused, never half stored; with room again everything that waited is."""
 
-    def small(path: Path) -> EventStore:
-        store = EventStore(path, opened_ms=1)
+    def small(path: Path) -> SqliteEventStore:
+        store = SqliteEventStore(path, opened_ms=1)
         n_pages = store._connection.execute("PRAGMA page_count").fetchone()[0]
         store._connection.execute(f"PRAGMA max_page_count = {n_pages}")
         return store
@@ -231,15 +232,15 @@ def test_full_disk_refuses_events_and_keeps_exposures(tmp_path: Path) -> None:
 def test_damaged_file_refuses_events_and_keeps_exposures(tmp_path: Path) -> None:
     """A damaged file is no fault of the values: nothing is dropped, and the refusal says why."""
 
-    class Damaged(EventStore):
+    class Damaged(SqliteEventStore):
         is_damaged = True
 
-        def commit(self, batch: Batch) -> Committed:
+        def _commit(self, batch: Batch) -> Committed:
             if self.is_damaged:
                 error = sqlite3.DatabaseError("database disk image is malformed")
                 error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
                 raise error
-            return super().commit(batch)
+            return super()._commit(batch)
 
     async def use(bench: Bench) -> None:
         bench.exposures.put(slate("x"))

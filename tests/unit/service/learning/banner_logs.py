@@ -8,7 +8,8 @@ from pathlib import Path
 
 from service.exposure import Exposure, Shown
 from service.stores.event_database import open_event_database
-from service.stores.events import Batch, EventStore, StoredEvent
+from service.stores.events import Batch, StoredEvent
+from service.stores.sqlite_events import SqliteEventStore
 from tests.unit.service.intake.samples import slate
 
 _numbers = count(1)
@@ -46,7 +47,7 @@ def write_log(
 ) -> Path:
     """Store exposures and events in the event store of a home; return its path."""
     path = open_event_database(home)
-    store = EventStore(path, opened_ms=1)
+    store = SqliteEventStore(path, opened_ms=1)
     store.commit(Batch(events=tuple(events), exposures=tuple(exposures)))
     store.close(2)
     return path

@@ -10,14 +10,15 @@ from service.privacy.retention_runner import RetentionRunner
 from service.settings import read_settings
 from service.stores.archive_files import day_files
 from service.stores.event_database import open_event_database
-from service.stores.events import Batch, EventStore
+from service.stores.events import Batch
 from service.stores.pictures import PictureFiles
 from service.stores.retention import DAY_MS, read_limits
+from service.stores.sqlite_events import SqliteEventStore
 from tests.unit.service.intake.samples import view
 
 
 def store_views(path: Path, *days: int) -> None:
-    store = EventStore(path, opened_ms=1)
+    store = SqliteEventStore(path, opened_ms=1)
     store.commit(Batch([view(f"v{day}", received_ms=day * DAY_MS) for day in days]))
     store.close(2)
 

@@ -32,9 +32,10 @@ from service.rollouts.ramp import (
     ServiceGuardrail,
 )
 from service.stores.event_database import open_event_database
-from service.stores.events import Batch, EventStore
+from service.stores.events import Batch
 from service.stores.outcomes import ArmSums
 from service.stores.service_levels import ServiceLevel
+from service.stores.sqlite_events import SqliteEventStore
 from tests.unit.service.control.samples import Worker
 from tests.unit.service.intake.samples import slate
 
@@ -167,7 +168,7 @@ class Fleet:
     def __init__(self, home: Path) -> None:
         self.now_ms = 10_000
         self.worker = Worker(home)
-        self.events = EventStore(open_event_database(home), opened_ms=1)
+        self.events = SqliteEventStore(open_event_database(home), opened_ms=1)
         self.pages = [RequestTally(), RequestTally()]
         self.runners = [
             RampRunner(

@@ -13,9 +13,10 @@ from service.rollouts.definition import Rollout, Variant
 from service.stores import outcomes
 from service.stores.event_database import open_event_database
 from service.stores.event_schema import RENDERED, EventFlag
-from service.stores.events import Batch, EventStore, StoredEvent
+from service.stores.events import Batch, StoredEvent
 from service.stores.outcomes import WINDOW_MS, read_outcomes
 from service.stores.rollup import ROLLUP_FILE, open_rollup
+from service.stores.sqlite_events import SqliteEventStore
 from tests.unit.service.intake.samples import slate
 
 HALF = Opened(at_ms=0, rollout=Rollout(key="r", share=0.5))
@@ -32,7 +33,7 @@ def report(tmp_path: Path) -> MakeReport:
         events: Sequence[StoredEvent] = (),
         opened: dict[int, Opened] | None = None,
     ) -> Report:
-        store = EventStore(path, opened_ms=1)
+        store = SqliteEventStore(path, opened_ms=1)
         store.commit(Batch(events, exposures))
         store.close(2)
         epochs = {1: HALF} if opened is None else opened

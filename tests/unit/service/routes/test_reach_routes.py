@@ -1,7 +1,8 @@
 """The preview of a change over HTTP, and the confirmation that an audience may want."""
 
 from service.stores.event_database import EVENTS_FILE
-from service.stores.events import Batch, EventStore
+from service.stores.events import Batch
+from service.stores.sqlite_events import SqliteEventStore
 from tests.unit.service.intake.samples import slate
 from tests.unit.service.routes.samples import NOW_MS, Shop
 from tests.unit.service.routes.test_bad_input import is_problem
@@ -11,7 +12,7 @@ HERE = {"op": "in", "attribute": "country", "values": ["AE"]}
 
 def show(shop: Shop, n_here: int, n_elsewhere: int) -> None:
     """Store one exposure each of visitors of two countries."""
-    store = EventStore(shop.services.settings.home / EVENTS_FILE, opened_ms=1)
+    store = SqliteEventStore(shop.services.settings.home / EVENTS_FILE, opened_ms=1)
     countries = ["AE"] * n_here + ["SA"] * n_elsewhere
     store.commit(
         Batch(

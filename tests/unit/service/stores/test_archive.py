@@ -18,10 +18,11 @@ from service.stores.days import read_days
 from service.stores.event_database import connect, open_event_database
 from service.stores.event_export import export_interactions
 from service.stores.event_ledger import reconcile
-from service.stores.events import Batch, Counts, EventStore, StoredEvent
+from service.stores.events import Batch, Counts, StoredEvent
 from service.stores.outcomes import read_outcomes
 from service.stores.personal_rows import delete_rows, keys_of, read_rows
 from service.stores.retention import DAY_MS, expire_rows
+from service.stores.sqlite_events import SqliteEventStore
 from tests.unit.service.intake.samples import slate, view
 
 NOW_MS = 100 * DAY_MS
@@ -31,7 +32,7 @@ PURCHASE = 3
 
 def log(path: Path, events: list[StoredEvent], *exposures: str, at_ms: int = OLD) -> None:
     """Store events and exposures with what the ledger needs to balance."""
-    store = EventStore(path, opened_ms=1)
+    store = SqliteEventStore(path, opened_ms=1)
     counts: Counts = {
         "received": len(events),
         "served": len(exposures),

@@ -9,11 +9,12 @@ from service.exposure import Exposure
 from service.stores.days import Buyers, DayEvents, DayOrders, read_days, read_shown
 from service.stores.event_database import connect, open_event_database
 from service.stores.event_schema import EventFlag
-from service.stores.events import Batch, EventStore, StoredEvent
+from service.stores.events import Batch, StoredEvent
 from service.stores.outcomes import STAGES
 from service.stores.retention import expire_rows
 from service.stores.rollup import ROLLUP_FILE, erase_units
 from service.stores.rollup_days import DAY_MS
+from service.stores.sqlite_events import SqliteEventStore
 from tests.unit.service.intake.samples import slate
 
 Commit = Callable[..., Path]
@@ -24,7 +25,7 @@ def commit(tmp_path: Path) -> Commit:
     path = open_event_database(tmp_path)
 
     def write(exposures: Sequence[Exposure] = (), events: Sequence[StoredEvent] = ()) -> Path:
-        store = EventStore(path, opened_ms=1)
+        store = SqliteEventStore(path, opened_ms=1)
         store.commit(Batch(events, exposures))
         store.close(2)
         return path

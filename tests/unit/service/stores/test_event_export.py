@@ -9,14 +9,15 @@ from models.errors import StoreError
 from service.stores.event_database import open_event_database
 from service.stores.event_export import export_interactions
 from service.stores.event_schema import RENDERED, EventFlag
-from service.stores.events import Batch, EventStore, StoredEvent
+from service.stores.events import Batch, StoredEvent
+from service.stores.sqlite_events import SqliteEventStore
 from tests.unit.service.intake.samples import view
 
 
 def test_export_has_the_trainers_columns(tmp_path: Path) -> None:
     """Two interactions are written; a banner's click, a report, a bot and a stranger are not."""
     path = open_event_database(tmp_path)
-    store = EventStore(path, opened_ms=1)
+    store = SqliteEventStore(path, opened_ms=1)
     bought = StoredEvent(
         "b", 3, 2_000, 2_000, anonymous_key="v", item_id="p2", quantity=2.0, price=1.5, order_id="o"
     )

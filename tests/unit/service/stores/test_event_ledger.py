@@ -4,7 +4,8 @@ from pathlib import Path
 
 from service.stores.event_database import open_event_database
 from service.stores.event_ledger import balance, reconcile
-from service.stores.events import Batch, EventStore
+from service.stores.events import Batch
+from service.stores.sqlite_events import SqliteEventStore
 from tests.unit.service.intake.samples import slate, view
 
 BALANCED = {
@@ -42,7 +43,7 @@ def test_ledger_sums_over_writers(tmp_path: Path) -> None:
     """Two writers, one closed and one killed: their counts add, the second is told."""
     path = open_event_database(tmp_path)
     assert reconcile(path).is_balanced
-    first, second = EventStore(path, opened_ms=1), EventStore(path, opened_ms=2)
+    first, second = SqliteEventStore(path, opened_ms=1), SqliteEventStore(path, opened_ms=2)
     first.commit(Batch([view("a"), view("a")], [], {"received": 2}))
     counts = {"received": 2, "rejected": 1, "served": 1, "assigned": 1}
     second.commit(Batch([view("a")], [slate("x")], counts))  # type: ignore[arg-type]  # names are right

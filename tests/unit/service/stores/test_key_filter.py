@@ -15,12 +15,13 @@ import pytest
 from models.errors import StoreError
 from service.stores import key_filter
 from service.stores.event_database import connect, open_event_database
-from service.stores.events import Batch, EventStore, StoredEvent
+from service.stores.events import Batch, StoredEvent
 from service.stores.file_lease import FileLease
 from service.stores.identities import IdentityStore
 from service.stores.key_filter import FILTER_FILE, ROW_KINDS, KeyFilter, probes
 from service.stores.key_filter_filling import LEASE_FILE, empty, fill, keep_filled
 from service.stores.personal_rows import delete_rows
+from service.stores.sqlite_events import SqliteEventStore
 from tests.unit.service.intake.samples import slate, view
 
 
@@ -73,7 +74,7 @@ def test_noted_key_is_seen_by_every_process_and_of_its_kind_only(
 def test_filling_finds_rows_of_all_tables(path: Path, opened: KeyFilter) -> None:
     """Users and devices of events with an item, units dealt by chance, identities and links; an
     event without an item is nothing that anybody reads."""
-    store, identities = EventStore(path, opened_ms=1), IdentityStore(path)
+    store, identities = SqliteEventStore(path, opened_ms=1), IdentityStore(path)
     store.commit(
         Batch(
             events=[
@@ -104,7 +105,7 @@ def test_filling_finds_rows_of_all_tables(path: Path, opened: KeyFilter) -> None
 def test_rows_are_noted_before_they_can_be_read(path: Path, opened: KeyFilter) -> None:
     """In the transaction: who finds nothing in the filter could not have read a row."""
     fill(path)
-    store = EventStore(path, opened_ms=1)
+    store = SqliteEventStore(path, opened_ms=1)
     seen: list[tuple[bool, int]] = []
 
     class Spying:
@@ -175,7 +176,7 @@ def test_filling_uses_as_many_parts_as_it_needs(
 ) -> None:
     """A shop that was there before has more keys than the first part takes."""
     monkeypatch.setattr(key_filter, "FIRST_BITS", 1 << 15)
-    store = EventStore(path, opened_ms=1)
+    store = SqliteEventStore(path, opened_ms=1)
     known = keys(30_000)
     store.commit(Batch(events=[view(key, user_key=key) for key in known]))
     store.close(2)
@@ -217,7 +218,7 @@ os._exit(9)
 
 def test_erased_person_leaves_no_trace(path: Path, opened: KeyFilter) -> None:
     """The filter is emptied and filled again from the rows that are left."""
-    store = EventStore(path, opened_ms=1)
+    store = SqliteEventStore(path, opened_ms=1)
     store.commit(Batch(events=[view("a", user_key="gone"), view("b", user_key="stays")]))
     store.close(2)
     fill(path)
@@ -231,7 +232,7 @@ def test_erased_person_leaves_no_trace(path: Path, opened: KeyFilter) -> None:
 
 def test_filling_that_was_overtaken_counts_for_nothing(path: Path, opened: KeyFilter) -> None:
     """Emptied while rows were read: what was read may be gone."""
-    store = EventStore(path, opened_ms=1)
+    store = SqliteEventStore(path, opened_ms=1)
     store.commit(Batch(events=[view("a")]))
     store.close(2)
 
@@ -290,7 +291,7 @@ def test_filter_that_is_emptied_is_filled_again(path: Path, opened: KeyFilter) -
 )
 def test_key_that_is_no_hash_is_found_as_well(path: Path, opened: KeyFilter, key: str) -> None:
     """Whether it was noted or found in the rows."""
-    store = EventStore(path, opened_ms=1)
+    store = SqliteEventStore(path, opened_ms=1)
     store.commit(Batch(events=[view("a", user_key=key)]))
     fill(path)
     assert not opened.lacks("recent", key)

@@ -3,15 +3,16 @@
 from pathlib import Path
 
 from service.stores.event_database import open_event_database
-from service.stores.events import Batch, EventStore
+from service.stores.events import Batch
 from service.stores.known_visitors import read_known_visitors
+from service.stores.sqlite_events import SqliteEventStore
 from tests.unit.service.intake.samples import slate
 
 
 def test_visitors_since_a_moment(tmp_path: Path) -> None:
     """Ten exposures of five units, a second apart: what is old, or above the bound, is left out."""
     path = open_event_database(tmp_path)
-    store = EventStore(path, opened_ms=1)
+    store = SqliteEventStore(path, opened_ms=1)
     exposures = [slate(f"e{n}", at_ms=n * 1_000, unit_key=f"u{n // 2}") for n in range(10)]
     store.commit(Batch(exposures=exposures))
     store.close(2)

@@ -9,10 +9,11 @@ import pytest
 from service.exposure import Exposure
 from service.stores import person_reads
 from service.stores.event_database import connect, open_event_database
-from service.stores.events import Batch, EventStore, StoredEvent
+from service.stores.events import Batch, StoredEvent
 from service.stores.identities import IdentityStore
 from service.stores.person_reads import Unit, read_person
 from service.stores.rollup import open_rollup
+from service.stores.sqlite_events import SqliteEventStore
 from tests.unit.service.intake.samples import slate, view
 
 Commit = Callable[..., Path]
@@ -23,7 +24,7 @@ def commit(tmp_path: Path) -> Commit:
     path = open_event_database(tmp_path)
 
     def write(exposures: Sequence[Exposure] = (), events: Sequence[StoredEvent] = ()) -> Path:
-        store = EventStore(path, opened_ms=1)
+        store = SqliteEventStore(path, opened_ms=1)
         store.commit(Batch(events, exposures))
         store.close(2)
         return path

@@ -7,9 +7,10 @@ import pytest
 from models.errors import ConfigError
 from service.stores.event_database import open_event_database
 from service.stores.event_ledger import reconcile
-from service.stores.events import Batch, Counts, EventStore
+from service.stores.events import Batch, Counts
 from service.stores.outcomes import read_outcomes
 from service.stores.retention import DAY_MS, expire_rows, read_limits
+from service.stores.sqlite_events import SqliteEventStore
 from tests.unit.service.intake.samples import slate, view
 
 
@@ -21,7 +22,7 @@ def test_old_rows_of_a_kind_go(tmp_path: Path) -> None:
     """
     path = open_event_database(tmp_path)
     old, new = 10 * DAY_MS, 90 * DAY_MS
-    store = EventStore(path, opened_ms=1)
+    store = SqliteEventStore(path, opened_ms=1)
     events = [
         view("v1", received_ms=old),
         view("v2", received_ms=new),
@@ -44,7 +45,7 @@ def test_old_purchases_leave_the_running_sums_too(tmp_path: Path) -> None:
     """Of two orders the old one goes from the rows and from the report."""
     path = open_event_database(tmp_path)
     old, new = 10 * DAY_MS, 90 * DAY_MS
-    store = EventStore(path, opened_ms=1)
+    store = SqliteEventStore(path, opened_ms=1)
     orders = [view(f"o{at}", kind=3, at_ms=at, received_ms=at, price=1.0) for at in (old, new)]
     store.commit(Batch(orders, [slate("x1")]))
     store.close(2)

@@ -13,11 +13,12 @@ from service.exposure import Exposure
 from service.reports.rollup_keeper import RollupKeeper
 from service.stores import rollup
 from service.stores.event_database import connect, open_event_database
-from service.stores.events import Batch, EventStore, StoredEvent
+from service.stores.events import Batch, StoredEvent
 from service.stores.file_lease import FileLease
 from service.stores.outcomes import RolloutSums, read_outcomes
 from service.stores.personal_rows import delete_rows
 from service.stores.rollup import ROLLUP_FILE, add_new, count_waiting, erase_units, open_rollup
+from service.stores.sqlite_events import SqliteEventStore
 from tests.unit.service.intake.samples import slate
 
 Store = Callable[..., None]
@@ -30,7 +31,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def store(path: Path) -> Iterator[Store]:
-    writer = EventStore(path, opened_ms=1)
+    writer = SqliteEventStore(path, opened_ms=1)
 
     def commit(*rows: Exposure | StoredEvent) -> None:
         events = [row for row in rows if isinstance(row, StoredEvent)]
