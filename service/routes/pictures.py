@@ -10,6 +10,7 @@ from litestar import Controller, Response, get, head, post
 from msgspec import Meta
 
 from service.access import OPEN, needs
+from service.pictures.inspection import only_picture
 from service.routes.documents import AnyRequest, PathId, problems
 from service.services import Services, services_of
 from service.stores.pictures import Picture, PictureFiles, PictureSizeError
@@ -38,9 +39,11 @@ class StoredPicture(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def store_picture(services: Services, content: bytes) -> Picture:
-    """Keep a picture under the limit of the settings."""
+    """Keep a picture under the limit of the settings, and nothing that follows it."""
     files = PictureFiles(services.settings.home)
-    return files.write(content, max_bytes=services.settings.picture_limit_bytes)
+    limit = services.settings.picture_limit_bytes
+    picture = only_picture(content) if len(content) <= limit else content
+    return files.write(picture, max_bytes=limit)
 
 
 def picture_path(picture: Picture) -> str:
@@ -65,7 +68,9 @@ class PictureController(Controller):
     async def upload(self, request: AnyRequest) -> StoredPicture:
         """Keep the body, a PNG, JPEG, WebP, GIF or AVIF as its own bytes say; answer its address.
 
-        The same picture sent twice is kept once. SVG is refused, for it may run scripts.
+        The same picture sent twice is kept once. Refused are SVG, for it may run scripts, what is
+        cut off or damaged, and more than 16,384 pixels a side or 40 million in all. What follows
+        the end of the picture is not kept.
         """
         services = services_of(request)
         limit = services.settings.picture_limit_bytes

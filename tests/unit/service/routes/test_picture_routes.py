@@ -3,10 +3,10 @@
 import pytest
 
 from service.stores.pictures import kind_of
+from tests.unit.service.pictures.samples import GIF, PNG
 from tests.unit.service.routes.samples import Shop
 from tests.unit.service.routes.test_bad_input import is_problem
 
-PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 20
 AVIF = b"\0\0\0\x1cftypmif1\0\0\0\0mif1avifmiaf" + b"\0" * 9
 
 
@@ -48,6 +48,24 @@ def test_what_is_no_picture_is_refused(shop: Shop, content: bytes, sentence: str
     """The bytes decide, whatever the content type says."""
     sent = shop.call("POST", "/v1/pictures", content=content, headers={"Content-Type": "image/png"})
     assert sentence in is_problem(sent, 400)["detail"]
+
+
+@pytest.mark.parametrize("content", [PNG[:50], b"GIF89a=1/*" + b" " * 40 + b"*/;alert(1)"])
+def test_broken_or_disguised_picture_is_refused(shop: Shop, content: bytes) -> None:
+    """Its first bytes are not enough."""
+    problem = is_problem(shop.call("POST", "/v1/pictures", content=content), 400)
+    assert problem["code"] == "picture_invalid"
+    assert "save the picture again" in problem["detail"]
+
+
+def test_page_behind_a_picture_is_not_kept(shop: Shop) -> None:
+    """And nothing that is kept can run: no type to guess, no script, a sandbox of its own."""
+    sent = shop.call("POST", "/v1/pictures", content=GIF + b"<script>alert(1)</script>")
+    shown = shop.call("GET", sent.json()["url"], scope=None)
+    assert shown.content == GIF
+    assert shown.headers["content-type"] == "image/gif"
+    assert shown.headers["x-content-type-options"] == "nosniff"
+    assert shown.headers["content-security-policy"] == "default-src 'none'; sandbox"
 
 
 def test_large_picture_and_wrong_key_are_refused(shop: Shop) -> None:
