@@ -11,6 +11,8 @@ import rich_click as click
 from rich.console import Console
 from rich.table import Table
 
+from models.errors import EndcapError
+from models.vocabulary import Vocabulary
 from service.cli import as_json_option, setting_option
 from service.import_cli import import_file
 from service.settings import read_home
@@ -127,7 +129,13 @@ def report(rollout: str, html: Path | None, home: str | None, as_json: bool) -> 
     control = ControlStore(folder / "control.sqlite")
     try:
         path = open_event_database(folder)
-        found = report_rollout(path, control, rollout, at_ms=time.time_ns() // 1_000_000)
+        found = report_rollout(
+            path,
+            control,
+            rollout,
+            at_ms=time.time_ns() // 1_000_000,
+            catalogue=_live_catalogue(folder),
+        )
     finally:
         control.close()
     if html is not None:
@@ -136,6 +144,19 @@ def report(rollout: str, html: Path | None, home: str | None, as_json: bool) -> 
         _print_json(found)
     else:
         print_report(found, Console())
+
+
+def _live_catalogue(home: Path) -> Vocabulary | None:
+    """Read the items of the live model; nothing, and a word on why, where it cannot be read."""
+    from models.artifact import ArtifactStore  # noqa: PLC0415  # loads LanceDB
+
+    artifacts = ArtifactStore(home)
+    try:
+        version = artifacts.live_version()
+        return None if version is None else artifacts.open(version).items.ids
+    except EndcapError as error:
+        click.echo(f"catalogue coverage is left out: {error.message}", err=True)
+        return None
 
 
 def _print_json(value: object) -> None:

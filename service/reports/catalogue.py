@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from models.vocabulary import Vocabulary
+
 CARRIED_SHARE = 0.9
 
 
@@ -17,3 +19,8 @@ def effective_size(n_shown: Iterable[int], share: float = CARRIED_SHARE) -> int:
         if carried >= wanted:
             return n_items
     return 0
+
+
+def count_known(shown: Iterable[str], catalogue: Vocabulary) -> int:
+    """Count the ids that the catalogue has; banners and items that left it are not among them."""
+    return sum(shown_id in catalogue for shown_id in shown)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 
+from models.vocabulary import Vocabulary
 from service.reports.report import Opened, Report, make_report
 from service.rollouts.definition import Rollout
 from service.stores.control import ControlStore
@@ -13,12 +14,18 @@ from service.stores.outcomes import read_outcomes
 
 
 def report_rollout(
-    events: Path, control: ControlStore, key: str, *, at_ms: int, max_new: int | None = None
+    events: Path,
+    control: ControlStore,
+    key: str,
+    *,
+    at_ms: int,
+    max_new: int | None = None,
+    catalogue: Vocabulary | None = None,
 ) -> Report:
     """Report a rollout from the event store at `events`, which is open to writers meanwhile.
 
     With `max_new` no more than so many stored rows are added to the running sums before, and the
-    report tells how many it does not count yet.
+    report tells how many it does not count yet. `catalogue` has the items that arms may cover.
 
     Raises
     ------
@@ -35,4 +42,5 @@ def report_rollout(
         )
         for each in epochs
     }
-    return make_report(key, read_outcomes(events, key, max_new=max_new), opened, at_ms=at_ms)
+    sums = read_outcomes(events, key, max_new=max_new)
+    return make_report(key, sums, opened, at_ms=at_ms, catalogue=catalogue)

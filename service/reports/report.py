@@ -13,8 +13,9 @@ import msgspec
 from msgspec import Meta
 
 from models.errors import NotFoundError
+from models.vocabulary import Vocabulary
 from service.reports import statistics
-from service.reports.catalogue import effective_size
+from service.reports.catalogue import count_known, effective_size
 from service.reports.comparison import Comparison, compare, with_false_discovery
 from service.reports.funnel import (
     DrawnOtherwise,
@@ -70,6 +71,13 @@ class Arm(msgspec.Struct, frozen=True, kw_only=True):
         int | None,
         Meta(description="how many of them carry 90 % of what was shown; null for one epoch"),
     ]
+    catalogue_items_shown: Annotated[
+        int | None,
+        Meta(description="items of the live model that were shown; null for one epoch"),
+    ] = None
+    catalogue_coverage: Annotated[
+        Share | None, Meta(description="catalogue_items_shown / catalogue_items of the report")
+    ] = None
 
 
 class SampleRatio(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,6 +113,9 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         dict[str, int],
         Meta(description="exposures that no split decided, by reason; they are in no arm"),
     ]
+    catalogue_items: Annotated[
+        int | None, Meta(description="items of the live model; null without one")
+    ]
     revenue_cap: Annotated[
         float | None,
         Meta(description="99 % of paying units paid at most this; capped revenue counts no more"),
@@ -126,8 +137,15 @@ class Opened(msgspec.Struct, frozen=True, kw_only=True):
     rollout: Rollout
 
 
-def make_report(key: str, sums: RolloutSums, opened: Mapping[int, Opened], *, at_ms: int) -> Report:
-    """Turn sums into a report.
+def make_report(
+    key: str,
+    sums: RolloutSums,
+    opened: Mapping[int, Opened],
+    *,
+    at_ms: int,
+    catalogue: Vocabulary | None = None,
+) -> Report:
+    """Turn sums into a report; `catalogue` holds the items that arms may cover.
 
     Raises
     ------
@@ -144,7 +162,7 @@ def make_report(key: str, sums: RolloutSums, opened: Mapping[int, Opened], *, at
         _epoch(number, [arm for arm in sums.arms if arm.epoch == number], opened.get(number))
         for number in numbers
     ]
-    arms = _combined_arms(sums)
+    arms = _combined_arms(sums, catalogue)
     comparisons = with_false_discovery(_combined_comparisons(sums.arms))
     rendered = rendered_differences(sums.stages)
     return Report(
@@ -161,6 +179,7 @@ def make_report(key: str, sums: RolloutSums, opened: Mapping[int, Opened], *, at
         comparisons=comparisons,
         epochs=epochs,
         not_split=sums.not_split,
+        catalogue_items=None if catalogue is None else len(catalogue),
         revenue_cap=sums.revenue_cap,
         funnels=make_funnels(sums.stages),
         rendered=rendered,
@@ -204,7 +223,7 @@ def _epoch(number: int, seen: Sequence[ArmSums], opened: Opened | None) -> Epoch
     )
 
 
-def _combined_arms(sums: RolloutSums) -> list[Arm]:
+def _combined_arms(sums: RolloutSums, catalogue: Vocabulary | None) -> list[Arm]:
     arms = []
     for name in _in_order({arm.variant for arm in sums.arms}):
         parts = [arm for arm in sums.arms if arm.variant == name]
@@ -213,8 +232,19 @@ def _combined_arms(sums: RolloutSums) -> list[Arm]:
         )
         # A unit that is there, or buys, in two epochs is one.
         whole = whole._replace(**sums.people[name]._asdict())
-        arms.append(_arm(whole, None, sums.n_shown.get(name)))
+        arms.append(_with_shown(_arm(whole, None), sums.n_shown.get(name, {}), catalogue))
     return arms
+
+
+def _with_shown(arm: Arm, n_shown: Mapping[str, int], catalogue: Vocabulary | None) -> Arm:
+    n_known = None if catalogue is None else count_known(n_shown, catalogue)
+    return msgspec.structs.replace(
+        arm,
+        items_shown=len(n_shown),
+        effective_items=effective_size(n_shown.values()),
+        catalogue_items_shown=n_known,
+        catalogue_coverage=None if n_known is None else _divide(n_known, len(catalogue or ())),
+    )
 
 
 def _combined_comparisons(arms: Sequence[ArmSums]) -> list[Comparison]:
@@ -230,7 +260,7 @@ def _combined_comparisons(arms: Sequence[ArmSums]) -> list[Comparison]:
     return found
 
 
-def _arm(sums: ArmSums, declared_share: float | None, n_shown: Sequence[int] | None = None) -> Arm:
+def _arm(sums: ArmSums, declared_share: float | None) -> Arm:
     return Arm(
         variant=sums.variant,
         declared_share=declared_share,
@@ -250,8 +280,8 @@ def _arm(sums: ArmSums, declared_share: float | None, n_shown: Sequence[int] | N
         revenue=sums.revenue,
         revenue_per_unit=_divide(sums.revenue, sums.n_units),
         average_order_value=_divide(sums.revenue, sums.n_orders),
-        items_shown=None if n_shown is None else len(n_shown),
-        effective_items=None if n_shown is None else effective_size(n_shown),
+        items_shown=None,
+        effective_items=None,
     )
 
 

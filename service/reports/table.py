@@ -30,6 +30,7 @@ def print_report(report: Report, console: Console) -> None:
     ]
     if report.comparisons:
         parts.append(_comparisons(report.comparisons))
+    parts.append(_shown(report))
     parts.append(_funnels([funnel for funnel in report.funnels if funnel.by == "all"]))
     if len(report.epochs) > 1:
         parts += [_arms(f"epoch {epoch.epoch}", epoch.arms) for epoch in report.epochs]
@@ -91,6 +92,23 @@ def _comparisons(comparisons: list[Comparison]) -> Table:
             _TITLES[each.metric],
             _interval(each.relative),
             _interval(each.always_valid_relative),
+        )
+    return table
+
+
+def _shown(report: Report) -> Table:
+    table = _table("what was shown")
+    table.add_column("variant", no_wrap=True)
+    for name in ("items", "carry 90 %", "of the catalogue", "coverage"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for arm in report.arms:
+        known = arm.catalogue_items_shown
+        table.add_row(
+            arm.variant,
+            f"{arm.items_shown or 0:,}",
+            f"{arm.effective_items or 0:,}",
+            "" if known is None else f"{known:,} of {report.catalogue_items:,}",
+            _percent(arm.catalogue_coverage, 1),
         )
     return table
 

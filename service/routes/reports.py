@@ -32,10 +32,12 @@ def read_report(request: AnyRequest, rollout_key: PathId) -> Report:
     report.
     """
     services = services_of(request)
+    snapshot = services.live_model.get()
     return report_rollout(
         services.settings.home / EVENTS_FILE,
         services.control_store,
         check_path_id(rollout_key, "rollout key"),
         at_ms=services.now_ms(),
         max_new=MAX_NEW_ROWS,
+        catalogue=None if snapshot is None else snapshot.items.ids,
     )

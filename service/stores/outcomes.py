@@ -119,8 +119,8 @@ class RolloutSums(NamedTuple):
     not_split: dict[str, int]
     """Exposures that no split decided, by reason; they are in no arm."""
     stages: Sequence[Stage] = ()
-    n_shown: Mapping[str, Sequence[int]] = MappingProxyType({})
-    """By variant, how often each of its items and banners was shown."""
+    n_shown: Mapping[str, Mapping[str, int]] = MappingProxyType({})
+    """By variant, how often each of its items and banners was shown, by id."""
     revenue_cap: float | None = None
     misdrawn: Sequence[Misdrawn] = ()
     n_waiting: int = 0
@@ -244,7 +244,7 @@ SELECT exposure_id FROM misdrawn WHERE rollout_key = ? AND variant = ? AND drawn
 ORDER BY exposure_id LIMIT ?
 """
 
-_SHOWN = "SELECT variant, n FROM shown WHERE rollout_key = :rollout"
+_SHOWN = "SELECT variant, id, n FROM shown WHERE rollout_key = :rollout"
 
 
 def read_outcomes(path: Path, rollout_key: str, *, max_new: int | None = None) -> RolloutSums:
@@ -278,9 +278,9 @@ def _read(connection: sqlite3.Connection, rollout_key: str) -> RolloutSums:
     cap = connection.execute(_CAP, values).fetchone()
     # Above every revenue where nobody paid.
     values["cap"] = 1e300 if cap is None else cap[0]
-    n_shown: dict[str, list[int]] = {}
-    for variant, n in connection.execute(_SHOWN, values):
-        n_shown.setdefault(variant, []).append(n)
+    n_shown: dict[str, dict[str, int]] = {}
+    for variant, shown_id, n in connection.execute(_SHOWN, values):
+        n_shown.setdefault(variant, {})[shown_id] = n
     return RolloutSums(
         arms=[ArmSums(*row) for row in connection.execute(_ARMS, values)],
         people={name: People(*row) for name, *row in connection.execute(_PEOPLE, values)},

@@ -126,11 +126,13 @@ def read_report(services: Services, rollout: Rollout) -> tuple[Report | None, st
     """Read a report, at most some seconds old; or say why there is none."""
 
     def read() -> Report:
+        snapshot = services.live_model.get()
         return report_rollout(
             services.settings.home / EVENTS_FILE,
             services.control_store,
             rollout.key,
             at_ms=services.now_ms(),
+            catalogue=None if snapshot is None else snapshot.items.ids,
         )
 
     key = (rollout.key, rollout.revision)

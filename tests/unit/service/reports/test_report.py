@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from models.errors import NotFoundError
+from models.vocabulary import Vocabulary
 from service.exposure import Exposure
 from service.reports.report import Arm, Opened, Report, make_report
 from service.rollouts.definition import Rollout, Variant
@@ -32,12 +33,14 @@ def report(tmp_path: Path) -> MakeReport:
         exposures: Sequence[Exposure],
         events: Sequence[StoredEvent] = (),
         opened: dict[int, Opened] | None = None,
+        catalogue: Vocabulary | None = None,
     ) -> Report:
         store = SqliteEventStore(path, opened_ms=1)
         store.commit(Batch(events, exposures))
         store.close(2)
         epochs = {1: HALF} if opened is None else opened
-        return make_report("r", read_outcomes(path, "r"), epochs, at_ms=9)
+        sums = read_outcomes(path, "r")
+        return make_report("r", sums, epochs, at_ms=9, catalogue=catalogue)
 
     return make
 
@@ -335,6 +338,17 @@ def test_catalogue_that_is_really_shown(report: MakeReport) -> None:
     """Two items, equally often: both are needed for nine tenths."""
     control = arm(report([shown("x1", "a")]), "control")
     assert (control.items_shown, control.effective_items) == (2, 2)
+    assert (control.catalogue_items_shown, control.catalogue_coverage) == (None, None)
+
+
+def test_catalogue_coverage_is_of_the_items_of_the_model(report: MakeReport) -> None:
+    """Of p1, p3, p4 and p5 control showed one: p1 twice; p2 is no item of the model any more."""
+    catalogue = Vocabulary.from_ids(["p1", "p3", "p4", "p5"])
+    found = report([shown("x1", "a"), shown("x2", "b")], catalogue=catalogue)
+    control = arm(found, "control")
+    assert (found.catalogue_items, control.items_shown) == (4, 2)
+    assert (control.catalogue_items_shown, control.catalogue_coverage) == (1, 0.25)
+    assert found.epochs[0].arms[0].catalogue_coverage is None
 
 
 def test_units_are_looked_up_and_not_scanned(report: MakeReport, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from io import StringIO
 
 from rich.console import Console
 
+from models.vocabulary import Vocabulary
 from service.reports.report import Opened, make_report
 from service.reports.table import print_report, report_page
 from service.rollouts.definition import Rollout
@@ -29,13 +30,16 @@ def test_report_fits_on_a_terminal() -> None:
     ]
     opened = {epoch: Opened(at_ms=0, rollout=Rollout(key="r", share=0.5)) for epoch in (1, 2)}
     people = dict.fromkeys(("control", "personal"), People(246_912))
-    report = make_report("home_recs", RolloutSums(arms, people, {"NO_UNIT": 7}), opened, at_ms=0)
+    sums_of_all = RolloutSums(arms, people, {"NO_UNIT": 7}, n_shown={"control": {"p1": 9, "b": 1}})
+    catalogue = Vocabulary.from_ids(["p1", "p2", "p3"])
+    report = make_report("home_recs", sums_of_all, opened, at_ms=0, catalogue=catalogue)
     console = Console(width=80, file=StringIO())
     print_report(report, console)
     assert isinstance(console.file, StringIO)
     text = console.file.getvalue()
     assert "…" not in text
-    for expected in ("246,912", "7.29 %", "8.02 %", "50.0 %", "epoch 2", "7 NO_UNIT", "+10.00 % ["):
+    for expected in ("246,912", "7.29 %", "8.02 %", "50.0 %", "epoch 2", "7 NO_UNIT", "+10.00 % [",
+                     "1 of 3", "33.3 %"):  # fmt: skip
         assert expected in text, text
 
 
