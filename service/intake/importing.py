@@ -21,6 +21,8 @@ from models.past import ReadPast, RefusedRow
 from models.pseudonym import Pseudonymiser
 from service.intake.identify import FUTURE_MS
 from service.intake.past import store_lines, store_past
+from service.stores.archive_files import archive_lock
+from service.stores.archived_ids import ArchivedIds
 from service.stores.events import Batch, StoredEvent
 from service.stores.sqlite_events import SqliteEventStore
 
@@ -88,7 +90,7 @@ def import_events(
     store = SqliteEventStore(path, opened_ms=received_ms, busy_timeout_ms=_BUSY_TIMEOUT_MS)
     refused: list[RefusedRow] = []
     try:
-        counts = _store(store, rows, refused, tools)
+        counts = _store(store, path, rows, refused, tools)
     except (CapacityError, StoreError) as error:
         raise StoreError(
             f"the import into {path} stopped: {error}; run the import again, what is "
@@ -118,20 +120,33 @@ def _has_lines(source: str) -> bool:
 
 def _store(
     store: SqliteEventStore,
+    path: Path,
     rows: Iterable[StoredEvent | RefusedRow],
     refused: list[RefusedRow],
     tools: ImportTools,
 ) -> Mapping[str, int]:
     counts = dict.fromkeys(("received", "accepted", "duplicate", "rejected"), 0)
     waiting = iter(rows)
+    archived = ArchivedIds(path)
     while batch := list(islice(waiting, ROWS_A_COMMIT)):
         events = [row for row in batch if isinstance(row, StoredEvent)]
         refused += [row for row in batch if isinstance(row, RefusedRow)]
         n_rejected = len(batch) - len(events)
         begin_s = tools.monotonic_s()
-        done = store.commit(
-            Batch(events=events, counts={"received": len(batch), "rejected": n_rejected})
-        )
+        # Under the lock no row is on its way from the store to the archive.
+        with archive_lock(path):
+            known = archived.known_of([event.event_id for event in events])
+            n_known = sum(event.event_id in known for event in events)
+            done = store.commit(
+                Batch(
+                    events=[event for event in events if event.event_id not in known],
+                    counts={
+                        "received": len(batch),
+                        "rejected": n_rejected,
+                        "duplicate": n_known,
+                    },
+                )
+            )
         n_accepted = len(done.added)
         counts["received"] += len(batch)
         counts["accepted"] += n_accepted

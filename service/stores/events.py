@@ -57,7 +57,8 @@ class Batch:
     events: Sequence[StoredEvent] = ()
     exposures: Sequence[Exposure] = ()
     counts: Counts = field(default_factory=dict)
-    """What the store cannot know itself: received, rejected, served, assigned, dropped."""
+    """What the store cannot know itself: received, rejected, served, assigned, dropped, and repeats
+    that the caller left out of `events`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,7 +104,7 @@ class SqliteEventStore:
             counts: Counts = {
                 **batch.counts,
                 "accepted": len(added),
-                "duplicate": len(is_new) - len(added),
+                "duplicate": batch.counts.get("duplicate", 0) + len(is_new) - len(added),
                 "stored": n_exposures,
             }
             connection.executemany(

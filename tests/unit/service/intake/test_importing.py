@@ -10,6 +10,7 @@ import endcap
 from models.errors import CapacityError, InputError, StoreError
 from models.pseudonym import Pseudonymiser
 from service.intake.importing import Imported, ImportTools, import_events
+from service.stores.archiving import archive_old_days
 from service.stores.event_database import connect, open_event_database
 from service.stores.event_export import export_interactions
 from service.stores.event_ledger import reconcile
@@ -100,6 +101,25 @@ def test_second_import_stores_nothing_and_the_ledger_balances(tmp_path: Path) ->
     assert found.event_rows == 2
     assert found.is_balanced
     assert found.unclosed_writers == 0
+
+
+def test_import_knows_what_was_moved_to_the_archive(tmp_path: Path) -> None:
+    """Two rows go to Parquet, a third joins the file: two are repeats, once each, one is new."""
+    rows = [f"u1,mug,purchase,{NOW_MS - DAY_MS},1,6.95,1001,s1", f"u2,cup,view,{NOW_MS},,,,"]
+    source = write_csv(tmp_path / "past.csv", *rows)
+    run(tmp_path, source)
+    later_ms = NOW_MS + 40 * DAY_MS
+    path = open_event_database(tmp_path)
+    assert archive_old_days(path, 30, now_ms=later_ms)["events"] == 2
+    assert stored(tmp_path, "seq") == []
+    write_csv(source, *rows, f"u3,mug,view,{NOW_MS},,,,")
+    assert counts(run(tmp_path, source, now_ms=later_ms)) == (3, 1, 2, 0)
+    # The third goes to a file of its own, which the next import finds too.
+    assert archive_old_days(path, 30, now_ms=later_ms + 40 * DAY_MS)["events"] == 1
+    assert counts(run(tmp_path, source, now_ms=later_ms)) == (3, 0, 3, 0)
+    found = reconcile(path)
+    assert found.is_balanced, found.differences
+    assert (found.received, found.accepted, found.duplicate) == (8, 3, 5)
 
 
 def test_equal_rows_of_a_file_are_all_stored(tmp_path: Path) -> None:
