@@ -50,6 +50,10 @@ COMMANDS = {
         "service.event_cli:report",
         "Print units, click-through and revenue of a rollout.",
     ),
+    "plan": (
+        "service.plan_cli:plan",
+        "Tell how many units and days it takes to see a lift.",
+    ),
     "users": (
         "service.privacy_cli:users",
         "Copy or erase what is kept of one person.",

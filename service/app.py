@@ -50,7 +50,7 @@ from service.routes.placements import PlacementController
 from service.routes.privacy import erase_user, export_user, read_notice
 from service.routes.proposals import ProposalController
 from service.routes.reach import preview_change
-from service.routes.reports import read_report
+from service.routes.reports import read_plan, read_report
 from service.routes.rollouts import RolloutController
 from service.routes.rules import RuleController
 from service.routes.segments import SegmentController
@@ -94,6 +94,7 @@ ROUTES: list[ControllerRouterHandler] = [
     ofrep,
     stream_changes,
     read_report,
+    read_plan,
     read_notice,
     export_user,
     erase_user,

@@ -30,4 +30,4 @@ class Console:
     alerts: Kept[list[Any]] = field(default_factory=lambda: Kept(ALERTS_MS))
     """What wants attention, by scope and state."""
     reports: Kept[Any] = field(default_factory=lambda: Kept(REPORTS_MS))
-    """Reports of rollouts, by key and revision."""
+    """Reports of rollouts, by key and revision, and what plans stand on."""

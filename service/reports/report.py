@@ -224,16 +224,19 @@ def _epoch(number: int, seen: Sequence[ArmSums], opened: Opened | None) -> Epoch
 
 
 def _combined_arms(sums: RolloutSums, catalogue: Vocabulary | None) -> list[Arm]:
-    arms = []
-    for name in _in_order({arm.variant for arm in sums.arms}):
-        parts = [arm for arm in sums.arms if arm.variant == name]
-        whole = ArmSums(
-            0, name, *(sum(column) for column in zip(*(p[2:] for p in parts), strict=True))
-        )
-        # A unit that is there, or buys, in two epochs is one.
-        whole = whole._replace(**sums.people[name]._asdict())
-        arms.append(_with_shown(_arm(whole, None), sums.n_shown.get(name, {}), catalogue))
-    return arms
+    return [
+        _with_shown(_arm(whole_arm(sums, name), None), sums.n_shown.get(name, {}), catalogue)
+        for name in _in_order({arm.variant for arm in sums.arms})
+    ]
+
+
+def whole_arm(sums: RolloutSums, variant: str) -> ArmSums:
+    """Add up the epochs of a variant that has been seen; a unit of two epochs is one."""
+    parts = [arm for arm in sums.arms if arm.variant == variant]
+    whole = ArmSums(
+        0, variant, *(sum(column) for column in zip(*(p[2:] for p in parts), strict=True))
+    )
+    return whole._replace(**sums.people[variant]._asdict())
 
 
 def _with_shown(arm: Arm, n_shown: Mapping[str, int], catalogue: Vocabulary | None) -> Arm:

@@ -4,27 +4,27 @@ from __future__ import annotations
 
 from litestar import Controller, get
 
+from models.errors import EndcapError, InputError
 from service.console.form import Form, FormError
 from service.console.rollout_form import number
-from service.reports.planner import plan_conversion
-from service.reports.report import Report
-from service.rollouts.definition import CONTROL, Rollout
+from service.reports.plan import HALF, PlanMetric, Question, RolloutPlan, make_plan
+from service.reports.planner import POWER
+from service.reports.traffic import Traffic, read_traffic
+from service.rollouts.definition import Rollout
 from service.routes.console.form_errors import errors_of
 from service.routes.console.frame import ConsoleRequest, Page, page
 from service.routes.console.gate import section
 from service.routes.console.links import rollout_path
 from service.routes.console.rollout_changes import find_rollout
-from service.routes.console.rollout_view import read_report
 from service.routes.documents import PathId, check_path_id
 from service.services import services_of
+from service.stores.event_database import EVENTS_FILE
 
-DAY_MS = 86_400_000
-LEAST_DAYS = 0.5
-"""Of a rollout's age, before its units a day are guessed from it."""
-LIFTS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
-METRICS = {
+METRICS: dict[PlanMetric, str] = {
     "conversion": "people who buy",
     "add_to_cart": "people who put something into the basket",
+    "click_through": "slates that are clicked",
+    "revenue_per_unit": "revenue per person",
 }
 
 
@@ -36,24 +36,19 @@ class RolloutPlanPages(Controller):
 
     @get(sync_to_thread=True)
     def show(self, request: ConsoleRequest, rollout_key: PathId) -> Page:
-        """Say what it takes; what is not typed comes from what the rollout has seen."""
+        """Say what it takes; what is not typed comes from what was seen."""
         rollout = find_rollout(request, check_path_id(rollout_key, "rollout key"))
-        report, _ = read_report(services_of(request), rollout)
+        asked = str(request.query_params.get("metric", "conversion"))
+        metric: PlanMetric = asked if asked in METRICS else "conversion"
         typed = {name: (str(value),) for name, value in request.query_params.items()}
-        metric = str(request.query_params.get("metric", "conversion"))
-        known = _known(rollout, report, metric)
+        traffic, trouble = _traffic(request, rollout)
+        known = _known(traffic, metric)
         form = Form({**{name: (value,) for name, value in known.items() if value}, **typed}, {})
-        plans, errors, wanted = [], {}, list[float]()
+        plan: RolloutPlan | None = None
+        errors: dict[str, str] = {}
         try:
-            baseline = form.number("baseline", "Share of now") / 100
-            share = form.number("share", "Share of the rollout") / 100
-            per_day = form.number("per_day", "People a day") if form.text("per_day") else None
-            wanted = [form.number("lift", "Lift") / 100] if form.text("lift") else []
-            plans = [
-                (lift, plan_conversion(baseline, lift, share, per_day))
-                for lift in sorted({*LIFTS, *wanted})
-            ]
-        except FormError as error:
+            plan = make_plan(rollout.key, _question(form, metric), traffic)
+        except (FormError, InputError) as error:
             errors = errors_of(error)
         return page(
             request,
@@ -65,23 +60,61 @@ class RolloutPlanPages(Controller):
             errors=errors,
             metrics=list(METRICS.items()),
             metric=metric,
-            plans=plans,
-            wanted=wanted[0] if wanted else None,
+            is_share=metric != "revenue_per_unit",
+            plan=plan,
+            trouble=trouble,
+            wanted=_lift(form) if plan and form.text("lift") else None,
         )
 
 
-def _known(rollout: Rollout, report: Report | None, metric: str) -> dict[str, str]:
-    """Fill the form in with what the report knows."""
-    share = rollout.share if 0 < rollout.share < 1 else 0.5
-    known = {"share": number(100 * share), "baseline": "", "per_day": ""}
-    if report is None:
-        return known
-    control = next((arm for arm in report.arms if arm.variant == CONTROL), None)
-    value = getattr(control, metric, None) if metric in METRICS else None
-    opened = [one.opened_at_ms for one in report.epochs if one.opened_at_ms is not None]
-    days = (report.at_ms - min(opened)) / DAY_MS if opened else 0.0
-    if value:
-        known["baseline"] = number(100 * value)
-    if days >= LEAST_DAYS:
-        known["per_day"] = number(round(sum(arm.units for arm in report.arms) / days))
-    return known
+def _traffic(request: ConsoleRequest, rollout: Rollout) -> tuple[Traffic, str]:
+    """Read what is known, at most some seconds old; nothing of it is needed to plan."""
+    services = services_of(request)
+
+    def read() -> Traffic:
+        return read_traffic(
+            services.settings.home / EVENTS_FILE,
+            services.control_store,
+            rollout.key,
+            at_ms=services.now_ms(),
+        )
+
+    try:
+        key = ("traffic", rollout.key, rollout.revision)
+        return services.console.reports.get(key, services.now_ms(), read), ""
+    except EndcapError as error:
+        return Traffic(rollout.share, {}, None, "given", "given"), error.message
+
+
+def _known(traffic: Traffic, metric: PlanMetric) -> dict[str, str]:
+    """Fill the form in with what was seen."""
+    share = traffic.share if 0 < traffic.share < 1 else HALF
+    found = traffic.baselines.get(metric)
+    per_day = traffic.units_per_day
+    return {
+        "share": number(100 * share),
+        "baseline": number(_unit(metric) * found.value) if found else "",
+        "per_day": number(round(per_day, 1 if per_day < 10 else 0)) if per_day else "",
+        "power": number(100 * POWER),
+    }
+
+
+def _question(form: Form, metric: PlanMetric) -> Question:
+    baseline = form.number("baseline", "What control does") if form.text("baseline") else None
+    return Question(
+        metric=metric,
+        lift=_lift(form) if form.text("lift") else None,
+        power=form.number("power", "How surely") / 100,
+        share=form.number("share", "Share of the rollout") / 100,
+        baseline=None if baseline is None else baseline / _unit(metric),
+        units_per_day=form.number("per_day", "People a day") if form.text("per_day") else None,
+    )
+
+
+def _unit(metric: PlanMetric) -> int:
+    """Say what one of a metric is written as: shares are in percent."""
+    return 1 if metric == "revenue_per_unit" else 100
+
+
+def _lift(form: Form) -> float:
+    return form.number("lift", "Lift") / 100
