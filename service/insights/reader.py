@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from threading import Lock
 
 from models.artifact import ArtifactStore
@@ -21,6 +20,7 @@ from service.insights.figures import (
 from service.insights.readiness import N_WEEKS, Readiness, readiness
 from service.insights.shares import date_of
 from service.stores.days import read_days, read_shown
+from service.stores.event_log import EventLog
 from service.stores.rollup_days import DAY_MS
 from service.stores.week_samples import Sampled, sample_weeks
 
@@ -35,7 +35,7 @@ class InsightsReader:
 
     def __init__(
         self,
-        events: Path,
+        events: EventLog,
         artifacts: ArtifactStore,
         snapshot: Callable[[], Snapshot | None],
         now_ms: Callable[[], int],

@@ -23,8 +23,9 @@ from service.intake.identify import FUTURE_MS
 from service.intake.past import store_lines, store_past
 from service.stores.archive_files import archive_lock
 from service.stores.archived_ids import ArchivedIds
-from service.stores.events import Batch, StoredEvent
-from service.stores.sqlite_events import SqliteEventStore
+from service.stores.event_log import EventLog
+from service.stores.events import Batch, EventStore, StoredEvent
+from service.stores.opening import open_event_store
 
 REJECTS_FILE = "rejects-import.jsonl"
 ROWS_A_COMMIT = 2_000
@@ -59,7 +60,7 @@ class ImportTools:
 
 def import_events(
     home: Path,
-    path: Path,
+    path: EventLog,
     source: str,
     mapping: Path | None,
     *,
@@ -87,7 +88,7 @@ def import_events(
         past = read_past(source, mapping, received_ms + FUTURE_MS)
         dropped = past.dropped
         rows = store_past(past.rows, pseudonymiser, received_ms)
-    store = SqliteEventStore(path, opened_ms=received_ms, busy_timeout_ms=_BUSY_TIMEOUT_MS)
+    store = open_event_store(path, opened_ms=received_ms, busy_timeout_ms=_BUSY_TIMEOUT_MS)
     refused: list[RefusedRow] = []
     try:
         counts = _store(store, path, rows, refused, tools)
@@ -119,8 +120,8 @@ def _has_lines(source: str) -> bool:
 
 
 def _store(
-    store: SqliteEventStore,
-    path: Path,
+    store: EventStore,
+    path: EventLog,
     rows: Iterable[StoredEvent | RefusedRow],
     refused: list[RefusedRow],
     tools: ImportTools,

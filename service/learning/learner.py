@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import structlog
 
@@ -18,6 +17,7 @@ from service.stores.banner_rates import (
     read_published,
 )
 from service.stores.control import ControlStore
+from service.stores.event_log import EventLog
 
 NAME = "banners"
 LEASE_MS, RENEW_MS = 90_000, 30_000
@@ -34,7 +34,7 @@ class BannerLearner:
     def __init__(
         self,
         store: ControlStore,
-        events: Path,
+        events: EventLog,
         configuration: Callable[[], Configuration],
         put: Callable[[Sequence[PublishedRates]], None],
         *,

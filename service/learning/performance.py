@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated, TypedDict
 
 import msgspec
@@ -27,7 +26,8 @@ from service.stores.banner_rates import (
     StoredRate,
     read_rates,
 )
-from service.stores.sqlite import reported
+from service.stores.event_database import reported
+from service.stores.event_log import EventLog
 
 LEVEL = 0.95
 JEFFREYS = 0.5
@@ -92,7 +92,7 @@ class BannerPerformance(Counted, frozen=True, kw_only=True):
 
 
 def read_performance(
-    events: Path, banner_ids: Iterable[str], *, now_ms: int
+    events: EventLog, banner_ids: Iterable[str], *, now_ms: int
 ) -> dict[str, BannerPerformance]:
     """Read how banners do from the event store at `events`, with what is stored until now.
 
@@ -131,7 +131,7 @@ def read_performance(
 
 
 def one_performance(
-    events: Path, banner_id: str, *, is_known: bool, now_ms: int
+    events: EventLog, banner_id: str, *, is_known: bool, now_ms: int
 ) -> BannerPerformance:
     """Read how one banner does.
 

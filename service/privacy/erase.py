@@ -19,6 +19,7 @@ from service.rollouts.segment import number_of
 from service.stores.archive_files import ARCHIVE_FOLDER, archive_lock, drop_drafts, has_archive
 from service.stores.erasures import announce, withdraw
 from service.stores.event_database import EVENTS_FILE
+from service.stores.event_log import EventLog
 from service.stores.key_filter_filling import empty
 from service.stores.personal_rows import delete_rows, keys_of
 from service.stores.rollup import ROLLUP_FILE, erase_units
@@ -123,7 +124,7 @@ def search(home: Path, texts: Collection[str], keys: Collection[str] = ()) -> li
     return sorted({*found})
 
 
-def _erase_archived(events: Path, keys: list[str]) -> dict[str, int]:
+def _erase_archived(events: EventLog, keys: list[str]) -> dict[str, int]:
     """Take the person out of every archived day, and count rows by file, or none of all."""
     drop_drafts(events)
     if not has_archive(events):

@@ -8,11 +8,11 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Collection, Mapping
-from pathlib import Path
 
 import structlog
 
 from service.stores.archive_files import check_days
+from service.stores.event_log import EventLog
 from service.stores.file_lease import FileLease
 from service.stores.pictures import PictureFiles
 from service.stores.retention import DAY_MS, PICTURE, expire_rows
@@ -28,7 +28,7 @@ class RetentionRunner:
 
     def __init__(
         self,
-        events: Path,
+        events: EventLog,
         kept_days: Mapping[str, int],
         *,
         archive_days: int = 0,

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import msgspec
 
 from models.vocabulary import Vocabulary
 from service.reports.report import Opened, Report, make_report
 from service.rollouts.definition import Rollout
 from service.stores.control import ControlStore
+from service.stores.event_log import EventLog
 from service.stores.outcomes import read_outcomes
 
 
 def report_rollout(
-    events: Path,
+    events: EventLog,
     control: ControlStore,
     key: str,
     *,

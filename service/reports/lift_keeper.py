@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from pathlib import Path
 
 import structlog
 
@@ -14,6 +13,7 @@ from service.reports.gather import report_rollout
 from service.reports.report import Report
 from service.rollouts.definition import Rollout
 from service.stores.control import ControlStore
+from service.stores.event_log import EventLog
 from service.stores.lift_points import LiftPoint
 
 LEASE = "lift"
@@ -51,7 +51,7 @@ class LiftKeeper:
         self,
         store: ControlStore,
         plane: ControlPlane,
-        events: Path,
+        events: EventLog,
         *,
         holder: str,
         now_ms: Callable[[], int],

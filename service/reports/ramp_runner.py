@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from pathlib import Path
 
 import structlog
 
@@ -18,6 +17,7 @@ from service.request_tally import RequestCounts, RequestTally
 from service.rollouts.definition import Rollout
 from service.rollouts.schedule import schedule_ms
 from service.stores.control import ControlStore
+from service.stores.event_log import EventLog
 from service.stores.outcomes import read_outcomes
 from service.stores.service_levels import read_service_levels
 
@@ -35,7 +35,7 @@ class RampRunner:
         self,
         store: ControlStore,
         plane: ControlPlane,
-        events: Path,
+        events: EventLog,
         *,
         holder: str,
         now_ms: Callable[[], int],

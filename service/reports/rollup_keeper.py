@@ -7,15 +7,15 @@ priority, in short steps of SQL alone, which hold neither the interpreter nor th
 from __future__ import annotations
 
 import os
-import sqlite3
 import sys
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import structlog
 
+from service.stores.event_database import is_busy
+from service.stores.event_log import Database, EventLog
 from service.stores.file_lease import FileLease
 from service.stores.rollup import add_new, open_rollup
 
@@ -36,7 +36,7 @@ class RollupKeeper:
 
     def __init__(
         self,
-        events: Path,
+        events: EventLog,
         *,
         poll_s: float = POLL_S,
         step_rows: int = STEP_ROWS,
@@ -47,7 +47,7 @@ class RollupKeeper:
         self._poll_s = poll_s
         self._step_rows = step_rows
         self._monotonic_s = monotonic_s
-        self._connection: sqlite3.Connection | None = None
+        self._connection: Database | None = None
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="rollup-keeper", daemon=True)
 
@@ -65,8 +65,8 @@ class RollupKeeper:
 
         Raises
         ------
-        EndcapError, sqlite3.Error, OSError
-            If a file cannot be read or written; the next step may succeed.
+        Exception
+            If a store or a file cannot be read or written; the next step may succeed.
         """
         if not self._lease.take():
             return False
@@ -76,8 +76,8 @@ class RollupKeeper:
             )
         try:
             return add_new(self._connection, self._step_rows)
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+        except Exception as error:
+            if not is_busy(error):
                 raise
             return False  # a report adds up itself, or somebody is erased
 

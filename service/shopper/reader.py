@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from pathlib import Path
 
 import msgspec
 
@@ -39,6 +38,7 @@ from service.shopper.view import (
     join_outcomes,
     unit_key,
 )
+from service.stores.event_log import EventLog
 from service.stores.person_reads import PersonKind, PersonRows, read_person
 
 MAX_PLACEMENTS = 8
@@ -50,7 +50,7 @@ _decode_shown = msgspec.json.Decoder(list[Shown]).decode
 class ShopperReader:
     """One for a process; nothing of a person is kept between two calls."""
 
-    def __init__(self, events: Path, engine: Engine, now_ms: Callable[[], int]) -> None:
+    def __init__(self, events: EventLog, engine: Engine, now_ms: Callable[[], int]) -> None:
         self._events = events
         self._engine = engine
         self._now_ms = now_ms

@@ -15,6 +15,8 @@ from sqlalchemy import Float, Integer
 
 from models.errors import StoreError
 from service.stores.archive_files import CLOCKS, ArchivedTable, archive_lock, day_files
+from service.stores.event_database import SqliteConnection
+from service.stores.event_log import Database, EventLog
 from service.stores.event_schema import metadata
 from service.stores.personal_rows import COLUMNS, Row
 
@@ -60,7 +62,7 @@ def read_batches(
             yield pa.RecordBatch.from_arrays(arrays, schema=pa.schema(fields))
 
 
-def count_rows(events: Path, table: ArchivedTable) -> int:
+def count_rows(events: EventLog, table: ArchivedTable) -> int:
     """Count the rows of all files of a table, by what their last pages say.
 
     Raises
@@ -150,7 +152,7 @@ def has_key(table: ArchivedTable, keys: list[str]) -> Callable[[pa.RecordBatch],
     return is_theirs
 
 
-def archived_rows(events: Path, table: ArchivedTable, keys: list[str]) -> list[Row]:
+def archived_rows(events: EventLog, table: ArchivedTable, keys: list[str]) -> list[Row]:
     """Return every archived row with one of these pseudonyms.
 
     Raises
@@ -168,7 +170,7 @@ def archived_rows(events: Path, table: ArchivedTable, keys: list[str]) -> list[R
 
 
 def archived_visitors(
-    events: Path, key: str, visitors: Collection[str]
+    events: EventLog, key: str, visitors: Collection[str]
 ) -> tuple[set[str], set[str]]:
     """Return the visitors' ids that came with a user, and which of all were somebody else's too.
 
@@ -182,7 +184,7 @@ def archived_visitors(
     return theirs, {visitor for user, visitor in everybody if user != key}
 
 
-def _pairs(events: Path, column: str, values: set[str]) -> set[tuple[str, str]]:
+def _pairs(events: EventLog, column: str, values: set[str]) -> set[tuple[str, str]]:
     """Read who came with which visitor's id, where a column has one of these values."""
     wanted = pa.array(sorted(values), pa.string())
     found: set[tuple[str, str]] = set()
@@ -197,12 +199,10 @@ def _pairs(events: Path, column: str, values: set[str]) -> set[tuple[str, str]]:
     return found
 
 
-def as_database(
-    table: ArchivedTable, batches: Iterable[pa.RecordBatch]
-) -> Iterator[sqlite3.Connection]:
+def as_database(table: ArchivedTable, batches: Iterable[pa.RecordBatch]) -> Iterator[Database]:
     """Hand each batch out as a connection to a table of that name in memory."""
     names = schema_of(table).names
-    connection = sqlite3.connect(":memory:", isolation_level=None)
+    connection = sqlite3.connect(":memory:", isolation_level=None, factory=SqliteConnection)
     try:
         connection.execute(f"CREATE TABLE {table} ({', '.join(names)})")
         insert = f"INSERT INTO {table} VALUES ({', '.join('?' * len(names))})"
@@ -217,7 +217,7 @@ def as_database(
         connection.close()
 
 
-def files_with_text(events: Path, texts: Collection[str]) -> list[str]:
+def files_with_text(events: EventLog, texts: Collection[str]) -> list[str]:
     """Name the files in whose values one of these texts stands; bytes of a file are packed.
 
     Raises

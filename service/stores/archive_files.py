@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Literal
 
 from models.errors import ConfigError
-from service.stores.sqlite import reported
+from service.stores.event_database import reported
+from service.stores.event_log import EventLog
 
 ARCHIVE_FOLDER = "archive"
 LOCK_FILE = "archive.lock"
@@ -47,7 +48,7 @@ def check_days(days: int) -> int:
     return days
 
 
-def day_file(events: Path, table: ArchivedTable, day: int) -> Path:
+def day_file(events: EventLog, table: ArchivedTable, day: int) -> Path:
     """Name the file of a day, counted from 1970, beside the event store `events`."""
     name = f"day={_FIRST + timedelta(days=day)}"
     return events.with_name(ARCHIVE_FOLDER) / table / name / _ROWS
@@ -58,24 +59,24 @@ def day_of(file: Path) -> int:
     return (date.fromisoformat(file.parent.name.removeprefix("day=")) - _FIRST).days
 
 
-def day_files(events: Path, table: ArchivedTable) -> list[Path]:
+def day_files(events: EventLog, table: ArchivedTable) -> list[Path]:
     """List the files that are there, oldest day first."""
     return sorted((events.with_name(ARCHIVE_FOLDER) / table).glob(f"day=*/{_ROWS}"))
 
 
-def has_archive(events: Path) -> bool:
+def has_archive(events: EventLog) -> bool:
     """Say whether a file is there; who asks first need not load PyArrow for nothing."""
     return any(day_files(events, table) for table in CLOCKS)
 
 
-def drop_drafts(events: Path) -> None:
+def drop_drafts(events: EventLog) -> None:
     """Delete what a process left half written; call it under the lock."""
     for draft in events.with_name(ARCHIVE_FOLDER).glob("*/day=*/*.part"):
         draft.unlink(missing_ok=True)
 
 
 @contextmanager
-def archive_lock(events: Path) -> Iterator[None]:
+def archive_lock(events: EventLog) -> Iterator[None]:
     """Wait until nobody else moves rows or alters files; it does not nest.
 
     Raises

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import closing
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -18,12 +17,12 @@ from service.stores.archive_files import (
     day_files,
     day_of,
 )
-from service.stores.event_database import connect
+from service.stores.event_database import connect, reported
+from service.stores.event_log import EventLog
 from service.stores.personal_rows import COLUMNS, count_deleted_archived
-from service.stores.sqlite import reported
 
 
-def erase_archived(path: Path, keys: list[str]) -> dict[str, int]:
+def erase_archived(path: EventLog, keys: list[str]) -> dict[str, int]:
     """Take a person's rows out of every file, and count them by file.
 
     Call it under the lock, when moves are finished.
@@ -44,7 +43,7 @@ def erase_archived(path: Path, keys: list[str]) -> dict[str, int]:
 
 
 def expire_archived(
-    path: Path,
+    path: EventLog,
     table: ArchivedTable,
     kind: int | None,
     before_ms: int,
@@ -82,7 +81,7 @@ def expire_archived(
     return n_gone
 
 
-def _note(path: Path, table: ArchivedTable, n_rows: int) -> None:
+def _note(path: EventLog, table: ArchivedTable, n_rows: int) -> None:
     if n_rows:
         with reported(path), closing(connect(path)) as connection:
             count_deleted_archived(connection, table, n_rows)

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from service.stores.archive import read_batches
 from service.stores.archive_files import day_files
-from service.stores.sqlite import reported
+from service.stores.event_database import reported
+from service.stores.event_log import EventLog
 
 _BYTES = 16
 _Hashes = NDArray[np.bytes_]
@@ -24,7 +25,7 @@ _Hashes = NDArray[np.bytes_]
 class ArchivedIds:
     """The ids of all files, read again when a file has changed; look under the archive's lock."""
 
-    def __init__(self, events: Path) -> None:
+    def __init__(self, events: EventLog) -> None:
         self._events = events
         self._seen: dict[Path, tuple[int, int]] = {}
         self._sorted = _hashes([])

@@ -6,7 +6,6 @@ leaves rows in both places; whoever takes the lock next deletes them from the st
 
 from __future__ import annotations
 
-import sqlite3
 from array import array
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
@@ -29,11 +28,11 @@ from service.stores.archive_files import (
     drop_drafts,
 )
 from service.stores.banner_counts import fold_banners, open_banner_counts
-from service.stores.event_database import connect
+from service.stores.event_database import connect, reported
+from service.stores.event_log import Database, EventLog
 from service.stores.key_filter_filling import empty
 from service.stores.personal_rows import count_archived, read_archived
 from service.stores.rollup import open_rollup
-from service.stores.sqlite import reported
 
 CHUNK = 10_000
 
@@ -45,7 +44,7 @@ class _Day(NamedTuple):
 
 
 def archive_old_days(
-    path: Path,
+    path: EventLog,
     older_than_days: int,
     *,
     now_ms: int,
@@ -78,7 +77,7 @@ def archive_old_days(
     return moved
 
 
-def finish_moves(path: Path) -> None:
+def finish_moves(path: EventLog) -> None:
     """Delete from the store what is in the archive too, after a cut; call it under the lock.
 
     Raises
@@ -95,7 +94,7 @@ def finish_moves(path: Path) -> None:
                     _finish(connection, table, file)
 
 
-def count_in_both(path: Path, table: ArchivedTable) -> int:
+def count_in_both(path: EventLog, table: ArchivedTable) -> int:
     """Count the rows that are in the archive and still in the store.
 
     Raises
@@ -111,7 +110,7 @@ def count_in_both(path: Path, table: ArchivedTable) -> int:
         )
 
 
-def stored_of(connection: sqlite3.Connection, table: str, seqs: Sequence[int]) -> set[int]:
+def stored_of(connection: Database, table: str, seqs: Sequence[int]) -> set[int]:
     """Return those of these rows that are in the store, too."""
     numbers = msgspec.json.encode(list(seqs)).decode()
     found = connection.execute(
@@ -120,7 +119,7 @@ def stored_of(connection: sqlite3.Connection, table: str, seqs: Sequence[int]) -
     return {seq for (seq,) in found}
 
 
-def _sum_up(path: Path, now_ms: int) -> dict[str, int]:
+def _sum_up(path: EventLog, now_ms: int) -> dict[str, int]:
     """Bring all sums up to date, and return up to which row of each table they all are.
 
     What comes later with an old time, by a clock that steps back, is not in them.
@@ -134,9 +133,7 @@ def _sum_up(path: Path, now_ms: int) -> dict[str, int]:
     return {table: min(of_rollouts[table], of_banners[table]) for table in CLOCKS}
 
 
-def _days(
-    connection: sqlite3.Connection, table: ArchivedTable, before_day: int, last_seq: int
-) -> list[_Day]:
+def _days(connection: Database, table: ArchivedTable, before_day: int, last_seq: int) -> list[_Day]:
     clock = CLOCKS[table]
     found = connection.execute(
         f"SELECT {clock} / {DAY_MS}, min(seq), max(seq) FROM {table} "
@@ -146,7 +143,7 @@ def _days(
     return [_Day(*row) for row in found]
 
 
-def _move(connection: sqlite3.Connection, path: Path, table: ArchivedTable, day: _Day) -> int:
+def _move(connection: Database, path: EventLog, table: ArchivedTable, day: _Day) -> int:
     drop_drafts(path)
     file = day_file(path, table, day.day)
     n_before = _finish(connection, table, file) if file.exists() else 0
@@ -163,16 +160,15 @@ def _move(connection: sqlite3.Connection, path: Path, table: ArchivedTable, day:
 
 
 def _stored(
-    connection: sqlite3.Connection, table: ArchivedTable, day: _Day, seqs: array[int]
+    connection: Database, table: ArchivedTable, day: _Day, seqs: array[int]
 ) -> Iterator[pa.RecordBatch]:
     """Read a day's rows of the store, and note which they are."""
     schema = schema_of(table)
-    cursor = connection.execute(
+    statement = (
         f"SELECT {', '.join(schema.names)} FROM {table} WHERE seq BETWEEN ? AND ? "
-        f"AND {CLOCKS[table]} / {DAY_MS} = ? ORDER BY seq",
-        (day.first_seq, day.last_seq, day.day),
+        f"AND {CLOCKS[table]} / {DAY_MS} = ? ORDER BY seq"
     )
-    while rows := cursor.fetchmany(BATCH_ROWS):
+    for rows in connection.stream(statement, (day.first_seq, day.last_seq, day.day), BATCH_ROWS):
         seqs.extend(row[0] for row in rows)
         arrays = [
             pa.array(column, field.type)
@@ -181,7 +177,7 @@ def _stored(
         yield pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
-def _finish(connection: sqlite3.Connection, table: ArchivedTable, file: Path) -> int:
+def _finish(connection: Database, table: ArchivedTable, file: Path) -> int:
     """Delete from the store what a file has, and return how many rows the file has."""
     n_rows = 0
     for batch in read_batches(file, table, {"seq"}):
@@ -191,7 +187,7 @@ def _finish(connection: sqlite3.Connection, table: ArchivedTable, file: Path) ->
     return n_rows
 
 
-def _delete(connection: sqlite3.Connection, table: ArchivedTable, seqs: Sequence[int]) -> int:
+def _delete(connection: Database, table: ArchivedTable, seqs: Sequence[int]) -> int:
     """Delete rows that the archive has, in short transactions between those of intake."""
     n_deleted = 0
     for begin in range(0, len(seqs), CHUNK):

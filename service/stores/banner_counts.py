@@ -1,4 +1,4 @@
-"""How often each banner was shown, seen and clicked, by day: ``banners.sqlite``.
+"""How often each banner was shown, seen and clicked, by day.
 
 Derived from the event store, a fold at a time, and kept when the log itself expires. It names
 nobody. Writers of events never wait for it.
@@ -6,19 +6,17 @@ nobody. Writers of events never wait for it.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
-from pathlib import Path
 from typing import NamedTuple
 
-from service.stores.event_database import connect
+from service.stores.derived import make_tables, transaction
+from service.stores.event_database import connect_derived, reported_derived
+from service.stores.event_log import BANNERS, Database, EventLog
 from service.stores.event_schema import RENDERED, VIEWABLE, EventFlag
 from service.stores.settled_events import last_settled
-from service.stores.sqlite import reported
 
-BANNERS_FILE = "banners.sqlite"
 VERSION = 3
 CHUNK = 50_000
 """Rows of the log that one transaction folds."""
@@ -59,10 +57,11 @@ CREATE TABLE periods (period INTEGER PRIMARY KEY, made_ms INTEGER NOT NULL)
 
 _CELL = "day, placement_id, position, segment, fit, banner_id"
 _SHOWN_CELL = f"""
-shown.at_ms / {DAY_MS}, shown.placement_id, one.value ->> 'position', coalesce(shown.segment, ''),
+shown.at_ms / {DAY_MS}, shown.placement_id, CAST(one.value ->> 'position' AS INTEGER),
+coalesce(shown.segment, ''),
 coalesce(one.value ->> 'fit', ''), one.value ->> 'id'
 """
-_COUNTED = f"shown.kind = 'banners' AND shown.reason IS NOT '{ROBOT}'"
+_COUNTED = f"shown.kind = 'banners' AND shown.reason IS DISTINCT FROM '{ROBOT}'"
 
 _FOLD_EXPOSURES = (
     f"""
@@ -71,8 +70,8 @@ SELECT {_SHOWN_CELL}, count(*), sum(one.value ->> 'source' = 'explore')
 FROM log.exposures AS shown, json_each(shown.shown) AS one
 WHERE shown.seq > :after AND shown.seq <= :upto AND {_COUNTED}
 GROUP BY 1, 2, 3, 4, 5, 6
-ON CONFLICT DO UPDATE SET n_assigned = n_assigned + excluded.n_assigned,
-  n_explored = n_explored + excluded.n_explored
+ON CONFLICT ({_CELL}) DO UPDATE SET n_assigned = banner_days.n_assigned + excluded.n_assigned,
+  n_explored = banner_days.n_explored + excluded.n_explored
 """,
 )
 
@@ -98,10 +97,11 @@ SELECT {_SHOWN_CELL}, sum(stage = {RENDERED}), sum(stage = {VIEWABLE}), sum(stag
 FROM news JOIN log.exposures AS shown ON shown.seq = exposure_seq, json_each(shown.shown) AS one
 WHERE news.banner_id IN ('', one.value ->> 'id')
 GROUP BY 1, 2, 3, 4, 5, 6
-ON CONFLICT DO UPDATE SET n_rendered = n_rendered + excluded.n_rendered,
-  n_viewable = n_viewable + excluded.n_viewable, n_clicked = n_clicked + excluded.n_clicked
+ON CONFLICT ({_CELL}) DO UPDATE SET n_rendered = banner_days.n_rendered + excluded.n_rendered,
+  n_viewable = banner_days.n_viewable + excluded.n_viewable,
+  n_clicked = banner_days.n_clicked + excluded.n_clicked
 """,
-    "DROP TABLE temp.news",
+    "DROP TABLE news",
 )
 
 
@@ -126,13 +126,13 @@ _READ = """
 SELECT placement_id, position, segment, fit, banner_id, total(n_assigned * weight),
        total(n_rendered * weight), total(n_viewable * weight), total(n_clicked * weight),
        total(n_explored * weight)
-FROM banner_days JOIN temp.weights USING (day)
+FROM banner_days JOIN weights USING (day)
 GROUP BY 1, 2, 3, 4, 5
 """
 
 
 @contextmanager
-def open_banner_counts(events: Path) -> Iterator[sqlite3.Connection]:
+def open_banner_counts(events: EventLog) -> Iterator[Database]:
     """Open the counts beside the event store `events`, which is attached as ``log``.
 
     Raises
@@ -140,43 +140,35 @@ def open_banner_counts(events: Path) -> Iterator[sqlite3.Connection]:
     StoreError
         If a file cannot be read or written.
     """
-    path = events.with_name(BANNERS_FILE)
-    with reported(path):
-        connection = connect(path, busy_timeout_ms=60_000, is_light=True)
+    with reported_derived(events, BANNERS):
+        connection = connect_derived(events, BANNERS, busy_timeout_ms=60_000)
         try:
-            # Losing the last folds to a power cut costs no more than folding them again.
-            connection.execute("PRAGMA synchronous = NORMAL")
-            # Read-only, for BEGIN IMMEDIATE takes the write lock of every file that has one.
-            connection.execute("ATTACH ? AS log", (f"{events.resolve().as_uri()}?mode=ro",))
-            _create(connection)
+            make_tables(connection, BANNERS, VERSION, _SCHEMA)
             yield connection
         finally:
             connection.close()
 
 
-def fold_banners(
-    connection: sqlite3.Connection, now_ms: int, *, max_chunks: int | None = None
-) -> None:
+def fold_banners(connection: Database, now_ms: int, *, max_chunks: int | None = None) -> None:
     """Count what was stored since the last fold, of exposures and of events at most so much."""
     _fold(connection, "exposures", _FOLD_EXPOSURES, max_chunks, now_ms)
     _fold(connection, "events", _FOLD_EVENTS, max_chunks, now_ms)
     today = now_ms // DAY_MS
-    connection.execute("BEGIN IMMEDIATE")
-    connection.execute("DELETE FROM reached WHERE day < ?", (today - WINDOW_MS // DAY_MS - 1,))
-    connection.execute("DELETE FROM banner_days WHERE day < ?", (today - KEPT_DAYS,))
-    connection.execute("COMMIT")
+    with transaction(connection):
+        connection.execute("DELETE FROM reached WHERE day < ?", (today - WINDOW_MS // DAY_MS - 1,))
+        connection.execute("DELETE FROM banner_days WHERE day < ?", (today - KEPT_DAYS,))
 
 
 def read_banner_counts(
-    connection: sqlite3.Connection, now_ms: int, half_life_days: float | None = None
+    connection: Database, now_ms: int, half_life_days: float | None = None
 ) -> list[BannerCount]:
     """Sum the days up; with a half-life, a day so long ago counts half."""
     today = now_ms // DAY_MS
     days = [day for (day,) in connection.execute("SELECT DISTINCT day FROM banner_days")]
-    connection.execute("DROP TABLE IF EXISTS temp.weights")
+    connection.execute("DROP TABLE IF EXISTS weights")
     connection.execute("CREATE TEMP TABLE weights (day INTEGER PRIMARY KEY, weight REAL)")
     connection.executemany(
-        "INSERT INTO temp.weights VALUES (?, ?)",
+        "INSERT INTO weights VALUES (?, ?)",
         [
             (day, 1.0 if half_life_days is None else 0.5 ** (max(today - day, 0) / half_life_days))
             for day in days
@@ -185,7 +177,7 @@ def read_banner_counts(
     return [BannerCount(*row) for row in connection.execute(_READ)]
 
 
-def read_banner_days(connection: sqlite3.Connection, banner_id: str) -> list[tuple[int, int, int]]:
+def read_banner_days(connection: Database, banner_id: str) -> list[tuple[int, int, int]]:
     """Return (days since 1970, slates with it, clicks) of a banner, by day."""
     return connection.execute(
         "SELECT day, sum(n_assigned), sum(n_clicked) FROM banner_days WHERE banner_id = ? "
@@ -195,7 +187,7 @@ def read_banner_days(connection: sqlite3.Connection, banner_id: str) -> list[tup
 
 
 def _fold(
-    connection: sqlite3.Connection,
+    connection: Database,
     table: str,
     statements: tuple[str, ...],
     max_chunks: int | None,
@@ -203,8 +195,7 @@ def _fold(
 ) -> None:
     """Add the rows of a table that are new, a chunk a transaction; events as far as settled."""
     for n_chunks in count(1):
-        connection.execute("BEGIN IMMEDIATE")
-        try:
+        with transaction(connection):
             (after,) = connection.execute(
                 "SELECT seq FROM progress WHERE name = ?", (table,)
             ).fetchone()
@@ -216,29 +207,5 @@ def _fold(
                 for statement in statements:
                     connection.execute(statement, {"after": after, "upto": upto})
                 connection.execute("UPDATE progress SET seq = ? WHERE name = ?", (upto, table))
-            connection.execute("COMMIT")
-        except BaseException:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise
         if upto >= last or upto < bound or n_chunks == max_chunks:
             return
-
-
-def _create(connection: sqlite3.Connection) -> None:
-    """Make the tables where they are missing or of another version."""
-    if _version(connection) == VERSION:
-        return
-    connection.execute("BEGIN IMMEDIATE")
-    if _version(connection) != VERSION:
-        names = connection.execute("SELECT name FROM main.sqlite_schema WHERE type = 'table'")
-        for (name,) in names.fetchall():
-            connection.execute(f"DROP TABLE main.{name}")
-        for statement in _SCHEMA.split(";\n"):
-            connection.execute(statement)
-        connection.execute(f"PRAGMA user_version = {VERSION}")
-    connection.execute("COMMIT")
-
-
-def _version(connection: sqlite3.Connection) -> int:
-    return int(connection.execute("PRAGMA main.user_version").fetchone()[0])

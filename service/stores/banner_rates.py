@@ -1,10 +1,12 @@
-"""The learned click rates of banners, as published for a period: ``banners.sqlite``."""
+"""The learned click rates of banners, as published for a period."""
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable
 from typing import NamedTuple
+
+from service.stores.derived import transaction
+from service.stores.event_log import Database
 
 KEPT_PERIODS = 2
 """This one and the next."""
@@ -46,7 +48,7 @@ class PublishedRates(NamedTuple):
 
 
 def publish_rates(
-    connection: sqlite3.Connection,
+    connection: Database,
     period: int,
     rates: Iterable[StoredRate],
     lifts: Iterable[StoredLift],
@@ -54,8 +56,7 @@ def publish_rates(
     now_ms: int,
 ) -> bool:
     """Write the rates of a period once; false if another did. Old periods go."""
-    connection.execute("BEGIN IMMEDIATE")
-    try:
+    with transaction(connection):
         is_new = not connection.execute(
             "SELECT EXISTS (SELECT 1 FROM periods WHERE period = ?)", (period,)
         ).fetchone()[0]
@@ -76,21 +77,16 @@ def publish_rates(
                     "(SELECT period FROM periods ORDER BY period DESC LIMIT ?)",
                     (KEPT_PERIODS,),
                 )
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
     return is_new
 
 
-def list_periods(connection: sqlite3.Connection) -> list[int]:
+def list_periods(connection: Database) -> list[int]:
     """List the periods that are published, the newest first."""
     found = connection.execute("SELECT period FROM periods ORDER BY period DESC")
     return [period for (period,) in found]
 
 
-def read_rates(connection: sqlite3.Connection, period: int | None = None) -> list[StoredRate]:
+def read_rates(connection: Database, period: int | None = None) -> list[StoredRate]:
     """Read the rates of a period, else of the newest."""
     if period is None:
         period = next(iter(list_periods(connection)), -1)
@@ -101,7 +97,7 @@ def read_rates(connection: sqlite3.Connection, period: int | None = None) -> lis
     return [StoredRate(*row) for row in rows]
 
 
-def read_published(connection: sqlite3.Connection, period: int) -> PublishedRates:
+def read_published(connection: Database, period: int) -> PublishedRates:
     """Read one period."""
     rows = connection.execute("SELECT fit, lift, clicks FROM lifts WHERE period = ?", (period,))
     lifts = tuple(StoredLift(*row) for row in rows)

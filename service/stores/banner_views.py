@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from threading import Lock
 from typing import NamedTuple
 
 import msgspec
 
-from service.stores.event_database import connect
-from service.stores.sqlite import reported
+from service.stores.event_database import connect, reported
+from service.stores.event_log import EventLog
 
 MAX_ROWS = 500
 """The newest exposures of banners of a unit that are read."""
@@ -42,7 +41,7 @@ _decode = msgspec.json.Decoder(list[_Shown]).decode
 class BannerViewReader:
     """One connection; threads wait for each other."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: EventLog) -> None:
         self._path = path
         self._lock = Lock()
         self._connection = connect(path, read_only=True)
@@ -70,8 +69,9 @@ class BannerViewReader:
 
     def data_version(self) -> int:
         """Return a number that changes when another connection commits."""
-        with self._lock, reported(self._path):
-            return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
+        # Not under the lock: the event loop asks, and must not wait for a read.
+        with reported(self._path):
+            return self._connection.data_version()
 
     def close(self) -> None:
         """Close the file, once a read under way has ended."""

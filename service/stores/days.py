@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sqlite3
-from pathlib import Path
 from typing import NamedTuple
 
+from service.stores.event_database import reported
+from service.stores.event_log import Database, EventLog
 from service.stores.rollup import count_waiting, open_rollup
 from service.stores.rollup_days import BLOCK_DAYS
-from service.stores.sqlite import reported
 
 MAX_NEW_ROWS = 20_000
 """Rows that a reader adds to the running sums itself, in some tenths of a second."""
@@ -79,7 +78,9 @@ ORDER BY day, channel
 """
 _BUYERS = f"""
 SELECT count(*), coalesce(sum(n > 1), 0), coalesce(sum(n), 0)
-FROM (SELECT count(*) AS n FROM orders {_WITHIN} AND person_key IS NOT NULL GROUP BY person_key)
+FROM (
+  SELECT count(*) AS n FROM orders {_WITHIN} AND person_key IS NOT NULL GROUP BY person_key
+) AS buyers
 """
 # Whole blocks, and the days before and behind them.
 _SHOWN = """
@@ -87,11 +88,11 @@ SELECT id, sum(n) FROM (
   SELECT id, n FROM block_shown WHERE block BETWEEN :first_block AND :last_block
   UNION ALL SELECT id, n FROM day_shown WHERE day BETWEEN :first AND :before
   UNION ALL SELECT id, n FROM day_shown WHERE day BETWEEN :behind AND :last
-) GROUP BY id
+) AS blocks GROUP BY id
 """
 
 
-def read_days(events: Path, first_day: int, last_day: int) -> DaySums:
+def read_days(events: EventLog, first_day: int, last_day: int) -> DaySums:
     """Read the sums of some days, both ends included, of the event store at `events`.
 
     Raises
@@ -115,7 +116,7 @@ def read_days(events: Path, first_day: int, last_day: int) -> DaySums:
             connection.close()
 
 
-def read_shown(events: Path, first_day: int, last_day: int) -> dict[str, int]:
+def read_shown(events: EventLog, first_day: int, last_day: int) -> dict[str, int]:
     """Count how often each item was shown on some days, both ends included.
 
     Raises
@@ -124,7 +125,7 @@ def read_shown(events: Path, first_day: int, last_day: int) -> dict[str, int]:
         If the store cannot be read, or the disk has no room for the running sums.
     """
     with reported(events):
-        connection: sqlite3.Connection = open_rollup(events, max_new=MAX_NEW_ROWS)
+        connection: Database = open_rollup(events, max_new=MAX_NEW_ROWS)
         try:
             return dict(connection.execute(_SHOWN, _parts(first_day, last_day)).fetchall())
         finally:

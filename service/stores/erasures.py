@@ -6,14 +6,13 @@ looks later finds a row without them, and drops everything.
 
 from __future__ import annotations
 
-from pathlib import Path
 from threading import Lock
 from typing import NamedTuple
 
 import msgspec
 
-from service.stores.event_database import connect
-from service.stores.sqlite import reported
+from service.stores.event_database import connect, erase_thoroughly, fold_log, reported
+from service.stores.event_log import EventLog
 
 
 class Erasure(NamedTuple):
@@ -27,7 +26,7 @@ class Erasure(NamedTuple):
 _decode = msgspec.json.Decoder(list[str]).decode
 
 
-def announce(path: Path, keys: list[str], at_ms: int) -> int:
+def announce(path: EventLog, keys: list[str], at_ms: int) -> int:
     """Tell the workers of a home, and return the number of the row.
 
     Raises
@@ -39,16 +38,15 @@ def announce(path: Path, keys: list[str], at_ms: int) -> int:
         connection = connect(path, is_light=True)
         try:
             inserted = connection.execute(
-                "INSERT INTO erasures (at_ms, keys) VALUES (?, ?)",
+                "INSERT INTO erasures (at_ms, keys) VALUES (?, ?) RETURNING seq",
                 (at_ms, msgspec.json.encode(keys).decode()),
             )
-            assert inserted.lastrowid is not None
-            return inserted.lastrowid
+            return int(inserted.fetchone()[0])
         finally:
             connection.close()
 
 
-def withdraw(path: Path, seq: int) -> None:
+def withdraw(path: EventLog, seq: int) -> None:
     """Overwrite the pseudonyms up to a row, for every worker has read them.
 
     Rows before it may be of an erasure that was cut off.
@@ -61,9 +59,9 @@ def withdraw(path: Path, seq: int) -> None:
     with reported(path):
         connection = connect(path, is_light=True)
         try:
-            connection.execute("PRAGMA secure_delete = ON")
+            erase_thoroughly(connection)
             connection.execute("UPDATE erasures SET keys = NULL WHERE seq <= ?", (seq,))
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            fold_log(connection)
         finally:
             connection.close()
 
@@ -71,7 +69,7 @@ def withdraw(path: Path, seq: int) -> None:
 class ErasureReader:
     """Follows the rows from the moment it is made; threads wait for each other."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: EventLog) -> None:
         self._path = path
         self._lock = Lock()
         self._connection = connect(path, read_only=True)
@@ -89,7 +87,7 @@ class ErasureReader:
             If the store cannot be read.
         """
         with self._lock, reported(self._path):
-            version = int(self._connection.execute("PRAGMA data_version").fetchone()[0])
+            version = self._connection.data_version()
             if version == self._seen_version:
                 return []
             rows = self._connection.execute(

@@ -7,7 +7,6 @@ is where it would hash a `user_id`.
 from __future__ import annotations
 
 import os
-import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from service.stores.archive import as_database, read_batches
 from service.stores.archive_files import day_files
 from service.stores.archiving import stored_of
 from service.stores.event_database import connect
+from service.stores.event_log import Database, EventLog
 from service.stores.event_schema import KIND_NAMES, EventFlag
 
 ROWS_A_GROUP = 100_000
@@ -52,7 +52,7 @@ ORDER BY seq
 """
 
 
-def export_interactions(path: Path, output: Path) -> int:
+def export_interactions(path: EventLog, output: Path) -> int:
     """Write all interactions of known visitors with items, and return how many.
 
     Archived days come first. The file appears whole or not at all. Bots and previews are left out.
@@ -88,7 +88,7 @@ def export_interactions(path: Path, output: Path) -> int:
     return n_rows
 
 
-def _read(connection: sqlite3.Connection, path: Path) -> Iterator[list[tuple[Any, ...]]]:
+def _read(connection: Database, path: EventLog) -> Iterator[list[tuple[Any, ...]]]:
     """Read archived days, then the store, as of one moment; a row that is in both counts once."""
     # What is moved from now on is still in this transaction's store, and may be in a file as well.
     connection.execute("BEGIN")
@@ -102,7 +102,5 @@ def _read(connection: sqlite3.Connection, path: Path) -> Iterator[list[tuple[Any
     yield from _select(connection)
 
 
-def _select(connection: sqlite3.Connection) -> Iterator[list[tuple[Any, ...]]]:
-    cursor = connection.execute(_SELECT, (int(EventFlag.BOT | EventFlag.PREVIEW),))
-    while rows := cursor.fetchmany(ROWS_A_GROUP):
-        yield rows
+def _select(connection: Database) -> Iterator[list[tuple[Any, ...]]]:
+    yield from connection.stream(_SELECT, (int(EventFlag.BOT | EventFlag.PREVIEW),), ROWS_A_GROUP)

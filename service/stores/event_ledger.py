@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import msgspec
 
 from service.stores.archive_files import CLOCKS, archive_lock, has_archive
 from service.stores.event_database import connect
+from service.stores.event_log import EventLog
 
 
 class Reconciliation(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,7 +37,7 @@ class Reconciliation(msgspec.Struct, frozen=True, kw_only=True):
     """Each equation that does not hold, in words."""
 
 
-def reconcile(path: Path) -> Reconciliation:
+def reconcile(path: EventLog) -> Reconciliation:
     """Read counters, rows and files of the archive, and check that they add up."""
     with archive_lock(path):
         found = _read(path)
@@ -52,7 +52,7 @@ def _archived(found: Reconciliation) -> int:
     return found.archived_events + found.archived_exposures
 
 
-def _compare_files(path: Path, found: Reconciliation) -> list[str]:
+def _compare_files(path: EventLog, found: Reconciliation) -> list[str]:
     """Say in words which rows of the archive's files the ledger does not know, or knows alone."""
     from service.stores.archive import count_rows  # noqa: PLC0415  # loads PyArrow
     from service.stores.archiving import count_in_both  # noqa: PLC0415  # as above
@@ -69,7 +69,7 @@ def _compare_files(path: Path, found: Reconciliation) -> list[str]:
     return differences
 
 
-def _read(path: Path) -> Reconciliation:
+def _read(path: EventLog) -> Reconciliation:
     connection = connect(path, read_only=True)
     try:
         connection.execute("BEGIN")
@@ -90,7 +90,7 @@ def _read(path: Path) -> Reconciliation:
     )
 
 
-def read_counters(path: Path) -> dict[str, int]:
+def read_counters(path: EventLog) -> dict[str, int]:
     """Add up the counters of every process that ever wrote; the rows are not looked at."""
     connection = connect(path, read_only=True)
     try:

@@ -1,4 +1,4 @@
-"""Reads ``events.sqlite`` for serving: a visitor's newest interactions and the log's tail.
+"""Reads the event store for serving: a visitor's newest interactions and the log's tail.
 
 One connection an instance, used by one thread at a time. Readers never wait for writers.
 """
@@ -6,13 +6,13 @@ One connection an instance, used by one thread at a time. Readers never wait for
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from threading import Lock
 from typing import Literal, NamedTuple
 
 import msgspec
 
 from service.stores.event_database import connect
+from service.stores.event_log import EventLog, PostgresLog
 
 KeyColumn = Literal["user_key", "anonymous_key"]
 
@@ -65,6 +65,28 @@ SELECT max(seq), json_group_array(
 FROM (SELECT * FROM events WHERE seq > ? ORDER BY seq LIMIT ?)
 """
 
+# The same of PostgreSQL, whose functions for JSON have other names.
+_POSTGRES_NEWEST_OF = """
+SELECT json_agg(rows ORDER BY place)::text FROM (
+    SELECT place, (
+        SELECT coalesce(json_agg(json_build_array(seq, kind, item_id, at)), '[]') FROM (
+            SELECT seq, kind, item_id, min(at_ms, received_ms) AS at FROM events
+            WHERE {column} = wanted.key AND item_id IS NOT NULL AND kind <= 4 {until}
+            ORDER BY at_ms DESC, seq DESC LIMIT ?
+        ) AS newest
+    ) AS rows
+    FROM json_array_elements_text(?) WITH ORDINALITY AS wanted(key, place)
+) AS found
+"""
+_POSTGRES_SINCE = """
+SELECT max(seq), coalesce(json_agg(
+    json_build_array(seq, kind, item_id, min(at_ms, received_ms), user_key, anonymous_key)
+) FILTER (
+    WHERE item_id IS NOT NULL AND kind <= 4 AND coalesce(user_key, anonymous_key) IS NOT NULL
+), '[]')::text
+FROM (SELECT * FROM events WHERE seq > ? ORDER BY seq LIMIT ?) AS news
+"""
+
 _decode_lists = msgspec.json.Decoder(list[list[InteractionRow]]).decode
 _decode_rows = msgspec.json.Decoder(list[KeyedRow]).decode
 
@@ -72,12 +94,15 @@ _decode_rows = msgspec.json.Decoder(list[KeyedRow]).decode
 class EventReader:
     """Point reads of one visitor, and the tail of the log."""
 
-    def __init__(self, path: Path, *, until_ms: int | None = None) -> None:
+    def __init__(self, path: EventLog, *, until_ms: int | None = None) -> None:
         """Open the store; with `until_ms`, only what had arrived by then is known to be newest."""
         until = "" if until_ms is None else f"AND received_ms <= {until_ms:d}"
         columns = ("user_key", "anonymous_key")
         self._newest = {name: _NEWEST.format(column=name, until=until) for name in columns}
-        self._newest_of = {name: _NEWEST_OF.format(column=name, until=until) for name in columns}
+        is_server = isinstance(path, PostgresLog)
+        newest_of = _POSTGRES_NEWEST_OF if is_server else _NEWEST_OF
+        self._newest_of = {name: newest_of.format(column=name, until=until) for name in columns}
+        self._since = _POSTGRES_SINCE if is_server else _SINCE
         self._connection = connect(path, read_only=True)
         # A cancelled task does not stop the thread it waits for, and closing a connection that a
         # thread reads from crashes the process.
@@ -107,12 +132,12 @@ class EventReader:
     def since(self, seq: int, limit: int) -> tuple[list[KeyedRow], int]:
         """Return the interactions among the `limit` events after `seq`, and the last one's seq."""
         with self._lock:
-            last, text = self._connection.execute(_SINCE, (seq, limit)).fetchone()
+            last, text = self._connection.execute(self._since, (seq, limit)).fetchone()
         return ([], seq) if last is None else (_decode_rows(text), int(last))
 
     def data_version(self) -> int:
         """Return a number that changes when another connection commits; costs microseconds."""
-        return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
+        return self._connection.data_version()
 
     def close(self) -> None:
         """Close the file, once a read of the tail has ended."""

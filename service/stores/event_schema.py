@@ -1,4 +1,4 @@
-"""The tables of ``events.sqlite``: exposures, events, and the ledger that counts both.
+"""The tables of the event store: exposures, events, and the ledger that counts both.
 
 Migrations in ``event_migrations`` lead to this schema; the hot path uses the driver itself.
 """
@@ -7,7 +7,18 @@ from __future__ import annotations
 
 from enum import IntFlag
 
-from sqlalchemy import Column, Float, Index, Integer, MetaData, Table, Text, UniqueConstraint, text
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Float,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
 
 from models.events import InteractionKind
 
@@ -33,16 +44,18 @@ class EventFlag(IntFlag):
 
 
 metadata = MetaData()
+# Milliseconds need more than the four bytes that PostgreSQL's INTEGER has.
+_WHOLE = Integer().with_variant(BigInteger(), "postgresql")
 
 events = Table(
     "events",
     metadata,
     # Handed out under the write lock and never again: the order of commits, which readers follow.
-    Column("seq", Integer, primary_key=True, autoincrement=True),
+    Column("seq", _WHOLE, primary_key=True, autoincrement=True),
     Column("event_id", Text, nullable=False, unique=True),
-    Column("kind", Integer, nullable=False),
-    Column("at_ms", Integer, nullable=False),
-    Column("received_ms", Integer, nullable=False),
+    Column("kind", _WHOLE, nullable=False),
+    Column("at_ms", _WHOLE, nullable=False),
+    Column("received_ms", _WHOLE, nullable=False),
     Column("user_key", Text),
     Column("anonymous_key", Text),
     Column("session_key", Text),
@@ -55,7 +68,7 @@ events = Table(
     Column("country", Text),
     Column("channel", Text),
     Column("platform", Text),
-    Column("flags", Integer, nullable=False),
+    Column("flags", _WHOLE, nullable=False),
     # Which variant a client says it drew.
     Column("variant", Text),
     sqlite_autoincrement=True,
@@ -65,12 +78,14 @@ Index(
     events.c.user_key,
     events.c.at_ms,
     sqlite_where=text("user_key IS NOT NULL AND item_id IS NOT NULL"),
+    postgresql_where=text("user_key IS NOT NULL AND item_id IS NOT NULL"),
 )
 Index(
     "events_anonymous",
     events.c.anonymous_key,
     events.c.at_ms,
     sqlite_where=text("anonymous_key IS NOT NULL AND item_id IS NOT NULL"),
+    postgresql_where=text("anonymous_key IS NOT NULL AND item_id IS NOT NULL"),
 )
 
 # Written most of all: an index in another order than the rows' own costs a page a row. So there is
@@ -78,10 +93,10 @@ Index(
 exposures = Table(
     "exposures",
     metadata,
-    Column("seq", Integer, primary_key=True, autoincrement=True),
+    Column("seq", _WHOLE, primary_key=True, autoincrement=True),
     Column("exposure_id", Text, nullable=False, unique=True),
     Column("request_id", Text, nullable=False),
-    Column("at_ms", Integer, nullable=False),
+    Column("at_ms", _WHOLE, nullable=False),
     Column("unit_kind", Text),
     Column("unit_key", Text),
     Column("user_key", Text),
@@ -95,14 +110,14 @@ exposures = Table(
     Column("rollout_key", Text),
     Column("variant", Text),
     Column("reason", Text),
-    Column("epoch", Integer),
+    Column("epoch", _WHOLE),
     Column("model_version", Text),
     Column("country", Text),
     Column("channel", Text),
     Column("platform", Text),
     Column("page", Text),
     # 1 if the unit is known to be one person with another, who is dealt another variant.
-    Column("crossover", Integer, nullable=False, server_default="0"),
+    Column("crossover", _WHOLE, nullable=False, server_default="0"),
     # Of slates of banners: the segment whose click rates were read, and a JSON array of
     # `service.exposure.Candidate` where chance had a say.
     Column("segment", Text),
@@ -117,17 +132,18 @@ Index(
     exposures.c.placement_id,
     exposures.c.at_ms,
     sqlite_where=text("unit_key IS NOT NULL"),
+    postgresql_where=text("unit_key IS NOT NULL"),
 )
 
 # As which unit a signed-in user is dealt; the first write wins, for good.
 identities = Table(
     "identities",
     metadata,
-    Column("seq", Integer, primary_key=True, autoincrement=True),
+    Column("seq", _WHOLE, primary_key=True, autoincrement=True),
     Column("user_key", Text, nullable=False, unique=True),
     Column("unit_kind", Text, nullable=False),
     Column("unit_key", Text, nullable=False),
-    Column("at_ms", Integer, nullable=False),
+    Column("at_ms", _WHOLE, nullable=False),
     sqlite_autoincrement=True,
 )
 Index("identities_unit", identities.c.unit_key)
@@ -136,11 +152,11 @@ Index("identities_unit", identities.c.unit_key)
 unit_links = Table(
     "unit_links",
     metadata,
-    Column("seq", Integer, primary_key=True, autoincrement=True),
+    Column("seq", _WHOLE, primary_key=True, autoincrement=True),
     Column("unit_key", Text, nullable=False),
     Column("other_kind", Text, nullable=False),
     Column("other_key", Text, nullable=False),
-    Column("at_ms", Integer, nullable=False),
+    Column("at_ms", _WHOLE, nullable=False),
     UniqueConstraint("unit_key", "other_key"),
     sqlite_autoincrement=True,
 )
@@ -149,8 +165,8 @@ unit_links = Table(
 erasures = Table(
     "erasures",
     metadata,
-    Column("seq", Integer, primary_key=True, autoincrement=True),
-    Column("at_ms", Integer, nullable=False),
+    Column("seq", _WHOLE, primary_key=True, autoincrement=True),
+    Column("at_ms", _WHOLE, nullable=False),
     # A JSON array.
     Column("keys", Text),
     sqlite_autoincrement=True,
@@ -159,19 +175,19 @@ erasures = Table(
 writers = Table(
     "writers",
     metadata,
-    Column("writer_id", Integer, primary_key=True, autoincrement=True),
-    Column("pid", Integer, nullable=False),
-    Column("opened_ms", Integer, nullable=False),
+    Column("writer_id", _WHOLE, primary_key=True, autoincrement=True),
+    Column("pid", _WHOLE, nullable=False),
+    Column("opened_ms", _WHOLE, nullable=False),
     # Empty while the process runs; empty afterwards too if it was killed before it could drain.
-    Column("closed_ms", Integer),
+    Column("closed_ms", _WHOLE),
     sqlite_autoincrement=True,
 )
 
 counters = Table(
     "counters",
     metadata,
-    Column("writer_id", Integer, primary_key=True),
+    Column("writer_id", _WHOLE, primary_key=True),
     Column("name", Text, primary_key=True),
-    Column("value", Integer, nullable=False),
+    Column("value", _WHOLE, nullable=False),
     sqlite_with_rowid=False,
 )

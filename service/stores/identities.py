@@ -1,4 +1,4 @@
-"""Who is dealt as which unit, in ``events.sqlite``: the first write wins, and no row ever changes.
+"""Who is dealt as which unit: the first write wins, and no row ever changes.
 
 A user who was first seen as an anonymous visitor is dealt as that visitor for good. Where a person
 or a device turns out to have been dealt as two units, the two are linked, and nobody is moved.
@@ -7,16 +7,15 @@ or a device turns out to have been dealt as two units, the two are linked, and n
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from threading import Lock
 from typing import NamedTuple
 
 import msgspec
 
 from models.errors import StoreError
-from service.stores.event_database import connect
+from service.stores.event_database import connect, reported
+from service.stores.event_log import EventLog, PostgresLog
 from service.stores.key_filter import KeyFilter
-from service.stores.sqlite import reported
 
 BUSY_TIMEOUT_MS = 250
 """A visitor waits for less; who waited in vain is asked about again."""
@@ -83,6 +82,17 @@ OR EXISTS (
 )
 """
 
+_POSTGRES_NOTED = """
+SELECT coalesce(json_agg(place - 1), '[]')::text
+FROM json_array_elements(?) WITH ORDINALITY AS pair(value, place)
+WHERE EXISTS (SELECT 1 FROM identities WHERE user_key = pair.value ->> 0)
+OR EXISTS (SELECT 1 FROM unit_links WHERE unit_key = pair.value ->> 0)
+OR EXISTS (
+    SELECT 1 FROM exposures WHERE unit_key = pair.value ->> 1 AND unit_key IS NOT NULL
+    AND reason = 'SPLIT' AND user_key IS NULL
+)
+"""
+
 # The same of one pair.
 _IS_NOTED = """
 SELECT EXISTS (SELECT 1 FROM identities WHERE user_key = :unit)
@@ -97,11 +107,13 @@ OR EXISTS (
 class IdentityStore:
     """One connection; threads wait for each other."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: EventLog) -> None:
         self._path = path
         self._lock = Lock()
         self._connection = connect(path, busy_timeout_ms=BUSY_TIMEOUT_MS, is_light=True)
-        self._filter = KeyFilter(path)
+        is_server = isinstance(path, PostgresLog)
+        self._noted = _POSTGRES_NOTED if is_server else _NOTED
+        self._filter = None if isinstance(path, PostgresLog) else KeyFilter(path)
 
     def settle(self, user_key: str | None, anonymous_key: str | None, at_ms: int) -> PersonRow:
         """Say whom a visitor is dealt as, and write it down if the two ids meet for the first time.
@@ -146,7 +158,7 @@ class IdentityStore:
         with self._lock, reported(self._path):
             asked = msgspec.json.encode(pairs).decode()
             noted = set(
-                msgspec.json.decode(self._connection.execute(_NOTED, (asked,)).fetchone()[0])
+                msgspec.json.decode(self._connection.execute(self._noted, (asked,)).fetchone()[0])
             )
         # What is written for one pair may be about the user of another.
         noted_users = {None, *(pairs[number][0] for number in noted)}
@@ -188,14 +200,16 @@ class IdentityStore:
 
     def data_version(self) -> int:
         """Return a number that changes when another connection commits; costs microseconds."""
-        with self._lock, reported(self._path):
-            return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
+        # Not under the lock: the event loop asks, and must not wait for a read.
+        with reported(self._path):
+            return self._connection.data_version()
 
     def close(self) -> None:
         """Close the file, once a read under way has ended."""
         with self._lock:
             self._connection.close()
-            self._filter.close()
+            if self._filter is not None:
+                self._filter.close()
 
     def _is_open(self, user_key: str, anonymous_key: str) -> bool:
         """Say whether the two ids still have to be brought together."""
@@ -221,7 +235,8 @@ class IdentityStore:
             if unit.key != anonymous_key:
                 run(_LINK, (unit.key, "anonymous_id", anonymous_key, at_ms))
                 run(_LINK, (anonymous_key, *unit, at_ms))
-            self._filter.note("identity", (user_key, unit.key, anonymous_key))
+            if self._filter is not None:
+                self._filter.note("identity", (user_key, unit.key, anonymous_key))
             run("COMMIT")
         except BaseException:
             if self._connection.in_transaction:

@@ -7,7 +7,6 @@ the length of the log, and the interpreter lock is free meanwhile.
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -17,7 +16,8 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from service.stores.event_database import connect
+from service.stores.event_database import connect, reported
+from service.stores.event_log import Database, EventLog, PostgresLog
 from service.stores.file_lease import FileLease
 from service.stores.key_filter import (
     BITS_PER_KEY,
@@ -28,7 +28,6 @@ from service.stores.key_filter import (
     part_bytes,
     probes,
 )
-from service.stores.sqlite import reported
 
 LEASE_FILE = "filter.lease"
 POLL_S = 1.0
@@ -88,7 +87,7 @@ def fill(events: Path, is_stopped: Callable[[], bool] = lambda: False) -> None:
             connection.execute("ROLLBACK")
 
 
-def empty(events: Path) -> None:
+def empty(events: EventLog) -> None:
     """Empty the filter of a store from which rows were deleted, if any process uses it.
 
     Raises
@@ -96,7 +95,7 @@ def empty(events: Path) -> None:
     StoreError
         If the store cannot be locked.
     """
-    if not events.with_name(FILTER_FILE).exists():
+    if isinstance(events, PostgresLog) or not events.with_name(FILTER_FILE).exists():
         return
     with (
         reported(events),
@@ -152,7 +151,7 @@ class _Bits:
         return [*self._full, np.packbits(self._last, bitorder="little")]
 
 
-def _keys(connection: sqlite3.Connection) -> Iterator[tuple[RowKind, list[str]]]:
+def _keys(connection: Database) -> Iterator[tuple[RowKind, list[str]]]:
     for kind, column, table, condition in _SOURCES:
         statement = _NEXT.format(column=column, table=table, condition=condition, chunk=_CHUNK)
         last = ""

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import sqlite3
-from pathlib import Path
 from typing import NamedTuple
 
-from service.stores.event_database import connect
-from service.stores.sqlite import reported
+from service.stores.event_database import connect, reported
+from service.stores.event_log import Database, EventLog
 
 
 class KnownVisitor(NamedTuple):
@@ -38,7 +36,7 @@ FROM exposures WHERE seq > ? AND at_ms >= ? AND unit_key IS NOT NULL ORDER BY se
 """
 
 
-def read_known_visitors(path: Path, *, since_ms: int, max_exposures: int) -> KnownVisitors:
+def read_known_visitors(path: EventLog, *, since_ms: int, max_exposures: int) -> KnownVisitors:
     """Read the visitors of at most the newest `max_exposures` exposures since a moment.
 
     Raises
@@ -60,7 +58,7 @@ def read_known_visitors(path: Path, *, since_ms: int, max_exposures: int) -> Kno
     return KnownVisitors(list(seen), last - begin, last - first)
 
 
-def last_before(connection: sqlite3.Connection, since_ms: int, last: int) -> int:
+def last_before(connection: Database, since_ms: int, last: int) -> int:
     """Find the newest exposure before a moment by halving: they are written nearly in order."""
     low, high = 0, last
     while low < high:

@@ -1,23 +1,22 @@
 """Sums over one rollout's units and what they did, per epoch and variant, from the running sums.
 
 What was seen and clicked is added up already; carts and orders are put down to units here, for a
-unit may be shown something, or sign in, after they came. The work is SQLite's, over temporary
+unit may be shown something, or sign in, after they came. The work is the database's, over temporary
 tables on disk, so memory does not grow with the log. A unit belongs to the variant it saw first in
 an epoch; only exposures that a split decided are counted.
 """
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
+from service.stores.event_database import reported
+from service.stores.event_log import Database, EventLog
 from service.stores.event_schema import RENDERED, VIEWABLE
 from service.stores.rollup import count_waiting, open_rollup
 from service.stores.rollup_folds import ASSIGNED, FIRST_MS, VARIANT, VARIANT_BITS, WINDOW_MS
-from service.stores.sqlite import reported
 
 __all__ = ["STAGES", "WINDOW_MS", "ArmSums", "RolloutSums", "Stage", "read_outcomes"]
 
@@ -129,7 +128,8 @@ class RolloutSums(NamedTuple):
 
 _NAME = "(SELECT name FROM names WHERE id = {})"
 _ROLLOUT = "(SELECT id FROM names WHERE name = :rollout)"
-_KNOWN = "(SELECT known.unit FROM identities AS known WHERE known.user = deed.user)"
+_USER = 'deed."user"'
+_KNOWN = '(SELECT known.unit FROM identities AS known WHERE known."user" = deed."user")'
 
 
 def _latest(candidate: str) -> str:
@@ -157,22 +157,22 @@ SELECT place, sum(kind = 2) AS n_carts,
        sum(CASE kind WHEN 3 THEN value WHEN 4 THEN -value ELSE 0 END) AS revenue
 FROM (
   SELECT kind, value, order_id, coalesce(
-    {_latest(_KNOWN)}, {_latest("deed.user")}, {_latest("deed.anonymous")}
+    {_latest(_KNOWN)}, {_latest(_USER)}, {_latest("deed.anonymous")}
   ) AS place FROM deeds AS deed
-) WHERE place IS NOT NULL GROUP BY place;
-CREATE INDEX temp.orders_place ON orders (place);
+) AS placed WHERE place IS NOT NULL GROUP BY place;
+CREATE INDEX orders_place ON orders (place);
 
 CREATE TEMP TABLE past AS
 SELECT unit, sum(value) AS paid FROM (
   SELECT value, at_ms, CASE
     WHEN {_first(_KNOWN)} IS NOT NULL THEN {_KNOWN}
-    WHEN {_first("deed.user")} IS NOT NULL THEN deed.user
+    WHEN {_first(_USER)} IS NOT NULL THEN {_USER}
     WHEN {_first("deed.anonymous")} IS NOT NULL THEN deed.anonymous END AS unit
   FROM deeds AS deed WHERE kind = 3
 ) AS bought
 WHERE unit IS NOT NULL AND {_first("bought.unit")} BETWEEN at_ms + 1 AND at_ms + :before
 GROUP BY unit;
-CREATE INDEX temp.past_unit ON past (unit);
+CREATE INDEX past_unit ON past (unit);
 
 CREATE TEMP TABLE money AS
 SELECT units.unit, units.epoch, {VARIANT} AS variant, n_carts, n_orders, n_purchases, revenue, paid
@@ -188,11 +188,8 @@ LEFT JOIN past ON past.unit = seen.unit
 """
 
 # The largest revenue among the smallest 99 % of those that are above zero.
-_CAP = """
-SELECT revenue FROM money WHERE revenue > 0 ORDER BY revenue
-LIMIT 1 OFFSET (
-  SELECT max(0, cast(count(*) * :capped AS INTEGER) - 1) FROM money WHERE revenue > 0)
-"""
+_N_PAYING = "SELECT count(*) FROM money WHERE revenue > 0"
+_CAP = "SELECT revenue FROM money WHERE revenue > 0 ORDER BY revenue LIMIT 1 OFFSET ?"
 
 _ARMS = f"""
 WITH spent AS (
@@ -247,7 +244,7 @@ ORDER BY exposure_id LIMIT ?
 _SHOWN = "SELECT variant, id, n FROM shown WHERE rollout_key = :rollout"
 
 
-def read_outcomes(path: Path, rollout_key: str, *, max_new: int | None = None) -> RolloutSums:
+def read_outcomes(path: EventLog, rollout_key: str, *, max_new: int | None = None) -> RolloutSums:
     """Add up one rollout from the event store at `path`, while others write to it.
 
     With `max_new` at most so many rows are added to the running sums before; `n_waiting` tells how
@@ -267,15 +264,16 @@ def read_outcomes(path: Path, rollout_key: str, *, max_new: int | None = None) -
             connection.close()
 
 
-def _read(connection: sqlite3.Connection, rollout_key: str) -> RolloutSums:
+def _read(connection: Database, rollout_key: str) -> RolloutSums:
     values: dict[str, str | float | None] = {
         "rollout": rollout_key,
         "before": BEFORE_MS,
-        "capped": CAPPED_SHARE,
     }
     for statement in _TABLES.split(";\n"):
         connection.execute(statement, values)
-    cap = connection.execute(_CAP, values).fetchone()
+    n_paying = connection.execute(_N_PAYING).fetchone()[0]
+    last = max(0, int(n_paying * CAPPED_SHARE) - 1)
+    cap = connection.execute(_CAP, (last,)).fetchone()
     # Above every revenue where nobody paid.
     values["cap"] = 1e300 if cap is None else cap[0]
     n_shown: dict[str, dict[str, int]] = {}
@@ -293,7 +291,7 @@ def _read(connection: sqlite3.Connection, rollout_key: str) -> RolloutSums:
     )
 
 
-def _read_misdrawn(connection: sqlite3.Connection, rollout_key: str) -> list[Misdrawn]:
+def _read_misdrawn(connection: Database, rollout_key: str) -> list[Misdrawn]:
     pairs = connection.execute(_MISDRAWN, {"rollout": rollout_key}).fetchall()
     return [
         Misdrawn(

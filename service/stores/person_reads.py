@@ -5,16 +5,15 @@ Unlike `personal_rows`, which finds every row for a copy or an erasure, this ans
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import suppress
-from pathlib import Path
+from contextlib import closing, suppress
 from typing import Literal, NamedTuple
 
 import msgspec
 
-from service.stores.event_database import connect
-from service.stores.rollup import ROLLUP_FILE
-from service.stores.sqlite import reported
+from models.errors import StoreError
+from service.stores.event_database import connect, has_derived, reported
+from service.stores.event_log import ROLLUP, Database, EventLog
+from service.stores.rollup import open_rollup
 
 PersonKind = Literal["user_id", "anonymous_id"]
 
@@ -90,7 +89,7 @@ SELECT anonymous_key FROM (
   SELECT anonymous_key, at_ms FROM events
   WHERE user_key = ? AND item_id IS NOT NULL AND anonymous_key IS NOT NULL
   ORDER BY at_ms DESC LIMIT ?
-) GROUP BY anonymous_key ORDER BY max(at_ms) DESC LIMIT ?
+) AS newest GROUP BY anonymous_key ORDER BY max(at_ms) DESC LIMIT ?
 """
 _IS_SHARED = """
 SELECT EXISTS (SELECT 1 FROM events
@@ -110,7 +109,7 @@ ORDER BY at_ms DESC, seq DESC LIMIT ?
 _REACHED = "SELECT exposure_seq, stage FROM reached WHERE exposure_seq IN ({marks})"
 
 
-def read_person(path: Path, kind: PersonKind, key: str, n_exposures: int) -> PersonRows:
+def read_person(path: EventLog, kind: PersonKind, key: str, n_exposures: int) -> PersonRows:
     """Read a person by pseudonym; empty lists for one who is not known.
 
     Raises
@@ -148,7 +147,7 @@ def read_person(path: Path, kind: PersonKind, key: str, n_exposures: int) -> Per
     )
 
 
-def _visitors(connection: sqlite3.Connection, key: str) -> list[str]:
+def _visitors(connection: Database, key: str) -> list[str]:
     found = connection.execute(_VISITORS, (key, MAX_EVENTS, MAX_VISITORS)).fetchall()
     return [
         visitor
@@ -157,21 +156,15 @@ def _visitors(connection: sqlite3.Connection, key: str) -> list[str]:
     ]
 
 
-def _reached(path: Path, numbers: list[int]) -> dict[int, set[int]]:
+def _reached(path: EventLog, numbers: list[int]) -> dict[int, set[int]]:
     """Ask the running sums, as far as they are; they are derived, and may not be there."""
     found: dict[int, set[int]] = {}
-    rollup = path.with_name(ROLLUP_FILE)
-    if not numbers or not rollup.exists():
+    if not numbers or not has_derived(path, ROLLUP):
         return found
-    with suppress(sqlite3.OperationalError):  # it is being made anew
-        connection = connect(rollup, read_only=True)
-        try:
-            for number, stage in connection.execute(
-                _REACHED.format(marks=_marks(numbers)), numbers
-            ):
-                found.setdefault(number, set()).add(stage)
-        finally:
-            connection.close()
+    # A page does not wait while somebody makes them anew.
+    with suppress(StoreError), closing(open_rollup(path, max_new=0, busy_timeout_ms=50)) as sums:
+        for number, stage in sums.execute(_REACHED.format(marks=_marks(numbers)), numbers):
+            found.setdefault(number, set()).add(stage)
     return found
 
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import sqlite3
-from pathlib import Path
-
 from service.stores.archive_files import CLOCKS, has_archive
-from service.stores.event_database import connect
-from service.stores.sqlite import reported
+from service.stores.event_database import connect, erase_thoroughly, fold_log, reported
+from service.stores.event_log import Database, EventLog
+from service.stores.event_schema import metadata
 
 Row = dict[str, str | int | float | None]
 
@@ -19,6 +17,7 @@ COLUMNS = {
 }
 """Every table with pseudonyms of people, and its columns that hold one."""
 
+_NAMES = {table: metadata.tables[table].columns.keys() for table in COLUMNS}
 _COUNTED = {"events": "erased_events", "exposures": "erased_exposures"}
 _ARCHIVED = {"events": "archived_events", "exposures": "archived_exposures"}
 _ERASER = 0
@@ -36,7 +35,7 @@ SELECT EXISTS (SELECT 1 FROM events WHERE anonymous_key = :visitor AND user_key 
 """
 
 
-def keys_of(path: Path, key: str) -> list[str]:
+def keys_of(path: EventLog, key: str) -> list[str]:
     """Return a person's pseudonym and those of the visitors that were nobody else.
 
     Raises
@@ -64,7 +63,7 @@ def keys_of(path: Path, key: str) -> list[str]:
             connection.close()
 
 
-def read_rows(path: Path, keys: list[str]) -> dict[str, list[Row]]:
+def read_rows(path: EventLog, keys: list[str]) -> dict[str, list[Row]]:
     """Return every row with one of these pseudonyms, by table, of the archive too.
 
     Raises
@@ -74,13 +73,13 @@ def read_rows(path: Path, keys: list[str]) -> dict[str, list[Row]]:
     """
     with reported(path):
         connection = connect(path, read_only=True)
-        connection.row_factory = sqlite3.Row
         try:
             found: dict[str, list[Row]] = {
                 table: [
-                    dict(row)
+                    dict(zip(_NAMES[table], row, strict=True))
                     for row in connection.execute(
-                        f"SELECT * FROM {table} WHERE {_where(table, keys)} ORDER BY seq",
+                        f"SELECT {', '.join(_NAMES[table])} FROM {table} "
+                        f"WHERE {_where(table, keys)} ORDER BY seq",
                         keys * len(COLUMNS[table]),
                     )
                 ]
@@ -92,7 +91,7 @@ def read_rows(path: Path, keys: list[str]) -> dict[str, list[Row]]:
 
 
 def _with_archived(
-    path: Path, keys: list[str], found: dict[str, list[Row]]
+    path: EventLog, keys: list[str], found: dict[str, list[Row]]
 ) -> dict[str, list[Row]]:
     """Add archived rows; one that was being moved is there twice, and counts once."""
     from service.stores.archive import archived_rows  # noqa: PLC0415  # loads PyArrow
@@ -104,7 +103,7 @@ def _with_archived(
     return joined
 
 
-def delete_rows(path: Path, keys: list[str]) -> dict[str, int]:
+def delete_rows(path: EventLog, keys: list[str]) -> dict[str, int]:
     """Delete every row with one of these pseudonyms, overwrite it, and count by table.
 
     The rows are looked for before the write lock is taken, so intake waits for the deletion only.
@@ -117,7 +116,7 @@ def delete_rows(path: Path, keys: list[str]) -> dict[str, int]:
     with reported(path):
         connection = connect(path)
         try:
-            connection.execute("PRAGMA secure_delete = ON")
+            erase_thoroughly(connection)
             found = {
                 table: connection.execute(
                     f"SELECT seq FROM {table} WHERE {_where(table, keys)}",
@@ -131,24 +130,24 @@ def delete_rows(path: Path, keys: list[str]) -> dict[str, int]:
                 count_deleted(connection, table, len(rows))
             connection.execute("COMMIT")
             # The log still holds the old pages until it is folded into the file.
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            fold_log(connection)
         finally:
             connection.close()
     return {table: len(rows) for table, rows in found.items()}
 
 
-def count_deleted(connection: sqlite3.Connection, table: str, n_rows: int) -> None:
+def count_deleted(connection: Database, table: str, n_rows: int) -> None:
     """Note in the ledger how many rows were deleted, so that it still adds up."""
     if table in _COUNTED:
         _count(connection, _COUNTED[table], n_rows)
 
 
-def count_archived(connection: sqlite3.Connection, table: str, n_rows: int) -> None:
+def count_archived(connection: Database, table: str, n_rows: int) -> None:
     """Note in the ledger how many rows went to the archive."""
     _count(connection, _ARCHIVED[table], n_rows)
 
 
-def count_deleted_archived(connection: sqlite3.Connection, table: str, n_rows: int) -> None:
+def count_deleted_archived(connection: Database, table: str, n_rows: int) -> None:
     """Note in the ledger how many rows were deleted from the archive."""
     connection.execute("BEGIN IMMEDIATE")
     _count(connection, _ARCHIVED[table], -n_rows)
@@ -156,7 +155,7 @@ def count_deleted_archived(connection: sqlite3.Connection, table: str, n_rows: i
     connection.execute("COMMIT")
 
 
-def read_archived(connection: sqlite3.Connection, table: str) -> int:
+def read_archived(connection: Database, table: str) -> int:
     """Return how many rows the archive has by the ledger."""
     return int(
         connection.execute(
@@ -165,10 +164,10 @@ def read_archived(connection: sqlite3.Connection, table: str) -> int:
     )
 
 
-def _count(connection: sqlite3.Connection, name: str, n_rows: int) -> None:
+def _count(connection: Database, name: str, n_rows: int) -> None:
     connection.execute(
         "INSERT INTO counters (writer_id, name, value) VALUES (?, ?, ?) "
-        "ON CONFLICT (writer_id, name) DO UPDATE SET value = value + excluded.value",
+        "ON CONFLICT (writer_id, name) DO UPDATE SET value = counters.value + excluded.value",
         (_ERASER, name, n_rows),
     )
 

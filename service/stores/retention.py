@@ -8,18 +8,17 @@ grades. Carts, purchases and refunds go from the running sums too.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
 
 from models.errors import ConfigError
 from models.ids import list_known
 from service.stores.archive_files import archive_lock, has_archive
 from service.stores.banner_counts import fold_banners, open_banner_counts
-from service.stores.event_database import connect
+from service.stores.event_database import connect, erase_thoroughly, reported
+from service.stores.event_log import EventLog
 from service.stores.event_schema import KIND_NAMES
 from service.stores.key_filter_filling import empty
 from service.stores.personal_rows import count_deleted
 from service.stores.rollup import forget_deeds, forget_old_buyers, open_rollup
-from service.stores.sqlite import reported
 
 DAY_MS = 86_400_000
 CHUNK = 10_000
@@ -55,7 +54,7 @@ def read_limits(texts: Iterable[str], *, others: tuple[str, ...] = ()) -> dict[s
 
 
 def expire_rows(
-    path: Path,
+    path: EventLog,
     limits_days: Mapping[str, int],
     *,
     now_ms: int,
@@ -93,7 +92,7 @@ def expire_rows(
     return deleted
 
 
-def _expire(path: Path, kind: str, before_ms: int, is_stopped: Callable[[], bool]) -> int:
+def _expire(path: EventLog, kind: str, before_ms: int, is_stopped: Callable[[], bool]) -> int:
     if kind == EXPOSURE:
         table, condition, values = "exposures", "at_ms < ?", [before_ms]
     else:
@@ -103,7 +102,7 @@ def _expire(path: Path, kind: str, before_ms: int, is_stopped: Callable[[], bool
     with reported(path):
         connection = connect(path)
         try:
-            connection.execute("PRAGMA secure_delete = ON")
+            erase_thoroughly(connection)
             while not is_stopped():
                 # Nobody archives a row between its being found and its being deleted.
                 with archive_lock(path):
@@ -127,7 +126,9 @@ def _expire(path: Path, kind: str, before_ms: int, is_stopped: Callable[[], bool
     return n_deleted
 
 
-def _expire_archived(path: Path, kind: str, before_ms: int, is_stopped: Callable[[], bool]) -> int:
+def _expire_archived(
+    path: EventLog, kind: str, before_ms: int, is_stopped: Callable[[], bool]
+) -> int:
     from service.stores.archive_removal import expire_archived  # noqa: PLC0415  # loads PyArrow
 
     def forget(seqs: list[int]) -> None:

@@ -1,21 +1,27 @@
 """Running sums over the event store, so that a report costs by orders and not by exposures.
 
-``rollup.sqlite`` is derived: each step adds what was stored since the last one, and a missing or
-outdated file is made anew from the event store, which is only read. A step is one transaction, so
+They are derived: each step adds what was stored since the last one, and a missing or
+outdated table is made anew from the event store, which is only read. A step is one transaction, so
 a crash costs that step.
 """
 
 from __future__ import annotations
 
-import sqlite3
 import sys
 import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from service.stores import rollup_days
-from service.stores.event_database import connect
+from service.stores.derived import make_tables, transaction
+from service.stores.event_database import (
+    connect_derived,
+    erase_thoroughly,
+    fold_log,
+    has_derived,
+    reported_derived,
+)
+from service.stores.event_log import ROLLUP, Database, EventLog
 from service.stores.rollup_folds import (
     ASSIGNED,
     FOLD_EVENTS,
@@ -26,7 +32,6 @@ from service.stores.rollup_folds import (
     UNCOUNTED,
 )
 from service.stores.settled_events import last_settled
-from service.stores.sqlite import reported
 
 ROLLUP_FILE = "rollup.sqlite"
 VERSION = 5
@@ -46,12 +51,12 @@ _VALUES = {"assigned": ASSIGNED, "uncounted": UNCOUNTED}
 
 
 def open_rollup(
-    events: Path,
+    events: EventLog,
     *,
     max_new: int | None = None,
     cache_kib: int = _CACHE_KIB,
     busy_timeout_ms: int = _BUSY_TIMEOUT_MS,
-) -> sqlite3.Connection:
+) -> Database:
     """Open the running sums beside the event store `events`, which is attached as ``log``.
 
     First at most `max_new` rows are added, or all that are stored, which takes minutes for a long
@@ -63,16 +68,12 @@ def open_rollup(
     StoreError
         If a file cannot be read or written.
     """
-    path = events.with_name(ROLLUP_FILE)
-    with reported(path):
-        connection = connect(path, busy_timeout_ms=busy_timeout_ms)
+    with reported_derived(events, ROLLUP):
+        connection = connect_derived(
+            events, ROLLUP, busy_timeout_ms=busy_timeout_ms, cache_kib=cache_kib
+        )
         try:
-            connection.execute(f"PRAGMA cache_size = -{cache_kib}")
-            # Losing the last steps to a power cut costs no more than taking them again.
-            connection.execute("PRAGMA synchronous = NORMAL")
-            # Read-only, for BEGIN IMMEDIATE takes the write lock of every file that has one.
-            connection.execute("ATTACH ? AS log", (f"{events.resolve().as_uri()}?mode=ro",))
-            _create(connection)
+            make_tables(connection, ROLLUP, VERSION, SCHEMA)
             _add_all(connection, sys.maxsize if max_new is None else max_new)
         except BaseException:
             connection.close()
@@ -80,7 +81,7 @@ def open_rollup(
     return connection
 
 
-def add_new(connection: sqlite3.Connection, n_rows: int, *, now_ms: int | None = None) -> bool:
+def add_new(connection: Database, n_rows: int, *, now_ms: int | None = None) -> bool:
     """Add at most `n_rows` of the log in one transaction, and tell whether there is more.
 
     Events wait for all exposures stored before them, and the newest for one that they name and
@@ -88,10 +89,10 @@ def add_new(connection: sqlite3.Connection, n_rows: int, *, now_ms: int | None =
 
     Raises
     ------
-    sqlite3.Error
+    Exception
         As the driver says it; then nothing was added.
     """
-    with _transaction(connection):
+    with transaction(connection):
         for table, statements in _FOLDS:
             after, last = connection.execute(
                 f"SELECT seq, (SELECT coalesce(max(seq), 0) FROM log.{table}) "
@@ -112,14 +113,14 @@ def add_new(connection: sqlite3.Connection, n_rows: int, *, now_ms: int | None =
     return False
 
 
-def _add_all(connection: sqlite3.Connection, n_rows: int) -> None:
+def _add_all(connection: Database, n_rows: int) -> None:
     while n_rows > 0 and add_new(connection, min(n_rows, CHUNK)):
         n_rows -= CHUNK
         # Who waits for the lock looks every 100 ms, and an erasure should not wait for all of it.
         time.sleep(_PAUSE_S)
 
 
-def count_waiting(connection: sqlite3.Connection) -> int:
+def count_waiting(connection: Database) -> int:
     """Count the rows of the log that are not in the running sums yet; about, where rows went."""
     return sum(
         max(0, last - seq)
@@ -134,7 +135,7 @@ def count_waiting(connection: sqlite3.Connection) -> int:
     )
 
 
-def erase_units(events: Path, keys: Collection[str]) -> int:
+def erase_units(events: EventLog, keys: Collection[str]) -> int:
     """Delete the rows of these units and return how many; sums that name nobody stay.
 
     Raises
@@ -142,16 +143,16 @@ def erase_units(events: Path, keys: Collection[str]) -> int:
     StoreError
         If the file cannot be written.
     """
-    if not events.with_name(ROLLUP_FILE).exists():
+    if not has_derived(events, ROLLUP):
         return 0
     with _open_to_erase(events) as connection:
-        with _transaction(connection):
+        with transaction(connection):
             n_rows = _erase(connection, keys)
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        fold_log(connection)
     return n_rows
 
 
-def forget_deeds(events: Path, seqs: Collection[int]) -> None:
+def forget_deeds(events: EventLog, seqs: Collection[int]) -> None:
     """Delete what was kept of carts, purchases or refunds, by their rows in the log.
 
     Raises
@@ -159,11 +160,11 @@ def forget_deeds(events: Path, seqs: Collection[int]) -> None:
     StoreError
         If the file cannot be written.
     """
-    with _open_to_erase(events) as connection, _transaction(connection):
+    with _open_to_erase(events) as connection, transaction(connection):
         connection.executemany("DELETE FROM deeds WHERE seq = ?", [(seq,) for seq in seqs])
 
 
-def forget_old_buyers(events: Path, before_ms: int) -> None:
+def forget_old_buyers(events: EventLog, before_ms: int) -> None:
     """Take persons out of the orders of the days before a moment; the orders stay as sums.
 
     Raises
@@ -173,13 +174,13 @@ def forget_old_buyers(events: Path, before_ms: int) -> None:
     """
     with _open_to_erase(events) as connection:
         rollup_days.forget_old_buyers(connection, before_ms)
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        fold_log(connection)
 
 
-def _erase(connection: sqlite3.Connection, keys: Collection[str]) -> int:
+def _erase(connection: Database, keys: Collection[str]) -> int:
     marks = ", ".join("?" * len(keys))
     found = connection.execute(f"SELECT id FROM keys WHERE key IN ({marks})", (*keys,)).fetchall()
-    units = ", ".join(str(unit) for (unit,) in found)
+    units = ", ".join(str(unit) for (unit,) in found) or "NULL"
     connection.execute(
         "CREATE TEMP TABLE touched AS SELECT rollout, unit, epoch FROM units "
         f"WHERE rollout IN (SELECT DISTINCT rollout FROM arms) AND unit IN ({units})"
@@ -189,10 +190,10 @@ def _erase(connection: sqlite3.Connection, keys: Collection[str]) -> int:
     n_rows = connection.execute(
         "DELETE FROM units WHERE (rollout, unit, epoch) IN (SELECT * FROM touched)"
     ).rowcount
-    connection.execute("DROP TABLE temp.touched")
+    connection.execute("DROP TABLE touched")
     for condition in (
-        f"deeds WHERE user IN ({units}) OR anonymous IN ({units})",
-        f"identities WHERE user IN ({units}) OR unit IN ({units})",
+        f'deeds WHERE "user" IN ({units}) OR anonymous IN ({units})',
+        f'identities WHERE "user" IN ({units}) OR unit IN ({units})',
         f"keys WHERE id IN ({units})",
     ):
         n_rows += connection.execute(f"DELETE FROM {condition}").rowcount
@@ -200,49 +201,13 @@ def _erase(connection: sqlite3.Connection, keys: Collection[str]) -> int:
 
 
 @contextmanager
-def _open_to_erase(events: Path) -> Iterator[sqlite3.Connection]:
+def _open_to_erase(events: EventLog) -> Iterator[Database]:
     """Open the sums alone; what is deleted is overwritten too."""
-    path = events.with_name(ROLLUP_FILE)
-    with reported(path):
-        connection = connect(path, busy_timeout_ms=_BUSY_TIMEOUT_MS)
+    with reported_derived(events, ROLLUP):
+        connection = connect_derived(events, ROLLUP, busy_timeout_ms=_BUSY_TIMEOUT_MS)
         try:
-            connection.execute("PRAGMA secure_delete = ON")
-            _create(connection)
+            erase_thoroughly(connection)
+            make_tables(connection, ROLLUP, VERSION, SCHEMA)
             yield connection
         finally:
             connection.close()
-
-
-@contextmanager
-def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """Commit what is done inside, or on any error nothing of it."""
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
-
-
-def _create(connection: sqlite3.Connection) -> None:
-    """Make the tables where they are missing or of another version."""
-    if _version(connection) == VERSION:
-        return
-    with _transaction(connection):
-        if _version(connection) != VERSION:
-            _drop_all(connection)
-            for statement in SCHEMA.split(";\n"):
-                connection.execute(statement)
-            connection.execute(f"PRAGMA user_version = {VERSION}")
-
-
-def _drop_all(connection: sqlite3.Connection) -> None:
-    names = connection.execute("SELECT name FROM main.sqlite_schema WHERE type = 'table'")
-    for (name,) in names.fetchall():
-        connection.execute(f"DROP TABLE main.{name}")
-
-
-def _version(connection: sqlite3.Connection) -> int:
-    return int(connection.execute("PRAGMA main.user_version").fetchone()[0])

@@ -6,8 +6,9 @@ the exposure; events and orders stand on their own. `rollup` runs these statemen
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Collection
+
+from service.stores.event_log import Database
 
 DAY_MS = 86_400_000
 KEPT_DAYS = 400
@@ -37,24 +38,29 @@ CREATE INDEX orders_day ON orders (day, person_key);
 CREATE INDEX orders_person ON orders (person_key) WHERE person_key IS NOT NULL
 """
 
+_ADD_STAGES = """
+ON CONFLICT (day, placement_id, kind, tier, channel, stage)
+DO UPDATE SET n = day_stages.n + excluded.n
+"""
+
 # What a crawler was shown counts for nobody.
 FOLD_EXPOSURES = (
     f"""
 INSERT INTO day_stages
 SELECT at_ms / {DAY_MS}, placement_id, kind, tier, coalesce(channel, ''), :assigned, count(*)
-FROM log.exposures WHERE seq > :after AND seq <= :upto AND reason IS NOT 'ROBOT'
+FROM log.exposures WHERE seq > :after AND seq <= :upto AND reason IS DISTINCT FROM 'ROBOT'
 GROUP BY 1, 2, 3, 4, 5
-ON CONFLICT DO UPDATE SET n = n + excluded.n
+{_ADD_STAGES}
 """,
     """
 INSERT INTO day_shown
 SELECT day, id, sum(n) FROM seen WHERE is_item GROUP BY 1, 2
-ON CONFLICT DO UPDATE SET n = n + excluded.n
+ON CONFLICT (day, id) DO UPDATE SET n = day_shown.n + excluded.n
 """,
     f"""
 INSERT INTO block_shown
 SELECT day / {BLOCK_DAYS}, id, sum(n) FROM seen WHERE is_item GROUP BY 1, 2
-ON CONFLICT DO UPDATE SET n = n + excluded.n
+ON CONFLICT (block, id) DO UPDATE SET n = block_shown.n + excluded.n
 """,
     f"DELETE FROM day_shown WHERE day < (SELECT max(day) FROM day_shown) - {KEPT_DAYS}",
     f"""
@@ -71,8 +77,9 @@ INSERT INTO day_orders
 SELECT day, channel, {sign} count(*), {sign} sum(value > 0), {sign} total(n_units),
   {sign} total(value)
 FROM bought CROSS JOIN orders USING (order_key) GROUP BY 1, 2
-ON CONFLICT DO UPDATE SET n = n + excluded.n, n_priced = n_priced + excluded.n_priced,
-  n_units = n_units + excluded.n_units, value = value + excluded.value
+ON CONFLICT (day, channel) DO UPDATE SET n = day_orders.n + excluded.n,
+  n_priced = day_orders.n_priced + excluded.n_priced,
+  n_units = day_orders.n_units + excluded.n_units, value = day_orders.value + excluded.value
 """
 
 
@@ -86,8 +93,8 @@ SELECT min(at_ms, received_ms) / {DAY_MS}, kind, coalesce(channel, ''), count(*)
 FROM log.events
 WHERE seq > :after AND seq <= :upto AND kind <= 4 AND flags & :uncounted = 0
 GROUP BY 1, 2, 3
-ON CONFLICT DO UPDATE SET n = n + excluded.n, n_units = n_units + excluded.n_units,
-  value = value + excluded.value
+ON CONFLICT (day, kind, channel) DO UPDATE SET n = day_events.n + excluded.n,
+  n_units = day_events.n_units + excluded.n_units, value = day_events.value + excluded.value
 """,
     f"""
 CREATE TEMP TABLE bought AS
@@ -105,18 +112,18 @@ FROM (
          coalesce(coalesce(quantity, 1) * price, 0) AS paid
   FROM log.events
   WHERE seq > :after AND seq <= :upto AND kind = 3 AND flags & :uncounted = 0
-) GROUP BY order_key
+) AS lines GROUP BY order_key
 """,
     _move_orders("-"),
     """
 INSERT INTO orders (order_key, day, person_key, channel, n_units, value)
 SELECT order_key, first_day, person, place, units, paid FROM bought WHERE true
-ON CONFLICT (order_key) DO UPDATE SET day = min(day, excluded.day),
-  person_key = coalesce(person_key, excluded.person_key),
-  n_units = n_units + excluded.n_units, value = value + excluded.value
+ON CONFLICT (order_key) DO UPDATE SET day = min(orders.day, excluded.day),
+  person_key = coalesce(orders.person_key, excluded.person_key),
+  n_units = orders.n_units + excluded.n_units, value = orders.value + excluded.value
 """,
     _move_orders("+"),
-    "DROP TABLE temp.bought",
+    "DROP TABLE bought",
     f"""
 UPDATE orders SET person_key = NULL, order_key = 'old:' || number
 WHERE person_key IS NOT NULL AND day < (SELECT max(day) FROM orders) - {KEPT_DAYS}
@@ -128,13 +135,13 @@ FOLD_HITS = f"""
 INSERT INTO day_stages
 SELECT at_ms / {DAY_MS}, placement_id, exposures.kind, tier, coalesce(channel, ''), stage, count(*)
 FROM hits JOIN log.exposures ON seq = exposure_seq
-WHERE is_new AND reason IS NOT 'ROBOT'
+WHERE is_new AND reason IS DISTINCT FROM 'ROBOT'
 GROUP BY 1, 2, 3, 4, 5, 6
-ON CONFLICT DO UPDATE SET n = n + excluded.n
+{_ADD_STAGES}
 """
 
 
-def forget_buyers(connection: sqlite3.Connection, keys: Collection[str]) -> int:
+def forget_buyers(connection: Database, keys: Collection[str]) -> int:
     """Take persons out of their orders, which stay as sums, and count the orders."""
     marks = ", ".join("?" * len(keys))
     return connection.execute(
@@ -144,7 +151,7 @@ def forget_buyers(connection: sqlite3.Connection, keys: Collection[str]) -> int:
     ).rowcount
 
 
-def forget_old_buyers(connection: sqlite3.Connection, before_ms: int) -> int:
+def forget_old_buyers(connection: Database, before_ms: int) -> int:
     """Take persons out of the orders of the days before a moment, and count the orders."""
     return connection.execute(
         "UPDATE orders SET person_key = NULL, order_key = 'old:' || number "

@@ -28,7 +28,7 @@ CREATE TABLE progress (name TEXT PRIMARY KEY, seq INTEGER NOT NULL);
 INSERT INTO progress VALUES ('exposures', 0), ('events', 0), ('identities', 0);
 CREATE TABLE names (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
 CREATE TABLE keys (id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE);
-CREATE TABLE identities (user INTEGER PRIMARY KEY, unit INTEGER NOT NULL);
+CREATE TABLE identities ("user" INTEGER PRIMARY KEY, unit INTEGER NOT NULL);
 CREATE TABLE units (
   rollout INTEGER, unit INTEGER, epoch INTEGER, first INTEGER NOT NULL,
   n_exposures INTEGER NOT NULL, crossed INTEGER NOT NULL, n_clicked INTEGER NOT NULL,
@@ -45,7 +45,7 @@ CREATE TABLE people (
   PRIMARY KEY (rollout, variant)) WITHOUT ROWID;
 CREATE TABLE deeds (
   seq INTEGER PRIMARY KEY, kind INTEGER NOT NULL, at_ms INTEGER NOT NULL, value REAL NOT NULL,
-  order_id TEXT, user INTEGER, anonymous INTEGER);
+  order_id TEXT, "user" INTEGER, anonymous INTEGER);
 CREATE TABLE stages (
   rollout_key TEXT, epoch INTEGER, variant TEXT, placement_id TEXT, tier TEXT, platform TEXT,
   country TEXT, stage INTEGER, n INTEGER NOT NULL,
@@ -73,6 +73,12 @@ _VARIANT_NAME = "coalesce(variant, '')"
 _EPOCH = "coalesce(epoch, 0)"
 
 
+_ADD_STAGES = """
+ON CONFLICT (rollout_key, epoch, variant, placement_id, tier, platform, country, stage)
+DO UPDATE SET n = stages.n + excluded.n
+"""
+
+
 def _name(column: str) -> str:
     return f"(SELECT id FROM names WHERE name = {column})"
 
@@ -89,23 +95,25 @@ INSERT INTO arms
 SELECT rollout, epoch, {VARIANT}, {sign} count(*), {sign} sum(crossed), {sign} sum(n_exposures),
   {sign} sum(n_clicked), {sign} sum(n_exposures * n_exposures), {sign} sum(n_clicked * n_clicked),
   {sign} sum(n_exposures * n_clicked), {sign} sum(n_named), {sign} sum(n_joined)
-FROM (SELECT rollout, unit, epoch FROM touched)
+FROM (SELECT rollout, unit, epoch FROM touched) AS moved
 CROSS JOIN units USING (rollout, unit, epoch) GROUP BY 1, 2, 3
-ON CONFLICT DO UPDATE SET n_units = n_units + excluded.n_units,
-  n_crossed = n_crossed + excluded.n_crossed, n_exposures = n_exposures + excluded.n_exposures,
-  n_clicked = n_clicked + excluded.n_clicked, sum_xx = sum_xx + excluded.sum_xx,
-  sum_cc = sum_cc + excluded.sum_cc, sum_xc = sum_xc + excluded.sum_xc,
-  n_named = n_named + excluded.n_named, n_joined = n_joined + excluded.n_joined
+ON CONFLICT (rollout, epoch, variant) DO UPDATE SET n_units = arms.n_units + excluded.n_units,
+  n_crossed = arms.n_crossed + excluded.n_crossed,
+  n_exposures = arms.n_exposures + excluded.n_exposures,
+  n_clicked = arms.n_clicked + excluded.n_clicked, sum_xx = arms.sum_xx + excluded.sum_xx,
+  sum_cc = arms.sum_cc + excluded.sum_cc, sum_xc = arms.sum_xc + excluded.sum_xc,
+  n_named = arms.n_named + excluded.n_named, n_joined = arms.n_joined + excluded.n_joined
 """,
         f"""
 INSERT INTO people
 SELECT rollout, variant, {sign} count(*), {sign} sum(crossed) FROM (
   SELECT rollout, unit, {VARIANT} AS variant, max(crossed) AS crossed
-  FROM (SELECT DISTINCT rollout, unit FROM touched) CROSS JOIN units USING (rollout, unit)
+  FROM (SELECT DISTINCT rollout, unit FROM touched) AS moved
+  CROSS JOIN units USING (rollout, unit)
   GROUP BY 1, 2, 3
-) GROUP BY 1, 2
-ON CONFLICT DO UPDATE SET n_units = n_units + excluded.n_units,
-  n_crossed = n_crossed + excluded.n_crossed
+) AS one GROUP BY 1, 2
+ON CONFLICT (rollout, variant) DO UPDATE SET n_units = people.n_units + excluded.n_units,
+  n_crossed = people.n_crossed + excluded.n_crossed
 """,
     )
 
@@ -114,44 +122,48 @@ TAKE_OUT, PUT_BACK = _move("-"), _move("+")
 
 FOLD_EXPOSURES = (
     f"""
-INSERT OR IGNORE INTO names (name)
+INSERT INTO names (name)
 SELECT rollout_key FROM log.exposures WHERE {_NEW} AND {_SPLIT}
 UNION SELECT {_VARIANT_NAME} FROM log.exposures WHERE {_NEW} AND {_SPLIT}
+ON CONFLICT DO NOTHING
 """,
     f"""
-INSERT OR IGNORE INTO keys (key)
-SELECT unit_key FROM log.exposures WHERE {_NEW} AND {_SPLIT}
+INSERT INTO keys (key)
+SELECT DISTINCT unit_key FROM log.exposures WHERE {_NEW} AND {_SPLIT}
+ON CONFLICT DO NOTHING
 """,
     f"""
 CREATE TEMP TABLE touched AS
 SELECT rollout, unit, epoch, min(at_ms << {VARIANT_BITS} | variant) AS first, count(*) AS n,
-       max(crossover) OR min(variant) <> max(variant) AS crossed
+       CASE WHEN max(crossover) > 0 OR min(variant) <> max(variant) THEN 1 ELSE 0 END AS crossed
 FROM (
   SELECT {_name("rollout_key")} AS rollout, {_key("unit_key")} AS unit, {_EPOCH} AS epoch, at_ms,
          {_name(_VARIANT_NAME)} AS variant, crossover
   FROM log.exposures WHERE {_NEW} AND {_SPLIT}
-) GROUP BY 1, 2, 3
+) AS seen GROUP BY 1, 2, 3
 """,
     *TAKE_OUT,
     f"""
 INSERT INTO units SELECT rollout, unit, epoch, first, n, crossed, 0, 0, 0 FROM touched WHERE true
-ON CONFLICT DO UPDATE SET n_exposures = n_exposures + excluded.n_exposures,
-  crossed = crossed OR excluded.crossed OR ({VARIANT}) <> (excluded.{VARIANT}),
-  first = min(first, excluded.first)
+ON CONFLICT (rollout, unit, epoch) DO UPDATE SET
+  n_exposures = units.n_exposures + excluded.n_exposures,
+  crossed = CASE WHEN units.crossed + excluded.crossed > 0
+    OR (units.{VARIANT}) <> (excluded.{VARIANT}) THEN 1 ELSE 0 END,
+  first = min(units.first, excluded.first)
 """,
     *PUT_BACK,
-    "DROP TABLE temp.touched",
+    "DROP TABLE touched",
     f"""
 INSERT INTO stages
 SELECT rollout_key, {_EPOCH}, {_VARIANT_NAME}, {_PLACE}, {ASSIGNED}, count(*)
 FROM log.exposures WHERE {_NEW} AND {_SPLIT}
 GROUP BY 7, 6, 5, 4, 3, 2, 1
-ON CONFLICT DO UPDATE SET n = n + excluded.n
+{_ADD_STAGES}
 """,
     f"""
 CREATE TEMP TABLE seen AS
 SELECT at_ms / {rollup_days.DAY_MS} AS day,
-       exposures.kind = 'items' AND reason IS NOT 'ROBOT' AS is_item,
+       exposures.kind = 'items' AND reason IS DISTINCT FROM 'ROBOT' AS is_item,
        iif({_SPLIT}, rollout_key, NULL) AS rollout_key,
        iif({_SPLIT}, {_VARIANT_NAME}, NULL) AS variant, one.value ->> 'id' AS id, count(*) AS n
 FROM log.exposures, json_each(shown) AS one WHERE {_NEW}
@@ -160,28 +172,30 @@ GROUP BY 5, 4, 3, 2, 1
     """
 INSERT INTO shown
 SELECT rollout_key, variant, id, sum(n) FROM seen WHERE rollout_key IS NOT NULL GROUP BY 3, 2, 1
-ON CONFLICT DO UPDATE SET n = n + excluded.n
+ON CONFLICT (rollout_key, variant, id) DO UPDATE SET n = shown.n + excluded.n
 """,
     f"""
 INSERT INTO not_split
 SELECT rollout_key, coalesce(reason, 'NONE'), count(*)
-FROM log.exposures WHERE {_NEW} AND rollout_key IS NOT NULL AND reason IS NOT 'SPLIT'
+FROM log.exposures WHERE {_NEW} AND rollout_key IS NOT NULL AND reason IS DISTINCT FROM 'SPLIT'
 GROUP BY 1, 2
-ON CONFLICT DO UPDATE SET n = n + excluded.n
+ON CONFLICT (rollout_key, reason) DO UPDATE SET n = not_split.n + excluded.n
 """,
     *rollup_days.FOLD_EXPOSURES,
-    "DROP TABLE temp.seen",
+    "DROP TABLE seen",
 )
 
 FOLD_IDENTITIES = (
     f"""
-INSERT OR IGNORE INTO keys (key)
+INSERT INTO keys (key)
 SELECT user_key FROM log.identities WHERE {_NEW}
 UNION SELECT unit_key FROM log.identities WHERE {_NEW}
+ON CONFLICT DO NOTHING
 """,
     f"""
-INSERT OR IGNORE INTO identities
+INSERT INTO identities
 SELECT {_key("user_key")}, {_key("unit_key")} FROM log.identities WHERE {_NEW}
+ON CONFLICT DO NOTHING
 """,
 )
 
@@ -193,16 +207,18 @@ _DEEDS = f"FROM log.events WHERE {_NEW} AND +kind IN (2, 3, 4) AND flags & {UNCO
 # or banner; a grade always names its exposure. The unary plus keeps the scan in the order of `seq`.
 FOLD_EVENTS = (
     f"""
-INSERT OR IGNORE INTO keys (key)
+INSERT INTO keys (key)
 SELECT user_key {_DEEDS} AND user_key IS NOT NULL
 UNION SELECT anonymous_key {_DEEDS} AND anonymous_key IS NOT NULL
+ON CONFLICT DO NOTHING
 """,
     f"""
-INSERT OR IGNORE INTO deeds
+INSERT INTO deeds
 SELECT seq, kind, at_ms, coalesce(quantity, 1) * coalesce(price, 0),
        CASE kind WHEN 3 THEN coalesce(order_id, event_id) END,
        {_key("user_key")}, {_key("anonymous_key")}
 {_DEEDS} AND coalesce(user_key, anonymous_key) IS NOT NULL
+ON CONFLICT DO NOTHING
 """,
     f"""
 CREATE TEMP TABLE done AS
@@ -218,7 +234,7 @@ WHERE event.seq > :after AND event.seq <= :upto AND +event.kind IN (1, 2, 3, 16,
 """,
     f"""
 CREATE TEMP TABLE hits AS
-SELECT exposure_seq, stage, sum(named) AS n_named, sum(NOT named) AS n_joined,
+SELECT exposure_seq, stage, sum(named) AS n_named, sum(1 - named) AS n_joined,
        NOT EXISTS (SELECT 1 FROM reached WHERE reached.exposure_seq = found.exposure_seq
                    AND reached.stage = found.stage) AS is_new
 FROM (
@@ -254,23 +270,24 @@ FROM touched WHERE units.rollout = touched.rollout AND units.unit = touched.unit
   AND units.epoch = touched.epoch
 """,
     PUT_BACK[0],
-    "DROP TABLE temp.touched",
+    "DROP TABLE touched",
     f"""
 INSERT INTO stages
 SELECT rollout_key, {_EPOCH}, {_VARIANT_NAME}, {_PLACE}, stage, count(*)
 FROM hits JOIN log.exposures ON seq = exposure_seq
 WHERE is_new AND {_SPLIT}
 GROUP BY 8, 7, 6, 5, 4, 3, 2, 1
-ON CONFLICT DO UPDATE SET n = n + excluded.n
+{_ADD_STAGES}
 """,
     f"""
-INSERT OR IGNORE INTO misdrawn
+INSERT INTO misdrawn
 SELECT exposure_id, rollout_key, {_VARIANT_NAME}, drawn
 FROM done JOIN log.exposures ON seq = named_seq
 WHERE drawn IS NOT NULL AND {_SPLIT} AND {_VARIANT_NAME} <> drawn
+ON CONFLICT DO NOTHING
 """,
     rollup_days.FOLD_HITS,
     *rollup_days.FOLD_EVENTS,
-    "DROP TABLE temp.hits",
-    "DROP TABLE temp.done",
+    "DROP TABLE hits",
+    "DROP TABLE done",
 )

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import NamedTuple
 
-from service.stores.event_database import connect
-from service.stores.sqlite import reported
+from service.stores.event_database import connect, reported
+from service.stores.event_log import EventLog
 
 NEWEST = 50_000
 """Exposures of all rollouts that are looked at, so that a long log costs no more than a short."""
@@ -29,7 +28,7 @@ GROUP BY variant
 """
 
 
-def read_service_levels(path: Path, rollout_key: str, epoch: int) -> list[ServiceLevel]:
+def read_service_levels(path: EventLog, rollout_key: str, epoch: int) -> list[ServiceLevel]:
     """Count one epoch among the newest exposures.
 
     Raises

@@ -6,8 +6,9 @@ may be accepted by another worker meanwhile.
 
 from __future__ import annotations
 
-import sqlite3
 import time
+
+from service.stores.event_log import Database
 
 SETTLE_MS = 2_000
 """How long an event waits for the exposure that it names; several times what a writer lets them
@@ -23,7 +24,7 @@ WHERE seq > :after AND seq <= :upto AND event.exposure_id IS NOT NULL
 """
 
 
-def last_settled(connection: sqlite3.Connection, after: int, upto: int, now_ms: int | None) -> int:
+def last_settled(connection: Database, after: int, upto: int, now_ms: int | None) -> int:
     """Return the last event, in `after` < seq <= `upto`, before the first that still waits.
 
     `connection` has the event store attached as ``log``. Without `now_ms` it is now.

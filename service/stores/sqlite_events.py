@@ -122,10 +122,10 @@ class SqliteEventStore:
         if self._writer_id is not None:
             return self._writer_id
         inserted = self._connection.execute(
-            "INSERT INTO writers (pid, opened_ms) VALUES (?, ?)", (os.getpid(), self._opened_ms)
+            "INSERT INTO writers (pid, opened_ms) VALUES (?, ?) RETURNING writer_id",
+            (os.getpid(), self._opened_ms),
         )
-        assert inserted.lastrowid is not None
-        return inserted.lastrowid
+        return int(inserted.fetchone()[0])
 
     def _insert_events(
         self, events: Sequence[StoredEvent]

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import NamedTuple
 
-from service.stores.event_database import connect
-from service.stores.sqlite import reported
+from service.stores.event_database import connect, reported
+from service.stores.event_log import EventLog
 
 NEWEST = 20_000
 """Exposures that are looked at, so that a long log costs no more than a short one."""
@@ -28,7 +27,7 @@ GROUP BY tier
 """
 
 
-def count_tiers(path: Path, since_ms: int) -> list[TierCount]:
+def count_tiers(path: EventLog, since_ms: int) -> list[TierCount]:
     """Count the newest exposures since a moment by tier, at most `NEWEST` of them.
 
     Raises

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import sqlite3
-from pathlib import Path
 from typing import NamedTuple
 
-from service.stores.event_database import connect
+from service.stores.event_database import connect, reported
+from service.stores.event_log import Database, EventLog
 from service.stores.known_visitors import last_before
 from service.stores.rollup_folds import UNCOUNTED
-from service.stores.sqlite import reported
 
 WEEK_MS = 7 * 86_400_000
 MAX_SAMPLED = 500
@@ -47,12 +45,13 @@ def _has_events(column: str) -> str:
 _SAMPLE = f"""
 SELECT at_ms, user_key, anonymous_key, tier,
        {_has_events("user_key")} OR {_has_events("anonymous_key")}
-FROM exposures WHERE seq IN (SELECT value FROM json_each(?)) AND reason IS NOT 'ROBOT'
+FROM exposures
+WHERE seq IN (SELECT CAST(value AS BIGINT) FROM json_each(?)) AND reason IS DISTINCT FROM 'ROBOT'
 ORDER BY seq
 """
 
 
-def sample_weeks(path: Path, *, now_ms: int, n_weeks: int) -> list[WeekSample]:
+def sample_weeks(path: EventLog, *, now_ms: int, n_weeks: int) -> list[WeekSample]:
     """Sample the last weeks, the oldest first; weeks without exposures too.
 
     Raises
@@ -76,7 +75,7 @@ def sample_weeks(path: Path, *, now_ms: int, n_weeks: int) -> list[WeekSample]:
             connection.close()
 
 
-def _sample(connection: sqlite3.Connection, after: int, upto: int) -> list[Sampled]:
+def _sample(connection: Database, after: int, upto: int) -> list[Sampled]:
     n = min(MAX_SAMPLED, upto - after)
     seqs = [after + 1 + place * (upto - after) // n for place in range(n)]
     rows = connection.execute(_SAMPLE, (str(seqs),)).fetchall()

@@ -1,6 +1,5 @@
 """Reports over a real store, with every number worked out by hand."""
 
-import sqlite3
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -12,12 +11,13 @@ from service.exposure import Exposure
 from service.reports.report import Arm, Opened, Report, make_report
 from service.rollouts.definition import Rollout, Variant
 from service.stores import outcomes
-from service.stores.event_database import open_event_database
+from service.stores.event_database import connect
+from service.stores.event_log import EventLog, PostgresLog
 from service.stores.event_schema import RENDERED, EventFlag
 from service.stores.events import Batch, StoredEvent
+from service.stores.opening import open_event_store
 from service.stores.outcomes import WINDOW_MS, read_outcomes
 from service.stores.rollup import ROLLUP_FILE, open_rollup
-from service.stores.sqlite_events import SqliteEventStore
 from tests.unit.service.intake.samples import slate
 
 HALF = Opened(at_ms=0, rollout=Rollout(key="r", share=0.5))
@@ -26,8 +26,8 @@ MakeReport = Callable[..., Report]
 
 
 @pytest.fixture
-def report(tmp_path: Path) -> MakeReport:
-    path = open_event_database(tmp_path)
+def report(event_log: EventLog) -> MakeReport:
+    path = event_log
 
     def make(
         exposures: Sequence[Exposure],
@@ -35,7 +35,7 @@ def report(tmp_path: Path) -> MakeReport:
         opened: dict[int, Opened] | None = None,
         catalogue: Vocabulary | None = None,
     ) -> Report:
-        store = SqliteEventStore(path, opened_ms=1)
+        store = open_event_store(path, opened_ms=1)
         store.commit(Batch(events, exposures))
         store.close(2)
         epochs = {1: HALF} if opened is None else opened
@@ -217,14 +217,16 @@ def test_unknown_rollout_is_told(report: MakeReport) -> None:
         report([], opened={})
 
 
-def test_user_who_is_dealt_as_a_visitor_is_that_unit(report: MakeReport, tmp_path: Path) -> None:
+def test_user_who_is_dealt_as_a_visitor_is_that_unit(
+    report: MakeReport, event_log: EventLog
+) -> None:
     """What user u does on any device counts for visitor v, whom u once was."""
-    path = open_event_database(tmp_path)
-    with sqlite3.connect(path) as connection:
-        connection.execute(
-            "INSERT INTO identities (user_key, unit_kind, unit_key, at_ms) "
-            "VALUES ('u', 'anonymous_id', 'v', 1)"
-        )
+    path = event_log
+    connection = connect(path)
+    connection.execute(
+        "INSERT INTO identities (user_key, unit_kind, unit_key, at_ms) "
+        "VALUES ('u', 'anonymous_id', 'v', 1)"
+    )
     connection.close()
     phone = {"user_key": "u", "anonymous_key": "phone"}
     found = report(
@@ -245,7 +247,7 @@ def test_unit_marked_as_crossed_is_counted(report: MakeReport) -> None:
     assert "1 units saw more than one variant in an epoch; the first one counts" in found.notes
 
 
-def test_later_report_adds_what_came_since(report: MakeReport, tmp_path: Path) -> None:
+def test_later_report_adds_what_came_since(report: MakeReport, event_log: EventLog) -> None:
     """Two commits and three reports count the same as one, and so does a rollup made anew."""
     report([shown("x1", "a")], [did("e1", 1, "a", exposure_id="x1")])
     later = report(
@@ -258,7 +260,12 @@ def test_later_report_adds_what_came_since(report: MakeReport, tmp_path: Path) -
     )
     assert arm(later, "control").exposures == 2
     assert (arm(later, "control").clicked_exposures, arm(later, "control").clicks_named) == (2, 3)
-    (tmp_path / ROLLUP_FILE).unlink()
+    if isinstance(event_log, PostgresLog):
+        connection = connect(event_log)
+        connection.execute("DROP SCHEMA rollup CASCADE")
+        connection.close()
+    else:
+        event_log.with_name(ROLLUP_FILE).unlink()
     assert report([]) == later
 
 
@@ -351,6 +358,7 @@ def test_catalogue_coverage_is_of_the_items_of_the_model(report: MakeReport) -> 
     assert found.epochs[0].arms[0].catalogue_coverage is None
 
 
+@pytest.mark.parametrize("event_url", ["sqlite"], indirect=True)
 def test_units_are_looked_up_and_not_scanned(report: MakeReport, tmp_path: Path) -> None:
     """No statement of a report walks through all units: ten million would take minutes."""
     report([shown("x1", "a")])

@@ -1,31 +1,30 @@
 """Sums by day over a real store, with every number worked out by hand."""
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import pytest
 
 from service.exposure import Exposure
 from service.stores.days import Buyers, DayEvents, DayOrders, read_days, read_shown
-from service.stores.event_database import connect, open_event_database
+from service.stores.event_log import EventLog
 from service.stores.event_schema import EventFlag
 from service.stores.events import Batch, StoredEvent
+from service.stores.opening import open_event_store
 from service.stores.outcomes import STAGES
 from service.stores.retention import expire_rows
-from service.stores.rollup import ROLLUP_FILE, erase_units
+from service.stores.rollup import erase_units, open_rollup
 from service.stores.rollup_days import DAY_MS
-from service.stores.sqlite_events import SqliteEventStore
 from tests.unit.service.intake.samples import slate
 
-Commit = Callable[..., Path]
+Commit = Callable[..., EventLog]
 
 
 @pytest.fixture
-def commit(tmp_path: Path) -> Commit:
-    path = open_event_database(tmp_path)
+def commit(event_log: EventLog) -> Commit:
+    path = event_log
 
-    def write(exposures: Sequence[Exposure] = (), events: Sequence[StoredEvent] = ()) -> Path:
-        store = SqliteEventStore(path, opened_ms=1)
+    def write(exposures: Sequence[Exposure] = (), events: Sequence[StoredEvent] = ()) -> EventLog:
+        store = open_event_store(path, opened_ms=1)
         store.commit(Batch(events, exposures))
         store.close(2)
         return path
@@ -47,7 +46,7 @@ def bought(event_id: str, day: int, price: float, **fields: object) -> StoredEve
     return did(event_id, 3, day, quantity=1.0, price=price, **fields)
 
 
-def funnel(path: Path, day: int) -> dict[str, int]:
+def funnel(path: EventLog, day: int) -> dict[str, int]:
     counts: dict[str, int] = {}
     for stage in read_days(path, day, day).stages:
         name = STAGES[stage.stage]
@@ -159,8 +158,8 @@ def test_no_day_has_nothing(commit: Commit) -> None:
     assert found == ([], [], [], Buyers(0, 0, 0), 0)
 
 
-def _order_keys(path: Path) -> set[str]:
-    connection = connect(path.with_name(ROLLUP_FILE))
+def _order_keys(path: EventLog) -> set[str]:
+    connection = open_rollup(path, max_new=0)
     try:
         return {key for (key,) in connection.execute("SELECT order_key FROM orders")}
     finally:

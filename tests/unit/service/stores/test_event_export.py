@@ -6,18 +6,18 @@ import polars as pl
 import pytest
 
 from models.errors import StoreError
-from service.stores.event_database import open_event_database
 from service.stores.event_export import export_interactions
+from service.stores.event_log import EventLog
 from service.stores.event_schema import RENDERED, EventFlag
 from service.stores.events import Batch, StoredEvent
-from service.stores.sqlite_events import SqliteEventStore
+from service.stores.opening import open_event_store
 from tests.unit.service.intake.samples import view
 
 
-def test_export_has_the_trainers_columns(tmp_path: Path) -> None:
+def test_export_has_the_trainers_columns(event_log: EventLog, tmp_path: Path) -> None:
     """Two interactions are written; a banner's click, a report, a bot and a stranger are not."""
-    path = open_event_database(tmp_path)
-    store = SqliteEventStore(path, opened_ms=1)
+    path = event_log
+    store = open_event_store(path, opened_ms=1)
     bought = StoredEvent(
         "b", 3, 2_000, 2_000, anonymous_key="v", item_id="p2", quantity=2.0, price=1.5, order_id="o"
     )
@@ -46,14 +46,16 @@ def test_export_has_the_trainers_columns(tmp_path: Path) -> None:
     assert list(tmp_path.glob(".*.part")) == []
 
 
-def test_export_of_nothing_is_an_empty_table(tmp_path: Path) -> None:
+def test_export_of_nothing_is_an_empty_table(event_log: EventLog, tmp_path: Path) -> None:
     """A new store gives a file with columns and no row."""
     output = tmp_path / "interactions.parquet"
-    assert export_interactions(open_event_database(tmp_path), output) == 0
+    assert export_interactions(event_log, output) == 0
     assert pl.read_parquet(output).is_empty()
 
 
-def test_export_to_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
+def test_export_to_a_folder_that_is_not_there_is_refused(
+    event_log: EventLog, tmp_path: Path
+) -> None:
     """The message names the file and what to look at."""
     with pytest.raises(StoreError, match="choose a folder that exists"):
-        export_interactions(open_event_database(tmp_path), tmp_path / "no" / "f.parquet")
+        export_interactions(event_log, tmp_path / "no" / "f.parquet")

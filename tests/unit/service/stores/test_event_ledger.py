@@ -1,11 +1,9 @@
 """The ledger adds up, and says which equation fails when it does not."""
 
-from pathlib import Path
-
-from service.stores.event_database import open_event_database
 from service.stores.event_ledger import balance, reconcile
+from service.stores.event_log import EventLog
 from service.stores.events import Batch
-from service.stores.sqlite_events import SqliteEventStore
+from service.stores.opening import open_event_store
 from tests.unit.service.intake.samples import slate, view
 
 BALANCED = {
@@ -39,11 +37,11 @@ def test_each_broken_equation_is_named() -> None:
     ]
 
 
-def test_ledger_sums_over_writers(tmp_path: Path) -> None:
+def test_ledger_sums_over_writers(event_log: EventLog) -> None:
     """Two writers, one closed and one killed: their counts add, the second is told."""
-    path = open_event_database(tmp_path)
+    path = event_log
     assert reconcile(path).is_balanced
-    first, second = SqliteEventStore(path, opened_ms=1), SqliteEventStore(path, opened_ms=2)
+    first, second = open_event_store(path, opened_ms=1), open_event_store(path, opened_ms=2)
     first.commit(Batch([view("a"), view("a")], [], {"received": 2}))
     counts = {"received": 2, "rejected": 1, "served": 1, "assigned": 1}
     second.commit(Batch([view("a")], [slate("x")], counts))  # type: ignore[arg-type]  # names are right

@@ -1,18 +1,16 @@
 """Visitors out of exposures: since a moment, the newest first, at most so many."""
 
-from pathlib import Path
-
-from service.stores.event_database import open_event_database
+from service.stores.event_log import EventLog
 from service.stores.events import Batch
 from service.stores.known_visitors import read_known_visitors
-from service.stores.sqlite_events import SqliteEventStore
+from service.stores.opening import open_event_store
 from tests.unit.service.intake.samples import slate
 
 
-def test_visitors_since_a_moment(tmp_path: Path) -> None:
+def test_visitors_since_a_moment(event_log: EventLog) -> None:
     """Ten exposures of five units, a second apart: what is old, or above the bound, is left out."""
-    path = open_event_database(tmp_path)
-    store = SqliteEventStore(path, opened_ms=1)
+    path = event_log
+    store = open_event_store(path, opened_ms=1)
     exposures = [slate(f"e{n}", at_ms=n * 1_000, unit_key=f"u{n // 2}") for n in range(10)]
     store.commit(Batch(exposures=exposures))
     store.close(2)
@@ -27,7 +25,7 @@ def test_visitors_since_a_moment(tmp_path: Path) -> None:
     assert read_known_visitors(path, since_ms=99_000, max_exposures=3).visitors == []
 
 
-def test_store_without_exposures_knows_nobody(tmp_path: Path) -> None:
+def test_store_without_exposures_knows_nobody(event_log: EventLog) -> None:
     """A new store has read nothing of nothing."""
-    known = read_known_visitors(open_event_database(tmp_path), since_ms=0, max_exposures=9)
+    known = read_known_visitors(event_log, since_ms=0, max_exposures=9)
     assert known == ([], 0, 0)

@@ -1,6 +1,5 @@
 """One person's rows, found by index in a store of many."""
 
-import sqlite3
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -8,23 +7,24 @@ import pytest
 
 from service.exposure import Exposure
 from service.stores import person_reads
-from service.stores.event_database import connect, open_event_database
+from service.stores.event_database import connect
+from service.stores.event_log import Database, EventLog
 from service.stores.events import Batch, StoredEvent
 from service.stores.identities import IdentityStore
+from service.stores.opening import open_event_store
 from service.stores.person_reads import Unit, read_person
 from service.stores.rollup import open_rollup
-from service.stores.sqlite_events import SqliteEventStore
 from tests.unit.service.intake.samples import slate, view
 
-Commit = Callable[..., Path]
+Commit = Callable[..., EventLog]
 
 
 @pytest.fixture
-def commit(tmp_path: Path) -> Commit:
-    path = open_event_database(tmp_path)
+def commit(event_log: EventLog) -> Commit:
+    path = event_log
 
-    def write(exposures: Sequence[Exposure] = (), events: Sequence[StoredEvent] = ()) -> Path:
-        store = SqliteEventStore(path, opened_ms=1)
+    def write(exposures: Sequence[Exposure] = (), events: Sequence[StoredEvent] = ()) -> EventLog:
+        store = open_event_store(path, opened_ms=1)
         store.commit(Batch(events, exposures))
         store.close(2)
         return path
@@ -95,6 +95,7 @@ def test_stranger_has_nothing(commit: Commit) -> None:
     assert found == ([], None, [], [], [], {})
 
 
+@pytest.mark.parametrize("event_url", ["sqlite"], indirect=True)
 def test_nothing_is_scanned(commit: Commit) -> None:
     """Every statement searches by index: a log of ten million rows costs what one of ten does."""
     connection = connect(commit([slate("x1")], [view("e1")]), read_only=True)
@@ -112,7 +113,7 @@ def test_nothing_is_scanned(commit: Commit) -> None:
     connection.close()
 
 
-def _scans(connection: sqlite3.Connection, statement: str, values: object) -> list[str]:
+def _scans(connection: Database, statement: str, values: object) -> list[str]:
     plan = connection.execute(f"EXPLAIN QUERY PLAN {statement}", values)  # type: ignore[arg-type]  # a tuple or a dictionary
     tables = ("events", "exposures", "identities", "unit_links")
     return [step for *_, step in plan if step.startswith("SCAN ") and step.split()[1] in tables]

@@ -1,28 +1,26 @@
 """Old rows go by kind, and nothing else changes."""
 
-from pathlib import Path
-
 import pytest
 
 from models.errors import ConfigError
-from service.stores.event_database import open_event_database
 from service.stores.event_ledger import reconcile
+from service.stores.event_log import EventLog
 from service.stores.events import Batch, Counts
+from service.stores.opening import open_event_store
 from service.stores.outcomes import read_outcomes
 from service.stores.retention import DAY_MS, expire_rows, read_limits
-from service.stores.sqlite_events import SqliteEventStore
 from tests.unit.service.intake.samples import slate, view
 
 
-def test_old_rows_of_a_kind_go(tmp_path: Path) -> None:
+def test_old_rows_of_a_kind_go(event_log: EventLog) -> None:
     """On day 100 views are kept for 30 days and exposures for 60: one of each two goes.
 
     A click as old as the view stays. The report counts both exposures as before, and the ledger
     adds up.
     """
-    path = open_event_database(tmp_path)
+    path = event_log
     old, new = 10 * DAY_MS, 90 * DAY_MS
-    store = SqliteEventStore(path, opened_ms=1)
+    store = open_event_store(path, opened_ms=1)
     events = [
         view("v1", received_ms=old),
         view("v2", received_ms=new),
@@ -41,11 +39,11 @@ def test_old_rows_of_a_kind_go(tmp_path: Path) -> None:
     assert arm.n_exposures == 2
 
 
-def test_old_purchases_leave_the_running_sums_too(tmp_path: Path) -> None:
+def test_old_purchases_leave_the_running_sums_too(event_log: EventLog) -> None:
     """Of two orders the old one goes from the rows and from the report."""
-    path = open_event_database(tmp_path)
+    path = event_log
     old, new = 10 * DAY_MS, 90 * DAY_MS
-    store = SqliteEventStore(path, opened_ms=1)
+    store = open_event_store(path, opened_ms=1)
     orders = [view(f"o{at}", kind=3, at_ms=at, received_ms=at, price=1.0) for at in (old, new)]
     store.commit(Batch(orders, [slate("x1")]))
     store.close(2)

@@ -3,7 +3,6 @@
 import sqlite3
 from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,26 +11,29 @@ from models.errors import StoreError
 from service.exposure import Exposure
 from service.reports.rollup_keeper import RollupKeeper
 from service.stores import rollup
-from service.stores.event_database import connect, open_event_database
+from service.stores.event_database import SqliteConnection, connect
+from service.stores.event_log import EventLog, PostgresLog
 from service.stores.events import Batch, StoredEvent
 from service.stores.file_lease import FileLease
+from service.stores.opening import open_event_store
 from service.stores.outcomes import RolloutSums, read_outcomes
 from service.stores.personal_rows import delete_rows
 from service.stores.rollup import ROLLUP_FILE, add_new, count_waiting, erase_units, open_rollup
-from service.stores.sqlite_events import SqliteEventStore
 from tests.unit.service.intake.samples import slate
 
 Store = Callable[..., None]
 
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return open_event_database(tmp_path)
+in_a_file = pytest.mark.parametrize("event_url", ["sqlite"], indirect=True)
 
 
 @pytest.fixture
-def store(path: Path) -> Iterator[Store]:
-    writer = SqliteEventStore(path, opened_ms=1)
+def path(event_log: EventLog) -> EventLog:
+    return event_log
+
+
+@pytest.fixture
+def store(path: EventLog) -> Iterator[Store]:
+    writer = open_event_store(path, opened_ms=1)
 
     def commit(*rows: Exposure | StoredEvent) -> None:
         events = [row for row in rows if isinstance(row, StoredEvent)]
@@ -51,9 +53,14 @@ def shown(exposure_id: str, unit: str, **fields: object) -> Exposure:
     return slate(exposure_id, unit_key=unit, user_key=unit, **fields)
 
 
-def anew(path: Path) -> RolloutSums:
+def anew(path: EventLog) -> RolloutSums:
     """Add everything up again, from nothing."""
-    path.with_name(ROLLUP_FILE).unlink(missing_ok=True)
+    if isinstance(path, PostgresLog):
+        connection = connect(path)
+        connection.execute("DROP SCHEMA IF EXISTS rollup CASCADE")
+        connection.close()
+    else:
+        path.with_name(ROLLUP_FILE).unlink(missing_ok=True)
     return read_outcomes(path, "r")
 
 
@@ -74,7 +81,7 @@ def history(rng: np.random.Generator, n: int) -> list[Exposure | StoredEvent]:
 
 
 @pytest.mark.parametrize("n_rows", [1, 7, 1_000])
-def test_steps_of_any_length_come_to_the_same(path: Path, store: Store, n_rows: int) -> None:
+def test_steps_of_any_length_come_to_the_same(path: EventLog, store: Store, n_rows: int) -> None:
     """300 rows that arrive in ten commits, with steps in between, are those of one go."""
     rng = np.random.default_rng(n_rows)
     rows = history(rng, 300)
@@ -90,7 +97,7 @@ def test_steps_of_any_length_come_to_the_same(path: Path, store: Store, n_rows: 
     assert by_steps == anew(path)
 
 
-def test_event_waits_a_moment_for_the_exposure_that_it_names(path: Path, store: Store) -> None:
+def test_event_waits_a_moment_for_the_exposure_that_it_names(path: EventLog, store: Store) -> None:
     """Another worker stored the page's click first: it counts, once the page is there too.
 
     What follows it waits as well, for sums go by the order of the log; what names nothing that
@@ -116,17 +123,19 @@ def test_event_waits_a_moment_for_the_exposure_that_it_names(path: Path, store: 
     assert (arm.n_units, arm.n_clicked) == (2, 2)
 
 
-def test_bounded_report_says_what_it_leaves_out(path: Path, store: Store) -> None:
+def test_bounded_report_says_what_it_leaves_out(path: EventLog, store: Store) -> None:
     """Of five rows two are added: three wait."""
     store(*(shown(f"x{i}", f"u{i}") for i in range(4)), did("e", 3, "u1"))
     sums = read_outcomes(path, "r", max_new=2)
     assert (sums.arms[0].n_exposures, sums.n_waiting) == (2, 3)
 
 
-def test_crash_in_a_step_costs_that_step(path: Path, store: Store) -> None:
+@in_a_file
+def test_crash_in_a_step_costs_that_step(path: EventLog, store: Store) -> None:
     """A step that is cut off in the middle leaves nothing behind, and the next one is right."""
     store(*(shown(f"x{i}", f"u{i}") for i in range(50)), did("e", 1, "u1", exposure_id="x1"))
     connection = open_rollup(path, max_new=0)
+    assert isinstance(connection, SqliteConnection)
     for n_calls in (1, 3, 9):
         calls = iter([0] * n_calls + [1])
         connection.set_progress_handler(partial(next, calls, 1), 200)
@@ -138,7 +147,7 @@ def test_crash_in_a_step_costs_that_step(path: Path, store: Store) -> None:
     assert read_outcomes(path, "r") == anew(path)
 
 
-def test_steps_wait_for_no_writer_and_let_none_wait(path: Path, store: Store) -> None:
+def test_steps_wait_for_no_writer_and_let_none_wait(path: EventLog, store: Store) -> None:
     """While another process holds the event store's write lock, sums are added up."""
     store(shown("x1", "a"))
     lock = connect(path)
@@ -153,7 +162,7 @@ def test_steps_wait_for_no_writer_and_let_none_wait(path: Path, store: Store) ->
     lock.close()
 
 
-def test_late_rows_are_put_where_they_belong(path: Path, store: Store) -> None:
+def test_late_rows_are_put_where_they_belong(path: EventLog, store: Store) -> None:
     """A late exposure may be a unit's first, and a late order belongs to the epoch of its time."""
     store(shown("x2", "a", at_ms=5_000, epoch=2))
     assert [arm.epoch for arm in read_outcomes(path, "r").arms] == [2]
@@ -167,21 +176,21 @@ def test_late_rows_are_put_where_they_belong(path: Path, store: Store) -> None:
     assert sums == anew(path)
 
 
-def test_identity_that_comes_late_moves_the_order(path: Path, store: Store) -> None:
+def test_identity_that_comes_late_moves_the_order(path: EventLog, store: Store) -> None:
     """An order of user u counts for visitor v as soon as it is known that they are one."""
     store(slate("x", unit_kind="anonymous_id", unit_key="v", user_key=None, anonymous_key="v"))
     store(did("o", 3, "u"))
     assert read_outcomes(path, "r").arms[0].n_buyers == 0
-    with sqlite3.connect(path) as connection:
-        connection.execute(
-            "INSERT INTO identities (user_key, unit_kind, unit_key, at_ms) "
-            "VALUES ('u', 'anonymous_id', 'v', 3)"
-        )
+    connection = connect(path)
+    connection.execute(
+        "INSERT INTO identities (user_key, unit_kind, unit_key, at_ms) "
+        "VALUES ('u', 'anonymous_id', 'v', 3)"
+    )
     connection.close()
     assert read_outcomes(path, "r").arms[0].n_buyers == 1
 
 
-def test_erased_unit_leaves_the_arms(path: Path, store: Store) -> None:
+def test_erased_unit_leaves_the_arms(path: EventLog, store: Store) -> None:
     """After an erasure arms and people are as if the unit had never been; nothing holds its key."""
     rng = np.random.default_rng(5)
     store(*history(rng, 200))
@@ -196,7 +205,7 @@ def test_erased_unit_leaves_the_arms(path: Path, store: Store) -> None:
     assert erase_units(path, ["u3", "u4"]) == 0
 
 
-def test_unit_that_buys_in_two_epochs_is_one_buyer(path: Path, store: Store) -> None:
+def test_unit_that_buys_in_two_epochs_is_one_buyer(path: EventLog, store: Store) -> None:
     """Two epochs, one unit, an order and a cart in each: one buyer, one carter, two orders."""
     store(shown("x1", "a"), shown("x2", "a", at_ms=3_000, epoch=2))
     store(*(did(f"o{t}", 3, "a", at_ms=t) for t in (2_000, 4_000)))
@@ -206,7 +215,7 @@ def test_unit_that_buys_in_two_epochs_is_one_buyer(path: Path, store: Store) -> 
     assert sums.people["control"] == (1, 0, 1, 1)
 
 
-def test_one_keeper_works_and_the_next_takes_over(path: Path, store: Store) -> None:
+def test_one_keeper_works_and_the_next_takes_over(path: EventLog, store: Store) -> None:
     """The first has the lease; when it is gone the second goes on where it was."""
     store(*(shown(f"x{i}", f"u{i}") for i in range(3)))
     first, second = (RollupKeeper(path, step_rows=2) for _ in range(2))
@@ -219,7 +228,7 @@ def test_one_keeper_works_and_the_next_takes_over(path: Path, store: Store) -> N
     assert (sums.arms[0].n_units, sums.n_waiting) == (3, 0)
 
 
-def test_keeper_waits_for_nobody(path: Path, store: Store) -> None:
+def test_keeper_waits_for_nobody(path: EventLog, store: Store) -> None:
     """While a report adds up itself the keeper does nothing, and goes on afterwards."""
     store(shown("x1", "a"))
     keeper = RollupKeeper(path)
@@ -233,7 +242,7 @@ def test_keeper_waits_for_nobody(path: Path, store: Store) -> None:
     assert read_outcomes(path, "r", max_new=0).n_waiting == 0
 
 
-def test_keeper_thread_stops(path: Path, store: Store) -> None:
+def test_keeper_thread_stops(path: EventLog, store: Store) -> None:
     """It ends when it is told to, and leaves the lease to others."""
     keeper = RollupKeeper(path, poll_s=0.001)
     keeper.start()
@@ -244,7 +253,8 @@ def test_keeper_thread_stops(path: Path, store: Store) -> None:
     lease.give_back()
 
 
-def test_unreadable_sums_are_told(path: Path) -> None:
+@in_a_file
+def test_unreadable_sums_are_told(path: EventLog) -> None:
     """The message names the file."""
     path.with_name(ROLLUP_FILE).write_text("no database, " * 100)
     with pytest.raises(StoreError, match=r"rollup\.sqlite"):
@@ -252,7 +262,7 @@ def test_unreadable_sums_are_told(path: Path) -> None:
 
 
 def test_outdated_sums_are_made_anew(
-    path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+    path: EventLog, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A file of another version is replaced, not read."""
     store(shown("x1", "a"))

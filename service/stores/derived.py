@@ -1,0 +1,55 @@
+"""Tables of sums that are derived from the event store: of one version, or made anew.
+
+In SQLite they are a file beside it, which the store is attached to as ``log``; in PostgreSQL a
+schema beside the schema ``log``.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from service.stores.event_log import Database
+
+
+@contextmanager
+def transaction(connection: Database) -> Iterator[None]:
+    """Commit what is done inside, or on any error nothing of it; no other writer runs beside."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def make_tables(connection: Database, name: str, version: int, tables: str) -> None:
+    """Make the tables where they are missing or of another version."""
+    if _version(connection, name) == version:
+        return
+    with transaction(connection):
+        if _version(connection, name) == version:
+            return
+        if isinstance(connection, sqlite3.Connection):
+            names = connection.execute("SELECT name FROM main.sqlite_schema WHERE type = 'table'")
+            for (table,) in names.fetchall():
+                connection.execute(f"DROP TABLE main.{table}")
+            statements = [*tables.split(";\n"), f"PRAGMA user_version = {version}"]
+        else:
+            from service.stores.postgres_schema import derived_tables  # noqa: PLC0415  # its driver
+
+            statements = derived_tables(name, version, tables)
+        for statement in statements:
+            connection.execute(statement)
+
+
+def _version(connection: Database, name: str) -> int:
+    if isinstance(connection, sqlite3.Connection):
+        return int(connection.execute("PRAGMA main.user_version").fetchone()[0])
+    shown = connection.execute(
+        "SELECT obj_description(to_regnamespace(?)::oid, 'pg_namespace')", (name,)
+    )
+    return int(shown.fetchone()[0] or 0)

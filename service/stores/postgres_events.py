@@ -1,0 +1,221 @@
+"""Writes the event store in PostgreSQL: one transaction for a group, as in SQLite.
+
+All writers of a shop take one lock, so rows become visible in the order of their `seq`, which
+readers follow. Where the connection is lost while a transaction ends, the server is asked later
+what became of it, so that nothing is counted twice.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import msgspec
+import psycopg
+from sqlalchemy import Float, Integer
+
+from service.exposure import Exposure
+from service.stores.event_log import PostgresLog
+from service.stores.event_schema import metadata
+from service.stores.events import (
+    Batch,
+    Committed,
+    Counter,
+    Counts,
+    NumberedEvent,
+    StoreBusyError,
+    StoredEvent,
+)
+from service.stores.postgres import PostgresConnection, refusal_of
+
+_OFFERED_AGAIN: tuple[Counter, ...] = ("served", "assigned", "dropped")
+"""What the next batch counts again, because exposures that nobody knows stored are kept."""
+
+_encode = msgspec.json.Encoder().encode
+
+
+def _insert(table: str, columns: Sequence[str]) -> str:
+    """Insert many rows by one statement, a list a column."""
+    types = metadata.tables[table].c
+    lists = ", ".join(f"?::{_type_of(types[name].type)}[]" for name in columns)
+    return (
+        f"INSERT INTO {table} ({', '.join(columns)}) SELECT * FROM unnest({lists}) "
+        f"ON CONFLICT ({columns[0]}) DO NOTHING"
+    )
+
+
+def _type_of(kind: object) -> str:
+    if isinstance(kind, Float):
+        return "double precision"
+    return "bigint" if isinstance(kind, Integer) else "text"
+
+
+# The first column of each is the one that tells a repeat.
+_INSERT_EVENTS = f"{_insert('events', StoredEvent._fields)} RETURNING event_id, seq"
+_INSERT_EXPOSURES = _insert("exposures", Exposure.__struct_fields__)
+_FLOATS = tuple(StoredEvent._fields.index(name) for name in ("quantity", "price"))
+_CROSSOVER = Exposure.__struct_fields__.index("crossover")
+_ADD_COUNTS = """
+INSERT INTO counters (writer_id, name, value)
+SELECT ?::bigint, * FROM unnest(?::text[], ?::bigint[])
+ON CONFLICT (writer_id, name) DO UPDATE SET value = counters.value + excluded.value
+"""
+
+
+class _Doubt(NamedTuple):
+    """A transaction whose end nobody heard."""
+
+    transaction: int
+    counts: Counts
+
+
+class PostgresEventStore:
+    """The adapter for several machines: see `service.stores.events.EventStore`."""
+
+    def __init__(self, log: PostgresLog, *, opened_ms: int, busy_timeout_ms: int = 250) -> None:
+        self._log = log
+        with self._reported():
+            self._connection = PostgresConnection(log, busy_timeout_ms=busy_timeout_ms)
+        self._opened_ms = opened_ms
+        self._writer_id: int | None = None
+        self._doubt: _Doubt | None = None
+
+    def commit(self, batch: Batch) -> Committed:
+        """Write a batch; see the port."""
+        with self._reported():
+            corrections = self._settle_doubt()
+            done = self._commit(batch, corrections)
+        self._doubt = None
+        return done
+
+    def close(self, closed_ms: int) -> None:
+        """Note that this writer drained, if it ever wrote, and close the connection."""
+        try:
+            if self._writer_id is not None:
+                with self._reported():
+                    self._connection.execute(
+                        "UPDATE writers SET closed_ms = ? WHERE writer_id = ?",
+                        (closed_ms, self._writer_id),
+                    )
+        finally:
+            self.abandon()
+
+    def abandon(self) -> None:
+        """Close the connection without the note."""
+        self._connection.close()
+
+    def _commit(self, batch: Batch, corrections: Counts) -> Committed:
+        run = self._connection.execute
+        transaction: int | None = None
+        counts: Counts = {}
+        run("BEGIN IMMEDIATE")
+        try:
+            writer_id = self._register()
+            is_new, added = self._insert_events(batch.events)
+            n_exposures = self._insert_exposures(batch.exposures)
+            counts = {
+                **batch.counts,
+                "accepted": len(added),
+                "duplicate": len(is_new) - len(added),
+                "stored": n_exposures,
+            }
+            for name, n in corrections.items():
+                counts[name] = counts.get(name, 0) + n
+            moved = [(name, n) for name, n in counts.items() if n]
+            run(_ADD_COUNTS, (writer_id, [name for name, _ in moved], [n for _, n in moved]))
+            transaction = run("SELECT pg_current_xact_id()::text::bigint").fetchone()[0]  # type: ignore[index]  # one row
+            run("COMMIT")
+        except BaseException:
+            if self._connection.in_transaction:
+                self._roll_back()
+            elif transaction is not None:
+                self._doubt = _Doubt(transaction, counts)
+            raise
+        self._writer_id = writer_id
+        return Committed(is_new=is_new, added=added, n_exposures=n_exposures)
+
+    def _settle_doubt(self) -> Counts:
+        """Ask what became of a transaction, and take back what will be counted again if it is in.
+
+        Its events were refused, and count as duplicates when they come again.
+        """
+        if self._doubt is None:
+            return {}
+        found: Any = self._connection.execute(
+            "SELECT pg_xact_status(?::text::xid8)", (str(self._doubt.transaction),)
+        ).fetchone()
+        if found[0] == "in progress":
+            raise StoreBusyError(
+                "the database server still ends the last transaction; send the events again"
+            )
+        if found[0] != "committed":
+            return {}
+        return {name: -self._doubt.counts.get(name, 0) for name in _OFFERED_AGAIN}
+
+    def _roll_back(self) -> None:
+        try:
+            self._connection.execute("ROLLBACK")
+        except psycopg.Error:
+            self._connection.drop()
+
+    def _register(self) -> int:
+        if self._writer_id is not None:
+            return self._writer_id
+        found: Any = self._connection.execute(
+            "INSERT INTO writers (pid, opened_ms) VALUES (?, ?) RETURNING writer_id",
+            (os.getpid(), self._opened_ms),
+        ).fetchone()
+        return int(found[0])
+
+    def _insert_events(
+        self, events: Sequence[StoredEvent]
+    ) -> tuple[list[bool], list[NumberedEvent]]:
+        if not events:
+            return [], []
+        fresh: dict[str, StoredEvent] = {}
+        for event in events:
+            fresh.setdefault(event.event_id, event)
+        columns = _columns(list(fresh.values()))
+        found = self._connection.execute(_INSERT_EVENTS, columns).fetchall()
+        numbers: dict[str, int] = dict(found)
+        is_new = [numbers.pop(event.event_id, None) is not None for event in events]
+        added = [NumberedEvent(seq, fresh[event_id]) for event_id, seq in found]
+        return is_new, sorted(added, key=lambda one: one.seq)
+
+    def _insert_exposures(self, exposures: Sequence[Exposure]) -> int:
+        if not exposures:
+            return 0
+        rows = [_exposure_row(exposure) for exposure in exposures]
+        columns = [list(column) for column in zip(*rows, strict=True)]
+        return self._connection.execute(_INSERT_EXPOSURES, columns).rowcount
+
+    @contextmanager
+    def _reported(self) -> Iterator[None]:
+        """Say in the port's words what the server says of the store; errors of a value pass."""
+        try:
+            yield
+        except psycopg.errors.LockNotAvailable as error:
+            raise StoreBusyError(
+                "the event store is locked by another process; send the events again"
+            ) from error
+        except (psycopg.DataError, psycopg.IntegrityError):
+            raise
+        except psycopg.Error as error:
+            raise refusal_of(error, self._log) from error
+
+
+def _columns(rows: Sequence[StoredEvent]) -> list[list[Any]]:
+    columns = [list(column) for column in zip(*rows, strict=True)]
+    for place in _FLOATS:
+        # A list is of one type, and a whole number may stand for a price.
+        columns[place] = [None if value is None else float(value) for value in columns[place]]
+    return columns
+
+
+def _exposure_row(exposure: Exposure) -> tuple[str | int | None, ...]:
+    *plain, candidates, shown = msgspec.structs.astuple(exposure)
+    plain[_CROSSOVER] = int(plain[_CROSSOVER])
+    logged = _encode(candidates).decode() if candidates else None
+    return (*plain, logged, _encode(shown).decode())
