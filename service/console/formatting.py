@@ -33,6 +33,11 @@ def signed_percent(share: float | None, digits: int = 1) -> str:
     return f"{'+' if share > 0 else '−' if share < 0 else '±'}{percent(abs(share), digits)}"
 
 
+def number(value: float) -> str:
+    """Write a number of a field without zeros that say nothing."""
+    return _plain(f"{value:.4f}")
+
+
 def count(number: float | None) -> str:
     """Write a number with its thousands apart."""
     return NONE if number is None else f"{number:,.0f}"

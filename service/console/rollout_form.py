@@ -9,27 +9,35 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from itertools import zip_longest
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
+from msgspec import UNSET
 
 from service.console.audience_words import SEGMENT, SIMPLE, audience_of, simple_fields
 from service.console.form import Form, FormError
+from service.console.layer_form import LayerView, layer_fields, read_layer
+from service.console.prerequisite_form import prerequisite_fields, read_prerequisites
+from service.console.ramp_form import ramp_fields, read_ramp
+from service.console.value_form import read_type, read_value, value_text
+from service.console.variant_form import read_variants
 from service.rollouts.definition import Rollout
-from service.rollouts.ramp import (
-    ErrorGuardrail,
-    LatencyGuardrail,
-    OutcomeGuardrail,
-    ServiceGuardrail,
-)
 
 Fields = Mapping[str, tuple[str, ...]]
+NO_LAYERS: Mapping[str, LayerView] = MappingProxyType({})
 
 GROUPS: dict[str, tuple[str, ...]] = {
     "name": ("name",),
     "enabled": ("enabled",),
     "unit": ("unit",),
-    "variants": ("variant_key", "variant_weight", "variant_recipe"),
+    "variants": (
+        *("variant_key", "variant_weight", "variant_recipe"),
+        *("variant_value", "variant_banners"),
+    ),
+    "values": ("value_type", "control_value"),
+    "layer": ("layer", "layer_share", "layer_slots"),
+    "prerequisites": ("prerequisite",),
     "audience": (*(f"audience_{name}" for name in (*SIMPLE, SEGMENT)), "audience_json"),
     "schedule": ("starts_at", "ends_at", "time_zone"),
     "ramp": (
@@ -41,21 +49,8 @@ GROUPS: dict[str, tuple[str, ...]] = {
 }
 """The fields of each part of the document; a part is patched as a whole."""
 
-GUARDRAILS: dict[str, str] = {
-    "click_through": "click-through may drop by at most, %",
-    "add_to_cart": "add-to-cart may drop by at most, %",
-    "conversion": "conversion may drop by at most, %",
-    "revenue_per_unit": "revenue per unit may drop by at most, %",
-    "degraded_share": "fallbacks at most, % of slots",
-    "empty_share": "empty slots at most, % of slots",
-    "p99": "p99 of the service at most, ms",
-    "errors": "failed requests at most, %",
-}
-_OUTCOMES = ("click_through", "add_to_cart", "conversion", "revenue_per_unit")
-_PLACES = 4
 
-
-def fields_of(rollout: Rollout) -> Fields:
+def fields_of(rollout: Rollout, layers: Mapping[str, LayerView] = NO_LAYERS) -> Fields:
     """Write a rollout as the fields of its form."""
     simple = simple_fields(rollout.audience)
     fields: dict[str, tuple[str, ...]] = {
@@ -65,10 +60,16 @@ def fields_of(rollout: Rollout) -> Fields:
         "variant_key": tuple(one.key for one in rollout.variants),
         "variant_weight": tuple(str(one.weight) for one in rollout.variants),
         "variant_recipe": tuple(one.recipe or "" for one in rollout.variants),
+        "variant_value": tuple(value_text(one.value) for one in rollout.variants),
+        "variant_banners": tuple(", ".join(one.banner_ids) for one in rollout.variants),
+        "value_type": (rollout.value_type or "",),
+        "control_value": (value_text(rollout.control_value),),
+        "prerequisite": prerequisite_fields(rollout),
         "holdout": _tick(rollout.holdout),
         "approval": _tick(rollout.approval),
+        **layer_fields(rollout, layers),
         **_schedule_fields(rollout),
-        **_ramp_fields(rollout),
+        **ramp_fields(rollout),
     }
     for name in (*SIMPLE, SEGMENT):
         fields[f"audience_{name}"] = (", ".join(simple[name]) if simple else "",)
@@ -78,7 +79,9 @@ def fields_of(rollout: Rollout) -> Fields:
     return fields
 
 
-def patch_from(form: Form, base: Rollout) -> dict[str, Any]:
+def patch_from(
+    form: Form, base: Rollout, layers: Mapping[str, LayerView] = NO_LAYERS
+) -> dict[str, Any]:
     """Return what was changed in the form, as a JSON Merge Patch.
 
     Raises
@@ -86,15 +89,19 @@ def patch_from(form: Form, base: Rollout) -> dict[str, Any]:
     FormError
         If a field holds what cannot be read.
     """
-    before = fields_of(base)
+    before = fields_of(base, layers)
     write: dict[str, Callable[[], dict[str, Any]]] = {
         "name": lambda: {"name": form.optional("name")},
         "enabled": lambda: {"enabled": form.is_on("enabled")},
         "unit": lambda: {"unit": form.text("unit")},
-        "variants": lambda: {"variants": _variants(form, base)},
+        "variants": lambda: {"variants": read_variants(form, base)},
+        # Another type asks other values of the variants too.
+        "values": lambda: {**_values(form, base), "variants": read_variants(form, base)},
+        "layer": lambda: {"layer": _replacing(base.layer, read_layer(form, base, layers))},
+        "prerequisites": lambda: {"prerequisites": read_prerequisites(form)},
         "audience": lambda: {"audience": _replacing(base.audience, _audience(form))},
         "schedule": lambda: _schedule(form),
-        "ramp": lambda: {"ramp": _replacing(base.ramp, _ramp(form))},
+        "ramp": lambda: {"ramp": _replacing(base.ramp, read_ramp(form))},
         "holdout": lambda: {"holdout": form.is_on("holdout")},
         "approval": lambda: {"approval": form.is_on("approval")},
     }
@@ -106,9 +113,11 @@ def patch_from(form: Form, base: Rollout) -> dict[str, Any]:
     return {**patch, "forced": forced} if forced else patch
 
 
-def overlaid(current: Rollout, form: Form, base: Rollout) -> Fields:
+def overlaid(
+    current: Rollout, form: Form, base: Rollout, layers: Mapping[str, LayerView] = NO_LAYERS
+) -> Fields:
     """Put what was typed over the state of now, where it differs from what the form began with."""
-    before, fields = fields_of(base), dict(fields_of(current))
+    before, fields = fields_of(base, layers), dict(fields_of(current, layers))
     for names in GROUPS.values():
         if _normal(form.fields, names) != _normal(before, names):
             fields.update({name: form.fields.get(name, ()) for name in names})
@@ -141,21 +150,19 @@ def _without(before: Any, after: Any) -> Any:
     return {**gone, **{name: _without(before.get(name), value) for name, value in after.items()}}
 
 
-def _variants(form: Form, base: Rollout) -> list[dict[str, Any]]:
-    known = {one.key: msgspec.to_builtins(one) for one in base.variants}
-    found = []
-    rows = zip_longest(*(form.all(name) for name in GROUPS["variants"]), fillvalue="")
-    for key, weight, recipe in rows:
-        if not key:
-            continue
-        if not (weight or "1").isdigit():
-            raise FormError(
-                "variants", f"the weight of {key!r} is {weight!r}; write a whole number"
-            )
-        variant = {**known.get(key, {}), "key": key, "weight": int(weight or 1)}
-        variant["recipe"] = recipe or None
-        found.append(variant)
-    return found
+def _values(form: Form, base: Rollout) -> dict[str, Any]:
+    value_type = read_type(form.text("value_type"))
+    typed = form.text("control_value")
+    value = None
+    if value_type is not None and typed:
+        before = base.control_value if value_type == base.value_type else UNSET
+        value = read_value(typed, value_type, "control_value", before)
+    return {
+        "value_type": value_type,
+        "control_value": _replacing(
+            {} if base.control_value is UNSET else base.control_value, value
+        ),
+    }
 
 
 def _audience(form: Form) -> Any:
@@ -199,71 +206,6 @@ def _schedule(form: Form) -> dict[str, Any]:
     return patch
 
 
-def _ramp_fields(rollout: Rollout) -> dict[str, tuple[str, ...]]:
-    ramp = rollout.ramp
-    steps = ramp.steps if ramp else ()
-    guards = [_guard_fields(one) for one in ramp.guardrails] if ramp else []
-    return {
-        "ramp_share": tuple(number(100 * step.share) for step in steps),
-        "ramp_hours": tuple(number(step.min_hours) for step in steps),
-        "ramp_units": tuple(str(step.min_units) for step in steps),
-        "guard_metric": tuple(metric for metric, _ in guards),
-        "guard_limit": tuple(number(limit) for _, limit in guards),
-    }
-
-
-def _guard_fields(
-    one: OutcomeGuardrail | ServiceGuardrail | LatencyGuardrail | ErrorGuardrail,
-) -> tuple[str, float]:
-    match one:
-        case OutcomeGuardrail():
-            return one.metric, 100 * one.max_drop
-        case ServiceGuardrail():
-            return one.metric, 100 * one.max_share
-        case LatencyGuardrail():
-            return "p99", one.max_p99_ms
-        case ErrorGuardrail():
-            return "errors", 100 * one.max_share
-
-
-def _ramp(form: Form) -> Any:
-    steps = []
-    rows = zip_longest(*(form.all(name) for name in GROUPS["ramp"][:3]), fillvalue="")
-    for share, hours, units in rows:
-        if not share:
-            continue
-        steps.append(
-            {
-                "share": round(_read(share, "the share of a step") / 100, 6),
-                "min_hours": _read(hours or "0", "the hours of a step"),
-                "min_units": int(_read(units or "0", "the units of a step")),
-            }
-        )
-    guards = [
-        _guard(metric, _read(limit, GUARDRAILS.get(metric, metric)))
-        for metric, limit in zip_longest(
-            form.all("guard_metric"), form.all("guard_limit"), fillvalue=""
-        )
-        if metric and limit
-    ]
-    if not steps:
-        if guards:
-            raise FormError("ramp", "guardrails hold a ramp back: give it a step too")
-        return None
-    return {"steps": steps, "guardrails": guards}
-
-
-def _guard(metric: str, limit: float) -> dict[str, Any]:
-    share = round(limit / 100, 6)
-    if metric in _OUTCOMES:
-        return {"type": "outcome", "metric": metric, "max_drop": share}
-    if metric == "p99":
-        return {"type": "latency", "max_p99_ms": limit}
-    if metric == "errors":
-        return {"type": "errors", "max_share": share}
-    return {"type": "service", "metric": metric, "max_share": share}
-
-
 def _forced(form: Form) -> dict[str, str | None]:
     forced: dict[str, str | None] = dict.fromkeys(form.all("forced_remove"))
     for line in form.lines("forced_add"):
@@ -272,16 +214,3 @@ def _forced(form: Form) -> dict[str, str | None]:
             raise FormError("forced_add", f"{line!r}: write one a line, as USER_ID = VARIANT")
         forced[unit.strip()] = variant.strip()
     return forced
-
-
-def _read(text: str, label: str) -> float:
-    try:
-        return float(text.replace(",", "."))
-    except ValueError:
-        raise FormError("ramp", f"{label} is {text!r}; write a number") from None
-
-
-def number(value: float) -> str:
-    """Write a number of a field without zeros that say nothing."""
-    text = f"{value:.{_PLACES}f}"
-    return text.rstrip("0").rstrip(".")

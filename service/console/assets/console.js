@@ -6,6 +6,7 @@
 //   data-slider                a range and a number of one value
 //   data-preview="/address"    on a form: posted there as one types; the answer replaces the
 //   data-preview-target="id"   element with this id
+//   data-submits="id"          on a field: a change presses the button with this id
 //   data-document              on a form: which state it edits; data-state says which that is
 "use strict";
 (() => {
@@ -194,6 +195,11 @@
     made.textContent = text;
     return made;
   }
+
+  // A choice that other fields depend on
+  addEventListener("change", (event) => {
+    document.getElementById(event.target.dataset?.submits ?? "")?.click();
+  });
 
   // A preview beside a form
   function watchPreview(form) {

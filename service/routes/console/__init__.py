@@ -16,7 +16,9 @@ from service.routes.console.banners import BannerPages
 from service.routes.console.catalogue import CataloguePages
 from service.routes.console.frame import HOME
 from service.routes.console.gate import guard_console, read_form, refuse_forgery, seal, show_refusal
+from service.routes.console.holdout import HoldoutPages
 from service.routes.console.insights import InsightPages
+from service.routes.console.layers import LayerPages
 from service.routes.console.live import stream_console_changes
 from service.routes.console.models import ModelPages
 from service.routes.console.overview import OverviewPages
@@ -38,6 +40,8 @@ CONSOLE_ROUTES: list[ControllerRouterHandler] = [
     RolloutPages,
     RolloutEditPages,
     RolloutPlanPages,
+    LayerPages,
+    HoldoutPages,
     ShopperPages,
     CataloguePages,
     ModelPages,

@@ -7,15 +7,23 @@ from typing import Any
 import msgspec
 from litestar import Controller, Response, get, post
 
-from service.console.rollout_form import GUARDRAILS, Fields, fields_of, overlaid, patch_from
+from service.console.prerequisite_form import prerequisite_choices
+from service.console.ramp_form import GUARDRAILS
+from service.console.rollout_form import Fields, fields_of, overlaid, patch_from
+from service.console.value_form import VALUE_TYPES
+from service.console.variant_form import COLUMNS
 from service.control.consent import Consent, JumpError, PhaseError
+from service.control.documents import Placement
+from service.control.fit import rollout_key_of
 from service.control.precondition import RevisionError
+from service.control.slots import SlotError
 from service.json_body import decode_json
 from service.rollouts.definition import Rollout
 from service.rollouts.segment import INTENT_SEGMENTS
 from service.routes.console.form_errors import REFUSALS, errors_of
 from service.routes.console.frame import ConsoleRequest, Page, go, page
 from service.routes.console.gate import FormData, section
+from service.routes.console.layer_views import layer_views
 from service.routes.console.links import rollout_path
 from service.routes.console.rollout_changes import (
     Conflict,
@@ -27,7 +35,7 @@ from service.routes.console.rollout_changes import (
     rollout_at,
 )
 from service.routes.console.rollouts import RECIPES
-from service.routes.documents import PathId
+from service.routes.documents import PathId, list_documents
 from service.routes.reach import check_replaced_reach
 from service.services import services_of
 
@@ -45,28 +53,33 @@ class RolloutEditPages(Controller):
     def show_form(self, request: ConsoleRequest, rollout_key: PathId) -> Page:
         """Show the form."""
         rollout = find_rollout(request, rollout_key)
-        return _ask(request, rollout, fields_of(rollout), {})
+        return _ask(request, rollout, fields_of(rollout, layer_views(request)), {})
 
     @post("/edit", sync_to_thread=True)
     def save(self, request: ConsoleRequest, rollout_key: PathId, form: FormData) -> Response[Any]:
         """Save what was changed in the form, and nothing else."""
         revision = int(form.number("revision", "Revision"))
         base = rollout_at(request, rollout_key, revision)
+        if form.is_on("redraw"):
+            return _ask(request, base, form.fields, {})
         yes = form.is_on("confirm")
         consent = Consent(new_phase=yes, confirm=yes)
+        layers = layer_views(request)
         fields, status, errors = form.fields, 400, {}
         question, conflict = "", None
         try:
-            patch = patch_from(form, base)
+            patch = patch_from(form, base, layers)
             if not patch:
                 return go(request, rollout_path(rollout_key), _UNSAVED, "info")
             changed = patch_rollout(request, rollout_key, patch, revision, consent)
         except RevisionError:
             conflict = find_conflict(request, rollout_key, revision)
-            fields, status = overlaid(conflict.current, form, base), 409
+            fields, status = overlaid(conflict.current, form, base, layers), 409
             base = conflict.current
         except (JumpError, PhaseError) as error:
             question, status = error.message.split("; s", maxsplit=1)[0], 409
+        except SlotError as error:
+            errors = {"layer_share": error.message.split("; GET", maxsplit=1)[0]}
         except REFUSALS as error:
             errors = errors_of(error)
         else:
@@ -140,6 +153,12 @@ def _ask(
     question: str = "",
     conflict: Conflict | None = None,
 ) -> Page:
+    rollouts = list_documents(request, "rollout", Rollout)
+    steered = [
+        one
+        for one in list_documents(request, "placement", Placement)
+        if rollout_key_of(one) == rollout.key
+    ]
     return page(
         request,
         "rollouts/edit.html",
@@ -151,7 +170,14 @@ def _ask(
         question=question,
         conflict=conflict,
         one=lambda name: (fields.get(name) or ("",))[-1],
-        variant_rows=_rows(fields, "variant_key", "variant_weight", "variant_recipe"),
+        variant_rows=_rows(fields, *COLUMNS),
+        value_types=VALUE_TYPES,
+        has_banners=any(one.kind == "banners" for one in steered)
+        or any(fields.get("variant_banners", ())),
+        steers=bool(steered) or any(fields.get("variant_recipe", ())),
+        layers=layer_views(request).values(),
+        prerequisite_rows=_rows(fields, "prerequisite"),
+        prerequisite_choices=prerequisite_choices(rollout, rollouts),
         step_rows=_rows(fields, "ramp_share", "ramp_hours", "ramp_units"),
         guard_rows=_rows(fields, "guard_metric", "guard_limit"),
         guardrails=GUARDRAILS,

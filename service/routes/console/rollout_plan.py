@@ -6,7 +6,7 @@ from litestar import Controller, get
 
 from models.errors import EndcapError, InputError
 from service.console.form import Form, FormError
-from service.console.rollout_form import number
+from service.console.formatting import number
 from service.reports.plan import HALF, PlanMetric, Question, RolloutPlan, make_plan
 from service.reports.planner import POWER
 from service.reports.traffic import Traffic, read_traffic

@@ -12,8 +12,9 @@ from service.access import principal_of
 from service.console.audience_words import audience_words
 from service.console.documents_diff import diff_documents
 from service.console.figure import Figure
-from service.console.rollout_form import number
+from service.console.formatting import number
 from service.console.rollout_state import RampState, ramp_state, states_of
+from service.console.value_form import value_text
 from service.control.approval import Proposal, list_proposals
 from service.control.documents import Placement
 from service.control.fit import rollout_key_of
@@ -21,7 +22,7 @@ from service.control.stale import stale_rollouts
 from service.control.trail import AuditRecord, read_page
 from service.reports.gather import report_rollout
 from service.reports.report import Report
-from service.rollouts.definition import Rollout
+from service.rollouts.definition import CONTROL, Rollout
 from service.routes.console.frame import ConsoleRequest, Page, page
 from service.routes.console.links import rollout_path
 from service.routes.console.overview import summarize
@@ -107,6 +108,8 @@ def show_rollout(
         question=question,
         conflict=conflict,
         audience=audience_words(rollout.audience),
+        values={one.key: value_text(one.value) for one in rollout.variants}
+        | {CONTROL: value_text(rollout.control_value)},
         placements=_placements(request, key),
         ramp=_ramp(rollout, report, now_ms),
         report=report,

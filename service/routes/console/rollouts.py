@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 from litestar import Controller, Response, get, post
@@ -11,6 +12,7 @@ from service.access import principal_of
 from service.console.audience_words import audience_words
 from service.console.form import Form, FormError
 from service.console.rollout_state import State, is_treating, states_of
+from service.console.value_form import VALUE_TYPES, read_type, read_value
 from service.control.consent import Consent
 from service.control.documents import Placement
 from service.control.fit import rollout_key_of
@@ -70,6 +72,8 @@ class RolloutListPages(Controller):
     @post("/new", sync_to_thread=True)
     def make(self, request: ConsoleRequest, form: FormData) -> Response[str]:
         """Make a rollout, which treats nobody yet unless a share is given."""
+        if form.is_on("redraw"):
+            return _ask(request, form, {})
         try:
             key = form.text("key")
             if not key:
@@ -90,15 +94,24 @@ class RolloutListPages(Controller):
 
 
 def _rollout(form: Form) -> Rollout:
-    document = {
+    variant: dict[str, Any] = {
+        "key": form.text("variant") or "personal",
+        "recipe": form.optional("recipe"),
+    }
+    document: dict[str, Any] = {
         "name": form.optional("name"),
         "share": round(form.number("share", "Share") / 100, 6),
-        "variants": [
-            {"key": form.text("variant") or "personal", "recipe": form.optional("recipe")}
-        ],
+        "variants": [variant],
         "unit": form.text("unit", "user_id"),
         "approval": form.is_on("approval"),
     }
+    value_type = read_type(form.text("value_type"))
+    if value_type is not None:
+        variant["value"] = read_value(form.text("value"), value_type, "value")
+        document["value_type"] = value_type
+        if form.text("control_value"):
+            control = read_value(form.text("control_value"), value_type, "control_value")
+            document["control_value"] = control
     try:
         return msgspec.convert(document, Rollout)
     except msgspec.ValidationError as error:
@@ -115,6 +128,7 @@ def _ask(request: ConsoleRequest, form: Form, errors: dict[str, str], status: in
         form=form,
         errors=errors,
         recipes=RECIPES,
+        value_types=VALUE_TYPES,
         placements=[one.id for one in found],
         variant=Variant(key="personal").key,
     )
