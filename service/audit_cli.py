@@ -9,7 +9,7 @@ import rich_click as click
 
 from service.cli import as_json_option, open_store, setting_option
 from service.control.trail import check_trail
-from service.settings import read_home
+from service.settings import read_home_settings
 
 
 @click.group()
@@ -25,7 +25,7 @@ def verify(home: str | None, as_json: bool) -> None:
 
     Prints the newest hash, to be kept elsewhere; exit code 1 names the first row that is broken.
     """
-    with open_store(read_home(home)) as store:
+    with open_store(read_home_settings(home)) as store:
         found = check_trail(store)
     if as_json:
         click.echo(msgspec.json.encode(found).decode())

@@ -32,13 +32,13 @@ from service.serve.engine import Clock, Engine, id_maker
 from service.serve.page import ItemSlate
 from service.serve.request import PlacementRequest, ServeRequest
 from service.stores.control import ControlStore
-from service.stores.control_reader import ControlReader
 from service.stores.event_database import open_event_database
 from service.stores.event_reads import EventReader
 from service.stores.events import Batch
 from service.stores.identities import IdentityStore
 from service.stores.key_filter import KeyFilter
 from service.stores.key_filter_filling import fill
+from service.stores.postgres_address import PostgresAddress
 from service.stores.segment_files import SegmentFiles
 from service.stores.sqlite_events import SqliteEventStore
 
@@ -74,6 +74,8 @@ class BatchOrder:
     """What a batch is asked for."""
 
     home: Path
+    control: Path | PostgresAddress
+    """The store of the control plane."""
     users: Path
     placement: str
     output: Path
@@ -225,11 +227,12 @@ def _staged_file(output: Path) -> Iterator[Path]:
 def _open_engine(order: BatchOrder, make_id: Callable[[], str]) -> Iterator[Engine]:
     """Put an engine together as `service.opening` does, over what is in effect now."""
     with ExitStack() as stack:
-        store = ControlStore(order.home / "control.sqlite")
+        store = ControlStore(order.control)
         stack.callback(store.close)
-        reader = ControlReader(store.path)
+        reader = store.open_reader()
         stack.callback(reader.close)
-        configuration = CurrentConfiguration(reader, segment_files=SegmentFiles(order.home)).get()
+        segment_files = SegmentFiles(order.home, store.shared_files)
+        configuration = CurrentConfiguration(reader, segment_files=segment_files).get()
         artifacts = ArtifactStore(order.home)
         version = artifacts.live_version()
         snapshot = None if version is None else artifacts.open(version)

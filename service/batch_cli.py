@@ -52,8 +52,10 @@ def recommend(
 
     now_ms = time.time_ns() // 1_000_000
     at_ms = now_ms if at is None else _parse_moment(at)
+    settings = read_settings(os.environ, {"home": home})
     order = BatchOrder(
-        home=read_settings(os.environ, {"home": home}).home,
+        home=settings.home,
+        control=settings.control_place,
         users=users,
         placement=placement,
         output=output,

@@ -6,7 +6,6 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 import msgspec
@@ -14,7 +13,8 @@ import rich_click as click
 from rich.console import Console
 from rich.table import Table
 
-from models.pseudonym import rotate_key
+from models.pseudonym import load_pseudonymiser, rotate_key
+from service.control.fleet import check_fleet, replace_fleet_key
 from service.control.keys import (
     COMMAND_LINE,
     KeyInfo,
@@ -25,7 +25,7 @@ from service.control.keys import (
     list_keys,
     revoke_key,
 )
-from service.settings import PREFIX, Settings, read_home, read_settings
+from service.settings import PREFIX, Settings, read_home_settings, read_settings
 from service.stores.control import ControlStore
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -67,7 +67,6 @@ def serve(as_json: bool, **given: Any) -> None:
 
     On the first start an admin and a publishable key are made and shown once.
     """
-    from models.pseudonym import load_pseudonymiser  # noqa: PLC0415  # as below
     from service.logs import configure_logs  # noqa: PLC0415  # seconds to import; not for --help
     from service.run import run  # noqa: PLC0415  # as above
     from service.stores.event_database import open_event_database  # noqa: PLC0415  # as above
@@ -78,10 +77,11 @@ def serve(as_json: bool, **given: Any) -> None:
 
     def announce(address: str) -> None:
         # What a worker could not open either is one line here, and not a traceback of each.
-        load_pseudonymiser(settings.home)
+        pseudonymiser = load_pseudonymiser(settings.home)
         open_event_database(settings.home)
         # Not before the port is ours: keys made by a start that then fails would never be seen.
-        with open_store(settings.home) as store:
+        with open_store(settings) as store:
+            check_fleet(store, pseudonymiser, settings.home)
             keys = create_first_keys(store, _now_ms())
         if as_json:
             _print_json({"address": address, "pid": os.getpid(), "keys": keys})
@@ -105,7 +105,7 @@ def keys() -> None:
 @as_json_option
 def create(scope: Scope, name: str, home: str | None, as_json: bool) -> None:
     """Make a key and show it once."""
-    with open_store(read_settings(os.environ, {"home": home}).home) as store:
+    with open_store(read_settings(os.environ, {"home": home})) as store:
         made = create_key(
             store, scope=scope, name=name or scope, actor=COMMAND_LINE, now_ms=_now_ms()
         )
@@ -121,7 +121,7 @@ def create(scope: Scope, name: str, home: str | None, as_json: bool) -> None:
 @as_json_option
 def list_(home: str | None, as_json: bool) -> None:
     """List keys, without their secrets."""
-    with open_store(read_home(home)) as store:
+    with open_store(read_home_settings(home)) as store:
         found = list_keys(store)
     if as_json:
         _print_json({"keys": found})
@@ -137,7 +137,10 @@ def list_(home: str | None, as_json: bool) -> None:
 )
 def rotate_pseudonym(home: str | None) -> None:
     """Replace the key of pseudonyms; what is stored can then be put down to nobody."""
-    rotate_key(read_home(home))
+    settings = read_home_settings(home)
+    rotate_key(settings.home)
+    with open_store(settings) as store:
+        replace_fleet_key(store, load_pseudonymiser(settings.home))
     click.echo(
         "a new pseudonym key is in place; restart servers, open a new phase of each running "
         "rollout, and train again",
@@ -151,7 +154,7 @@ def rotate_pseudonym(home: str | None) -> None:
 @as_json_option
 def revoke(key_id: str, home: str | None, as_json: bool) -> None:
     """Revoke a key for good, by its id; running servers refuse it within a second."""
-    with open_store(read_home(home)) as store:
+    with open_store(read_home_settings(home)) as store:
         revoked = revoke_key(store, key_id, actor=COMMAND_LINE, now_ms=_now_ms())
     if as_json:
         _print_json(revoked)
@@ -160,9 +163,9 @@ def revoke(key_id: str, home: str | None, as_json: bool) -> None:
 
 
 @contextmanager
-def open_store(home: Path) -> Iterator[ControlStore]:
-    """Open the control store of a home, and close it."""
-    store = ControlStore(home / "control.sqlite")
+def open_store(settings: Settings) -> Iterator[ControlStore]:
+    """Open the control store, and close it."""
+    store = ControlStore(settings.control_place)
     try:
         yield store
     finally:

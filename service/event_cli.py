@@ -15,7 +15,7 @@ from models.errors import EndcapError
 from models.vocabulary import Vocabulary
 from service.cli import as_json_option, setting_option
 from service.import_cli import import_file
-from service.settings import read_home
+from service.settings import read_home, read_home_settings
 from service.stores.event_database import open_event_database
 from service.stores.event_ledger import Reconciliation
 from service.stores.event_ledger import reconcile as reconcile_store
@@ -125,16 +125,16 @@ def report(rollout: str, html: Path | None, home: str | None, as_json: bool) -> 
     from service.reports.table import print_report, report_page  # noqa: PLC0415  # as above
     from service.stores.control import ControlStore  # noqa: PLC0415  # loads SQLAlchemy
 
-    folder = read_home(home)
-    control = ControlStore(folder / "control.sqlite")
+    settings = read_home_settings(home)
+    control = ControlStore(settings.control_place)
     try:
-        path = open_event_database(folder)
+        path = open_event_database(settings.home)
         found = report_rollout(
             path,
             control,
             rollout,
             at_ms=time.time_ns() // 1_000_000,
-            catalogue=_live_catalogue(folder),
+            catalogue=_live_catalogue(settings.home),
         )
     finally:
         control.close()

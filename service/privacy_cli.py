@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 import rich_click as click
 
-from service.cli import as_json_option, setting_option
-from service.settings import read_home
+from service.cli import as_json_option, open_store, setting_option
+from service.settings import Settings, read_home_settings
 
 if TYPE_CHECKING:
     from service.rollouts.bucketing import UnitKind
@@ -38,8 +37,10 @@ def export(external_id: str, kind: UnitKind, home: str | None) -> None:
     from models.pseudonym import load_pseudonymiser  # noqa: PLC0415  # each command its own
     from service.privacy.export import export_person  # noqa: PLC0415  # as above
 
-    folder = _home(home)
-    found = export_person(folder, load_pseudonymiser(folder), kind, external_id)
+    settings = _settings(home)
+    pseudonymiser = load_pseudonymiser(settings.home)
+    with open_store(settings) as control:
+        found = export_person(settings.home, control, pseudonymiser, kind, external_id)
     click.echo(msgspec.json.encode(found).decode())
 
 
@@ -54,10 +55,12 @@ def erase(external_id: str, kind: UnitKind, home: str | None, as_json: bool) -> 
     from service.privacy.control_erasure import open_control  # noqa: PLC0415  # as above
     from service.privacy.erase import erase_person  # noqa: PLC0415  # as above
 
-    folder = _home(home)
-    pseudonymiser = load_pseudonymiser(folder)
-    with open_control(folder, pseudonymiser, actor="endcap users erase", now_ms=_now_ms) as control:
-        receipt = erase_person(folder, pseudonymiser, kind, external_id, control=control)
+    settings = _settings(home)
+    pseudonymiser = load_pseudonymiser(settings.home)
+    with open_control(
+        settings, pseudonymiser, actor="endcap users erase", now_ms=_now_ms
+    ) as control:
+        receipt = erase_person(settings.home, pseudonymiser, kind, external_id, control=control)
     if as_json:
         click.echo(msgspec.json.encode(receipt).decode())
     else:
@@ -74,9 +77,9 @@ def _now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def _home(given: str | None) -> Path:
+def _settings(given: str | None) -> Settings:
     from service.stores.event_database import open_event_database  # noqa: PLC0415  # as above
 
-    folder = read_home(given)
-    open_event_database(folder)
-    return folder
+    settings = read_home_settings(given)
+    open_event_database(settings.home)
+    return settings

@@ -25,6 +25,7 @@ from service.settings import Settings
 from service.shopper.reader import ShopperReader
 from service.storefront.shop import Storefront
 from service.stores.control import ControlStore
+from service.stores.pictures import PictureFiles
 from service.stores.segment_files import SegmentFiles
 from service.tickets import Tickets
 
@@ -48,6 +49,7 @@ class Services:
     engine: Engine
     changes: ChangeHub
     segment_files: SegmentFiles
+    pictures: PictureFiles
     uploads: asyncio.Lock
     """Held while a list is read, which takes memory."""
     tickets: Tickets

@@ -11,10 +11,12 @@ import msgspec
 from msgspec import Meta
 
 from models.errors import ConfigError
+from service.stores.postgres_address import PostgresAddress, read_address
 
 PREFIX = "ENDCAP_"
 SUPERVISOR_VARIABLE = "ENDCAP_SUPERVISOR_PID"
 """Tells a worker which process started it; no setting."""
+CONTROL_FILE = "control.sqlite"
 _LISTS = ("cors_origins", "keep")
 
 
@@ -24,6 +26,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     home: Annotated[
         Path, Meta(description="Folder of models, databases and the pseudonym key.")
     ] = Path(".endcap")
+    database_url: Annotated[
+        str,
+        Meta(
+            description="Address of a PostgreSQL database that several machines share, such as "
+            "postgresql://user@host/database; without one, SQLite in the home."
+        ),
+    ] = ""
+    control_url: Annotated[
+        str, Meta(description="Address of the control plane, if it has a database of its own.")
+    ] = ""
     host: Annotated[str, Meta(min_length=1, description="Address to listen on.")] = "127.0.0.1"
     port: Annotated[
         int, Meta(ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
@@ -116,6 +128,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = "info"
 
     @property
+    def control_place(self) -> Path | PostgresAddress:
+        """Where the control plane is kept; raises `ConfigError` if its address is wrong."""
+        for name in ("control_url", "database_url"):
+            url = getattr(self, name)
+            if url:
+                return read_address(url, PREFIX + name.upper())
+        return self.home / CONTROL_FILE
+
+    @property
     def kept_days(self) -> dict[str, int]:
         """How many days rows of a kind are kept; raises `ConfigError` if `keep` is wrong."""
         from service.stores.retention import PICTURE, read_limits  # noqa: PLC0415  # loads SQLAlchemy
@@ -144,20 +165,25 @@ def read_settings(environment: Mapping[str, str], given: Mapping[str, Any]) -> S
 
 
 def read_home(given: str | None) -> Path:
-    """Return the home of a command that looks at what is there, and must not make a new one.
+    """Return the home of `read_home_settings`."""
+    return read_home_settings(given).home
+
+
+def read_home_settings(given: str | None) -> Settings:
+    """Return the settings of a command that looks at what is there, and must not make a new home.
 
     Raises
     ------
     ConfigError
         If there is no such folder.
     """
-    home = read_settings(os.environ, {"home": given}).home
-    if not home.is_dir():
+    settings = read_settings(os.environ, {"home": given})
+    if not settings.home.is_dir():
         raise ConfigError(
-            f"there is no home at {str(home)!r}; name it with --home or {PREFIX}HOME "
+            f"there is no home at {str(settings.home)!r}; name it with --home or {PREFIX}HOME "
             "('endcap train' and 'endcap serve' make one)"
         )
-    return home
+    return settings
 
 
 def to_environment(settings: Settings) -> dict[str, str]:

@@ -21,12 +21,15 @@ from service.control.documents import DOCUMENT_TYPES, ID_FIELDS, Document, Docum
 from service.control.keys import Principal, principals_of
 from service.rollouts.segment import MemberList, Segment
 from service.rollouts.visitor import Members
-from service.stores.control import StoredDocument
 from service.stores.control_reader import ControlReader
+from service.stores.control_rows import StoredDocument
 from service.stores.segment_files import SegmentFiles
 
 FLAG_KINDS: frozenset[str] = frozenset({"rollout", "layer", "holdout", "segment"})
 """Kinds of documents that change what a rollout answers."""
+
+SAY_AGAIN_S = 60.0
+"""How often it is said that the store cannot be read."""
 
 log = structlog.get_logger(__name__)
 
@@ -51,7 +54,7 @@ class CurrentConfiguration:
         self._reader = reader
         self._on_change = on_change
         self._lock = Lock()
-        self._data_version = -1
+        self._data_version: int | str | None = None
         self._documents: dict[tuple[str, str], Document] = {}
         self._state = _State()
         self._listeners: list[Callable[[], None]] = []
@@ -83,11 +86,14 @@ class CurrentConfiguration:
             if data_version == self._data_version:
                 return False
             revision = self._state.configuration.revision
-            changes = self._reader.changes_since(revision)
-            if changes.newest == revision and self._data_version >= 0:
+            goes_on = self._data_version is not None and self._reader.follows(revision)
+            changes = self._reader.changes_since(revision if goes_on else 0)
+            if goes_on and changes.newest == revision:
                 # Something else was written, such as a lease; a new state would only empty caches.
                 self._data_version = data_version
                 return False
+            if not goes_on:
+                self._documents.clear()
             for stored in changes.written:
                 self._keep(stored)
             for kind, document_id in changes.deleted:
@@ -95,22 +101,31 @@ class CurrentConfiguration:
             # Not the newest of all: every worker must come to the same number, whenever it looks.
             flags_revision = max(
                 (latest for kind, latest in changes.latest.items() if kind in FLAG_KINDS),
-                default=self._state.configuration.flags_revision,
+                default=self._state.configuration.flags_revision if goes_on else 0,
             )
             configuration = Configuration.compile(
                 changes.newest,
                 self._documents.values(),
                 flags_revision=flags_revision,
                 open_segment=self._open_segment,
-                before=self._state.configuration if self._data_version >= 0 else None,
+                before=self._state.configuration if goes_on else None,
             )
             self._get_ready(configuration)
             self._state = _State(configuration, principals_of(changes.keys))
             self._data_version = data_version
             self._on_change(changes.newest)
+            if "segment" in changes.latest:
+                self._drop_segments()
         for listener in self._listeners:
             listener()
         return True
+
+    def take_effect(self) -> None:
+        """Refresh after a change of this process; if that fails now, the watcher tries again."""
+        try:
+            self.refresh()
+        except EndcapError as error:
+            log.warning("control_refresh_failed", code=error.code, reason=error.message)
 
     async def watch(self, poll_s: float) -> None:
         """Refresh until cancelled; a failing store leaves the last good state in effect.
@@ -118,21 +133,44 @@ class CurrentConfiguration:
         The thread is its own: behind reads that wait for a slow disk a kill switch would be late.
         """
         loop = asyncio.get_running_loop()
+        listen = self._reader.listen
+        failed_s: float | None = None
         with ThreadPoolExecutor(1, thread_name_prefix="control-watcher") as thread:
             while True:
                 try:
                     await loop.run_in_executor(thread, self.refresh)
+                    if failed_s is not None:
+                        log.warning("control_refresh_recovered")
+                    failed_s = None
                 except EndcapError as error:
-                    log.error("control_refresh_failed", code=error.code)
+                    if failed_s is None or loop.time() - failed_s >= SAY_AGAIN_S:
+                        log.error("control_refresh_failed", code=error.code, reason=error.message)
+                        failed_s = loop.time()
                 except Exception:  # the loop of a task: an odd document must not end it
                     log.exception("control_refresh_failed")
-                await asyncio.sleep(poll_s)
+                if listen is None:
+                    await asyncio.sleep(poll_s)
+                else:
+                    await loop.run_in_executor(thread, listen)
 
     def _get_ready(self, configuration: Configuration) -> None:
         try:
             self.before_swap(configuration)
         except Exception:  # a change is in effect whether or not it could be prepared
             log.exception("configuration_not_prepared")
+
+    def _drop_segments(self) -> None:
+        if self._segment_files is None:
+            return
+        current = [
+            (one.key, one.content)
+            for one in self._documents.values()
+            if isinstance(one, Segment) and one.content is not None
+        ]
+        try:
+            self._segment_files.keep_only(current)
+        except EndcapError as error:
+            log.error("old_segments_not_dropped", reason=error.message)
 
     def _open_segment(self, segment: Segment) -> Members | None:
         """Map a list once; one that cannot be read leaves the last good one in effect."""

@@ -16,7 +16,8 @@ from msgspec import Meta
 from models.errors import InputError, NotFoundError
 from models.ids import list_known
 from service.stores.audit import AuditEntry
-from service.stores.control import ControlStore, ControlTransaction, StoredKey
+from service.stores.control import ControlStore, ControlTransaction
+from service.stores.control_rows import StoredKey
 
 Scope = Literal["publishable", "merchandiser", "trainer", "support", "admin"]
 

@@ -65,7 +65,7 @@ class ControlPlane:
         """
         with self._store.transaction() as transaction:
             changed = self._writer.replace(transaction, change, document)
-        self._current.refresh()
+        self._current.take_effect()
         return changed
 
     def patch(self, change: Change, patch: dict[str, Any], *, create: bool = False) -> Changed:
@@ -82,7 +82,7 @@ class ControlPlane:
         """
         with self._store.transaction() as transaction:
             changed = self._writer.merge(transaction, change, patch, create=create)
-        self._current.refresh()
+        self._current.take_effect()
         return changed
 
     def try_patch(
@@ -120,7 +120,7 @@ class ControlPlane:
             change = dataclasses.replace(change, is_approved=True)
             document = msgspec.structs.replace(current, killed=killed)
             changed = self._writer.write(transaction, change, current, document)
-        self._current.refresh()
+        self._current.take_effect()
         return changed
 
     def undo(self, change: Change, revision: int) -> Changed:
@@ -133,7 +133,7 @@ class ControlPlane:
         """
         with self._store.transaction() as transaction:
             changed = self._writer.restore(transaction, change, revision)
-        self._current.refresh()
+        self._current.take_effect()
         return changed
 
     def delete(self, change: Change) -> None:
@@ -158,7 +158,7 @@ class ControlPlane:
             )
             self._writer.audit(transaction, change, current, None)
             transaction.delete_document(change.kind, change.id)
-        self._current.refresh()
+        self._current.take_effect()
 
     def decide(self, key: str, proposal_id: str, *, actor: str, approves: bool) -> Proposal:
         """Make a proposed change, or reject it.
@@ -185,7 +185,7 @@ class ControlPlane:
                 self._writer.write(transaction, change, current, proposal.document)
             state: Literal["approved", "rejected"] = "approved" if approves else "rejected"
             closed = close(transaction, proposal, state, actor=actor, at_ms=self._now_ms())
-        self._current.refresh()
+        self._current.take_effect()
         return closed
 
     def _try(

@@ -12,7 +12,8 @@ from models.errors import ConflictError
 from service.control.current import decode_document
 from service.control.documents import Document, DocumentKind
 from service.stores.audit import FIRST_HASH, AuditRow, chain_hash
-from service.stores.control import ControlStore, ControlTransaction, StoredDocument
+from service.stores.control import ControlStore, ControlTransaction
+from service.stores.control_rows import StoredDocument
 
 
 class AuditRecord(msgspec.Struct, frozen=True, kw_only=True):

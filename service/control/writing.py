@@ -27,7 +27,8 @@ from service.rollouts.bucketing import UnitKind
 from service.rollouts.definition import Rollout
 from service.rollouts.short_times import convert
 from service.stores.audit import AuditEntry
-from service.stores.control import ControlTransaction, StoredDocument
+from service.stores.control import ControlTransaction
+from service.stores.control_rows import StoredDocument
 
 PATHS: dict[DocumentKind, str] = {
     "placement": "/v1/placements",

@@ -6,11 +6,12 @@ from functools import partial
 from typing import NamedTuple
 
 from service.control.current import CurrentConfiguration
+from service.control.fleet import check_fleet
 from service.control.plane import ControlPlane
 from service.opening.ground import Ground
 from service.storefront.shop import Storefront, open_storefront
 from service.stores.control import ControlStore
-from service.stores.control_reader import ControlReader
+from service.stores.pictures import PictureFiles
 from service.stores.segment_files import SegmentFiles
 
 
@@ -21,24 +22,27 @@ class Control(NamedTuple):
     current: CurrentConfiguration
     plane: ControlPlane
     segment_files: SegmentFiles
+    pictures: PictureFiles
     storefront: Storefront | None
 
 
 def open_control(ground: Ground) -> Control:
     """Open the store, read what is in effect and follow its changes."""
     settings, stack = ground.settings, ground.stack
-    store = ControlStore(ground.home / "control.sqlite")
+    store = ControlStore(settings.control_place)
     stack.callback(store.close)
+    check_fleet(store, ground.pseudonymiser, ground.home)
     # Its key is written before the keys are read.
     storefront = (
         open_storefront(settings, ground.pseudonymiser, store, ground.now_ms())
         if settings.storefront
         else None
     )
-    reader = ControlReader(store.path)
+    reader = store.open_reader()
     stack.callback(reader.close)
-    segment_files = SegmentFiles(ground.home)
+    segment_files = SegmentFiles(ground.home, store.shared_files)
     current = CurrentConfiguration(reader, ground.metrics.configuration_revision.set, segment_files)
     ground.keep_running(partial(current.watch, settings.control_poll_ms / 1000))
     plane = ControlPlane(store, current, ground.pseudonymiser, ground.now_ms)
-    return Control(store, current, plane, segment_files, storefront)
+    pictures = PictureFiles(ground.home, store.shared_files)
+    return Control(store, current, plane, segment_files, pictures, storefront)

@@ -62,6 +62,7 @@ def open_services(
         engine=engine,
         changes=changes,
         segment_files=control.segment_files,
+        pictures=control.pictures,
         uploads=asyncio.Lock(),
         tickets=Tickets(ground.pseudonymiser.derive("change stream tickets")),
         insights=insights,

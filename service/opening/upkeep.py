@@ -49,6 +49,7 @@ def forget_people(
         ground.events,
         ground.settings.kept_days,
         archive_days=ground.settings.archive_days,
+        pictures=control.pictures,
         now_ms=ground.now_ms,
         named_pictures=lambda: {
             banner.image_url.rpartition("/")[2] for banner in control.current.get().banners.values()

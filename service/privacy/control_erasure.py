@@ -6,7 +6,6 @@ from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import msgspec
@@ -14,15 +13,16 @@ import numpy as np
 
 from models.pseudonym import Pseudonymiser
 from service.control.current import CurrentConfiguration
+from service.control.fleet import check_fleet
 from service.control.forced import kept_names
 from service.control.plane import ControlPlane
 from service.control.precondition import Precondition
 from service.control.writing import Change
 from service.rollouts.definition import Rollout
 from service.rollouts.segment import Segment, number_of
+from service.settings import Settings
 from service.stores.audit import AuditEntry
 from service.stores.control import ControlStore
-from service.stores.control_reader import ControlReader
 from service.stores.segment_files import SegmentFiles
 
 NOBODY = "0" * 32
@@ -96,7 +96,7 @@ class ControlErasure:
                         f"without them; the newest hash before was {found.hash_before}",
                     )
                 )
-        self.store.fold_log()
+        self.store.drop_old_rows()
         return found.n_rows
 
     def _change(self, kind: Literal["rollout", "segment"], document_id: str) -> Change:
@@ -112,12 +112,13 @@ class ControlErasure:
 
 @contextmanager
 def open_control(
-    home: Path, pseudonymiser: Pseudonymiser, *, actor: str, now_ms: Callable[[], int]
+    settings: Settings, pseudonymiser: Pseudonymiser, *, actor: str, now_ms: Callable[[], int]
 ) -> Iterator[ControlErasure]:
     """Open the control plane of a home, as the command line does, which runs beside a server."""
-    store = ControlStore(home / "control.sqlite")
-    with closing(store), closing(ControlReader(store.path)) as reader:
-        segment_files = SegmentFiles(home)
+    store = ControlStore(settings.control_place)
+    with closing(store), closing(store.open_reader()) as reader:
+        check_fleet(store, pseudonymiser, settings.home)
+        segment_files = SegmentFiles(settings.home, store.shared_files)
         current = CurrentConfiguration(reader, segment_files=segment_files)
         plane = ControlPlane(store, current, pseudonymiser, now_ms)
         yield ControlErasure(

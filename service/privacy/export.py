@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
@@ -17,10 +16,11 @@ from models.vocabulary import MISSING_ROW
 from service.control.forced import kept_names
 from service.rollouts.bucketing import UnitKind
 from service.rollouts.segment import MemberList, Segment
+from service.stores.control import ControlStore
+from service.stores.control_rows import StoredDocument
 from service.stores.event_database import EVENTS_FILE
 from service.stores.personal_rows import Row, keys_of, read_rows
 from service.stores.segment_files import SegmentFiles
-from service.stores.sqlite import open_reader, reported
 
 
 class ModelRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,7 +59,11 @@ class PersonalData(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def export_person(
-    home: Path, pseudonymiser: Pseudonymiser, kind: UnitKind, external_id: str
+    home: Path,
+    control: ControlStore,
+    pseudonymiser: Pseudonymiser,
+    kind: UnitKind,
+    external_id: str,
 ) -> PersonalData:
     """Collect what is kept of a person; empty lists for one who is not known.
 
@@ -68,10 +72,10 @@ def export_person(
     EndcapError
         If a store cannot be read.
     """
-    return export_pseudonym(home, pseudonymiser.pseudonym(kind, external_id))
+    return export_pseudonym(home, control, pseudonymiser.pseudonym(kind, external_id))
 
 
-def export_pseudonym(home: Path, pseudonym: str) -> PersonalData:
+def export_pseudonym(home: Path, control: ControlStore, pseudonym: str) -> PersonalData:
     """Collect what is kept of whom a pseudonym stands for.
 
     Raises
@@ -82,6 +86,10 @@ def export_pseudonym(home: Path, pseudonym: str) -> PersonalData:
     events = home / EVENTS_FILE
     keys = keys_of(events, pseudonym)
     artifacts = ArtifactStore(home)
+    with control.transaction() as transaction:
+        rollouts = transaction.list_documents("rollout")
+        segments = transaction.list_documents("segment")
+    segment_files = SegmentFiles(home, control.shared_files)
     snapshots = [artifacts.open(manifest.version) for manifest in artifacts.versions()]
     return PersonalData(
         pseudonyms=keys,
@@ -93,14 +101,12 @@ def export_pseudonym(home: Path, pseudonym: str) -> PersonalData:
             if (entry := _entry(snapshot, key)) is not None
         ],
         forced=[
-            Forced(rollout=name, variant=variant)
-            for name, body in _documents(home, "rollout")
-            for unit, variant in msgspec.json.decode(body, type=_Rollout).forced.items()
+            Forced(rollout=stored.id, variant=variant)
+            for stored in rollouts
+            for unit, variant in msgspec.json.decode(stored.body, type=_Rollout).forced.items()
             if unit in {each for key in keys for each in kept_names(key)}
         ],
-        lists=[
-            name for name, body in _documents(home, "segment") if _is_on(home, name, body, keys)
-        ],
+        lists=[stored.id for stored in segments if _is_on(segment_files, stored, keys)],
     )
 
 
@@ -108,24 +114,12 @@ class _Rollout(msgspec.Struct):
     forced: dict[str, str] = {}
 
 
-def _documents(home: Path, kind: str) -> list[tuple[str, str]]:
-    """Read the documents of a kind as (id, JSON)."""
-    path = home / "control.sqlite"
-    if not path.exists():
-        return []
-    with reported(path), closing(open_reader(path)) as connection:
-        return connection.execute(
-            "SELECT id, body FROM documents WHERE kind = ? ORDER BY id", (kind,)
-        ).fetchall()
-
-
-def _is_on(home: Path, name: str, body: str, keys: list[str]) -> bool:
-    segment = msgspec.json.decode(body, type=Segment)
+def _is_on(segment_files: SegmentFiles, stored: StoredDocument, keys: list[str]) -> bool:
+    segment = msgspec.json.decode(stored.body, type=Segment)
     if segment.unit is None or segment.content is None:
         return False
-    members = MemberList(
-        segment.unit, SegmentFiles(home).open(name, segment.content, segment.n_members)
-    )
+    numbers = segment_files.open(stored.id, segment.content, segment.n_members)
+    members = MemberList(segment.unit, numbers)
     return any(members.has(key, key) for key in keys)
 
 

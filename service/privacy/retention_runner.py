@@ -33,6 +33,7 @@ class RetentionRunner:
         *,
         archive_days: int = 0,
         now_ms: Callable[[], int],
+        pictures: PictureFiles | None = None,
         named_pictures: Callable[[], Collection[str]] = frozenset,
     ) -> None:
         """Take note of the settings: 0 archives nothing.
@@ -45,6 +46,7 @@ class RetentionRunner:
         self._archive_days = check_days(archive_days) if archive_days else 0
         self._events = events
         self._kept_days = kept_days
+        self._pictures = pictures or PictureFiles(events.parent)
         self._named_pictures = named_pictures
         self._now_ms = now_ms
         self._done = events.with_name(LEASE_FILE)
@@ -78,8 +80,8 @@ class RetentionRunner:
 
     def _expire_pictures(self, now_ms: int) -> int:
         kept_days = self._kept_days[PICTURE]
-        files = PictureFiles(self._events.parent)
-        gone = files.expire(self._named_pictures(), kept_days=kept_days, now_ms=now_ms)
+        named = self._named_pictures()
+        gone = self._pictures.expire(named, kept_days=kept_days, now_ms=now_ms)
         for one in gone:
             _log.info("picture_deleted", hash=one, unnamed_for_days=kept_days)
         return len(gone)

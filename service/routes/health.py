@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 from litestar import Response, get, head
+from msgspec import Meta
 
+from models.errors import StoreError
 from service.access import OPEN, needs
 from service.routes.documents import AnyRequest, problems
-from service.services import services_of
+from service.services import Services, services_of
 from service.stores.event_database import EVENTS_FILE
 from service.stores.sqlite import check_readable
-
-STORES = (("control.sqlite", "documents"), (EVENTS_FILE, "events"))
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):
     """The state of this worker."""
 
-    status: Literal["ok"] = "ok"
+    status: Annotated[
+        Literal["ok", "degraded"],
+        Meta(description="degraded: pages go on as last configured, but nothing can be changed"),
+    ] = "ok"
 
 
 @get(
@@ -48,20 +51,18 @@ def live() -> Health:
     sync_to_thread=True,
 )
 def ready(request: AnyRequest) -> Health:
-    """Answer 200 while the stores can be read; without a model, static content is served."""
-    home = services_of(request).settings.home
-    for name, table in STORES:
-        check_readable(home / name, table)
-    return Health()
+    """Answer 200 while the stores can be read; without a model, static content is served.
+
+    A control plane in PostgreSQL that cannot be reached is still 200, with the status `degraded`.
+    """
+    return _check(services_of(request))
 
 
 @head(["/health/live", "/health/ready"], opt=OPEN, include_in_schema=False, sync_to_thread=True)
 def head_health(request: AnyRequest) -> None:
     """Answer as GET does, without a body."""
     if request.url.path.endswith("ready"):
-        home = services_of(request).settings.home
-        for name, table in STORES:
-            check_readable(home / name, table)
+        _check(services_of(request))
 
 
 @get(
@@ -79,3 +80,19 @@ async def metrics(request: AnyRequest) -> Response[bytes]:
     found.flush()
     text = await asyncio.to_thread(found.render)
     return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def _check(services: Services) -> Health:
+    """Read a row of each store.
+
+    A control plane that several machines share does not count: they go on as last configured, and
+    a load balancer that took all of them out would help nobody.
+    """
+    check_readable(services.settings.home / EVENTS_FILE, "events")
+    try:
+        services.control_store.check_readable()
+    except StoreError:
+        if not services.control_store.is_shared:
+            raise
+        return Health(status="degraded")
+    return Health()

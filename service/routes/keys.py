@@ -51,7 +51,7 @@ class KeyController(Controller):
             actor=principal_of(request).key_id,
             now_ms=services.now_ms(),
         )
-        services.current.refresh()
+        services.current.take_effect()
         return made
 
     @get(
@@ -81,5 +81,5 @@ class KeyController(Controller):
             actor=principal_of(request).key_id,
             now_ms=services.now_ms(),
         )
-        services.current.refresh()
+        services.current.take_effect()
         return revoked

@@ -116,7 +116,7 @@ async def evaluate_flags(
     services = services_of(request)
     if seen is not None and revision_of(seen) > services.current.get().flags_revision:
         # The event came through another worker, which was some milliseconds faster.
-        await asyncio.to_thread(services.current.refresh)
+        await asyncio.to_thread(services.current.take_effect)
     context = _context(await request.body())
     visitor = await _visitor(services, context)
     configuration = services.current.get()

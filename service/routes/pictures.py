@@ -13,7 +13,7 @@ from service.access import OPEN, needs
 from service.pictures.inspection import only_picture
 from service.routes.documents import AnyRequest, PathId, problems
 from service.services import Services, services_of
-from service.stores.pictures import Picture, PictureFiles, PictureSizeError
+from service.stores.pictures import Picture, PictureSizeError
 
 PATH = "/v1/pictures"
 _YEAR_S = 31_536_000
@@ -40,10 +40,9 @@ class StoredPicture(msgspec.Struct, frozen=True, kw_only=True):
 
 def store_picture(services: Services, content: bytes) -> Picture:
     """Keep a picture under the limit of the settings, and nothing that follows it."""
-    files = PictureFiles(services.settings.home)
     limit = services.settings.picture_limit_bytes
     picture = only_picture(content) if len(content) <= limit else content
-    return files.write(picture, max_bytes=limit)
+    return services.pictures.write(picture, max_bytes=limit)
 
 
 def picture_path(picture: Picture) -> str:
@@ -105,13 +104,13 @@ class PictureController(Controller):
         headers = _HEADERS | {"ETag": _tag(picture_hash)}
         if request.headers.get("if-none-match") == headers["ETag"]:
             return Response(b"", status_code=304, headers=headers)
-        picture = PictureFiles(services_of(request).settings.home).read(picture_hash)
+        picture = services_of(request).pictures.read(picture_hash)
         return Response(picture.content, media_type=picture.media_type, headers=headers)
 
     @head("/{picture_hash:str}", opt=OPEN, include_in_schema=False, sync_to_thread=True)
     def read_head(self, request: AnyRequest, picture_hash: PathId) -> Response[None]:
         """Answer as GET does, without the picture."""
-        picture = PictureFiles(services_of(request).settings.home).read(picture_hash)
+        picture = services_of(request).pictures.read(picture_hash)
         headers = _HEADERS | {
             "ETag": _tag(picture_hash),
             "Content-Type": picture.media_type,

@@ -52,7 +52,13 @@ def export_user(request: AnyRequest, external_id: PersonId, kind: Kind = "user_i
     """Return every row and model entry of a person; empty lists for one who is not known."""
     services = services_of(request)
     check_id(external_id, kind)
-    return export_person(services.settings.home, services.pseudonymiser, kind, external_id)
+    return export_person(
+        services.settings.home,
+        services.control_store,
+        services.pseudonymiser,
+        kind,
+        external_id,
+    )
 
 
 @delete(

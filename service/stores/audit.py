@@ -126,6 +126,8 @@ class AuditTrail:
         """Return the newest revision ever committed, also if its row is gone; 0 without one."""
         given = self._connection.exec_driver_sql(
             "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'audit'"
+            if self._connection.dialect.name == "sqlite"
+            else "SELECT revision FROM audit_head"
         )
         return int(given.scalar_one())
 

@@ -1,4 +1,4 @@
-"""control.sqlite: documents as JSON, rollout epochs, keys and the audit trail.
+"""The store of the control plane: documents as JSON, rollout epochs, keys and the audit trail.
 
 A change and its audit row are one transaction. The audit row's number is the revision of what it
 changed, so revisions grow across all documents and a deleted document's number never comes back.
@@ -7,19 +7,26 @@ changed, so revisions grow across all documents and a deleted document's number 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
 from service.stores.audit import AuditTrail
+from service.stores.control_database import ControlDatabase, open_control_database
+from service.stores.control_reader import ControlReader
+from service.stores.control_rows import StoredDocument, StoredEpoch, StoredKey
 from service.stores.layer_slots import LayerSlots
 from service.stores.leases import Leases
 from service.stores.lift_points import LiftPoints
+from service.stores.postgres_address import PostgresAddress
 from service.stores.redaction import Redaction
 from service.stores.service_minutes import ServiceMinutes
-from service.stores.sqlite import open_engine, open_plain, reported
+from service.stores.shared_facts import SharedFacts
+
+if TYPE_CHECKING:
+    from service.stores.shared_files import SharedFiles
 
 metadata = sa.MetaData()
 documents = sa.Table(
@@ -52,39 +59,6 @@ keys = sa.Table(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class StoredDocument:
-    """One document as it lies in the store."""
-
-    kind: str
-    id: str
-    body: str
-    """JSON."""
-    revision: int
-
-
-@dataclass(frozen=True, slots=True)
-class StoredEpoch:
-    """One epoch of a rollout, and the rollout as it was set then."""
-
-    epoch: int
-    opened_at_ms: int
-    body: str
-    """JSON."""
-
-
-@dataclass(frozen=True, slots=True)
-class StoredKey:
-    """One key, without the secret: only its SHA-256 digest is kept."""
-
-    id: str
-    name: str
-    scope: str
-    digest: bytes
-    created_at_ms: int
-    revoked_at_ms: int | None
-
-
 class ControlTransaction:
     """Reads and writes that become visible together, or not at all."""
 
@@ -100,6 +74,8 @@ class ControlTransaction:
         """How quick and how right each worker answered."""
         self.lift_points = LiftPoints(connection)
         """The lift of rollouts as it was known from time to time."""
+        self.shared_facts = SharedFacts(connection)
+        """What is the same on all machines; nothing where there is one."""
         self.redaction = Redaction(connection)
         """Takes out what a person has a right to have taken out."""
 
@@ -117,10 +93,12 @@ class ControlTransaction:
 
     def list_documents(self, kind: str) -> list[StoredDocument]:
         """Read all documents of a kind, by id."""
-        rows = self._connection.execute(
-            sa.select(documents).where(documents.c.kind == kind).order_by(documents.c.id)
+        rows = self._connection.execute(sa.select(documents).where(documents.c.kind == kind))
+        # Sorted here: a database may sort as its language does.
+        return sorted(
+            (StoredDocument(row.kind, row.id, row.body, row.revision) for row in rows),
+            key=lambda stored: stored.id,
         )
-        return [StoredDocument(row.kind, row.id, row.body, row.revision) for row in rows]
 
     def write_document(self, document: StoredDocument, at_ms: int) -> None:
         """Insert or replace one document."""
@@ -198,23 +176,44 @@ class ControlTransaction:
 
 
 class ControlStore:
-    """The one writer's side of control.sqlite; every process may open its own."""
+    """The one writer's side of the control plane; every process may open its own."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._engine = open_engine(path, "control")
+    def __init__(self, place: Path | PostgresAddress) -> None:
+        self.place = place
+        self._database: ControlDatabase = open_control_database(place)
 
     @contextmanager
     def transaction(self) -> Iterator[ControlTransaction]:
         """Hold the write lock; commit at the end, roll back on any error."""
-        with reported(self.path), self._engine.begin() as connection:
+        with self._database.reported(), self._database.engine.begin() as connection:
             yield ControlTransaction(connection)
 
-    def fold_log(self) -> None:
-        """Fold the write-ahead log, which holds old pages, into the file."""
-        with reported(self.path), closing(open_plain(self.path)) as connection:
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    def open_reader(self) -> ControlReader:
+        """Open what a worker follows changes with."""
+        return self._database.open_reader()
+
+    def check_readable(self) -> None:
+        """Read a row; raise `StoreError` if that fails."""
+        self._database.check_readable()
+
+    def drop_old_rows(self) -> None:
+        """Drop what the database keeps of rows that were replaced."""
+        self._database.drop_old_rows()
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether other machines may change it too."""
+        return not isinstance(self.place, Path)
+
+    @property
+    def shared_files(self) -> SharedFiles | None:
+        """Files that all machines share; none where there is one machine, and its folder."""
+        if isinstance(self.place, Path):
+            return None
+        from service.stores.shared_files import SharedFiles  # noqa: PLC0415  # an extra
+
+        return SharedFiles(self.place)
 
     def close(self) -> None:
         """Close every connection."""
-        self._engine.dispose()
+        self._database.engine.dispose()

@@ -1,16 +1,12 @@
-"""The hot read of control.sqlite: has anything changed, and what? Each worker polls with it.
-
-`PRAGMA data_version` moves when another connection commits; it takes microseconds and no lock.
-"""
+"""The hot read of the control plane: has anything changed, and what? Each worker asks with it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from threading import Lock
+from typing import Any, Protocol
 
-from service.stores.control import StoredDocument, StoredKey
-from service.stores.sqlite import open_reader, reported
+from service.stores.control_rows import StoredDocument, StoredKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,60 +24,51 @@ class Changes:
     """All keys, changed or not."""
 
 
-class ControlReader:
-    """One read-only connection; threads wait for each other.
+class ControlReader(Protocol):
+    """Reads for one worker; threads wait for each other."""
 
-    `close` waits too: closing a connection that another thread reads from crashes the process, and
-    a cancelled task does not stop the thread it waits for.
-    """
+    @property
+    def listen(self) -> Callable[[], None] | None:
+        """What waits until the store tells of a change, or a moment; without it, poll."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._lock = Lock()
-        with reported(path):
-            self._connection = open_reader(path)
+    def data_version(self) -> int | str:
+        """Return what differs after any change that another connection has committed."""
 
-    def data_version(self) -> int:
-        """Return a number that differs after any commit of any other connection."""
-        with self._lock, reported(self._path):
-            return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
+    def follows(self, revision: int) -> bool:
+        """Say whether the store still goes on from a revision that this reader has read.
+
+        It does not after somebody brought back a backup, or a standby took over that lagged.
+        """
 
     def changes_since(self, revision: int) -> Changes:
         """Read everything that has changed after a revision, in one state of the store."""
-        with self._lock, reported(self._path):
-            self._connection.execute("BEGIN")
-            try:
-                return self._read(revision)
-            finally:
-                self._connection.execute("COMMIT")
-
-    def _read(self, revision: int) -> Changes:
-        run = self._connection.execute
-        newest = run("SELECT coalesce(max(revision), 0) FROM audit").fetchone()[0]
-        written = run(
-            "SELECT kind, id, body, revision FROM documents WHERE revision > ?", (revision,)
-        ).fetchall()
-        deleted = run(
-            "SELECT DISTINCT kind, id FROM audit WHERE revision > ? AND after IS NULL "
-            "AND NOT EXISTS (SELECT 1 FROM documents d "
-            "WHERE d.kind = audit.kind AND d.id = audit.id)",
-            (revision,),
-        ).fetchall()
-        keys = run(
-            "SELECT id, name, scope, digest, created_at_ms, revoked_at_ms FROM keys"
-        ).fetchall()
-        latest = run(
-            "SELECT kind, max(revision) FROM audit WHERE revision > ? GROUP BY kind", (revision,)
-        ).fetchall()
-        return Changes(
-            newest=int(newest),
-            latest=dict(latest),
-            written=[StoredDocument(*row) for row in written],
-            deleted=[(kind, document_id) for kind, document_id in deleted],
-            keys=[StoredKey(*row) for row in keys],
-        )
 
     def close(self) -> None:
-        """Close the connection; reads that come later are refused."""
-        with self._lock:
-            self._connection.close()
+        """Close; reads that come later are refused."""
+
+
+Run = Callable[[str, tuple[int, ...]], Sequence[Any]]
+"""Runs a statement with `?` for its parameters and returns the rows."""
+
+
+def read_changes(run: Run, revision: int) -> Changes:
+    """Read what has changed, inside a transaction of the caller."""
+    newest = run("SELECT coalesce(max(revision), 0) FROM audit", ())[0][0]
+    written = run("SELECT kind, id, body, revision FROM documents WHERE revision > ?", (revision,))
+    deleted = run(
+        "SELECT DISTINCT kind, id FROM audit WHERE revision > ? AND after IS NULL "
+        "AND NOT EXISTS (SELECT 1 FROM documents d "
+        "WHERE d.kind = audit.kind AND d.id = audit.id)",
+        (revision,),
+    )
+    keys = run("SELECT id, name, scope, digest, created_at_ms, revoked_at_ms FROM keys", ())
+    latest = run(
+        "SELECT kind, max(revision) FROM audit WHERE revision > ? GROUP BY kind", (revision,)
+    )
+    return Changes(
+        newest=int(newest),
+        latest=dict(latest),
+        written=[StoredDocument(*row) for row in written],
+        deleted=[(kind, document_id) for kind, document_id in deleted],
+        keys=[StoredKey(*row) for row in keys],
+    )

@@ -13,6 +13,8 @@ leases = sa.Table(
     sa.Column("until_ms", sa.BigInteger, nullable=False),
 )
 
+_ITS_CLOCK_MS = sa.text("SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint")
+
 
 class Leases:
     """Reads and writes inside a transaction of the control store."""
@@ -24,8 +26,11 @@ class Leases:
         """Take or prolong a lease; false while another holder has it.
 
         One that ends later than a lease taken now was taken before the clock stepped back, and
-        counts as ended: nobody waits for the time to come again.
+        counts as ended: nobody waits for the time to come again. Where several machines share the
+        store its own clock counts, for theirs differ.
         """
+        if self._connection.dialect.name != "sqlite":
+            now_ms = int(self._connection.scalar(_ITS_CLOCK_MS))
         found = self._connection.execute(
             sa.select(leases).where(leases.c.name == name)
         ).one_or_none()

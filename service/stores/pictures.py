@@ -1,5 +1,8 @@
 """Uploaded pictures: one file for each content, named by its hash, never changed.
 
+Where several machines share the control store it holds them too, and each machine keeps a copy of
+what it was asked for.
+
 What a picture is, its bytes say, not its name. SVG is refused: it may hold scripts, and what makes
 it safe today may not tomorrow.
 """
@@ -12,10 +15,14 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from models.durable import replace_file
 from models.errors import InputError, NotFoundError
 from service.stores.sqlite import reported
+
+if TYPE_CHECKING:
+    from service.stores.shared_files import SharedFiles
 
 TYPES = {
     "png": "image/png",
@@ -69,10 +76,11 @@ def kind_of(content: bytes) -> str | None:
 
 
 class PictureFiles:
-    """The folder of pictures below a home."""
+    """The folder of pictures below a home, and what machines share of it."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, shared: SharedFiles | None = None) -> None:
         self._folder = home / "pictures"
+        self._shared = shared
 
     def write(self, content: bytes, *, max_bytes: int) -> Picture:
         """Keep a picture; one that is there already stays as it is.
@@ -102,6 +110,8 @@ class PictureFiles:
             else:
                 self._folder.mkdir(parents=True, exist_ok=True)
                 replace_file(path, content)
+        if self._shared is not None:
+            self._shared.put("pictures", path.name, content)
         return Picture(name, TYPES[kind], content)
 
     def expire(self, named: Collection[str], *, kept_days: int, now_ms: int) -> list[str]:
@@ -110,7 +120,9 @@ class PictureFiles:
         The time of a file says when it was last uploaded or named by one of `named`, so this has to
         be called more often than that.
         """
-        gone = []
+        gone = set()
+        if self._shared is not None:
+            gone |= self._expire_shared(self._shared, named, now_ms - kept_days * _DAY_MS, now_ms)
         with reported(self._folder):
             for path in sorted(self._folder.iterdir()) if self._folder.is_dir() else ():
                 if not _HASH.fullmatch(path.stem) or path.suffix[1:] not in TYPES:
@@ -119,15 +131,36 @@ class PictureFiles:
                     os.utime(path, (now_ms / 1000, now_ms / 1000))
                 elif path.stat().st_mtime * 1000 < now_ms - kept_days * _DAY_MS:
                     path.unlink()
-                    gone.append(path.stem)
-        return gone
+                    gone.add(path.stem)
+        return sorted(gone)
 
     def read(self, name: str) -> Picture:
         """Read a picture by its hash; raise `NotFoundError` if there is none."""
         if _HASH.fullmatch(name):
-            for kind, media_type in TYPES.items():
-                path = self._folder / f"{name}.{kind}"
-                with reported(path):
-                    if path.exists():
-                        return Picture(name, media_type, path.read_bytes())
+            picture = self._find(name)
+            if picture is None and self._shared is not None:
+                for known in self._shared.names("pictures", f"{name}."):
+                    self._shared.copy("pictures", known, self._folder / known)
+                picture = self._find(name)
+            if picture is not None:
+                return picture
         raise NotFoundError(f"there is no picture {name[:40]!r}; upload it with POST /v1/pictures")
+
+    def _find(self, name: str) -> Picture | None:
+        """Read this machine's copy."""
+        for kind, media_type in TYPES.items():
+            path = self._folder / f"{name}.{kind}"
+            with reported(path):
+                if path.exists():
+                    return Picture(name, media_type, path.read_bytes())
+        return None
+
+    @staticmethod
+    def _expire_shared(
+        shared: SharedFiles, named: Collection[str], before_ms: int, now_ms: int
+    ) -> set[str]:
+        files = {name: name.partition(".")[0] for name in shared.names("pictures")}
+        shared.touch("pictures", [name for name, stem in files.items() if stem in named], now_ms)
+        old = shared.unused_since("pictures", before_ms)
+        shared.delete("pictures", old)
+        return {files[name] for name in old if name in files}

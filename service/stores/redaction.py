@@ -6,14 +6,16 @@ holds the hash of before, so that the trail tells that, when and from where it w
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from typing import NamedTuple
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
 from service.stores.audit import FIRST_HASH, AuditEntry, audit, chain_hash
 
-_GUARDS = ("audit_no_update", "rollout_epochs_no_update")
+_GUARDS = {"audit": "audit_no_update", "rollout_epochs": "rollout_epochs_no_update"}
+_epochs = sa.table("rollout_epochs", sa.column("body", sa.Text))
 
 
 class Redacted(NamedTuple):
@@ -34,37 +36,68 @@ class Redaction:
 
     def replace(self, texts: Collection[str], by: str) -> Redacted:
         """Replace each of these texts, in each row, and seal the trail anew."""
+        with self._unguarded():
+            n_rows, first = 0, None
+            for text in texts:
+                n_altered, first_altered = self._replace_in_trail(text, by)
+                if first_altered is not None:
+                    first = first_altered if first is None else min(first, first_altered)
+                n_rows += n_altered + self._replace_in_epochs(text, by)
+            return Redacted(n_rows, first, self._seal_from(first))
+
+    def _replace_in_trail(self, text: str, by: str) -> tuple[int, int | None]:
+        columns = (audit.c.before, audit.c.after, audit.c.note)
+        holds = sa.or_(*(self._holds(column, text) for column in columns))
+        n_rows, first = self._connection.execute(
+            sa.select(sa.func.count(), sa.func.min(audit.c.revision)).where(holds)
+        ).one()
+        if n_rows:
+            self._connection.execute(
+                sa.update(audit)
+                .where(holds)
+                .values({column.name: sa.func.replace(column, text, by) for column in columns})
+            )
+        return int(n_rows), first
+
+    def _replace_in_epochs(self, text: str, by: str) -> int:
+        done = self._connection.execute(
+            sa.update(_epochs)
+            .where(self._holds(_epochs.c.body, text))
+            .values(body=sa.func.replace(_epochs.c.body, text, by))
+        )
+        return int(done.rowcount)
+
+    def _holds(
+        self, column: sa.ColumnClause[Any] | sa.Column[Any], text: str
+    ) -> sa.ColumnElement[bool]:
+        find = sa.func.instr if self._is_sqlite else sa.func.strpos
+        return find(column, text) > 0
+
+    @property
+    def _is_sqlite(self) -> bool:
+        return self._connection.dialect.name == "sqlite"
+
+    @contextmanager
+    def _unguarded(self) -> Iterator[None]:
+        """Lift the triggers that keep the trail as it is."""
         execute = self._connection.exec_driver_sql
+        if not self._is_sqlite:
+            for table, name in _GUARDS.items():
+                execute(f"ALTER TABLE {table} DISABLE TRIGGER {name}")
+            yield
+            for table, name in _GUARDS.items():
+                execute(f"ALTER TABLE {table} ENABLE TRIGGER {name}")
+            return
         execute("PRAGMA secure_delete = ON")
         guards = [
             execute("SELECT sql FROM sqlite_schema WHERE name = ?", (name,)).scalar_one()
-            for name in _GUARDS
+            for name in _GUARDS.values()
         ]
-        for name in _GUARDS:
+        for name in _GUARDS.values():
             execute(f"DROP TRIGGER {name}")
-        n_rows, first = 0, None
-        for text in texts:
-            found = execute(
-                "SELECT count(*), min(revision) FROM audit WHERE instr(before, ?1) > 0 "
-                "OR instr(after, ?1) > 0 OR instr(note, ?1) > 0",
-                (text,),
-            ).one()
-            if found[0]:
-                n_rows += int(found[0])
-                first = found[1] if first is None else min(first, found[1])
-                execute(
-                    "UPDATE audit SET before = replace(before, ?1, ?2), "
-                    "after = replace(after, ?1, ?2), note = replace(note, ?1, ?2)",
-                    (text, by),
-                )
-            n_rows += execute(
-                "UPDATE rollout_epochs SET body = replace(body, ?1, ?2) WHERE instr(body, ?1) > 0",
-                (text, by),
-            ).rowcount
-        hash_before = self._seal_from(first)
+        yield
         for guard in guards:
             execute(guard)
-        return Redacted(n_rows, first, hash_before)
 
     def _seal_from(self, first: int | None) -> str:
         """Seal the rows from a revision on, and return the newest hash of before."""

@@ -33,7 +33,7 @@ def open_engine(path: Path, schema: Schema) -> Engine:
     event.listen(engine, "connect", _configure)
     event.listen(engine, "begin", _begin_immediate)
     with reported(path), _upgrade_lock(path), engine.connect() as connection:
-        _upgrade(connection, schema)
+        upgrade(connection, schema)
     return engine
 
 
@@ -103,7 +103,8 @@ def _upgrade_lock(path: Path) -> Iterator[None]:
         yield
 
 
-def _upgrade(connection: Connection, schema: Schema) -> None:
+def upgrade(connection: Connection, schema: Schema) -> None:
+    """Bring a store to the newest schema; the caller sees to it that one does so at a time."""
     config = Config()
     # Alembic interpolates % in its options, and a path may hold one.
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
@@ -114,6 +115,6 @@ def _upgrade(connection: Connection, schema: Schema) -> None:
         command.upgrade(config, "head")
     except CommandError as error:
         raise StoreError(
-            f"the store {connection.engine.url.database} is not of this version of Endcap: "
-            f"{error}; start the version that wrote it, or bring back a backup"
+            f"the store {connection.engine.url.database or schema} is not of this version of "
+            f"Endcap: {error}; start the version that wrote it, or bring back a backup"
         ) from error

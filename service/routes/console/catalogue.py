@@ -119,7 +119,7 @@ class CataloguePages(Controller):
         self, request: ConsoleRequest, id: FromQuery[str], days: FromQuery[int] = DEFAULT_DAYS
     ) -> Page:
         """Show one item and what stands around it."""
-        services_of(request).current.refresh()
+        services_of(request).current.take_effect()
         found = find_item(request, id, period(days))
         return page(
             request,
@@ -163,7 +163,7 @@ class CataloguePages(Controller):
 def _view(request: ConsoleRequest, days: int) -> CatalogueView | None:
     services = services_of(request)
     # The page after a form may come from a worker that has not heard of the change yet.
-    services.current.refresh()
+    services.current.take_effect()
     try:
         return services.catalogue.view(days)
     except NotFoundError:

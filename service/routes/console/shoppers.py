@@ -93,7 +93,9 @@ class ShopperPages(Controller):
         """Give away everything that is kept of them."""
         _kind(place)
         services = services_of(request)
-        found = export_pseudonym(services.settings.home, check_pseudonym(key))
+        found = export_pseudonym(
+            services.settings.home, services.control_store, check_pseudonym(key)
+        )
         text = msgspec.json.format(msgspec.json.encode(found), indent=2).decode()
         return attachment(f"shopper-{key[:8]}.json", text, "application/json")
 

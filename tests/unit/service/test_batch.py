@@ -55,6 +55,7 @@ def order(shop: Shop, tmp_path: Path) -> BatchOrder:
     pl.DataFrame({"user_id": USERS, "country": ["GB", ""] * 15 + ["GB"]}).write_csv(users)
     return BatchOrder(
         home=tmp_path,
+        control=tmp_path / "control.sqlite",
         users=users,
         placement="mail",
         output=tmp_path / "lists.parquet",

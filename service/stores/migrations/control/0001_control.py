@@ -15,9 +15,10 @@ _APPEND_ONLY = ("audit", "rollout_epochs")
 
 def upgrade() -> None:
     """Create the tables; what is append-only is so by trigger."""
+    is_sqlite = op.get_bind().dialect.name == "sqlite"
     op.create_table(
         "audit",
-        sa.Column("revision", sa.Integer, primary_key=True, autoincrement=True),
+        sa.Column("revision", sa.Integer, primary_key=True, autoincrement=is_sqlite),
         sa.Column("at_ms", sa.BigInteger, nullable=False),
         sa.Column("actor", sa.Text, nullable=False),
         sa.Column("kind", sa.Text, nullable=False),
@@ -51,11 +52,31 @@ def upgrade() -> None:
         sa.Column("created_at_ms", sa.BigInteger, nullable=False),
         sa.Column("revoked_at_ms", sa.BigInteger),
     )
+    if is_sqlite:
+        _guard_in_sqlite()
+    else:
+        _guard_in_postgres()
+
+
+def _guard_in_sqlite() -> None:
     for table in _APPEND_ONLY:
         for action in ("UPDATE", "DELETE"):
             op.execute(
                 f"CREATE TRIGGER {table}_no_{action.lower()} BEFORE {action} ON {table} "
                 f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
+            )
+
+
+def _guard_in_postgres() -> None:
+    op.execute(
+        "CREATE FUNCTION endcap_append_only() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN RAISE EXCEPTION '% is append-only', TG_TABLE_NAME; END $$"
+    )
+    for table in _APPEND_ONLY:
+        for action, each in (("UPDATE", "ROW"), ("DELETE", "ROW"), ("TRUNCATE", "STATEMENT")):
+            op.execute(
+                f"CREATE TRIGGER {table}_no_{action.lower()} BEFORE {action} ON {table} "
+                f"FOR EACH {each} EXECUTE FUNCTION endcap_append_only()"
             )
 
 

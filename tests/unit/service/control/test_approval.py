@@ -1,8 +1,5 @@
 """Four eyes: a change waits for a second key, a kill waits for nobody."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from models.errors import NotFoundError
@@ -16,12 +13,10 @@ from tests.unit.service.control.samples import Worker
 
 
 @pytest.fixture
-def worker(tmp_path: Path) -> Iterator[Worker]:
+def worker(worker: Worker) -> Worker:
     """Open a control plane with rollout r at 10 %, which wants approval."""
-    opened = Worker(tmp_path)
-    opened.put("rollout", "r", Rollout(share=0.1, approval=True))
-    yield opened
-    opened.close()
+    worker.put("rollout", "r", Rollout(share=0.1, approval=True))
+    return worker
 
 
 def propose(worker: Worker, share: float = 0.2) -> Proposal:

@@ -1,6 +1,5 @@
 """Keys: made once, kept as digests, revoked for good."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args
 
@@ -18,15 +17,7 @@ from service.control.keys import (
     list_keys,
     revoke_key,
 )
-from tests.unit.service.control.samples import Worker
-
-
-@pytest.fixture
-def worker(tmp_path: Path) -> Iterator[Worker]:
-    """Open one worker's control plane."""
-    opened = Worker(tmp_path)
-    yield opened
-    opened.close()
+from tests.unit.service.control.samples import Worker, run_sql
 
 
 def test_first_keys_are_made_once(worker: Worker) -> None:
@@ -38,12 +29,13 @@ def test_first_keys_are_made_once(worker: Worker) -> None:
     assert create_first_keys(worker.store, 3) == []
 
 
-def test_key_is_found_by_its_digest_until_it_is_revoked(worker: Worker) -> None:
+def test_key_is_found_by_its_digest_until_it_is_revoked(worker: Worker, tmp_path: Path) -> None:
     """A new key is found after a refresh, a revoked one no longer; its secret is on no disk."""
     made = create_key(worker.store, scope="trainer", name="nightly", actor="tester", now_ms=1)
     worker.current.refresh()
     assert worker.current.find_principal(digest_of(made.key)) == Principal(made.info.id, "trainer")
-    for file in worker.store.path.parent.iterdir():
+    assert made.key not in str(run_sql(worker.store.place, "SELECT * FROM keys"))
+    for file in tmp_path.iterdir():
         assert made.key.encode() not in file.read_bytes()
     revoked = revoke_key(worker.store, made.info.id, actor="tester", now_ms=5)
     worker.current.refresh()

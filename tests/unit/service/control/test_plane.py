@@ -1,11 +1,11 @@
 """Changes of the control plane: revisions, preconditions, epochs, audit, propagation."""
 
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import psycopg
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,23 +16,16 @@ from service.control.documents import Banner, ItemStatus, Placement
 from service.control.merge_patch import merge_patch
 from service.control.precondition import Precondition, RevisionError
 from service.rollouts.definition import Rollout, Variant
-from tests.unit.service.control.samples import PSEUDONYMISER, Worker
-
-
-@pytest.fixture
-def worker(tmp_path: Path) -> Iterator[Worker]:
-    """Open one worker's control plane."""
-    opened = Worker(tmp_path)
-    yield opened
-    opened.close()
+from service.stores.postgres_address import PostgresAddress
+from tests.unit.service.control.samples import PSEUDONYMISER, Worker, run_sql
 
 
 def audit_of(worker: Worker) -> Any:
     """Read the audit trail as tuples."""
-    with sqlite3.connect(worker.store.path) as connection:
-        return connection.execute(
-            "SELECT revision, actor, kind, id, before, after FROM audit ORDER BY revision"
-        ).fetchall()
+    return run_sql(
+        worker.store.place,
+        "SELECT revision, actor, kind, id, before, after FROM audit ORDER BY revision",
+    )
 
 
 def test_put_creates_then_replaces(worker: Worker) -> None:
@@ -61,19 +54,28 @@ def test_every_change_is_audited_with_both_states(worker: Worker) -> None:
 def test_audit_trail_is_append_only(worker: Worker, statement: str) -> None:
     """The database itself refuses to alter or remove a row of the trail."""
     worker.put("item", "p1", ItemStatus(hidden=True))
-    with (
-        sqlite3.connect(worker.store.path) as connection,
-        pytest.raises(sqlite3.IntegrityError, match="append-only"),
-    ):
-        connection.execute(statement)
+    with pytest.raises((sqlite3.IntegrityError, psycopg.Error), match="append-only"):
+        run_sql(worker.store.place, statement)
 
 
 def test_change_and_audit_are_both_or_neither(worker: Worker) -> None:
     """A failure after the audit row leaves neither the row nor the change."""
-    with sqlite3.connect(worker.store.path) as connection:
-        connection.execute(
-            "CREATE TRIGGER full BEFORE INSERT ON documents BEGIN SELECT RAISE(ABORT, 'full'); END"
-        )
+    run_sql(
+        worker.store.place,
+        *(
+            [
+                "CREATE TRIGGER stop BEFORE INSERT ON documents "
+                "BEGIN SELECT RAISE(ABORT, 'full'); END"
+            ]
+            if isinstance(worker.store.place, Path)
+            else [
+                "CREATE FUNCTION stop() RETURNS trigger LANGUAGE plpgsql AS "
+                "$$ BEGIN RAISE EXCEPTION 'full'; END $$",
+                "CREATE TRIGGER stop BEFORE INSERT ON documents "
+                "FOR EACH ROW EXECUTE FUNCTION stop()",
+            ]
+        ),
+    )
     with pytest.raises(StoreError, match="full"):
         worker.put("item", "p1", ItemStatus(hidden=True))
     assert audit_of(worker) == []
@@ -154,7 +156,7 @@ def test_rollout_sent_back_as_read_opens_no_epoch(worker: Worker) -> None:
     assert (again.document.epoch, again.document.revision) == (1, 1)
 
 
-def test_forced_units_are_kept_as_pseudonyms(worker: Worker) -> None:
+def test_forced_units_are_kept_as_pseudonyms(worker: Worker, tmp_path: Path) -> None:
     """No raw id of a forced unit reaches the file; by its raw id it can still be removed."""
     stored = worker.put(
         "rollout",
@@ -167,13 +169,17 @@ def test_forced_units_are_kept_as_pseudonyms(worker: Worker) -> None:
     assert worker.patch("rollout", "r", {"forced": {"jane@example.com": None}}).document.forced == {
         visitor: "control"
     }
-    for file in worker.store.path.parent.iterdir():
+    for table in ("documents", "audit", "rollout_epochs"):
+        assert "jane" not in str(run_sql(worker.store.place, f"SELECT * FROM {table}"))
+    for file in tmp_path.iterdir():
         assert b"jane" not in file.read_bytes()
 
 
-def test_change_reaches_other_workers_on_their_next_poll(tmp_path: Path) -> None:
+def test_change_reaches_other_workers_on_their_next_poll(
+    tmp_path: Path, place: Path | PostgresAddress
+) -> None:
     """What one worker puts or deletes, another has after one refresh, and only one."""
-    one, other = Worker(tmp_path), Worker(tmp_path)
+    one, other = Worker(tmp_path, place), Worker(tmp_path, place)
     try:
         one.put("item", "p1", ItemStatus(hidden=True))
         one.put("item", "p2", ItemStatus(available=False))
@@ -202,9 +208,11 @@ def test_recipe_of_a_variant_must_fill_its_placements(worker: Worker) -> None:
     worker.put("placement", "recs", Placement(kind="items"))
 
 
-def test_refresh_after_close_is_an_error_and_no_crash(tmp_path: Path) -> None:
+def test_refresh_after_close_is_an_error_and_no_crash(
+    tmp_path: Path, place: Path | PostgresAddress
+) -> None:
     """A poll that outlives its task meets a closed reader and says so."""
-    worker = Worker(tmp_path)
+    worker = Worker(tmp_path, place)
     worker.close()
     with pytest.raises(StoreError, match="closed"):
         worker.current.refresh()

@@ -1,11 +1,11 @@
 """Layers' slots, prerequisites and kills in the store: what one rollout has no other one gets."""
 
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import psycopg
 import pytest
 
 from models.errors import ConflictError, InputError
@@ -15,16 +15,14 @@ from service.control.slots import DAY_MS, SlotError, use_of_slots
 from service.rollouts.definition import Rollout
 from service.rollouts.layer import Holdout, Layer
 from service.rollouts.segment import Segment
-from tests.unit.service.control.samples import Worker
+from tests.unit.service.control.samples import Worker, run_sql
 
 
 @pytest.fixture
-def worker(tmp_path: Path) -> Iterator[Worker]:
+def worker(worker: Worker) -> Worker:
     """Open a control plane with a layer `home` of 100 slots whose slots rest for a day."""
-    opened = Worker(tmp_path)
-    opened.put("layer", "home", Layer(n_slots=100, rest_days=1.0))
-    yield opened
-    opened.close()
+    worker.put("layer", "home", Layer(n_slots=100, rest_days=1.0))
+    return worker
 
 
 def put(worker: Worker, key: str, **fields: Any) -> Any:
@@ -78,12 +76,11 @@ def test_slot_belongs_to_one_rollout(worker: Worker) -> None:
 def test_database_itself_keeps_slots_apart(worker: Worker) -> None:
     """Whoever writes past the program meets the primary key."""
     put(worker, "first", layer=in_layer((0, 49)))
-    with (
-        sqlite3.connect(worker.store.path) as connection,
-        pytest.raises(sqlite3.IntegrityError),
-    ):
-        connection.execute("INSERT INTO layer_slots VALUES ('home', 49, 'other', 'other', NULL)")
-    connection.close()
+    with pytest.raises((sqlite3.IntegrityError, psycopg.IntegrityError)):
+        run_sql(
+            worker.store.place,
+            "INSERT INTO layer_slots VALUES ('home', 49, 'other', 'other', NULL)",
+        )
 
 
 def test_freed_slot_rests(worker: Worker) -> None:
@@ -189,7 +186,7 @@ def test_flags_revision_is_the_same_for_whoever_looks(worker: Worker, tmp_path: 
     put(worker, "r")
     revision = worker.current.get().flags_revision
     worker.put("placement", "home", Placement(kind="items"))
-    late = Worker(tmp_path)
+    late = Worker(tmp_path, worker.store.place)
     assert late.current.get().revision > late.current.get().flags_revision == revision
     worker.delete("rollout", "r")
     late.current.refresh()
