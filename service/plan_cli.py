@@ -13,7 +13,7 @@ from rich.table import Table
 from service.cli import as_json_option, open_store, setting_option
 from service.reports.plan import PlanMetric, Question, RolloutPlan, make_plan
 from service.reports.planner import POWER
-from service.settings import read_home
+from service.settings import read_home_settings
 from service.stores.event_database import open_event_database
 
 _SOURCES = {
@@ -50,11 +50,11 @@ def plan(rollout: str, home: str | None, as_json: bool, **asked: Any) -> None:
     """Tell how many units and days it takes to see a lift of ROLLOUT; nothing is changed."""
     from service.reports.traffic import read_traffic  # noqa: PLC0415  # loads SQLAlchemy
 
-    folder = read_home(home)
+    settings = read_home_settings(home)
     question = Question(**asked)
-    with open_store(folder) as control:
+    with open_store(settings) as control:
         traffic = read_traffic(
-            open_event_database(folder),
+            open_event_database(settings.home),
             control,
             rollout,
             at_ms=time.time_ns() // 1_000_000,

@@ -26,15 +26,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     home: Annotated[
         Path, Meta(description="Folder of models, databases and the pseudonym key.")
     ] = Path(".endcap")
-    database_url: Annotated[
+    control_url: Annotated[
         str,
         Meta(
-            description="Address of a PostgreSQL database that several machines share, such as "
-            "postgresql://user@host/database; without one, SQLite in the home."
+            description="PostgreSQL database of the control plane, which several machines then "
+            "share, such as postgresql://user@host/database; without it, SQLite in the home."
         ),
-    ] = ""
-    control_url: Annotated[
-        str, Meta(description="Address of the control plane, if it has a database of its own.")
     ] = ""
     host: Annotated[str, Meta(min_length=1, description="Address to listen on.")] = "127.0.0.1"
     port: Annotated[
@@ -130,10 +127,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def control_place(self) -> Path | PostgresAddress:
         """Where the control plane is kept; raises `ConfigError` if its address is wrong."""
-        for name in ("control_url", "database_url"):
-            url = getattr(self, name)
-            if url:
-                return read_address(url, PREFIX + name.upper())
+        if self.control_url:
+            return read_address(self.control_url, f"{PREFIX}CONTROL_URL")
         return self.home / CONTROL_FILE
 
     @property

@@ -42,8 +42,9 @@ class BannerLearner:
         now_ms: Callable[[], int],
         period_ms: int,
         half_life_days: float,
+        lease: str = NAME,
     ) -> None:
-        """`put` takes what is published; `holder` names this worker among all."""
+        """`put` takes what is published; `holder` names this worker among all of the lease."""
         self._store = store
         self._events = events
         self._configuration = configuration
@@ -52,6 +53,7 @@ class BannerLearner:
         self._now_ms = now_ms
         self._period_ms = period_ms
         self._half_life_days = half_life_days
+        self._lease = lease
         self._is_holder = False
         self._asked_ms: int | None = None
         self._known: tuple[int, ...] = ()
@@ -98,7 +100,7 @@ class BannerLearner:
         if self._asked_ms is None or now_ms - self._asked_ms >= RENEW_MS:
             with self._store.transaction() as transaction:
                 self._is_holder = transaction.leases.take(
-                    NAME, self._holder, now_ms=now_ms, for_ms=LEASE_MS
+                    self._lease, self._holder, now_ms=now_ms, for_ms=LEASE_MS
                 )
             self._asked_ms = now_ms
         return self._is_holder

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from socket import gethostname
+
 from service.intake.opening import Intake
-from service.learning.learner import BannerLearner
+from service.learning.learner import NAME, BannerLearner
 from service.opening.control import Control
 from service.opening.ground import Ground
 from service.opening.model import Model
@@ -48,7 +51,15 @@ def _learn_banners(ground: Ground, control: Control) -> RateBook:
         now_ms=ground.now_ms,
         period_ms=rates.period_ms,
         half_life_days=settings.banner_half_life_days,
+        lease=_lease(ground, control),
     )
     learner.read()
     ground.keep_running(learner.watch)
     return rates
+
+
+def _lease(ground: Ground, control: Control) -> str:
+    """Name the lease: machines that share the configuration but no events
+    learn each from its own."""
+    is_own = control.store.is_shared and isinstance(ground.events, Path)
+    return f"{NAME} of {gethostname()}:{ground.home.resolve()}" if is_own else NAME

@@ -99,6 +99,24 @@ class ControlErasure:
         self.store.drop_old_rows()
         return found.n_rows
 
+    def find_left(self, texts: Collection[str], keys: Collection[str]) -> list[str]:
+        """Name the tables of a shared database that hold a text, or a list with a pseudonym on it.
+
+        A database of this home's own is a file, and searched as one.
+        """
+        with self.store.transaction() as transaction:
+            found = transaction.shared_facts.tables_holding(texts)
+        shared = self.store.shared_files
+        if shared is not None:
+            numbers = [number_of(key) for key in keys]
+            members = np.array(numbers, dtype=np.uint64)
+            found += [
+                f"uploaded list {name}"
+                for name, data in shared.read_all("segments")
+                if np.isin(members, np.frombuffer(data, dtype="<u8")).any()
+            ]
+        return [f"control database: {one}" for one in found]
+
     def _change(self, kind: Literal["rollout", "segment"], document_id: str) -> Change:
         return Change(
             kind,

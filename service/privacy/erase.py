@@ -96,7 +96,8 @@ def erase_person(
     wait_s(TOLD_S)
     withdraw(events, told)
     erased.append(Erased(place="memory of every worker process (told to drop it)", rows=0))
-    found_in = search(home, [*keys, *([external_id] if _is_telling(external_id) else [])], keys)
+    texts = [*keys, *([external_id] if _is_telling(external_id) else [])]
+    found_in = sorted([*search(home, texts, keys), *control.find_left(texts, keys)])
     return Receipt(
         pseudonyms=keys,
         erased=erased,

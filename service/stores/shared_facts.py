@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import sqlalchemy as sa
+
+_SEARCHED = ("audit", "documents", "keys", "layer_slots", "rollout_epochs")
 
 metadata = sa.MetaData()
 shared_facts = sa.Table(
@@ -34,6 +38,20 @@ class SharedFacts:
         if known is None:
             self._connection.execute(sa.insert(shared_facts).values(name=name, value=value))
         return known in (None, value)
+
+    def tables_holding(self, texts: Collection[str]) -> list[str]:
+        """Name the tables with a row in which one of these texts stands."""
+        if not self.are_kept:
+            return []
+        found = []
+        for table in _SEARCHED:
+            # A row as text, whatever its columns are.
+            holds = sa.text(
+                f"SELECT EXISTS (SELECT 1 FROM {table} t WHERE strpos(t::text, :t) > 0)"
+            )
+            if any(self._connection.scalar(holds, {"t": text}) for text in texts):
+                found.append(table)
+        return found
 
     def replace(self, name: str, value: str) -> None:
         """Write a fact anew."""

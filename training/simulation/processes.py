@@ -25,6 +25,8 @@ _POLL_S = 0.1
 _LINE_LIMIT = 1 << 20
 # The trainer's linear algebra would take every core, and wait for those that the server has.
 _THREADS = {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 2) // 2))}
+SHARED_STORES = ("ENDCAP_CONTROL_URL", "ENDCAP_EVENTS_URL", "ENDCAP_DATABASE_URL")
+"""A demo stays in its home, also on a machine that shares databases with others."""
 
 
 class DemoError(EndcapError):
@@ -142,6 +144,7 @@ async def start_server(home: Path, port: int, n_workers: int) -> Server:
             stdin=DEVNULL,
             stdout=PIPE,
             stderr=sink,
+            env={name: value for name, value in os.environ.items() if name not in SHARED_STORES},
             # Ctrl-C goes to the demo alone, which then lets the server drain.
             start_new_session=True,
         )

@@ -250,9 +250,12 @@ def test_erasure_takes_texts_out_of_the_trail(machines: tuple[Worker, Worker]) -
     one, other = machines
     one.put("rollout", "r", Rollout(share=0.1, name="jane"))
     one.patch("rollout", "r", {"name": "x"})
+    holding = ["audit", "rollout_epochs"]
     with one.store.transaction() as transaction:
+        assert transaction.shared_facts.tables_holding(["jo", "jane"]) == holding
         found = transaction.redaction.replace(["jane"], "nobody")
-    assert (found.n_rows, found.first_revision) == (3, 1)
+        assert transaction.shared_facts.tables_holding(["jane"]) == []
+    assert (found.n_rows, found.first_revision) == (3, 1)  # two of the trail, an epoch
     one.store.drop_old_rows()
     assert "jane" not in str(run_sql(one.store.place, "SELECT * FROM audit"))
     assert check_trail(other.store).is_whole
