@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Iterable
+from typing import Literal
 
 import numpy as np
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -25,6 +26,8 @@ MULTIPROCESS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 _SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 _SHORT_SECONDS = (0.00002, 0.00005, 0.0001, 0.0002, *_SECONDS)
 
+Over = Literal["livemax", "livesum", "livemin"]
+"""How the values of workers that live are told as one."""
 VERDICTS = ("accepted", "duplicate", "rejected")
 PAGE_COUNTS = frozenset({"served", "assigned"})
 """Counted for each page, in the event loop only."""
@@ -34,72 +37,73 @@ class Metrics:
     """Every metric, in a registry of its own, so that two apps in a process do not mix."""
 
     def __init__(self) -> None:
-        self._registry = registry = CollectorRegistry()
+        self._registry = CollectorRegistry()
         self._model_version: str | None = None
         self.pages = RequestTally()
         """Requests for pages, for guardrails."""
+        self._count_pages()
+        self._count_exposures()
+        self._count_events()
+        self._show_state()
+
+    def _count_pages(self) -> None:
         self._requests: dict[tuple[str, str, int], HistogramTally] = {}
-        self.requests = Histogram(
+        self.requests = self._histogram(
             "endcap_request_seconds",
             "Time from a request's arrival to the end of its answer.",
             ("method", "route", "status"),
-            buckets=_SECONDS,
-            registry=registry,
+            _SECONDS,
         )
-        self.tiers = Counter(
+        self.tiers = self._counter(
             "endcap_placements_served_total",
             "Placements answered, by how personal the answer was and why it was not more so.",
             ("tier", "degraded"),
-            registry=registry,
         )
         self._placements = CounterTally[tuple[str, str | None]](
             lambda key: self.tiers.labels(key[0], key[1] or "")
         )
-        self.stages = Histogram(
+        self.stages = self._histogram(
             "endcap_serve_stage_seconds",
             "Time of each stage of serving a page.",
             ("stage",),
-            buckets=_SHORT_SECONDS,
-            registry=registry,
+            _SHORT_SECONDS,
         )
         self._stages = [HistogramTally(self.stages.labels(one), _SHORT_SECONDS) for one in STAGES]
         self._timed: list[tuple[float, ...]] = []
         """When each page began and ended its stages."""
-        self.exposures_served = Counter(
-            "endcap_exposures_served_total", "Exposures handed to the queue.", registry=registry
+
+    def _count_exposures(self) -> None:
+        self.exposures_served = self._counter(
+            "endcap_exposures_served_total", "Exposures handed to the queue."
         )
-        self.exposures_assigned = Counter(
-            "endcap_exposures_assigned_total", "Exposures the queue took.", registry=registry
+        self.exposures_assigned = self._counter(
+            "endcap_exposures_assigned_total", "Exposures the queue took."
         )
-        self.exposures_stored = Counter(
-            "endcap_exposures_stored_total", "Exposures on disk.", registry=registry
+        self.exposures_stored = self._counter("endcap_exposures_stored_total", "Exposures on disk.")
+        self.exposures_dropped = self._counter(
+            "endcap_exposures_dropped_total", "Exposures lost to a full queue."
         )
-        self.exposures_dropped = Counter(
-            "endcap_exposures_dropped_total", "Exposures lost to a full queue.", registry=registry
-        )
-        self.crossovers = Counter(
+        self.crossovers = self._counter(
             "endcap_crossovers_total",
             "Exposures of a person who, as another unit, is dealt another variant.",
-            registry=registry,
         )
-        self.identities_unread = Counter(
+        self.identities_unread = self._counter(
             "endcap_identities_unread_total",
             "Visitors dealt as they came, because who they are could not be read in time.",
-            registry=registry,
         )
-        self.events_received = Counter(
-            "endcap_events_received_total", "Events received, right or wrong.", registry=registry
+
+    def _count_events(self) -> None:
+        self.events_received = self._counter(
+            "endcap_events_received_total", "Events received, right or wrong."
         )
-        self.events = Counter(
+        self.events = self._counter(
             "endcap_events_total",
             "Events received, by verdict: accepted, duplicate or rejected.",
             ("verdict",),
-            registry=registry,
         )
-        self.calls_ignored = Counter(
+        self.calls_ignored = self._counter(
             "endcap_calls_ignored_total",
             "Calls of client libraries that say nothing Endcap keeps.",
-            registry=registry,
         )
         self._intake = {
             "served": self.exposures_served,
@@ -110,25 +114,32 @@ class Metrics:
             **{verdict: self.events.labels(verdict) for verdict in VERDICTS},
         }
         self._exposures = CounterTally[str](self._intake.__getitem__)
-        self.model = Gauge(
-            "endcap_model_info",
-            "1 for the model version that answers.",
-            ("version",),
-            registry=registry,
-            multiprocess_mode="livemax",
+
+    def _show_state(self) -> None:
+        self.model = self._gauge(
+            "endcap_model_info", "1 for the model version that answers.", "livemax", ("version",)
         )
-        self.change_clients = Gauge(
-            "endcap_change_clients",
-            "Clients that listen for changes.",
-            registry=registry,
-            multiprocess_mode="livesum",
+        self.change_clients = self._gauge(
+            "endcap_change_clients", "Clients that listen for changes.", "livesum"
         )
-        self.configuration_revision = Gauge(
+        self.configuration_revision = self._gauge(
             "endcap_configuration_revision",
             "The oldest revision of the control plane that a worker answers with.",
-            registry=registry,
-            multiprocess_mode="livemin",
+            "livemin",
         )
+
+    def _counter(self, name: str, text: str, labels: tuple[str, ...] = ()) -> Counter:
+        return Counter(name, text, labels, registry=self._registry)
+
+    def _histogram(
+        self, name: str, text: str, labels: tuple[str, ...], seconds: tuple[float, ...]
+    ) -> Histogram:
+        return Histogram(name, text, labels, buckets=seconds, registry=self._registry)
+
+    def _gauge(
+        self, name: str, text: str, over_workers: Over, labels: tuple[str, ...] = ()
+    ) -> Gauge:
+        return Gauge(name, text, labels, registry=self._registry, multiprocess_mode=over_workers)
 
     def count_ignored(self, n: int) -> None:
         """Count calls of client libraries that were not kept."""

@@ -13,3 +13,8 @@ class Table:
 
     columns: Sequence[str]
     rows: Sequence[Sequence[Any]]
+
+
+def rounded(number: float | None) -> float | None:
+    """Leave out digits that say nothing."""
+    return None if number is None else round(number, 4)

@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 import msgspec
-from litestar import Controller, Response, get, post
+from litestar import Response, get, post
 from litestar.params import FromPath
 
 from models.errors import EndcapError
@@ -28,16 +28,14 @@ from service.learning.performance import BannerPerformance, read_performance
 from service.rollouts.schedule import schedule_ms
 from service.routes.console.banner_figures import clicks_by_day
 from service.routes.console.deleted import deleted_of
+from service.routes.console.document_pages import SwitchedPages
 from service.routes.console.editing import (
     Section,
     changed_by,
-    delete_document,
     history_of,
     new_id,
     save_document,
     show_conflict,
-    switch_document,
-    undo_document,
 )
 from service.routes.console.form_errors import REFUSALS, errors_of
 from service.routes.console.frame import ConsoleRequest, Page, go, page, render, wants_part
@@ -59,11 +57,12 @@ UPLOAD_LIMIT_BYTES = 20_000_000
 """Of a whole form; the picture in it has the limit of the settings."""
 
 
-class BannerPages(Controller):
+class BannerPages(SwitchedPages):
     """Banners, one by one and all together."""
 
     path = "/banners"
     opt = section("banners")
+    documents = BANNERS
 
     @get(sync_to_thread=True)
     def show_list(self, request: ConsoleRequest) -> Page:
@@ -157,29 +156,6 @@ class BannerPages(Controller):
                 **_nothing(request, form, "Mend the form to see where it would stand."),
             )
         return go(request, BANNERS.path_of(banner_id), "Saved. It is in effect within a second.")
-
-    @post("/{banner_id:str}/switch", sync_to_thread=True)
-    def switch(
-        self, request: ConsoleRequest, banner_id: FromPath[str], form: FormData
-    ) -> Response[Any]:
-        """Switch a banner on or off."""
-        on = form.is_on("enabled")
-        switch_document(request, BANNERS, banner_id, enabled=on)
-        return go(request, BANNERS.path, f"“{banner_id}” is {'on' if on else 'off'}.")
-
-    @post("/{banner_id:str}/delete", sync_to_thread=True)
-    def remove(self, request: ConsoleRequest, banner_id: FromPath[str]) -> Response[Any]:
-        """Delete a banner."""
-        delete_document(request, BANNERS, banner_id)
-        return go(request, BANNERS.path, f"“{banner_id}” is deleted.")
-
-    @post("/{banner_id:str}/undo", sync_to_thread=True)
-    def undo(
-        self, request: ConsoleRequest, banner_id: FromPath[str], form: FormData
-    ) -> Response[Any]:
-        """Take a banner back to a change of its history."""
-        undo_document(request, BANNERS, banner_id, form)
-        return go(request, BANNERS.path_of(banner_id), "It is as it was.")
 
 
 def _with_picture(request: ConsoleRequest, form: Form) -> Form:

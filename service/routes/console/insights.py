@@ -12,10 +12,10 @@ from service.console.plotter import Plotter, Spec
 from service.console.specs import bars_by_day, bars_by_name, line_by_day, lines_by_version
 from service.console.tables import Table
 from service.insights.figures import Insights
-from service.insights.shares import ratio
 from service.routes.console.downloads import csv_file, find_table, table_name
 from service.routes.console.frame import ConsoleRequest, Page, page
 from service.routes.console.gate import section
+from service.routes.console.insight_tables import STAGE_NAMES, tables_of
 from service.services import services_of
 
 PERIODS = (7, 28, 90, 365)
@@ -23,14 +23,6 @@ DEFAULT_DAYS = 28
 HALF = 500
 """Width of a picture in one of two columns, in px."""
 MAX_LINES = 6
-STAGE_NAMES = {
-    "served": "Served",
-    "rendered": "Drawn",
-    "viewable": "Seen",
-    "click": "Clicked",
-    "add_to_cart": "In the cart",
-    "purchase": "Bought",
-}
 
 
 class InsightPages(Controller):
@@ -72,75 +64,6 @@ class InsightPages(Controller):
 def period(days: int) -> int:
     """Return one of the periods that the page offers."""
     return days if days in PERIODS else DEFAULT_DAYS
-
-
-def tables_of(found: Insights) -> dict[str, Table]:
-    """Write everything on the page as tables, by the names of their files."""
-    stages = [step.stage for step in found.funnel]
-    return {
-        "days": Table(
-            [
-                *("Day", "Exposures", "Exposures clicked", "Product views", "Orders", "Value"),
-                *("Average order value", "Items per order"),
-            ],
-            [
-                (
-                    *(day.date.isoformat(), day.served, day.clicked, day.views, day.orders),
-                    *map(_rounded, (day.value, day.average_order_value, day.items_per_order)),
-                )
-                for day in found.days
-            ],
-        ),
-        "funnel": Table(
-            ["Stage", "Exposures", "Share of served", "Lost since the stage before"],
-            [
-                (
-                    STAGE_NAMES.get(step.stage, step.stage),
-                    step.exposures,
-                    _rounded(ratio(step.exposures, found.funnel[0].exposures)),
-                    _rounded(step.drop_off),
-                )
-                for step in found.funnel
-            ],
-        ),
-        "placements": Table(
-            ["Placement", *(STAGE_NAMES.get(stage, stage) for stage in stages)],
-            [
-                (one.placement_id, *(step.exposures for step in one.steps))
-                for one in found.placements
-            ],
-        ),
-        "channels": Table(
-            ["Channel", "Interactions", "Share", "Orders", "Value", "Average order value"],
-            [
-                (
-                    *(one.channel or "not named", one.interactions, _rounded(one.share)),
-                    *(one.orders, _rounded(one.value), _rounded(one.average_order_value)),
-                )
-                for one in found.channels
-            ],
-        ),
-        "readiness": Table(
-            [
-                *("Seven days from", "Slates", "Sampled", "With an id"),
-                *("Could be personal", "Were personal"),
-            ],
-            [
-                (
-                    *(week.first_day.isoformat(), week.slates, week.sampled),
-                    *map(_rounded, (week.with_id, week.could_be_personal, week.were_personal)),
-                )
-                for week in found.readiness.weeks
-            ],
-        ),
-        "segments": Table(
-            ["Version", "Trained at (epoch ms)", "Segment", "Users", "Share of users"],
-            [
-                (one.version, one.trained_at_ms, one.segment, one.users, _rounded(one.share))
-                for one in found.segments
-            ],
-        ),
-    }
 
 
 def draw(plotter: Plotter, found: Insights, tables: dict[str, Table]) -> dict[str, Figure]:
@@ -244,7 +167,3 @@ def _funnel(found: Insights) -> Spec:
             for step in found.funnel
         ]
     )
-
-
-def _rounded(number: float | None) -> float | None:
-    return None if number is None else round(number, 4)

@@ -13,7 +13,7 @@ from models.manifest import Interval, Manifest
 from service.console.figure import Figure, make_figure
 from service.console.plotter import Plotter
 from service.console.specs import bars_by_name, intervals_by_name, lines_by_version
-from service.console.tables import Table
+from service.console.tables import Table, rounded
 from service.routes.console.downloads import csv_file, find_table, table_name
 from service.routes.console.frame import ConsoleRequest, Page, go, page
 from service.routes.console.gate import FormData, section
@@ -221,15 +221,15 @@ def _tables(manifest: Manifest) -> dict[str, Table]:
             ],
             [
                 (
-                    *(key, one.users, one.orders, _rounded(one.average_order_value)),
-                    *map(_rounded, (one.items_per_order, one.orders_per_month)),
+                    *(key, one.users, one.orders, rounded(one.average_order_value)),
+                    *map(rounded, (one.items_per_order, one.orders_per_month)),
                 )
                 for key, one in manifest.segments.items()
             ],
         ),
         "settings": Table(
             ["Setting", "Value"],
-            sorted((k, _rounded(v)) for k, v in manifest.hyperparameters.items()),
+            sorted((k, rounded(v)) for k, v in manifest.hyperparameters.items()),
         ),
     }
 
@@ -286,12 +286,8 @@ def _order(metric: str) -> tuple[str, int]:
 
 
 def _with_interval(manifest: Manifest, recommender: str, metric: str) -> float | str | None:
-    value = _rounded(_value_of(manifest, metric, recommender))
+    value = rounded(_value_of(manifest, metric, recommender))
     around = manifest.intervals.get(recommender, {}).get(metric)
     if around is None or value is None:
         return value
-    return f"{value:g} ({_rounded(around.low):g} to {_rounded(around.high):g})"
-
-
-def _rounded(number: float | None) -> float | None:
-    return None if number is None else round(number, 4)
+    return f"{value:g} ({rounded(around.low):g} to {rounded(around.high):g})"

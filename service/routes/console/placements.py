@@ -7,7 +7,7 @@ import dataclasses
 from typing import Any
 
 import msgspec
-from litestar import Controller, Response, get, post
+from litestar import Response, get, post
 from litestar.params import FromPath
 
 from models.errors import EndcapError
@@ -25,15 +25,14 @@ from service.control.drafts import Drafts
 from service.control.precondition import RevisionError
 from service.rollouts.definition import CONTROL
 from service.routes.console.deleted import deleted_of
+from service.routes.console.document_pages import DocumentPages
 from service.routes.console.editing import (
     Section,
     changed_by,
-    delete_document,
     history_of,
     new_id,
     save_document,
     show_conflict,
-    undo_document,
 )
 from service.routes.console.form_errors import REFUSALS, errors_of
 from service.routes.console.frame import ConsoleRequest, Page, go, page, render, wants_part
@@ -46,11 +45,12 @@ PLACEMENTS = Section("placement", "Placements", "/console/placements")
 DRAFT_ID = "(this placement)"
 
 
-class PlacementPages(Controller):
+class PlacementPages(DocumentPages):
     """Placements, one by one and all together."""
 
     path = "/placements"
     opt = section("placements")
+    documents = PLACEMENTS
 
     @get(sync_to_thread=True)
     def show_list(self, request: ConsoleRequest) -> Page:
@@ -128,20 +128,6 @@ class PlacementPages(Controller):
         return go(
             request, PLACEMENTS.path_of(placement_id), "Saved. It is in effect within a second."
         )
-
-    @post("/{placement_id:str}/delete", sync_to_thread=True)
-    def remove(self, request: ConsoleRequest, placement_id: FromPath[str]) -> Response[Any]:
-        """Delete a placement."""
-        delete_document(request, PLACEMENTS, placement_id)
-        return go(request, PLACEMENTS.path, f"“{placement_id}” is deleted.")
-
-    @post("/{placement_id:str}/undo", sync_to_thread=True)
-    def undo(
-        self, request: ConsoleRequest, placement_id: FromPath[str], form: FormData
-    ) -> Response[Any]:
-        """Take a placement back to a change of its history."""
-        undo_document(request, PLACEMENTS, placement_id, form)
-        return go(request, PLACEMENTS.path_of(placement_id), "It is as it was.")
 
 
 async def _draw(

@@ -24,7 +24,7 @@ from service.routes.console.rollout_changes import (
     find_rollout,
     patch_rollout,
 )
-from service.routes.console.rollout_figures import (
+from service.routes.console.rollout_rows import (
     LIFT_COLUMNS,
     METRIC_COLUMNS,
     TIME_COLUMNS,

@@ -27,13 +27,8 @@ from service.routes.console.frame import ConsoleRequest, Page, page
 from service.routes.console.links import rollout_path
 from service.routes.console.overview import summarize
 from service.routes.console.rollout_changes import Conflict, find_rollout
-from service.routes.console.rollout_figures import (
-    METRIC_NAMES,
-    draw_known_lift,
-    draw_lift,
-    draw_metrics,
-    known_lift,
-)
+from service.routes.console.rollout_figures import draw_known_lift, draw_lift, draw_metrics
+from service.routes.console.rollout_rows import METRIC_NAMES, known_lift
 from service.routes.documents import list_documents
 from service.routes.reach import ChangePreview
 from service.services import Services, services_of

@@ -7,7 +7,7 @@ import dataclasses
 from typing import Any
 
 import msgspec
-from litestar import Controller, Response, get, post
+from litestar import Response, get, post
 from litestar.params import FromPath, FromQuery
 
 from models.errors import EndcapError
@@ -33,16 +33,14 @@ from service.control.rule_conflicts import find_conflicts
 from service.rollouts.definition import CONTROL
 from service.rollouts.schedule import schedule_ms
 from service.routes.console.deleted import deleted_of
+from service.routes.console.document_pages import SwitchedPages
 from service.routes.console.editing import (
     Section,
     changed_by,
-    delete_document,
     history_of,
     new_id,
     save_document,
     show_conflict,
-    switch_document,
-    undo_document,
 )
 from service.routes.console.form_errors import REFUSALS, errors_of
 from service.routes.console.frame import ConsoleRequest, Page, go, page, render, wants_part
@@ -58,11 +56,12 @@ DRAFT_ID = "(this rule)"
 UNSAID = "What the rule would do stands here once you have said what it is about."
 
 
-class RulePages(Controller):
+class RulePages(SwitchedPages):
     """Rules, one by one and all together."""
 
     path = "/rules"
     opt = section("rules")
+    documents = RULES
 
     @get(sync_to_thread=True)
     def show_list(self, request: ConsoleRequest) -> Page:
@@ -124,29 +123,6 @@ class RulePages(Controller):
     async def save(self, request: ConsoleRequest, form: FormData) -> Response[Any]:
         """Save the rule, on the state that the form was opened with."""
         return await asyncio.to_thread(_save, request, form)
-
-    @post("/{rule_id:str}/switch", sync_to_thread=True)
-    def switch(
-        self, request: ConsoleRequest, rule_id: FromPath[str], form: FormData
-    ) -> Response[Any]:
-        """Switch a rule on or off."""
-        on = form.is_on("enabled")
-        switch_document(request, RULES, rule_id, enabled=on)
-        return go(request, RULES.path, f"“{rule_id}” is {'on' if on else 'off'}.")
-
-    @post("/{rule_id:str}/delete", sync_to_thread=True)
-    def remove(self, request: ConsoleRequest, rule_id: FromPath[str]) -> Response[Any]:
-        """Delete a rule."""
-        delete_document(request, RULES, rule_id)
-        return go(request, RULES.path, f"“{rule_id}” is deleted.")
-
-    @post("/{rule_id:str}/undo", sync_to_thread=True)
-    def undo(
-        self, request: ConsoleRequest, rule_id: FromPath[str], form: FormData
-    ) -> Response[Any]:
-        """Take a rule back to a change of its history."""
-        undo_document(request, RULES, rule_id, form)
-        return go(request, RULES.path_of(rule_id), "It is as it was.")
 
 
 def _save(request: ConsoleRequest, form: Form) -> Response[Any]:
