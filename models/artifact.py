@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import blake2b
-from importlib import import_module
 from pathlib import Path
 
 import msgspec
@@ -24,6 +23,7 @@ from models.durable import remove_stagings, replace_file, staged_folder
 from models.erasure import without_users
 from models.errors import ArtifactError, ConflictError, GateError, NotFoundError
 from models.ids import list_known
+from models.lance_library import load_lancedb
 from models.locks import file_lock
 from models.manifest import Manifest
 from models.snapshot import Arrays, Snapshot
@@ -38,6 +38,10 @@ _RUST_PLACE = re.compile(r", \S+\.rs:\d+:\d+$")
 _STORAGE_ERRORS = (OSError, RuntimeError, ValueError)
 
 
+def _as_it_is(manifest: Manifest) -> Manifest:
+    return manifest
+
+
 class ArtifactStore:
     """Publishes, lists, promotes and opens model versions under one home folder."""
 
@@ -48,14 +52,17 @@ class ArtifactStore:
 
     @staticmethod
     def prepare() -> None:
-        """Load the library of the tables, a second's work, for whoever publishes later."""
-        import_module("lancedb")
+        """Load the library of the tables for whoever publishes later: that takes a while."""
+        load_lancedb()
 
-    def publish(self, snapshot: Snapshot) -> str:
+    def publish(
+        self, snapshot: Snapshot, complete: Callable[[Manifest], Manifest] = _as_it_is
+    ) -> str:
         """Write a version and return its name, the hash of its content; `live` does not move.
 
         The manifest's ``version`` and ``checksums`` are filled in here. A version that is there
         already keeps its tables and gets the new manifest, which may hold another gate verdict.
+        Once the tables are written, `complete` may wait for what the name does not depend on.
 
         Raises
         ------
@@ -68,11 +75,11 @@ class ArtifactStore:
             with file_lock(self._models / ".publish.lock"):
                 remove_stagings(self._models)
                 if folder.exists():
-                    self._replace_manifest(manifest)
+                    self._replace_manifest(complete(manifest))
                     return manifest.version
                 with staged_folder(folder) as staging:
                     _write_tables(staging, snapshot)
-                    replace_file(staging / _MANIFEST, _encode(manifest))
+                    replace_file(staging / _MANIFEST, _encode(complete(manifest)))
         except _STORAGE_ERRORS as error:
             raise ArtifactError(
                 f"cannot write model version {manifest.version} to {self._models}: "
@@ -318,12 +325,10 @@ def _encode(manifest: Manifest) -> bytes:
 
 
 def _write_tables(folder: Path, snapshot: Snapshot) -> None:
-    # Seconds to import, and 80 MB; whoever only maps a cached version needs none of it.
-    import lancedb  # noqa: PLC0415  # as above
-
+    # A second to import, and 80 MB; whoever only maps a cached version needs none of it.
     from models.artifact_tables import to_tables  # noqa: PLC0415  # as above
 
-    database = lancedb.connect(folder)
+    database = load_lancedb().connect(folder)
     tables = to_tables(snapshot)
     with ThreadPoolExecutor() as pool:
         list(pool.map(database.create_table, tables, tables.values()))
@@ -331,11 +336,9 @@ def _write_tables(folder: Path, snapshot: Snapshot) -> None:
 
 def _load(folder: Path, manifest: Manifest) -> Arrays:
     """Read the tables and check every array against the manifest."""
-    import lancedb  # noqa: PLC0415  # as above
-
     from models.artifact_tables import TABLES, from_tables  # noqa: PLC0415  # as above
 
-    database = lancedb.connect(folder)
+    database = load_lancedb().connect(folder)
     tables = {name: database.open_table(name).to_arrow() for name in TABLES}
     arrays = from_tables(manifest, tables).to_arrays()
     damaged = [

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
@@ -15,6 +14,9 @@ if TYPE_CHECKING:
 
 _HALF = np.uint64(32)
 _ALL_BITS = np.uint64(0xFFFF_FFFF)
+_NO_WEIGHT = _ALL_BITS << _HALF
+_SORTED_AT_ONCE = 65_536
+"""Values: they stay in the cache of the processor."""
 
 
 def offsets_of(lengths: Iterable[int]) -> NDArray[np.int64]:
@@ -23,6 +25,38 @@ def offsets_of(lengths: Iterable[int]) -> NDArray[np.int64]:
     offsets = np.zeros(len(counts) + 1, dtype=np.int64)
     np.cumsum(counts, out=offsets[1:])
     return offsets
+
+
+def in_groups(
+    rows: NDArray[np.int64], lengths: NDArray[np.integer], n_values: int
+) -> Iterator[NDArray[np.int64]]:
+    """Cut rows of ascending `lengths` so that a group times its longest has at most `n_values`.
+
+    A single row may have more.
+    """
+    begin = 0
+    while begin < len(rows):
+        end = min(begin + max(n_values // max(int(lengths[begin]), 1), 1), len(rows))
+        end = min(begin + max(n_values // max(int(lengths[end - 1]), 1), 1), end)
+        yield rows[begin:end]
+        begin = end
+
+
+def _equal_lists(
+    bounds: NDArray[np.integer], lengths: NDArray[np.integer]
+) -> Iterator[NDArray[np.int64]]:
+    """Take the lists of one length together: where each one's values are, shape (n, length).
+
+    A call for every list would hold the interpreter up, and the threads that wait for it.
+    """
+    order = np.argsort(lengths, kind="stable")
+    ordered = lengths[order]
+    cuts = np.flatnonzero(ordered[1:] != ordered[:-1]) + 1
+    for rows in np.split(order, cuts):
+        length = int(lengths[rows[0]]) if len(rows) else 0
+        if length:
+            for some in in_groups(rows, lengths[rows], _SORTED_AT_ONCE):
+                yield bounds[some].astype(np.int64)[:, np.newaxis] + np.arange(length)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,21 +105,16 @@ class Neighbours:
         # falling weight, then by column.
         keys = _ALL_BITS - positive.view(np.uint32).astype(np.uint64) << _HALF
         keys |= matrix.indices.astype(np.uint64)
-        # Most lists are as long as the next one, and are then sorted by one call.
         lengths = np.diff(bounds)
-        starts = np.flatnonzero(np.append(True, lengths[1:] != lengths[:-1])[: len(lengths)])
-        for first, last in itertools.pairwise([*starts.tolist(), len(lengths)]):
-            if lengths[first] > 1:
-                block = keys[bounds[first] : bounds[last]].reshape(last - first, lengths[first])
-                block.sort(axis=1)
+        for places in _equal_lists(bounds, lengths):
+            lists = keys[places]
+            lists.sort(axis=1)
+            lists[:, k:] = _NO_WEIGHT
+            keys[places] = lists
         weights = (_ALL_BITS - (keys >> _HALF)).astype(np.uint32).view(np.float32)
-        is_kept = weights > 0
-        for row in np.flatnonzero(lengths > k):
-            is_kept[bounds[row] + k : bounds[row + 1]] = False
-        n_kept = np.zeros(len(keys) + 1, dtype=np.int64)
-        np.cumsum(is_kept, out=n_kept[1:])
-        rows = (keys[is_kept] & _ALL_BITS).astype(np.int32)
-        return cls(n_kept[bounds], rows, weights[is_kept])
+        kept = (weights > 0).nonzero()[0]
+        rows = (keys[kept] & _ALL_BITS).astype(np.int32)
+        return cls(np.searchsorted(kept, bounds).astype(np.int64), rows, weights[kept])
 
     def to_csr(self, n_items: int) -> csr_matrix:
         """Return the same lists as a float32 matrix, shape (n, `n_items`)."""

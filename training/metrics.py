@@ -17,6 +17,8 @@ from models.vocabulary import Vocabulary
 
 N_RESAMPLES = 500
 NO_ITEM = -1
+NEAR_PLACES = 8
+"""A row with that many items a place of its list near the best ones is looked at by itself."""
 
 
 def draw_lots(ids: Vocabulary) -> NDArray[np.int64]:
@@ -43,20 +45,43 @@ def top_lists(scores: NDArray[np.float32], lots: NDArray[np.int64], k: int) -> N
     if not n or not width:
         return lists
     floors = reached(scores, width)
-    first_lots = np.argsort(lots)[: 8 * width]
-    for row, values in enumerate(scores):
-        if floors[row] == values.max() > -np.inf:
-            # So many are tied for the best that the first lots are likely to be among them.
-            best = first_lots[values[first_lots] == floors[row]][:width]
-            if len(best) == width:
-                lists[row] = best
-                continue
-        near = np.flatnonzero((values >= floors[row]) & (values > -np.inf))
-        if len(near) > 8 * width:
-            near = _cut(near, values[near], lots[near], width)
-        best = near[np.lexsort((lots[near], -values[near]))][:width]
+    is_near = scores >= floors[:, np.newaxis]
+    if np.isneginf(floors).any():
+        is_near &= scores > -np.inf
+    flat = np.flatnonzero(is_near)
+    rows = flat // n_items
+    has_many = np.bincount(rows, minlength=n) > NEAR_PLACES * width
+    first_lots = np.argsort(lots)[: NEAR_PLACES * width]
+    for row in np.flatnonzero(has_many):
+        best = _best_of_many(scores[row], lots, first_lots, is_near[row].nonzero()[0], width)
         lists[row, : len(best)] = best
+    # All other rows in a few calls: one for every row would hold the interpreter up.
+    flat = flat[~has_many[rows]]
+    rows, items = np.divmod(flat, n_items)
+    order = np.lexsort((lots[items], -scores[rows, items], rows))
+    rows, items = rows[order], items[order]
+    places = np.arange(len(rows)) - np.searchsorted(rows, np.arange(n))[rows]
+    is_kept = places < width
+    lists[rows[is_kept], places[is_kept]] = items[is_kept]
     return lists
+
+
+def _best_of_many(
+    values: NDArray[np.float32],
+    lots: NDArray[np.int64],
+    first_lots: NDArray[np.int64],
+    near: NDArray[np.int64],
+    width: int,
+) -> NDArray[np.int64]:
+    """Return the `width` best items of a row in which many are `near` the best."""
+    highest = values.max()
+    if values[near].min() == highest:
+        # So many are tied for the best that the first lots are likely to be among them.
+        best = first_lots[values[first_lots] == highest][:width]
+        if len(best) == width:
+            return best
+    near = _cut(near, values[near], lots[near], width)
+    return near[np.lexsort((lots[near], -values[near]))][:width]
 
 
 def _cut(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar, Self
 
 import numpy as np
@@ -26,9 +27,11 @@ FactorPair = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 FOLD_IN_RIDGE = 0.1
 """Of the linear fold-in, in units of the mean variance of what is mapped."""
+SOLVED_AT_ONCE = 64
+"""Histories; the system of each takes 64 KB."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Als:
     """Item factors; a user's factor is solved from the history at hand, so nobody needs a row.
 
@@ -57,7 +60,12 @@ class Als:
         """Fold every history in and multiply, a zero history giving zeros."""
         weights = histories.weights(self.settings.blend, len(self.factors))
         weights.data /= np.float32(self.mean_weight)
-        return fold_in(self.factors, weights, self.settings) @ self.factors.T
+        users = fold_in(self.factors, weights, self.settings, self._regular)
+        return users @ self.factors.T
+
+    @cached_property
+    def _regular(self) -> NDArray[np.float32]:
+        return regular_of(self.factors, self.settings)
 
     def to_arrays(self) -> dict[str, NDArray[np.generic]]:
         """Name the arrays."""
@@ -114,20 +122,37 @@ def fit_factors(
     return users, items
 
 
-def fold_in(
-    factors: NDArray[np.float32], weights: csr_matrix, settings: Settings
-) -> NDArray[np.float32]:
-    """Solve the factor of each history, shape (n, d); equation 4 of Hu, Koren, Volinsky."""
-    d = factors.shape[1]
+def regular_of(factors: NDArray[np.float32], settings: Settings) -> NDArray[np.float32]:
+    """Return what the systems of all histories share, ``QᵀQ`` and the regularisation, (d, d)."""
     wide = factors.astype(np.float64)
-    regular = (wide.T @ wide + settings.regularization * np.eye(d)).astype(np.float32)
+    return (wide.T @ wide + settings.regularization * np.eye(factors.shape[1])).astype(np.float32)
+
+
+def fold_in(
+    factors: NDArray[np.float32],
+    weights: csr_matrix,
+    settings: Settings,
+    regular: NDArray[np.float32] | None = None,
+) -> NDArray[np.float32]:
+    """Solve the factor of each history, shape (n, d); equation 4 of Hu, Koren, Volinsky.
+
+    Whoever folds in several batches works out `regular` once.
+    """
+    d = factors.shape[1]
+    regular = regular_of(factors, settings) if regular is None else regular
     users = np.zeros((weights.shape[0], d), dtype=np.float32)
-    for user in np.flatnonzero(np.diff(weights.indptr)):
-        part = slice(weights.indptr[user], weights.indptr[user + 1])
-        items = factors[weights.indices[part]]
-        extra = np.float32(settings.alpha) * weights.data[part]
-        left = regular + (items.T * extra) @ items
-        users[user] = np.linalg.solve(left, items.T @ (1.0 + extra))
+    active = np.flatnonzero(np.diff(weights.indptr))
+    # Many in one call, which leaves the interpreter to other threads.
+    for chunk in np.split(active, range(SOLVED_AT_ONCE, len(active), SOLVED_AT_ONCE)):
+        left = np.empty((len(chunk), d, d), dtype=np.float32)
+        right = np.empty((len(chunk), d, 1), dtype=np.float32)
+        for place, user in enumerate(chunk):
+            part = slice(weights.indptr[user], weights.indptr[user + 1])
+            items = factors[weights.indices[part]]
+            extra = np.float32(settings.alpha) * weights.data[part]
+            left[place] = regular + (items.T * extra) @ items
+            right[place, :, 0] = items.T @ (1.0 + extra)
+        users[chunk] = np.linalg.solve(left, right)[:, :, 0]
     return users
 
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, vstack
 
-from models.ragged import offsets_of
+from models.ragged import in_groups
 from models.recommenders.blocks import map_blocks, rows_of_size
 
 PIECE = 64
 """Scores of a row that are looked at together for their largest."""
+GROUP_VALUES = 65_536
+"""Values of rows that are partitioned together: they stay in the processor's cache."""
 
 
 def top_k_rows(
@@ -67,37 +68,44 @@ def largest_of_rows(matrix: csr_matrix, k: int) -> csr_matrix:
     Ties go to the lower column.
     """
     matrix = csr_matrix(matrix)
-    bounds = matrix.indptr.tolist()
-    # Row by row, for a row is in the processor's cache and the whole matrix is not.
-    kept = [
-        _largest(matrix.data[begin:end], matrix.indices[begin:end], k)
-        for begin, end in pairwise(bounds)
-    ]
-    offsets = offsets_of(map(len, kept)).astype(matrix.indptr.dtype)
-    places = np.concatenate([np.empty(0, dtype=np.int64), *kept])
-    places += np.repeat(matrix.indptr[:-1], np.diff(offsets))
-    parts = (matrix.data[places], matrix.indices[places], offsets)
+    bars = _bars(matrix, k)
+    is_kept = matrix.data >= np.repeat(bars, np.diff(matrix.indptr))
+    is_kept &= matrix.data > 0
+    places = is_kept.nonzero()[0]
+    offsets = np.searchsorted(places, matrix.indptr)
+    n_over = np.diff(offsets) - k
+    too_many = [np.empty(0, dtype=np.int64)]
+    for row in np.flatnonzero(n_over > 0).tolist():
+        own = places[offsets[row] : offsets[row + 1]]
+        tied = own[matrix.data[own] == bars[row]]
+        too_many.append(tied[matrix.indices[tied].argsort()[len(tied) - n_over[row] :]])
+    if len(too_many) > 1:
+        is_kept[np.concatenate(too_many)] = False
+        places = is_kept.nonzero()[0]
+        offsets = np.searchsorted(places, matrix.indptr)
+    parts = (matrix.data[places], matrix.indices[places], offsets.astype(matrix.indptr.dtype))
     largest = csr_matrix(parts, shape=matrix.shape)
     largest.sort_indices()
     return largest
 
 
-def _largest(
-    values: NDArray[np.floating], columns: NDArray[np.integer], k: int
-) -> NDArray[np.int64]:
-    """Return the places of the `k` largest positive values."""
-    n_less = len(values) - k
-    if n_less <= 0:
-        return (values > 0).nonzero()[0]
-    ordered = values.copy()
-    ordered.partition(n_less)
-    bar = ordered[n_less]
-    if bar <= 0:
-        return (values > 0).nonzero()[0]
-    is_kept = values >= bar
-    n_over = int(np.count_nonzero(is_kept)) - k
-    if n_over:
-        tied = (values == bar).nonzero()[0]
-        is_kept[tied[columns[tied].argsort()[len(tied) - n_over :]]] = False
-    places: NDArray[np.int64] = is_kept.nonzero()[0]
-    return places
+def _bars(matrix: csr_matrix, k: int) -> NDArray[np.floating]:
+    """Return the `k`-th largest value of each row that has more than `k`, 0 for others, (n,).
+
+    Rows of about the same length are looked at together, the shorter ones filled up with zeros: a
+    call for every row would hold the interpreter up, and the threads that wait for it.
+    """
+    lengths = np.diff(matrix.indptr)
+    bars = np.zeros(len(lengths), dtype=matrix.data.dtype)
+    begins, ends = matrix.indptr[:-1].tolist(), matrix.indptr[1:].tolist()
+    long = np.flatnonzero(lengths > k)
+    long = long[np.argsort(lengths[long], kind="stable")]
+    for rows in in_groups(long, lengths[long], GROUP_VALUES):
+        width = int(lengths[rows[-1]])
+        block = np.zeros((len(rows), width), dtype=matrix.data.dtype)
+        for place, row in enumerate(rows.tolist()):
+            begin, end = begins[row], ends[row]
+            block[place, : end - begin] = matrix.data[begin:end]
+        block.partition(width - k, axis=1)
+        bars[rows] = block[:, width - k]
+    return bars
