@@ -48,7 +48,7 @@ class _Placeholders(MetaPathFinder, Loader):
 
 @contextmanager
 def _placeholders() -> Iterator[None]:
-    """Answer for the modules of the remote client; whoever imports them later gets the real ones."""
+    """Answer for the remote client; whoever imports its modules later gets the real ones."""
     finder = _Placeholders()
     sys.meta_path.insert(0, finder)
     try:

@@ -17,6 +17,7 @@ from models.manifest import Interval, Tuning
 from models.recommenders.settings import Settings
 from models.vocabulary import MISSING_ROW, Vocabulary
 from training.contest import Fitted, measure_all
+from training.evaluate import intervals_of
 from training.load import load_dataset
 from training.mapping import Mapping
 from training.progress import Progress
@@ -82,7 +83,7 @@ def compare(
             f"no user of {', '.join(test_files)} has a test item to be found; is it the right file?"
         )
     with progress.step("bootstrap"):
-        intervals = {name: found.intervals(seed) for name, found in evaluations.items()}
+        intervals = intervals_of(evaluations, seed)
     comparison = Comparison(
         n_users=n_users,
         n_items=int(has_new.sum()) if only_new else split.train.n_items,

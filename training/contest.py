@@ -26,7 +26,7 @@ from models.recommenders.popularity import Popularity
 from models.recommenders.recommender import Recommender
 from models.recommenders.settings import Settings
 from models.recommenders.tasks import Tasks, side_by_side
-from training.evaluate import Evaluation, Ground, evaluate, paired_difference
+from training.evaluate import Evaluation, Ground, evaluate, intervals_of, paired_difference
 from training.gate import METRIC, decide
 from training.progress import Progress
 from training.split import Split
@@ -152,7 +152,7 @@ def run_contest(
                 other = Hybrid.fit(split.train, theirs, now_ms=split.now_ms, seed=seed)
                 of_live = evaluate(other, split, KS)
     with progress.step("bootstrap"):
-        intervals = {name: found.intervals(seed) for name, found in evaluations.items()}
+        intervals = intervals_of(evaluations, seed)
     return LiveContest(evaluations, intervals, of_live, split, seed)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -51,12 +51,6 @@ class Evaluation:
             for name, values in self.per_user.items()
         }
         return {**means, **self.overall}
-
-    def intervals(self, seed: int) -> dict[str, Interval]:
-        """Return the 95 % bootstrap interval over users of each mean."""
-        rng = np.random.default_rng(seed)
-        found = bootstrap_all(np.stack(list(self.per_user.values()), axis=1), rng)
-        return dict(zip(self.per_user, found, strict=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +115,22 @@ def evaluate(
     return Evaluation(
         per_user, _overall(lists, ks, split, n_candidates, ground.n_knowing), users, lists
     )
+
+
+def intervals_of(
+    evaluations: Mapping[str, Evaluation], seed: int
+) -> dict[str, dict[str, Interval]]:
+    """Return the 95 % bootstrap interval over users of every mean, by recommender and metric.
+
+    All of one split: each resample draws the same users for every recommender.
+    """
+    names = [(name, metric) for name, found in evaluations.items() for metric in found.per_user]
+    values = [evaluations[name].per_user[metric] for name, metric in names]
+    found = bootstrap_all(np.stack(values, axis=1), np.random.default_rng(seed))
+    intervals: dict[str, dict[str, Interval]] = {name: {} for name in evaluations}
+    for (name, metric), interval in zip(names, found, strict=True):
+        intervals[name][metric] = interval
+    return intervals
 
 
 def paired_difference(ours: Evaluation, theirs: Evaluation, metric: str, seed: int) -> Interval:

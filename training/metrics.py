@@ -77,11 +77,13 @@ def _best_of_many(
     highest = values.max()
     if values[near].min() == highest:
         # So many are tied for the best that the first lots are likely to be among them.
-        best = first_lots[values[first_lots] == highest][:width]
-        if len(best) == width:
-            return best
+        first: NDArray[np.int64] = first_lots[values[first_lots] == highest][:width]
+        if len(first) == width:
+            return first
     near = _cut(near, values[near], lots[near], width)
-    return near[np.lexsort((lots[near], -values[near]))][:width]
+    order = np.lexsort((lots[near], -values[near]))[:width]
+    best: NDArray[np.int64] = near[order]
+    return best
 
 
 def _cut(

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
-import numpy as np
 
 from models.artifact import ArtifactStore
 from models.dataset import Dataset
 from models.errors import ArtifactError
-from models.events import InteractionKind
-from models.manifest import Blend, Drift, Gate, Interval, Manifest
+from models.manifest import Drift, Gate, Interval, Manifest
 from models.recommenders.blocks import one_blas_thread
 from models.recommenders.content import Content
 from models.recommenders.fitting import Basis, begin_fit
@@ -22,8 +21,8 @@ from models.recommenders.hybrid import Hybrid
 from models.recommenders.settings import Settings
 from models.recommenders.tasks import Tasks, side_by_side
 from training.build import Surroundings
+from training.candidate import draft_manifest
 from training.contest import KS, MAX_GATE_USERS, Fitted, LiveContest, run_contest
-from training.drift import find_drift
 from training.load import Loaded
 from training.order import REJECTS_FILE, TrainOrder
 from training.progress import Progress
@@ -82,12 +81,11 @@ def train(
     store = ArtifactStore(order.home)
     with progress.step("read and clean"):
         loaded = load()
-    dataset = loaded.dataset
     _say_rows(loaded, order, progress)
     live = _live_manifest(store, progress)
     with progress.step("tune"):
         # On the past only: what the contest is judged by must not have chosen the weights.
-        newest = split_newest(dataset, seed=order.seed)
+        newest = split_newest(loaded.dataset, seed=order.seed)
         settings, tuning = tune(
             newest.train,
             order.settings,
@@ -96,66 +94,41 @@ def train(
             clock=time.perf_counter,
         )
     order = replace(order, settings=settings)
-    with one_blas_thread(), side_by_side(progress.stage) as tasks:
-        learnt = _learn(tasks, dataset, newest, order, live=live, progress=progress)
-        contest = learnt.contest
-        gate = contest.judge(live.version if live else None, is_forced=order.is_forced)
-        with progress.step("finish the fit on all data"):
-            hybrid = learnt.hybrid()
-            manifest = _manifest(
-                order, loaded, contest, gate, hybrid.blend, live=live, created_at_ms=clock_ms()
-            )
-            manifest = msgspec.structs.replace(manifest, tuning=tuning)
-            snapshot = learnt.surroundings().around(hybrid, manifest)
-    drift = manifest.drift
-    for warning in () if drift is None else drift.warnings:
+    draft = draft_manifest(order, loaded, tuning, live)
+    for warning in () if draft.drift is None else draft.drift.warnings:
         progress.say(f"drift: {warning}")
-    with progress.step("publish"):
-        version = store.publish(snapshot)
-        if gate.verdict != "refused":
-            store.promote(version)
+    with one_blas_thread(), side_by_side(progress.stage) as tasks:
+        learning = _begin(tasks, loaded.dataset, newest, order)
+        version, contest = _publish(
+            tasks,
+            store,
+            learning,
+            order,
+            draft,
+            live=live,
+            progress=progress,
+            clock_ms=clock_ms,
+        )
+    manifest = store.manifest(version)
     page = order.report or store.folder(version) / REPORT_FILE
-    _write_page(page, store.manifest(version), order.settings, contest, manifest.intervals)
-    progress.say(f"version {version}: {gate.verdict}, {gate.reason}")
+    _write_page(page, manifest, order.settings, contest)
+    progress.say(f"version {version}: {manifest.gate.verdict}, {manifest.gate.reason}")
     progress.say(f"report: {page}")
-    return TrainReport(
-        version=version,
-        parent=store.manifest(version).parent,
-        live=store.live_version(),
-        gate=gate,
-        rows=loaded.rows,
-        report=str(page),
-        rejects=str(order.home / REJECTS_FILE),
-        taken_back=loaded.n_taken_back,
-        counts=manifest.counts,
-        drift=drift,
-        metrics=manifest.metrics,
-        intervals=manifest.intervals,
-        n_test_users=contest.n_users,
-        seed=order.seed,
-        seconds=progress.seconds,
-    )
+    return _report(order, loaded, manifest, contest, progress, live=store.live_version(), page=page)
 
 
 @dataclass(frozen=True, slots=True)
-class _Learnt:
+class _Learning:
     """What the gate looks at, and functions that wait for what is published."""
 
-    contest: LiveContest
+    fitted: Fitted
+    split: Split
     surroundings: Callable[[], Surroundings]
     hybrid: Callable[[], Hybrid]
 
 
-def _learn(
-    tasks: Tasks,
-    dataset: Dataset,
-    newest: Split,
-    order: TrainOrder,
-    *,
-    live: Manifest | None,
-    progress: Progress,
-) -> _Learnt:
-    """Fit on the past and on all data side by side, and measure the past on what came after it."""
+def _begin(tasks: Tasks, dataset: Dataset, newest: Split, order: TrainOrder) -> _Learning:
+    """Begin to fit on the past and on all data side by side."""
     settings, seed = order.settings, order.seed
     split = newest.sample_users(MAX_GATE_USERS, seed=seed)
     # Scores are asked for after the newest interaction, never at the hour of the training run.
@@ -174,11 +147,75 @@ def _learn(
 
     tables = tasks.begin("all: tables", surround, fit.basis, content)
     hybrid = tasks.begin("all: merge", lambda parts: Hybrid.of(parts, settings), fit.parts)
-    fitted = Fitted.begin(tasks, past, content, settings)
-    # Ranking holds the interpreter up as building graphs does, and nothing is fitted from it.
-    fit.graph()
-    contest = run_contest(fitted, split, settings, live, progress, seed=seed)
-    return _Learnt(contest, tables, hybrid)
+    return _Learning(Fitted.begin(tasks, past, content, settings), split, tables, hybrid)
+
+
+def _publish(
+    tasks: Tasks,
+    store: ArtifactStore,
+    learning: _Learning,
+    order: TrainOrder,
+    draft: Manifest,
+    *,
+    live: Manifest | None,
+    progress: Progress,
+    clock_ms: Callable[[], int],
+) -> tuple[str, LiveContest]:
+    """Write the version while the contest goes on, and move live if the gate lets it pass."""
+    judged: Future[tuple[LiveContest, Gate]] = Future()
+
+    def complete(manifest: Manifest) -> Manifest:
+        contest, gate = judged.result()
+        return msgspec.structs.replace(
+            manifest, metrics=contest.metrics(), intervals=contest.intervals, gate=gate
+        )
+
+    def write(hybrid: Hybrid, surroundings: Surroundings) -> str:
+        manifest = msgspec.structs.replace(draft, blend=hybrid.blend, created_at_ms=clock_ms())
+        return store.publish(surroundings.around(hybrid, manifest), complete)
+
+    version = tasks.begin("all: write", write, learning.hybrid, learning.surroundings)
+    try:
+        split, settings = learning.split, order.settings
+        contest = run_contest(learning.fitted, split, settings, live, progress, seed=order.seed)
+        gate = contest.judge(live.version if live else None, is_forced=order.is_forced)
+        judged.set_result((contest, gate))
+    finally:
+        # After an error nobody waits for a verdict, and nothing of the version is left.
+        judged.cancel()
+    with progress.step("publish"):
+        if gate.verdict != "refused":
+            store.promote(version())
+        return version(), contest
+
+
+def _report(
+    order: TrainOrder,
+    loaded: Loaded,
+    manifest: Manifest,
+    contest: LiveContest,
+    progress: Progress,
+    *,
+    live: str | None,
+    page: Path,
+) -> TrainReport:
+    return TrainReport(
+        version=manifest.version,
+        parent=manifest.parent,
+        live=live,
+        gate=manifest.gate,
+        rows=loaded.rows,
+        report=str(page),
+        rejects=str(order.home / REJECTS_FILE),
+        taken_back=loaded.n_taken_back,
+        counts=manifest.counts,
+        drift=manifest.drift,
+        metrics=contest.metrics(),
+        intervals=contest.intervals,
+        n_test_users=contest.n_users,
+        seed=order.seed,
+        seconds=progress.seconds,
+    )
 
 
 def _write_page(
@@ -186,11 +223,10 @@ def _write_page(
     manifest: Manifest,
     settings: Settings,
     contest: LiveContest,
-    intervals: dict[str, dict[str, Interval]],
 ) -> None:
     measured = Measured(
         evaluations=contest.evaluations,
-        intervals=intervals,
+        intervals=contest.intervals,
         split=contest.split,
         n_candidates=contest.split.train.n_items,
         ks=KS,
@@ -226,48 +262,3 @@ def _say_rows(loaded: Loaded, order: TrainOrder, progress: Progress) -> None:
         f"{dataset.n_users} users, {dataset.n_items} items, {len(dataset.interactions)} "
         f"interactions; refunds took back {loaded.n_taken_back} purchases"
     )
-
-
-def _manifest(
-    order: TrainOrder,
-    loaded: Loaded,
-    contest: LiveContest,
-    gate: Gate,
-    blend: Blend,
-    *,
-    live: Manifest | None,
-    created_at_ms: int,
-) -> Manifest:
-    at_ms = loaded.dataset.interactions.at_ms
-    manifest = Manifest(
-        version="",
-        parent=live.version if live else None,
-        created_at_ms=created_at_ms,
-        data_from_ms=int(at_ms.min()),
-        data_until_ms=int(at_ms.max()),
-        counts=_counts(loaded.dataset, loaded.rows["interactions"]),
-        blend=blend,
-        hyperparameters=order.settings.numbers(),
-        metrics=contest.metrics(),
-        intervals=contest.intervals,
-        gate=gate,
-        checksums={},
-        seed=order.seed,
-    )
-    if live is None:
-        return manifest
-    return msgspec.structs.replace(manifest, drift=find_drift(live, manifest))
-
-
-def _counts(dataset: Dataset, rows: RowCounts) -> dict[str, int]:
-    kinds = np.bincount(dataset.interactions.kinds, minlength=len(InteractionKind))
-    return {
-        "rows_read": rows.read,
-        "rows_kept": rows.kept,
-        "rows_dropped": sum(rows.dropped.values()),
-        "rows_rejected": rows.n_rejected,
-        "users": dataset.n_users,
-        "items": dataset.n_items,
-        "interactions": len(dataset.interactions),
-        **{kind.event: int(kinds[kind]) for kind in InteractionKind if kinds[kind]},
-    }

@@ -149,13 +149,15 @@ def begin_fit(
     histories = tasks.begin(f"{name}: histories", collect)
     fit_als = tasks.begin(f"{name}: als", als, histories, before.als)
     basis = tasks.begin(f"{name}: sort", prepare, histories)
-    stages = (
-        fit_als,
-        tasks.begin(f"{name}: low-pass", low_pass, basis, before.low_pass),
-        tasks.begin(f"{name}: graph", _graph, basis, before.graph),
-        tasks.begin(f"{name}: attributes", _by_attributes, basis, before.attributes),
+    fit_low_pass = tasks.begin(f"{name}: low-pass", low_pass, basis, before.low_pass)
+    graph = tasks.begin(f"{name}: graph", _graph, basis, before.graph)
+    attributes = tasks.begin(f"{name}: attributes", _by_attributes, basis, before.attributes)
+    scaled = (
+        tasks.begin(f"{name}: scale low-pass", _low_pass_part, basis, fit_low_pass),
+        tasks.begin(f"{name}: scale als", _als_part, basis, fit_als),
     )
-    return Fit(basis, *stages, tasks.begin(f"{name}: scale", _together, basis, *stages))
+    parts = tasks.begin(f"{name}: parts", _together, basis, *scaled, graph, attributes)
+    return Fit(basis, fit_als, fit_low_pass, graph, attributes, parts)
 
 
 def _nothing() -> Any:
@@ -164,7 +166,11 @@ def _nothing() -> Any:
 
 
 def _together(
-    on: Basis, trained: Trained, low_pass: LowPass, graph: csr_matrix, attributes: AttributePart
+    on: Basis,
+    spectral: Factors,
+    als: tuple[Factors, Trained],
+    graph: csr_matrix,
+    attributes: AttributePart,
 ) -> Parts:
     trend, scale = on.trend(), on.scale
     everyone = np.tile(trend.popularity, (scale.shares.shape[0], 1))
@@ -172,8 +178,8 @@ def _together(
         graph=graph,
         likeness=attributes.likeness,
         new_columns=attributes.new_columns,
-        spectral=scale.of_factors(Factors(low_pass.fold_in, low_pass.factors)),
-        als=scale.of_factors(_als_part(on, trained)),
+        spectral=spectral,
+        als=als[0],
         popularity=trend.popularity,
         popularity_unit=scale.unit(everyone),
         lift=trend.lift,
@@ -182,14 +188,19 @@ def _together(
         regime=on.regime,
         sample=scale.shares,
         owned=scale.owned,
-        trained=trained,
+        trained=als[1],
     )
 
 
-def _als_part(on: Basis, trained: Trained) -> Factors:
+def _low_pass_part(on: Basis, low_pass: LowPass) -> Factors:
+    return on.scale.of_factors(Factors(low_pass.fold_in, low_pass.factors))
+
+
+def _als_part(on: Basis, trained: Trained) -> tuple[Factors, Trained]:
     users, items = trained.factors
     rarity = np.maximum(on.n_users_of, 1)[:, np.newaxis] ** -on.regime.als_exponent
-    return Factors(linear_fold_in(users, items, on.shares), (items * rarity).astype(np.float32))
+    part = Factors(linear_fold_in(users, items, on.shares), (items * rarity).astype(np.float32))
+    return on.scale.of_factors(part), trained
 
 
 def _graph(on: Basis, *_: object) -> csr_matrix:

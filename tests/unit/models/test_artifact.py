@@ -3,15 +3,17 @@
 import errno
 import multiprocessing
 from collections.abc import Callable
+from concurrent.futures import CancelledError
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
 from models import artifact
 from models.artifact import ArtifactStore
 from models.errors import ArtifactError, ConflictError, GateError, NotFoundError
-from models.manifest import Gate
+from models.manifest import Gate, Manifest
 from models.snapshot import Snapshot
 from tests.unit.models.small_snapshot import make_snapshot
 
@@ -65,6 +67,32 @@ def test_version_is_a_hash_of_the_content(store: ArtifactStore) -> None:
     assert store.publish(make_snapshot(created_at_ms=2)) == first
     assert store.publish(make_snapshot(hyperparameters={"factors": 3.0})) != first
     assert len(store.versions()) == 2
+
+
+def test_a_verdict_may_come_when_the_tables_are_written(store: ArtifactStore) -> None:
+    """The name is settled before, and the manifest has what came last."""
+    named = []
+
+    def judge(manifest: Manifest) -> Manifest:
+        named.append(manifest.version)
+        return msgspec.structs.replace(manifest, gate=Gate(verdict="passed", reason="better"))
+
+    version = store.publish(make_snapshot(), judge)
+    assert named == [version] == [store.publish(make_snapshot())]
+    assert store.manifest(version).gate == make_snapshot().manifest.gate
+    assert store.publish(make_snapshot(), judge) == version
+    assert store.manifest(version).gate.verdict == "passed"
+
+
+def test_nothing_is_left_where_no_verdict_comes(store: ArtifactStore, tmp_path: Path) -> None:
+    """Tables that were written in vain are taken away."""
+
+    def give_up(manifest: Manifest) -> Manifest:
+        raise CancelledError
+
+    with pytest.raises(CancelledError):
+        store.publish(make_snapshot(), give_up)
+    assert [path.name for path in (tmp_path / "models").iterdir()] == [".publish.lock"]
 
 
 def test_publish_again_records_the_new_verdict(store: ArtifactStore) -> None:

@@ -16,7 +16,7 @@ from models.recommenders.settings import Settings
 from models.scoring import MS_PER_DAY
 from models.vocabulary import Vocabulary
 from tests.unit.models.small_dataset import make_dataset
-from training.evaluate import evaluate, paired_difference
+from training.evaluate import evaluate, intervals_of, paired_difference
 from training.gate import decide
 from training.metrics import (
     NO_ITEM,
@@ -208,6 +208,24 @@ def test_bootstrap_holds_the_mean() -> None:
     assert 9 < first.high - first.low < 14
     assert bootstrap(np.full(5, 2.0), np.random.default_rng(1)).low == 2.0
     assert bootstrap(np.empty(0), np.random.default_rng(1)).value == 0.0
+
+
+def test_every_recommender_is_resampled_alike() -> None:
+    """Measured beside others, a recommender has the interval that it has alone."""
+    shop = make_dataset([(user, user % 3, 1) for user in range(9)], n_users=9, n_items=3)
+    split = Split(
+        shop,
+        np.arange(9, dtype=np.int32),
+        np.array([1, 2, 0] * 2 + [2, 0, 0], dtype=np.int32),
+        now_ms=0,
+    )
+    both = {
+        name: evaluate(Fixed(np.array(scores, dtype=np.float32)), split, (1, 2))
+        for name, scores in (("first", [3, 2, 1]), ("second", [1, 3, 2]))
+    }
+    together = intervals_of(both, seed=4)
+    assert together == {name: intervals_of({name: one}, 4)[name] for name, one in both.items()}
+    assert together["first"]["recall@1"].value == both["first"].metrics["recall@1"]
 
 
 def test_paired_difference_is_over_the_same_users() -> None:

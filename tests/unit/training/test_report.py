@@ -11,7 +11,7 @@ from models.manifest import Interval
 from models.recommenders.settings import Settings
 from models.vocabulary import MISSING_ROW
 from tests.unit.models.small_dataset import NOW_MS, make_dataset
-from training.evaluate import Evaluation
+from training.evaluate import Evaluation, intervals_of
 from training.report.charts import HEIGHT, WIDTH, dot_chart, line_chart, scale
 from training.report.figures import by_activity, by_item_age, coverage_curves, mean_interval
 from training.report.page import Heading, Measured, render, write_report
@@ -42,7 +42,7 @@ def measured(**evaluations: Evaluation) -> Measured:
     """Put what a page needs around evaluations."""
     return Measured(
         evaluations=evaluations,
-        intervals={name: found.intervals(1) for name, found in evaluations.items()},
+        intervals=intervals_of(evaluations, 1),
         split=split(),
         n_candidates=5,
         ks=(1, 2),
