@@ -14,8 +14,9 @@ from service.control.documents import ItemStatus
 from service.control.fleet import check_fleet, replace_fleet_key
 from service.control.keys import create_key
 from service.control.trail import check_trail
+from service.privacy.control_erasure import ControlErasure
 from service.rollouts.definition import Rollout
-from service.rollouts.segment import Segment
+from service.rollouts.segment import Segment, number_of
 from service.stores import control_postgres
 from service.stores.audit import AuditEntry
 from service.stores.control import ControlStore
@@ -25,7 +26,7 @@ from service.stores.postgres_address import PostgresAddress, read_address
 from service.stores.segment_files import KEPT, SegmentFiles
 from service.stores.shared_files import SharedFiles
 from tests.postgres_server import PostgresServer
-from tests.unit.service.control.samples import Worker, run_sql
+from tests.unit.service.control.samples import PSEUDONYMISER, Worker, run_sql
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"x" * 100
 
@@ -261,6 +262,46 @@ def test_erasure_takes_texts_out_of_the_trail(machines: tuple[Worker, Worker]) -
     assert check_trail(other.store).is_whole
     with pytest.raises(psycopg.Error, match="append-only"):
         run_sql(one.store.place, "UPDATE audit SET actor = 'x'")
+
+
+def test_erased_person_is_on_no_list_of_any_machine(
+    machines: tuple[Worker, Worker], tmp_path: Path
+) -> None:
+    """Erased on A, a person is off the list in effect on B, and in neither database nor copies."""
+    one, other = machines
+    key = PSEUDONYMISER.pseudonym("user_id", "jane")
+    number = number_of(key)
+    for members in ([number], [1, number]):
+        numbers = np.array(sorted(members), dtype=np.uint64)
+        content = one.segment_files.write("vip", numbers)
+        one.put("segment", "vip", Segment(unit="user_id", n_members=len(members), content=content))
+        other.current.refresh()
+    erasure = ControlErasure(
+        store=one.store,
+        plane=one.plane,
+        segment_files=one.segment_files,
+        actor="tester",
+        now_ms=lambda: 9_000,
+    )
+    assert len(erasure.find_left([key], [key])) == 2
+    assert erasure.forget_members([key]) == 1
+    assert erasure.find_left([key], [key]) == []
+    assert other.current.refresh()
+    assert set(other.current.get().segments) == {"vip"}
+    left = [path for path in tmp_path.rglob("*.u64") if number in np.fromfile(path, dtype="<u8")]
+    assert left == []
+
+
+def test_change_that_is_stored_is_no_error_though_it_cannot_be_read_back(
+    machines: tuple[Worker, Worker],
+) -> None:
+    """Whoever made it is told that it was made; the watcher reads it later."""
+    one, other = machines
+    one.reader.close()
+    assert one.put("item", "p1", ItemStatus(hidden=True)).document.revision == 1
+    assert one.current.get().hidden_items == frozenset()
+    other.current.refresh()
+    assert other.current.get().hidden_items == {"p1"}
 
 
 def test_database_that_is_gone_is_told_and_found_again(
