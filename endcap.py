@@ -38,6 +38,10 @@ COMMANDS = {
         "Create, list and revoke the keys of the HTTP interface.",
     ),
     "audit": ("service.audit_cli:audit", "Check the audit trail."),
+    "control": (
+        "service.control_cli:control",
+        "Move the control plane to where several machines share it.",
+    ),
     "events": (
         "service.event_cli:events",
         "Import, export and reconcile the stored events.",

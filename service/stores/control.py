@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from service.stores.audit import AuditTrail
+from service.stores.audit import AuditTrail, audit
 from service.stores.control_database import ControlDatabase, open_control_database
 from service.stores.control_reader import ControlReader
 from service.stores.control_rows import StoredDocument, StoredEpoch, StoredKey
-from service.stores.layer_slots import LayerSlots
+from service.stores.layer_slots import LayerSlots, layer_slots
 from service.stores.leases import Leases
-from service.stores.lift_points import LiftPoints
+from service.stores.lift_points import LiftPoints, lift_points
 from service.stores.postgres_address import PostgresAddress
 from service.stores.redaction import Redaction
 from service.stores.service_minutes import ServiceMinutes
@@ -164,6 +164,18 @@ class ControlTransaction:
         self._connection.execute(
             sa.update(keys).where(keys.c.id == key_id).values(revoked_at_ms=at_ms)
         )
+
+    def copy_rows(self, other: ControlTransaction) -> dict[str, int]:
+        """Copy all that lasts out of another store into this one, which is empty; count rows."""
+        counts = {}
+        # The trail goes first, for the others lean on it.
+        for table in (audit, documents, rollout_epochs, keys, layer_slots, lift_points):
+            rows = other._connection.execute(sa.select(table).order_by(*table.primary_key))
+            counts[table.name] = 0
+            for block in rows.partitions(1_000):
+                self._connection.execute(sa.insert(table), [dict(row._mapping) for row in block])
+                counts[table.name] += len(block)
+        return counts
 
     def give_up(self) -> None:
         """Undo everything that was written in this transaction; nothing may follow in it."""

@@ -114,6 +114,17 @@ class PictureFiles:
             self._shared.put("pictures", path.name, content)
         return Picture(name, TYPES[kind], content)
 
+    def share(self) -> int:
+        """Give this machine's pictures to the others, and count them."""
+        assert self._shared is not None
+        n_files = 0
+        with reported(self._folder):
+            for path in sorted(self._folder.iterdir()) if self._folder.is_dir() else ():
+                if _HASH.fullmatch(path.stem) and path.suffix[1:] in TYPES:
+                    self._shared.put("pictures", path.name, path.read_bytes())
+                    n_files += 1
+        return n_files
+
     def expire(self, named: Collection[str], *, kept_days: int, now_ms: int) -> list[str]:
         """Remove pictures that nothing has named for longer than `kept_days`; return their hashes.
 

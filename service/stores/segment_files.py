@@ -9,7 +9,7 @@ from __future__ import annotations
 import mmap
 import os
 import secrets
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -77,6 +77,18 @@ class SegmentFiles:
             with path.open("rb") as file:
                 mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         return memoryview(mapped).cast("Q")
+
+    def share(self, current: Iterable[tuple[str, str]]) -> int:
+        """Give this machine's files of the (key, content) of `current` to the others; count."""
+        assert self._shared is not None
+        n_files = 0
+        for key, content in current:
+            path = self._path(key, content)
+            with reported(path):
+                data = path.read_bytes()
+            self._shared.put("segments", _name(key, content), data)
+            n_files += 1
+        return n_files
 
     def drop_old(self, numbers: Collection[int], current: Collection[tuple[str, str]]) -> int:
         """Delete files with one of these numbers, but for the (key, content) of `current`."""
