@@ -154,8 +154,10 @@ class ArtifactStore:
                 f"cannot read {path}: {error}; promote another version or train again"
             ) from error
 
-    def open(self, version: str) -> Snapshot:
+    def open(self, version: str, breathe: Callable[[], None] = lambda: None) -> Snapshot:
         """Open a version read-only; its arrays are memory-mapped and shared between processes.
+
+        `breathe` is called before each of them.
 
         Raises
         ------
@@ -167,7 +169,7 @@ class ArtifactStore:
         folder = self._models / version
         try:
             arrays = open_cached(
-                self._cache / version, manifest.checksums, lambda: _load(folder, manifest)
+                self._cache / version, manifest.checksums, lambda: _load(folder, manifest), breathe
             )
             return Snapshot.from_arrays(manifest, arrays)
         except (*_STORAGE_ERRORS, KeyError) as error:

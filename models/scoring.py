@@ -16,6 +16,7 @@ from threading import local
 import numpy as np
 from numpy.typing import NDArray
 
+from models.distinct import distinct
 from models.manifest import Blend
 from models.ragged import Neighbours
 from models.snapshot import Snapshot
@@ -49,14 +50,26 @@ def history_weights(history: History, now_ms: int, blend: Blend) -> NDArray[np.f
 
     ``k`` counts the later moments of the history, so what came at one moment weighs alike.
     """
-    moment = _moments(history.at_ms)
-    k = moment[history.at_ms.argmax()] - moment if len(moment) else moment
-    decayed = decayed_weights(history.kinds, history.at_ms, now_ms, blend)
+    at_ms = history.at_ms
+    decayed = decayed_weights(history.kinds, at_ms, now_ms, blend)
+    if np.count_nonzero(at_ms[1:] > at_ms[:-1]) == len(at_ms) - 1:  # nearly always
+        weights: NDArray[np.float64] = decayed * _fading(len(at_ms), blend.recency)
+        return weights.astype(np.float32)
+    moment = _moments(at_ms)
+    k = moment[at_ms.argmax()] - moment if len(moment) else moment
     return recent_weights(decayed, k, blend)
 
 
+@lru_cache(512)
+def _fading(n: int, recency: float) -> NDArray[np.float64]:
+    """Return ``(1 + k)^−γ`` of moments that all differ, `k` falling to 0."""
+    fading: NDArray[np.float64] = np.power(1.0 + np.arange(n)[::-1], -recency)
+    fading.setflags(write=False)
+    return fading
+
+
 def _moments(at_ms: NDArray[np.int64]) -> NDArray[np.intp]:
-    """Number the distinct times from 0, ascending; nearly always they come in order."""
+    """Number the distinct times from 0, ascending; they mostly come in order."""
     before, after = at_ms[:-1], at_ms[1:]
     if np.count_nonzero(after < before):
         numbered: NDArray[np.intp] = np.unique(at_ms, return_inverse=True)[1]
@@ -71,7 +84,7 @@ def decayed_weights(
 ) -> NDArray[np.float64]:
     """Weigh interactions by kind and age alone: ``event_weight · 2^(−age / half_life)``."""
     age_days = np.maximum(now_ms - at_ms, 0) / MS_PER_DAY
-    event = _table(blend.event_weights)[kinds]
+    event = _table(blend.event_weights).take(kinds)
     weights: NDArray[np.float64] = event * np.exp2(-age_days / blend.half_life_days)
     return weights
 
@@ -113,25 +126,25 @@ def score_shares(
     if not len(shares):
         empty = np.empty(0, dtype=np.int32)
         return ScoredItems(empty, np.empty(0, dtype=np.float32), empty)
-    spoken, parts, ends = _spoken(snapshot.graph, speakers, shares)
-    prior = snapshot.priors.get("popular")
-    candidates = spoken
+    heard, parts, ends = _spoken(snapshot.graph, speakers, shares)
+    candidates, prior = heard, snapshot.priors.popular
     if prior is not None:
-        candidates = np.concatenate((spoken, prior[0][:n_popular]), dtype=np.intp)
+        candidates = np.concatenate((heard, prior[0][:n_popular]))
+    # What is an index again and again is made of the type that numpy turns every index into.
+    rows, spoken = distinct(candidates).astype(np.intp), heard.astype(np.intp)
     slot_of = _scratch(len(snapshot.items.ids))
-    rows = _distinct(candidates, slot_of)
     slot_of[rows] = np.arange(len(rows), dtype=np.int32)
 
-    slots = slot_of[spoken]
+    slots = slot_of.take(spoken)
     scores = np.bincount(slots, parts, len(rows)).astype(np.float32)
     scores += _factor_part(snapshot, speakers, shares, rows)
-    scores += (
-        np.float32(snapshot.manifest.blend.popularity_weight) * snapshot.items.popularity[rows]
+    scores += np.float32(snapshot.manifest.blend.popularity_weight) * (
+        snapshot.items.popularity.take(rows)
     )
     best = _best(scores, k)
     place_of = np.full(len(rows), -1, dtype=np.int32)
     place_of[best] = np.arange(len(best), dtype=np.int32)
-    loudest = _loudest(place_of[slots], parts, len(best))
+    loudest = _loudest(place_of.take(slots), parts, len(best))
     because = np.full(len(best), -1, dtype=np.int32)
     spoke = (loudest >= 0).nonzero()[0]
     because[spoke] = speakers[ends.searchsorted(loudest[spoke], side="right")]
@@ -173,17 +186,16 @@ def _newest_shares(
 
 def _spoken(
     graph: Neighbours, rows: NDArray[np.int32], weights: NDArray[np.float32]
-) -> tuple[NDArray[np.intp], NDArray[np.float32], NDArray[np.int64]]:
+) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.int64]]:
     """Lay the weighted neighbour lists of `rows` end to end: items, parts of scores, list ends."""
-    begins, ends = graph.offsets[rows], graph.offsets[rows + 1]
-    bounds = list(zip(begins.tolist(), ends.tolist(), strict=True))
-    lengths = ends - begins
-    # Whole lists at once: an index for each value costs more than reading it. What is used as an
-    # index again and again is made of the type that numpy turns every index into.
-    spoken = np.concatenate([graph.rows[begin:end] for begin, end in bounds], dtype=np.intp)
-    parts = np.concatenate([graph.weights[begin:end] for begin, end in bounds])
+    begins = graph.offsets.take(rows)
+    lengths = graph.offsets.take(rows + 1) - begins
+    ends = lengths.cumsum()
+    places = np.arange(int(ends[-1]))
+    places += (begins - ends + lengths).repeat(lengths)
+    parts = graph.weights.take(places)
     parts *= weights.repeat(lengths)
-    return spoken, parts, lengths.cumsum()
+    return graph.rows.take(places), parts, ends
 
 
 def _scratch(n: int) -> NDArray[np.int32]:
@@ -197,15 +209,6 @@ def _scratch(n: int) -> NDArray[np.int32]:
     return room
 
 
-def _distinct(rows: NDArray[np.intp], scratch: NDArray[np.int32]) -> NDArray[np.intp]:
-    """Return each row once, ascending."""
-    places = np.arange(len(rows), dtype=np.int32)
-    scratch[rows] = places  # of equal rows the last one stays
-    distinct: NDArray[np.intp] = rows[scratch[rows] == places]
-    distinct.sort()
-    return distinct
-
-
 def _factor_part(
     snapshot: Snapshot,
     speakers: NDArray[np.int32],
@@ -215,7 +218,7 @@ def _factor_part(
     """Return ``a · x_u · q_i`` of some items, shape (n,)."""
     factors = snapshot.items.factors
     user_factor = np.float32(snapshot.manifest.blend.factor_weight) * (
-        weights @ snapshot.items.fold_in[speakers]
+        weights @ snapshot.items.fold_in.take(speakers, axis=0)
     )
     part = np.empty(len(rows), dtype=np.float32)
     if 2 * len(rows) > len(factors):  # gathering most rows costs more than multiplying all
@@ -227,10 +230,11 @@ def _factor_part(
 
 def _best(scores: NDArray[np.float32], k: int) -> NDArray[np.intp]:
     """Return the places of the `k` highest scores, falling; equals by place, at the border too."""
-    places: NDArray[np.intp] = np.arange(len(scores))
-    if k < len(scores):
-        border = np.partition(scores, len(scores) - k)[len(scores) - k]
-        places = (scores >= border).nonzero()[0]
+    if k >= len(scores):
+        every: NDArray[np.intp] = (-scores).argsort(kind="stable")
+        return every
+    border = np.partition(scores, len(scores) - k)[len(scores) - k]
+    places: NDArray[np.intp] = (scores >= border).nonzero()[0]
     return places[(-scores[places]).argsort(kind="stable")[:k]]
 
 
@@ -239,11 +243,12 @@ def _loudest(places: NDArray[np.int32], parts: NDArray[np.float32], n: int) -> N
 
     Where `places` is below 0 nobody asks.
     """
-    asked = ((places >= 0) & (parts > 0)).nonzero()[0]
-    places, parts = places[asked], parts[asked]
+    asked = (places >= 0).nonzero()[0]
+    places, parts = places.take(asked), parts.take(asked)
     largest = np.zeros(n, dtype=np.float32)
     np.maximum.at(largest, places, parts)
-    is_loudest = parts == largest[places]
+    is_loudest = parts == largest.take(places)
+    is_loudest &= parts > 0
     loudest = np.full(n, -1, dtype=np.intp)
     loudest[places[is_loudest]] = asked[is_loudest]
     return loudest

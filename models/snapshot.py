@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -92,7 +93,7 @@ class UserTable:
     segment_keys: Vocabulary
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Priors:
     """Ranked lists for whoever has no history, by context: ``popular``, ``country:GB``, ..."""
 
@@ -103,6 +104,11 @@ class Priors:
         """Return item rows and scores by falling score, or nothing for an unknown context."""
         row = self.keys.row(key)
         return None if row == MISSING_ROW else self.lists[row]
+
+    @cached_property
+    def popular(self) -> tuple[NDArray[np.int32], NDArray[np.float32]] | None:
+        """The list of no context at all, which every scoring asks for."""
+        return self.get(POPULAR)
 
 
 @dataclass(frozen=True, slots=True)

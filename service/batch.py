@@ -28,7 +28,8 @@ from service.control.current import CurrentConfiguration
 from service.exposure import Exposure
 from service.intake.people import People
 from service.intake.recents import RecentEvents
-from service.serve.engine import Clock, Engine, id_maker
+from service.serve.engine import Clock, Engine
+from service.serve.fresh_ids import id_maker
 from service.serve.page import ItemSlate
 from service.serve.request import PlacementRequest, ServeRequest
 from service.stores.control import ControlStore
@@ -136,7 +137,7 @@ def recommend(order: BatchOrder, make_id: Callable[[], str] | None = None) -> Ba
             rows = [row for mine, _ in served for row in mine]
             tiers.update(exposure.tier for exposure in exposures)
             variants.update(one.variant for one in exposures if one.variant is not None)
-            if engine.failed_reads:
+            if engine.gathering.failed_reads:
                 raise StoreError(
                     f"the events of {order.home} cannot be read, so the lists would lack what "
                     "users did last; nothing was written: repair the store and run it again"

@@ -11,6 +11,7 @@ import structlog
 from models.artifact import ArtifactStore
 from models.errors import EndcapError
 from models.snapshot import Snapshot
+from service.breath import breathe, no_breath
 
 log = structlog.get_logger(__name__)
 
@@ -40,8 +41,10 @@ class LiveModel:
         """Return the live snapshot, or nothing before the first model is promoted."""
         return self._snapshot
 
-    def refresh(self) -> bool:
+    def refresh(self, breathe: Callable[[], None] = no_breath) -> bool:
         """Open the live version if it is another one; say whether it was swapped in.
+
+        `breathe` is called between two pieces of that.
 
         A version that cannot be opened, or a pointer that cannot be read, is logged once; the one
         in memory goes on answering.
@@ -55,7 +58,7 @@ class LiveModel:
         if version is None or version in (self.version, self._failed_version):
             return False
         try:
-            snapshot = self._store.open(version)
+            snapshot = self._store.open(version, breathe)
         except EndcapError as error:
             self._failed_version = version
             log.error("model_open_failed", version=version, reason=error.message)
@@ -105,6 +108,6 @@ class LiveModel:
         while True:
             await asyncio.sleep(poll_s)
             try:
-                await asyncio.to_thread(self.refresh)
+                await asyncio.to_thread(self.refresh, breathe)
             except (EndcapError, OSError) as error:
                 log.error("model_refresh_failed", error=type(error).__name__)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from socket import gethostname
 
+from service.breath import breathe
 from service.intake.opening import Intake
 from service.learning.learner import NAME, BannerLearner
 from service.opening.control import Control
@@ -33,7 +35,7 @@ def open_engine(ground: Ground, control: Control, model: Model, intake: Intake) 
     snapshot = live.get()
     if snapshot is not None:
         engine.prepare(snapshot)
-    live.before_swap = engine.prepare
+    live.before_swap = partial(engine.prepare, breathe=breathe)
     current.before_swap = engine.prepare_configuration
     return engine
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from service.breath import no_breath
 from service.control.documents import Banner
 from service.rollouts.audience import Check, compile_audience
 from service.rollouts.schedule import FOREVER_MS, schedule_ms
@@ -91,7 +92,8 @@ class BannerTable:
         places = np.asarray(rows)
         parts = LIKENESS_SHARE * (items.content.take(places, axis=0) @ self._content().T)
         matches = [self._matches(row) for row in items.category_rows.take(places).tolist()]
-        np.maximum(parts, matches, out=parts)  # a match is 1, else 0: nothing is below it
+        # A match is 1, else 0: nothing is below it.
+        np.maximum(parts, np.concatenate(matches).reshape(parts.shape), out=parts)
         if self._by_item or self._by_attribute:
             for place, row in enumerate(rows):
                 parts[place, self._named(row)] = 1.0
@@ -101,10 +103,10 @@ class BannerTable:
         best = (-scores).argsort(kind="stable")  # of equals the first, for they stand in order
         return list(zip(scores[best].tolist(), found[best].tolist(), strict=True))
 
-    def warm_up(self) -> None:
+    def warm_up(self, breathe: Callable[[], None] = no_breath) -> None:
         """Work out what each banner advertises, which looks through the whole catalogue."""
         if self._stock is not None and self.entries:
-            self._content()
+            self._content(breathe)
 
     def _matches(self, category_row: int) -> NDArray[np.float32]:
         """Return 1 for each banner that advertises a category, else 0, shape (n_banners,)."""
@@ -126,7 +128,7 @@ class BannerTable:
                 numbers += self._by_attribute.get(label, ())
         return numbers
 
-    def _content(self) -> NDArray[np.float32]:
+    def _content(self, breathe: Callable[[], None] = no_breath) -> NDArray[np.float32]:
         """Return the unit-length mean content of each banner's items, shape (n_banners, c)."""
         if self._contents is None and self._stock is not None:
             content = self._stock.snapshot.items.content
@@ -136,6 +138,7 @@ class BannerTable:
                 if rows:
                     mean = content[rows].mean(axis=0)
                     means[number] = mean / max(float(np.linalg.norm(mean)), 1e-9)
+                breathe()
             self._contents = means
         assert self._contents is not None
         return self._contents

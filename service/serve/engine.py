@@ -6,35 +6,33 @@ The only part of serving that waits, reads a clock or makes ids; all of these ar
 from __future__ import annotations
 
 import asyncio
-import random
 import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import NamedTuple
-
-import structlog
 
 from models.errors import NotFoundError
 from models.ids import list_known
 from models.pseudonym import Pseudonymiser
-from models.ready_candidates import ReadyCandidates
 from models.snapshot import Snapshot
+from service.breath import no_breath
 from service.control.configuration import Configuration
 from service.control.documents import Placement
 from service.exposure import Exposure
-from service.rollouts.visitor import Person
-from service.serve.caps import Cap, ViewSource, resting_banners
+from service.serve.caps import ViewSource
 from service.serve.decide import Decision, decide_page, switched_off
-from service.serve.page import Degraded, Page, Slate
+from service.serve.fresh_ids import id_maker
+from service.serve.gathering import Gathering, Keys, Known, keys_of
+from service.serve.handover import Handover
+from service.serve.page import Page, Slate
 from service.serve.preview import as_previewed, preview_shelf
 from service.serve.profiles import Profiles
 from service.serve.rates import RateBook
-from service.serve.recent import PersonSource, RecentEvent, RecentSource, Strangers
+from service.serve.recent import PersonSource, RecentSource, Strangers
 from service.serve.request import PlacementRequest, ServeRequest
 from service.serve.shelf import Shelf
+from service.serve.shelves import Ready, Shelves
 from service.serve.stages import Stopwatch
-from service.serve.stock import Stock, read_ahead
 from service.serve.visit import Visit
 
 DEADLINE_MS = 50
@@ -42,11 +40,6 @@ PREVIEW_MS = 5_000
 """The deadline of a preview."""
 WORKING_SHARE = 0.8
 """Share of the deadline after which nothing long begins; the rest is for encoding and sending."""
-
-_DRAWN_AT_ONCE = 64
-"""Random parts of ids."""
-
-log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,22 +49,6 @@ class Clock:
     now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000
     """Epoch ms."""
     monotonic_s: Callable[[], float] = time.perf_counter
-
-
-class _Keys(NamedTuple):
-    """Pseudonyms of a visitor's ids; none without consent."""
-
-    user: str | None
-    anonymous: str | None
-    session: str | None
-
-
-class _Known(NamedTuple):
-    """What was found out about a visitor."""
-
-    person: Person
-    recent: tuple[RecentEvent, ...]
-    trouble: Degraded | None = None
 
 
 @dataclass
@@ -90,19 +67,14 @@ class Engine:
     deadline_ms: int = DEADLINE_MS
     clock: Clock = field(default_factory=Clock)
     make_id: Callable[[], str] = field(default_factory=lambda: id_maker(secrets.randbits(256)))
-    ready: Callable[[Snapshot, Sequence[int]], ReadyCandidates | None] = lambda _snapshot, _rows: (
-        None
-    )
+    ready: Ready = lambda _snapshot, _rows: None
     """Where candidates worked out ahead are had, and which users are wanted first."""
-    failed_reads: int = 0
-    """Requests whose newest events could not be read."""
-    late_reads: int = 0
-    """Requests whose newest events did not come in time."""
-    _shelf: Shelf | None = None
-    _prepared: Shelf | None = None
-    _stock: Stock | None = None
-    """Of the model that was prepared last."""
     _profiles: Profiles = field(default_factory=Profiles)
+
+    def __post_init__(self) -> None:
+        monotonic_s = self.clock.monotonic_s
+        self._shelves = Shelves(self.configuration, self.snapshot, monotonic_s)
+        self.gathering = Gathering(self.recent, self.people, monotonic_s)
 
     async def serve(
         self, request: ServeRequest, watch: Stopwatch | None = None
@@ -128,12 +100,20 @@ class Engine:
                 preview_shelf, shelf, preview, self.pseudonymiser, now_ms
             )
         wanted = find_placements(shelf.configuration, request.placements)
-        visit = await self._visit(shelf, request, late_s)
-        if preview is not None:
+        keys = keys_of(request.user, self.pseudonymiser)
+        known = await self.gathering.find_out(
+            keys, late_s, has_model=shelf.stock is not None, is_preview=preview is not None
+        )
+        if preview is None:
+            shelf, handover = self._shelf_of(shelf, request, keys, known)
+            visit = self._make_visit(shelf, request, keys, known, late_s)
+            visit.handover = handover
+        else:
+            visit = self._make_visit(shelf, request, keys, known, late_s)
             visit = as_previewed(visit, preview)
         views = self._views(shelf, wanted)
         if views is not None:
-            visit.resting = await self._resting(views, shelf.banners.caps, visit, late_s)
+            visit.resting = await self.gathering.resting(views, shelf.banners.caps, visit, late_s)
         return self._decide(shelf, visit, wanted, watch)
 
     def serve_at_once(
@@ -150,15 +130,14 @@ class Engine:
         wanted = find_placements(shelf.configuration, request.placements)
         if request.options.preview is not None or self._views(shelf, wanted) is not None:
             return None
-        keys = self._keys(request)
-        recent: tuple[RecentEvent, ...] | None = ()
-        if shelf.stock is not None and (keys.user or keys.anonymous) is not None:
-            recent = self.recent.cached(keys.user, keys.anonymous)
-        person = self.people.cached(keys.user, keys.anonymous)
-        if recent is None or person is None:
+        keys = keys_of(request.user, self.pseudonymiser)
+        known = self.gathering.at_once(keys, has_model=shelf.stock is not None)
+        if known is None:
             return None
         late_s = self._late_s(request, watch)
-        visit = self._make_visit(shelf, request, keys, _Known(person, recent), late_s)
+        shelf, handover = self._shelf_of(shelf, request, keys, known)
+        visit = self._make_visit(shelf, request, keys, known, late_s)
+        visit.handover = handover
         return self._decide(shelf, visit, wanted, watch)
 
     def _decide(
@@ -181,6 +160,8 @@ class Engine:
         if views is not None and exposures:
             views.add(exposures)
         watch.lap()
+        if visit.handover is not None:
+            visit.handover.charge(watch.laps_s[-1] - watch.laps_s[-2])
         page = Page(
             request_id=visit.request_id,
             model_version=shelf.version,
@@ -207,48 +188,19 @@ class Engine:
 
     def shelf(self) -> Shelf:
         """Return the shelf of the live model under the newest configuration."""
-        configuration, snapshot, shelf = self.configuration(), self.snapshot(), self._shelf
-        if shelf is not None and _is_of(shelf, snapshot) and shelf.configuration is configuration:
-            return shelf
-        prepared, self._prepared = self._prepared, None
-        if (
-            prepared is None
-            or prepared.configuration is not configuration
-            or not _is_of(prepared, snapshot)
-        ):
-            prepared = Shelf(self._stock_of(snapshot), configuration)
-        self._shelf = prepared
-        return prepared
+        return self._shelves.newest()
 
-    def prepare(self, snapshot: Snapshot) -> None:
-        """Do in another thread what else the first request under a new model would do."""
-        ready = self.ready(snapshot, self._profiles.rows_seen_last(snapshot))
-        read_ahead(snapshot)
-        self._stock = stock = Stock(snapshot, ready)
-        self._prepare(stock, self.configuration())
-        self._profiles.renew(stock)
+    def prepare(self, snapshot: Snapshot, breathe: Callable[[], None] = no_breath) -> None:
+        """Do in another thread what else the first request under a new model would do.
+
+        `breathe` is called between two pieces of it.
+        """
+        ready = self.ready(snapshot, self._profiles.rows_seen_last(snapshot, breathe))
+        self._shelves.prepare(snapshot, ready, self.clock.now_ms(), breathe)
 
     def prepare_configuration(self, configuration: Configuration) -> None:
         """Do in another thread what else the first request under new documents would do."""
-        stock = self._stock_of(self.snapshot())
-        if stock is not None:
-            self._prepare(stock, configuration)
-
-    def _stock_of(self, snapshot: Snapshot | None) -> Stock | None:
-        """Return the stock of a snapshot; there is one already, unless nobody prepared it."""
-        if snapshot is None:
-            return None
-        shelved = None if self._shelf is None else self._shelf.stock
-        for stock in (shelved, self._stock):
-            if stock is not None and stock.snapshot is snapshot:
-                return stock
-        self._stock = Stock(snapshot)
-        return self._stock
-
-    def _prepare(self, stock: Stock, configuration: Configuration) -> None:
-        shelf = Shelf(stock, configuration)
-        shelf.warm_up(self.clock.now_ms())
-        self._prepared = shelf
+        self._shelves.prepare_configuration(configuration, self.clock.now_ms())
 
     def forget(self, key: str) -> None:
         """Drop what is kept of a pseudonym."""
@@ -258,49 +210,33 @@ class Engine:
         """Drop what is kept of everybody."""
         self._profiles.forget_all()
 
-    async def _visit(self, shelf: Shelf, request: ServeRequest, late_s: float) -> Visit:
-        keys = self._keys(request)
-        reading: asyncio.Task[tuple[RecentEvent, ...]] | None = None
-        recent: tuple[RecentEvent, ...] | None = ()
-        if shelf.stock is not None and (keys.user or keys.anonymous) is not None:
-            recent = self.recent.cached(keys.user, keys.anonymous)
-            if recent is None:  # read while it is found out who this is
-                reading = asyncio.create_task(self.recent.read(keys.user, keys.anonymous))
-        left_s = late_s - self.clock.monotonic_s()
-        # Two ids that meet are brought together and written down, which a preview must not do.
-        is_alone = request.options.preview is not None and keys.user is not None
-        device_key = None if is_alone else keys.anonymous
-        person = await self.people.person(keys.user, device_key, left_s)
-        trouble: Degraded | None = None
-        if reading is not None:
-            recent, trouble = await self._finish(reading, late_s)
-        known = _Known(person, recent or (), trouble)
-        return self._make_visit(shelf, request, keys, known, late_s)
-
-    def _keys(self, request: ServeRequest) -> _Keys:
-        user = request.user
-        if not user.consent:
-            return _Keys(None, None, None)
-        pseudonym = self.pseudonymiser.pseudonym
-        return _Keys(
-            None if user.user_id is None else pseudonym("user_id", user.user_id),
-            None if user.anonymous_id is None else pseudonym("anonymous_id", user.anonymous_id),
-            None if user.session_id is None else pseudonym("session_id", user.session_id),
-        )
+    def _shelf_of(
+        self, newest: Shelf, request: ServeRequest, keys: Keys, known: Known
+    ) -> tuple[Shelf, Handover | None]:
+        """Return the shelf of a shopper, and the handover that is to be charged for their page."""
+        handover = self._shelves.handing_over()
+        if handover is None or request.options.is_for_merchandisers:
+            return newest, None
+        before = handover.before
+        if before.stock is None or not self._profiles.has(before.stock, *keys[:2], known.recent):
+            return newest, None
+        if handover.has_room(self.clock.monotonic_s()):
+            return newest, handover
+        return before, None
 
     def _make_visit(
         self,
         shelf: Shelf,
         request: ServeRequest,
-        keys: _Keys,
-        known: _Known,
+        keys: Keys,
+        known: Known,
         late_s: float,
     ) -> Visit:
         profile, context_rows, stock = None, [], shelf.stock
         now_ms = self.clock.now_ms()
         if stock is not None:
             context_rows = stock.known_rows(request.context.item_ids)
-            if (keys.user or keys.anonymous) is not None:
+            if not keys.is_nobody:
                 profile = self._profiles.get(stock, keys.user, keys.anonymous, known.recent)
         return Visit(
             request_id=self.make_id(),
@@ -321,35 +257,6 @@ class Engine:
             period_ms=self.rates.period_ms,
         )
 
-    async def _resting(
-        self, views: ViewSource, caps: Mapping[str, Cap], visit: Visit, late_s: float
-    ) -> frozenset[str]:
-        """Find the banners that are at their cap; who has no id has seen nothing."""
-        unit = visit.unit
-        # A rollout over anonymous visitors logs these, whoever is signed in.
-        keys = (visit.user_key, visit.anonymous_key, None if unit is None else unit.key)
-        known = {key for key in keys if key is not None}
-        if not known:
-            return frozenset()
-        left_s = late_s - self.clock.monotonic_s()
-        seen = await views.views(known, visit.now_ms, left_s)
-        return resting_banners(caps, seen, visit.now_ms)
-
-    async def _finish(
-        self, reading: asyncio.Task[tuple[RecentEvent, ...]], late_s: float
-    ) -> tuple[tuple[RecentEvent, ...], Degraded | None]:
-        """Wait for the newest events; say what is the matter if they cannot be had in time."""
-        try:
-            async with asyncio.timeout(max(late_s - self.clock.monotonic_s(), 0.0)):
-                return await reading, None
-        except TimeoutError:
-            self.late_reads += 1
-            return (), "deadline"
-        except Exception as error:  # whatever the store does, a page is answered
-            self.failed_reads += 1
-            log.warning("newest events not read", error=repr(error))
-            return (), "store_unavailable"
-
 
 def _no_id() -> str:
     """Name nothing: events that claim to come from a preview are refused."""
@@ -369,10 +276,6 @@ def _slates(
     )
 
 
-def _is_of(shelf: Shelf, snapshot: Snapshot | None) -> bool:
-    return (None if shelf.stock is None else shelf.stock.snapshot) is snapshot
-
-
 def find_placements(
     configuration: Configuration, asked: tuple[PlacementRequest, ...]
 ) -> list[tuple[Placement, PlacementRequest]]:
@@ -388,27 +291,3 @@ def find_placements(
             )
         found.append((placement, one))
     return found
-
-
-def id_maker(
-    seed: int, now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000
-) -> Callable[[], str]:
-    """Return a maker of 128-bit ids in hexadecimal; each process needs a seed of its own.
-
-    48 bits of time, then 80 random ones: ids rise, so an index of them grows at its end.
-    """
-    draw = random.Random(seed).randbytes
-    tails: list[str] = []
-    at_ms, head = -1, ""
-
-    def make_id() -> str:
-        nonlocal at_ms, head
-        now = now_ms()
-        if now != at_ms:
-            at_ms, head = now, f"{now:012x}"
-        if not tails:
-            drawn = draw(10 * _DRAWN_AT_ONCE).hex()
-            tails.extend([drawn[at : at + 20] for at in range(0, len(drawn), 20)])
-        return head + tails.pop()
-
-    return make_id

@@ -6,6 +6,7 @@ Of someone who did nothing since the model was trained, the best few may be work
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterator
 from functools import cached_property
 
@@ -16,13 +17,12 @@ from models.candidates import (
     HEAD,
     N_READY,
     best_candidates,
-    history_of,
     history_shares,
 )
-from models.events import InteractionKind
 from models.ready_candidates import ReadyCandidates
 from models.scoring import History, ScoredItems
 from models.vocabulary import MISSING_ROW
+from service.serve.history import add_events, merge_history
 from service.serve.recent import RecentEvent
 from service.serve.remembered import MAX_OWN, RememberedSlates
 from service.serve.shelf import Layer, Shelf, rounded
@@ -33,20 +33,32 @@ MAX_SCORED = 512
 MAX_CANDIDATES = 256
 """And after; a page that needs more goes on with the next tier."""
 
-_PURCHASE, _REFUND = int(InteractionKind.PURCHASE), int(InteractionKind.REFUND)
-
 
 class Profile:
     """What the model and the newest events say of one shopper."""
 
-    def __init__(self, stock: Stock, user_row: int, recent: tuple[RecentEvent, ...]) -> None:
+    def __init__(
+        self,
+        stock: Stock,
+        user_row: int,
+        recent: tuple[RecentEvent, ...],
+        before: Profile | None = None,
+    ) -> None:
+        """Take `before` of the same shopper, whose history is only continued where it can be."""
         self.stock = stock
         self.recent = recent
         self.user_row = user_row
-        self.history, self.purchased = merge_history(stock, user_row, recent)
+        n_before = 0 if before is None else len(before.recent)
+        if before is not None and before.stock is stock and recent[:n_before] == before.recent:
+            merged = add_events(stock, before.history, before.purchased, recent[n_before:])
+        else:
+            merged = merge_history(stock, user_row, recent)
+        self.history: History = merged[0]
+        self.purchased: frozenset[int] = merged[1]
         self._remembered = RememberedSlates(MAX_OWN)
         self._remembered_of: Shelf | None = None
-        self._banners: list[tuple[float, int]] = []
+        self._banners = array("d"), array("i")
+        """A quarter of the memory of pairs, for slates are remembered and this is rarely read."""
         self._banners_of: Shelf | None = None
 
     @cached_property
@@ -106,9 +118,14 @@ class Profile:
         if self._banners_of is not shelf:
             newest = slice(-self.stock.snapshot.manifest.blend.max_recent, None)
             rows = self.history.rows[newest] if self.speaks else self.history.rows[:0]
-            self._banners = shelf.banners.rank(rows.tolist(), self.weights[newest].tolist())
+            ranked = shelf.banners.rank(rows.tolist(), self.weights[newest].tolist())
+            self._banners = (
+                array("d", [score for score, _ in ranked]),
+                array("i", [number for _, number in ranked]),
+            )
             self._banners_of = shelf
-        return self._banners
+            return ranked
+        return list(zip(*self._banners, strict=True))
 
     def layers(self, shelf: Shelf, only_available: bool, excludes_bought: bool) -> Iterator[Layer]:
         """Give the candidates that may be shown, the best few first and the rest behind them.
@@ -152,45 +169,8 @@ class Profile:
         return Layer(
             "personal",
             "graph",
-            scored.rows[kept].tolist(),
-            rounded(scored.scores[kept]),
-            scored.because[kept].tolist(),
+            scored.rows.take(kept).tolist(),
+            rounded(scored.scores.take(kept)),
+            scored.because.take(kept).tolist(),
             "factors" if has_factors else "popular",
         )
-
-
-def merge_history(
-    stock: Stock, user_row: int, recent: tuple[RecentEvent, ...]
-) -> tuple[History, frozenset[int]]:
-    """Put the newest events behind the history of the snapshot; return it and the rows bought.
-
-    An item keeps its strongest kind, moves to the end when it is met again, and a refund takes a
-    purchase back. `user_row` is `MISSING_ROW` for someone the model does not know.
-    """
-    users = stock.snapshot.users
-    merged: dict[int, tuple[int, int]] = {}
-    purchased: set[int] = set()
-    if user_row != MISSING_ROW:
-        known = history_of(stock.snapshot, user_row)
-        purchased.update(users.purchased[user_row].tolist())
-        if not recent:
-            return known, frozenset(purchased)
-        pairs = zip(known.kinds.tolist(), known.at_ms.tolist(), strict=True)
-        merged = dict(zip(known.rows.tolist(), pairs, strict=True))
-    for event in recent:
-        row = stock.row(event.item_id)
-        if row == MISSING_ROW:
-            continue
-        kind, (before, before_ms) = int(event.kind), merged.pop(row, (_REFUND, event.at_ms))
-        if kind == _PURCHASE:
-            purchased.add(row)
-        elif kind == _REFUND:
-            purchased.discard(row)
-        strongest = kind if _REFUND in (kind, before) else max(kind, before)
-        merged[row] = (strongest, max(event.at_ms, before_ms))
-    history = History(
-        np.fromiter(merged, dtype=np.int32, count=len(merged)),
-        np.fromiter((kind for kind, _ in merged.values()), dtype=np.int8, count=len(merged)),
-        np.fromiter((at for _, at in merged.values()), dtype=np.int64, count=len(merged)),
-    )
-    return history, frozenset(purchased)

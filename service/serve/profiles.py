@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
@@ -10,21 +9,17 @@ from itertools import islice
 
 from models.snapshot import Snapshot
 from models.vocabulary import MISSING_ROW
+from service.breath import no_breath
 from service.serve.model_segments import user_row
 from service.serve.profile import Profile
 from service.serve.recent import RecentEvent
 from service.serve.stock import Stock
 
 MAX_PROFILES = 10_000
-MAX_RENEWED = 3_000
-"""Shoppers whose candidates are worked out under a new model before it answers."""
-RENEWING_S = 2.0
-"""And how long that may take."""
-BREATH_S = 0.002
-"""Between two of them: a request takes the interpreter lock several times, and may have to wait for
-the end of a scoring each time."""
-WAIT_S = 0.02
-"""Between two looks at what another process works out."""
+MAX_SEEN_LAST = 3_000
+"""Shoppers whose candidates are worked out first under a new model."""
+AT_ONCE = 50
+"""Of them that are looked up without a breath."""
 
 
 class Profiles:
@@ -33,7 +28,6 @@ class Profiles:
     def __init__(self, max_profiles: int = MAX_PROFILES) -> None:
         self.max_profiles = max_profiles
         self._kept: OrderedDict[tuple[str | None, str | None], Profile] = OrderedDict()
-        self._renewed: dict[tuple[str | None, str | None], Profile] = {}
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -51,74 +45,57 @@ class Profiles:
         if profile is not None and profile.stock is stock and _is_same(profile.recent, recent):
             self._kept.move_to_end(key)
             return profile
-        renewed = self._renewed.pop(key, None) if self._renewed else None
-        if renewed is not None and renewed.stock is stock and _is_same(renewed.recent, recent):
-            profile = renewed
+        if profile is None or profile.stock is not stock:
+            row = user_row(stock.snapshot.users, user_key, anonymous_key)
         else:
-            if profile is None or profile.stock is not stock:
-                row = user_row(stock.snapshot.users, user_key, anonymous_key)
-            else:
-                row = profile.user_row
-            profile = Profile(stock, row, recent)
+            row = profile.user_row
+        profile = Profile(stock, row, recent, profile)
         self._kept[key] = profile
         self._kept.move_to_end(key)
         if len(self._kept) > self.max_profiles:
             self._kept.popitem(last=False)
         return profile
 
-    def rows_seen_last(self, snapshot: Snapshot) -> list[int]:
-        """Return the rows of the shoppers seen last that a snapshot knows all of."""
-        newest = self._newest()
-        rows = (user_row(snapshot.users, *key) for key, profile in newest if not profile.recent)
-        return [row for row in rows if row != MISSING_ROW]
-
-    def renew(
+    def has(
         self,
         stock: Stock,
-        *,
-        pause: Callable[[float], None] = time.sleep,
-        monotonic_s: Callable[[], float] = time.monotonic,
-    ) -> None:
-        """Work out, in another thread, what the shoppers seen last need under a new model.
+        user_key: str | None,
+        anonymous_key: str | None,
+        recent: tuple[RecentEvent, ...],
+    ) -> bool:
+        """Whether `get` would return what was made before."""
+        profile = self._kept.get((user_key, anonymous_key))
+        return profile is not None and profile.stock is stock and _is_same(profile.recent, recent)
 
-        Else each of their next pages costs a scoring, all at the moment of the swap. Those of whom
-        nothing is new are waited for, where a process works them out ahead.
+    def rows_seen_last(
+        self, snapshot: Snapshot, breathe: Callable[[], None] = no_breath
+    ) -> list[int]:
+        """Return the rows of the shoppers seen last of whom nothing is newer than a snapshot.
+
+        `breathe` is called between two pieces of looking them up.
         """
-        end_s = monotonic_s() + RENEWING_S
-        self._renewed.clear()
-        newest = self._newest()
-        for key, profile in newest:
-            if stock.ready is not None and not profile.recent:
-                continue
-            if monotonic_s() > end_s:
-                return
-            row = user_row(stock.snapshot.users, *key)
-            renewed = Profile(stock, row, profile.recent)
-            if renewed.speaks:
-                renewed.prepare()
-            self._renewed[key] = renewed
-            pause(BREATH_S)
-        if stock.ready is not None:
-            rows = self.rows_seen_last(stock.snapshot)
-            while not stock.ready.has(rows) and monotonic_s() < end_s:
-                pause(WAIT_S)
+        keys = [key for key, profile in self._newest() if not profile.recent]
+        rows = []
+        for place, key in enumerate(keys):
+            if place % AT_ONCE == 0:
+                breathe()
+            rows.append(user_row(snapshot.users, *key))
+        return [row for row in rows if row != MISSING_ROW]
 
     def _newest(self) -> list[tuple[tuple[str | None, str | None], Profile]]:
         """List the shoppers seen last, the newest first; requests go on meanwhile."""
         while True:
             with suppress(RuntimeError):  # one of them changed the order while it was read
-                return list(islice(reversed(self._kept.items()), MAX_RENEWED))
+                return list(islice(reversed(self._kept.items()), MAX_SEEN_LAST))
 
     def forget(self, key: str) -> None:
         """Drop every profile made for a pseudonym."""
-        for profiles in (self._kept, self._renewed):
-            for keys in [keys for keys in list(profiles) if key in keys]:
-                profiles.pop(keys, None)
+        for keys in [keys for keys in list(self._kept) if key in keys]:
+            self._kept.pop(keys, None)
 
     def forget_all(self) -> None:
         """Drop every profile."""
         self._kept.clear()
-        self._renewed.clear()
 
 
 def _is_same(kept: tuple[RecentEvent, ...], recent: tuple[RecentEvent, ...]) -> bool:

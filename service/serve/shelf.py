@@ -5,7 +5,7 @@ Built once per model version and revision; every list on it holds only items tha
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import msgspec
 import numpy as np
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from models.snapshot import POPULAR
 from models.vocabulary import MISSING_ROW
+from service.breath import no_breath
 from service.control.configuration import Configuration
 from service.control.documents import Placement
 from service.exposure import Tier
@@ -81,10 +82,11 @@ class Shelf:
         self._static: dict[tuple[str, bool], Layer] = {}
         self._cold: dict[bool, list[int]] = {}
 
-    def warm_up(self, now_ms: int) -> None:
+    def warm_up(self, now_ms: int, breathe: Callable[[], None] = no_breath) -> None:
         """Make what nearly every page needs and what takes longest."""
         self.prior(POPULAR, "popular", "popular", only_available=True)
-        self.banners.warm_up()
+        breathe()
+        self.banners.warm_up(breathe)
         self.rules.warm_up(now_ms)
 
     def recipe_for(self, placement: Placement, visitor: Visitor) -> Recipe:

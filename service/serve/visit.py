@@ -10,6 +10,7 @@ from models.vocabulary import MISSING_ROW
 from service.rollouts.segment import INTENT_PREFIX
 from service.rollouts.visitor import NO_SEGMENTS, Members, Person, Unit, Visitor
 from service.serve.exploration import MS_PER_HOUR
+from service.serve.handover import Handover
 from service.serve.intent import intent_of
 from service.serve.page import Degraded
 from service.serve.profile import Profile
@@ -55,6 +56,8 @@ class Visit:
     """Learned click rates of banners."""
     period_ms: int = MS_PER_HOUR
     """How long they stand."""
+    handover: Handover | None = None
+    """What is charged for the page, if it is a shopper's first under a new model."""
     _visitor: Visitor | None = None
 
     @property

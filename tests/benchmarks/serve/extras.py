@@ -40,7 +40,10 @@ def swap(
     traffic: Traffic,
     load: Load,
 ) -> dict[str, Any]:
-    """Promote another version a third of the way into a run, and compare with a run without."""
+    """Promote another version a third of the way into a run, and compare with a run without.
+
+    Known shoppers go on moving to it for a while, so the run after is measured too.
+    """
     store = ArtifactStore(home)
     version = store.publish(make_snapshot(home, *sizes, seed=2))
     store.open(version)  # the copy is made once per machine, not by the server under load
@@ -50,13 +53,16 @@ def swap(
     promotion.start()
     during = measure_latency(server, traffic.page_warm, load.rate_per_s, seconds, load.pinned)
     promotion.join()
+    after = measure_latency(server, traffic.page_warm, load.rate_per_s, seconds, load.pinned)
     shown = server.metrics().get(f'endcap_model_info{{version="{version}"}}')
     return {
         "is_swapped": shown == 1.0,
-        "n_failed": before.n_failed + during.n_failed,
+        "n_failed": before.n_failed + during.n_failed + after.n_failed,
         "before": asdict(before),
         "during": asdict(during),
+        "after": asdict(after),
         "ratio_p99": round(during.p99_ms / before.p99_ms, 2),
+        "ratio_p99_after": round(after.p99_ms / before.p99_ms, 2),
     }
 
 

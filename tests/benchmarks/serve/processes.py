@@ -52,10 +52,13 @@ class Server:
 class Memory:
     """Memory of one process in MB: what only it has, and what is mapped from files."""
 
-    private_mb: float
-    """With pages of the mapped model that no other worker has touched yet."""
     written_mb: float
-    """Of these, what it has written itself: what a further worker really costs."""
+    """What it alone has and has written: what a further worker costs, and the bar counts."""
+    mapped_alone_mb: float
+    """Clean pages of files, the model's above all, that no other process has touched yet. They
+    are the system's cache of the file, which it takes back without a write when it needs room."""
+    private_mb: float
+    """Both."""
     resident_mb: float
     peak_mb: float
 
@@ -65,8 +68,9 @@ def memory_of(pid: int) -> Memory:
     rollup = _fields(Path(f"/proc/{pid}/smaps_rollup").read_text())
     status = _fields(Path(f"/proc/{pid}/status").read_text())
     return Memory(
-        private_mb=(rollup["Private_Clean"] + rollup["Private_Dirty"]) / 1024,
         written_mb=rollup["Private_Dirty"] / 1024,
+        mapped_alone_mb=rollup["Private_Clean"] / 1024,
+        private_mb=(rollup["Private_Clean"] + rollup["Private_Dirty"]) / 1024,
         resident_mb=rollup["Rss"] / 1024,
         peak_mb=status["VmHWM"] / 1024,
     )

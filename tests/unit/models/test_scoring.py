@@ -14,7 +14,9 @@ from models.scoring import (
     History,
     ScoredItems,
     _moments,
+    decayed_weights,
     history_weights,
+    recent_weights,
     score_history,
     score_parts,
 )
@@ -181,3 +183,15 @@ def test_moments_are_numbered_whatever_their_order() -> None:
     for at_ms in ([5, 5, 9, 12, 12], [9, 5, 12, 5, 12], [7], []):
         times = np.array(at_ms, dtype=np.int64)
         assert _moments(times).tolist() == [sorted(set(at_ms)).index(at) for at in at_ms]
+
+
+@given(st.lists(st.integers(1, 10**9), max_size=120, unique=True))
+def test_moments_that_all_differ_take_a_shorter_way(at_ms: list[int]) -> None:
+    """It gives the same weights to the last bit as numbering the moments does."""
+    blend = Blend(half_life_days=3.0, recency=0.7)
+    times = np.array(sorted(at_ms), dtype=np.int64)
+    n = len(times)
+    one = History(np.arange(n, dtype=np.int32), (np.arange(n) % 4).astype(np.int8), times)
+    decayed = decayed_weights(one.kinds, times, 10**9, blend)
+    numbered = recent_weights(decayed, np.arange(n)[::-1], blend)
+    assert history_weights(one, 10**9, blend).tobytes() == numbered.tobytes()

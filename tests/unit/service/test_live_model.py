@@ -84,3 +84,12 @@ def test_fresh_copies_stay(tmp_path: Path) -> None:
         live.refresh()
     kept = {folder.name for folder in (tmp_path / "cache").iterdir() if folder.is_dir()}
     assert kept == set(versions)
+
+
+def test_opening_leaves_room_for_others(tmp_path: Path) -> None:
+    """A breath is taken before each array of a new version is mapped."""
+    store = ArtifactStore(tmp_path)
+    publish(store, "a" * 32)
+    breaths: list[None] = []
+    LiveModel(store, lambda _version: None).refresh(lambda: breaths.append(None))
+    assert len(breaths) >= len(store.open(store.versions()[0].version).manifest.checksums) > 10

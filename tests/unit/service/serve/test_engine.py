@@ -13,7 +13,8 @@ from service.control.configuration import Configuration
 from service.control.documents import ItemStatus
 from service.control.rule import Rule, Selection
 from service.exposure import Exposure
-from service.serve.engine import Clock, Engine, id_maker
+from service.serve.engine import Clock, Engine
+from service.serve.fresh_ids import id_maker
 from service.serve.page import ItemSlate, Page
 from service.serve.request import Options, PlacementRequest, ServeRequest, User
 from tests.snapshots import TRAINED_MS, tiny_snapshot
@@ -138,7 +139,7 @@ def test_broken_store_is_answered_and_named(shop: Shop) -> None:
         "popular",
         "store_unavailable",
     )
-    assert shop.engine.failed_reads == 1
+    assert shop.engine.gathering.failed_reads == 1
 
 
 def test_slow_store_is_not_waited_for(shop: Shop) -> None:
@@ -146,7 +147,7 @@ def test_slow_store_is_not_waited_for(shop: Shop) -> None:
     shop.store.is_stuck = True
     page, _ = shop.serve(deadline_ms=20)
     assert (page.placements[0].tier, page.placements[0].degraded) == ("popular", "deadline")
-    assert shop.engine.late_reads == 1
+    assert shop.engine.gathering.late_reads == 1
     assert page.took_ms < 1_000
 
 
@@ -216,13 +217,13 @@ def test_prepared_model_is_swapped_in_as_it_is(shop: Shop) -> None:
     shop.engine.prepare(following)
     assert shop.engine.shelf().version == "tiny"
     shop.engine.prepare(following)
-    prepared = shop.engine._prepared
+    prepared = shop.engine._shelves.prepared
     shop.snapshot = following
     assert shop.engine.shelf() is prepared
     another = tiny_snapshot("another")
     shop.engine.prepare(another)
     assert prepared is not None
-    stock = shop.engine._prepared.stock if shop.engine._prepared else None
+    stock = shop.engine._shelves.prepared.stock if shop.engine._shelves.prepared else None
     shop.configuration = Configuration.compile(2, HOME)
     shop.snapshot = another
     assert shop.engine.shelf().stock is stock
@@ -235,14 +236,14 @@ def test_prepared_model_is_swapped_in_as_it_is(shop: Shop) -> None:
 def test_documents_that_change_before_the_first_request_keep_the_stock(shop: Shop) -> None:
     """What was worked out for the model is not thrown away, neither before nor at a swap."""
     shop.engine.prepare(shop.snapshot or tiny_snapshot())
-    prepared = shop.engine._prepared
+    prepared = shop.engine._shelves.prepared
     assert prepared is not None
     following = tiny_snapshot("next")
     shop.engine.prepare_configuration(shop.configuration)
     shop.engine.prepare_configuration(Configuration.compile(2, HOME))
     assert shop.engine.shelf().stock is prepared.stock
     shop.engine.prepare(following)
-    stock = shop.engine._prepared.stock if shop.engine._prepared else None
+    stock = shop.engine._shelves.prepared.stock if shop.engine._shelves.prepared else None
     shop.engine.prepare_configuration(shop.configuration)
     shop.snapshot = following
     assert shop.engine.shelf().stock is stock

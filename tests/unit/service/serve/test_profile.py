@@ -8,7 +8,8 @@ import numpy as np
 from models.events import InteractionKind
 from models.vocabulary import MISSING_ROW
 from service.control.documents import ItemStatus
-from service.serve.profile import Profile, merge_history
+from service.serve.history import merge_history
+from service.serve.profile import Profile
 from service.serve.profiles import Profiles
 from service.serve.stock import Stock
 from tests.snapshots import ALICE, DAY_MS, ITEM_IDS, TRAINED_MS
@@ -114,26 +115,6 @@ def test_candidates_follow_the_shelf() -> None:
     assert next(profile.layers(hidden, True, True)).rows == rows[1:]
 
 
-def test_shoppers_seen_last_are_ready_for_a_new_model() -> None:
-    """Their candidates are worked out, and stay theirs until they act or are forgotten."""
-    profiles, before, after = Profiles(), Stock(TINY), Stock(TINY)
-    events = (Recent("mug"),)
-    for user in ("idle", "acted", "gone"):
-        profiles.get(before, user, None, events)
-    pauses: list[float] = []
-    profiles.renew(after, pause=pauses.append)
-    assert len(pauses) == 3
-    profiles.forget("gone")
-    found = {user: profiles.get(after, user, None, events) for user in ("idle", "gone")}
-    found["acted"] = profiles.get(after, "acted", None, (*events, Recent("pan")))
-    assert {user: "scored" in vars(one) for user, one in found.items()} == {
-        "idle": True,
-        "gone": False,
-        "acted": False,
-    }
-    assert all(one.stock is after for one in found.values())
-
-
 def test_shoppers_may_come_while_the_last_ones_are_listed() -> None:
     """A list that changes while it is read is read again, in whichever thread."""
     profiles, stock = Profiles(), Stock(TINY)
@@ -147,17 +128,5 @@ def test_shoppers_may_come_while_the_last_ones_are_listed() -> None:
     profiles.get(stock, "first", None, ())
     changes = iter((True, True))
     profiles._kept = Busy(profiles._kept)
-    profiles.renew(Stock(TINY), pause=lambda _: None)
+    assert len(profiles._newest()) == 1
     assert next(changes, None) is None
-    assert len(profiles._renewed) == 1
-
-
-def test_renewing_ends_in_time() -> None:
-    """After two seconds the new model answers, whoever is left over."""
-    profiles = Profiles()
-    for number in range(10):
-        profiles.get(Stock(TINY), f"user {number}", None, ())
-    times = iter(range(100))
-    pauses: list[float] = []
-    profiles.renew(Stock(TINY), pause=pauses.append, monotonic_s=lambda: float(next(times)))
-    assert len(pauses) == 2

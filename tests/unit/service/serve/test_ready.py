@@ -109,19 +109,11 @@ def test_profile_is_ready_if_its_user_was_worked_out(
     assert np.allclose(profile.weights, Profile(Stock(shop), 1, ()).weights)
 
 
-def test_new_model_waits_for_shoppers_seen_last(shop: Snapshot, ready: ReadyCandidates) -> None:
-    """Two seconds at most; those with newer events are worked out here meanwhile."""
-    profiles, before, after = Profiles(), Stock(shop), Stock(shop, ready)
+def test_shoppers_without_news_are_first_in_the_file(shop: Snapshot) -> None:
+    """Those seen last are worked out before all others, the newest first."""
+    profiles, before = Profiles(), Stock(shop)
     keys = [shop.users.ids.id(row) for row in (0, 1, N_USERS - 1)]
-    for key in keys[:2]:
+    for key in (*keys[:2], "nobody"):
         profiles.get(before, key, None, ())
     profiles.get(before, keys[2], None, (Recent(shop.items.ids.id(5)),))
-    pauses: list[float] = []
-    profiles.renew(after, pause=pauses.append)
-    assert len(pauses) == 1
     assert profiles.rows_seen_last(shop) == [1, 0]
-    profiles.get(before, keys[2], None, ())
-    times = iter(range(100))
-    pauses.clear()
-    profiles.renew(after, pause=pauses.append, monotonic_s=lambda: float(next(times)))
-    assert len(pauses) == 1

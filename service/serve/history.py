@@ -1,0 +1,101 @@
+"""A shopper's history: that of the snapshot, continued by their newest events one by one."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.candidates import history_of
+from models.events import InteractionKind
+from models.scoring import History
+from models.vocabulary import MISSING_ROW
+from service.serve.recent import RecentEvent
+from service.serve.stock import Stock
+
+NO_HISTORY = History(
+    np.empty(0, dtype=np.int32), np.empty(0, dtype=np.int8), np.empty(0, dtype=np.int64)
+)
+
+T = TypeVar("T", bound=np.generic)
+
+_PURCHASE, _REFUND = int(InteractionKind.PURCHASE), int(InteractionKind.REFUND)
+_FEW = 4
+"""Events that are put behind a history one by one; of more, the whole is taken apart once."""
+
+
+def merge_history(
+    stock: Stock, user_row: int, recent: tuple[RecentEvent, ...]
+) -> tuple[History, frozenset[int]]:
+    """Put the newest events behind the history of the snapshot; return it and the rows bought.
+
+    `user_row` is `MISSING_ROW` for someone the model does not know.
+    """
+    if user_row == MISSING_ROW:
+        return add_events(stock, NO_HISTORY, frozenset(), recent)
+    purchased = frozenset(stock.snapshot.users.purchased[user_row].tolist())
+    return add_events(stock, history_of(stock.snapshot, user_row), purchased, recent)
+
+
+def add_events(
+    stock: Stock, history: History, purchased: frozenset[int], events: tuple[RecentEvent, ...]
+) -> tuple[History, frozenset[int]]:
+    """Put events behind a history; return it and the rows bought.
+
+    An item keeps its strongest kind, moves to the end when it is met again, and a refund takes a
+    purchase back. Of what came in two parts, adding both gives what adding all at once does.
+    """
+    known = [(row, event) for event in events if (row := stock.row(event.item_id)) != MISSING_ROW]
+    for row, event in known:
+        if event.kind == _PURCHASE:
+            purchased |= {row}
+        elif event.kind == _REFUND:
+            purchased -= {row}
+    if len(known) > _FEW:
+        return _with_many(history, known), purchased
+    for row, event in known:
+        history = _with_one(history, row, event)
+    return history, purchased
+
+
+def _with_one(history: History, row: int, event: RecentEvent) -> History:
+    found = (history.rows == row).nonzero()[0]
+    place = int(found[0]) if len(found) else len(history.rows)
+    kind, at_ms = int(event.kind), event.at_ms
+    if len(found):
+        kind = _strongest(kind, int(history.kinds[place]))
+        at_ms = max(at_ms, int(history.at_ms[place]))
+    return History(
+        _moved(history.rows, place, row),
+        _moved(history.kinds, place, kind),
+        _moved(history.at_ms, place, at_ms),
+    )
+
+
+def _moved(values: NDArray[T], place: int, last: int) -> NDArray[T]:
+    """Leave out what stands at a place, if anything does, and put a value at the end."""
+    n = len(values)
+    moved = np.empty(n if place < n else n + 1, dtype=values.dtype)
+    moved[:place] = values[:place]
+    moved[place:-1] = values[place + 1 :]
+    moved[-1] = last
+    return moved
+
+
+def _with_many(history: History, known: list[tuple[int, RecentEvent]]) -> History:
+    pairs = zip(history.kinds.tolist(), history.at_ms.tolist(), strict=True)
+    merged = dict(zip(history.rows.tolist(), pairs, strict=True))
+    for row, event in known:
+        kind, (before, before_ms) = int(event.kind), merged.pop(row, (_REFUND, event.at_ms))
+        merged[row] = (_strongest(kind, before), max(event.at_ms, before_ms))
+    return History(
+        np.fromiter(merged, dtype=np.int32, count=len(merged)),
+        np.fromiter((kind for kind, _ in merged.values()), dtype=np.int8, count=len(merged)),
+        np.fromiter((at for _, at in merged.values()), dtype=np.int64, count=len(merged)),
+    )
+
+
+def _strongest(kind: int, before: int) -> int:
+    """Return what an item counts as after an event; a refund makes it begin anew."""
+    return kind if _REFUND in (kind, before) else max(kind, before)
