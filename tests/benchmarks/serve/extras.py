@@ -53,7 +53,7 @@ def swap(
     promotion.start()
     during = measure_latency(server, traffic.page_warm, load.rate_per_s, seconds, load.pinned)
     promotion.join()
-    after = measure_latency(server, traffic.page_warm, load.rate_per_s, seconds, load.pinned)
+    after = measure_latency(server, traffic.page_warm, load.rate_per_s, load.seconds, load.pinned)
     shown = server.metrics().get(f'endcap_model_info{{version="{version}"}}')
     return {
         "is_swapped": shown == 1.0,
