@@ -61,9 +61,10 @@ _NOTICE = Notice(
         Captured(
             what="running sums",
             contains="pseudonym, first time seen, how often and in which variant; what was put "
-            "into the basket, bought and sent back",
+            "into the basket, bought and sent back; begin and end of each visit",
             why="so that a report need not read everything again",
-            kept="until erased; baskets, purchases and refunds as long as the interactions",
+            kept="until erased; baskets, purchases and refunds as long as the interactions, begin "
+            "and end of a visit for about six weeks",
         ),
         Captured(
             what="identities",

@@ -7,8 +7,9 @@ their units, so a ramp over a trend can neither fake a lift nor hide a loss.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Annotated, Literal, NamedTuple
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Annotated, Literal, NamedTuple, get_args
 
 import msgspec
 from msgspec import Meta
@@ -18,18 +19,23 @@ from service.reports.adjustment import PairSums, adjusted
 from service.reports.confidence_sequence import always_valid_difference, always_valid_relative
 from service.reports.false_discovery import adjusted_p_values
 from service.reports.statistics import Difference, Estimate
+from service.reports.stays import StaySums, estimate_stay
 from service.stores.outcomes import ArmSums
 
 MetricName = Literal[
-    "click_through", "add_to_cart", "conversion", "revenue_per_unit", "capped_revenue_per_unit"
-]
-METRICS: tuple[MetricName, ...] = (
     "click_through",
     "add_to_cart",
     "conversion",
     "revenue_per_unit",
     "capped_revenue_per_unit",
-)
+    "return_rate",
+    "visits_per_unit",
+    "dwell_per_visit",
+    "retention_7",
+    "retention_14",
+    "retention_28",
+]
+METRICS: tuple[MetricName, ...] = get_args(MetricName)
 
 
 class Interval(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,15 +68,22 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     ] = None
 
 
+Stays = Mapping[tuple[int, str], StaySums]
+"""By epoch and variant."""
+_NO_STAYS: Stays = MappingProxyType({})
+
+
 class _Pair(NamedTuple):
     control: Estimate
     treated: Estimate
     is_adjusted: bool
 
 
-def compare(variant: str, pairs: Sequence[tuple[ArmSums, ArmSums]]) -> list[Comparison]:
+def compare(
+    variant: str, pairs: Sequence[tuple[ArmSums, ArmSums]], stays: Stays = _NO_STAYS
+) -> list[Comparison]:
     """Compare a variant on every metric, given (control, variant) of each epoch with both."""
-    return [_compare(variant, metric, pairs) for metric in METRICS]
+    return [_compare(variant, metric, pairs, stays) for metric in METRICS]
 
 
 def with_false_discovery(comparisons: Sequence[Comparison]) -> list[Comparison]:
@@ -84,12 +97,15 @@ def with_false_discovery(comparisons: Sequence[Comparison]) -> list[Comparison]:
 
 
 def _compare(
-    variant: str, metric: MetricName, pairs: Sequence[tuple[ArmSums, ArmSums]]
+    variant: str,
+    metric: MetricName,
+    pairs: Sequence[tuple[ArmSums, ArmSums]],
+    stays: Stays,
 ) -> Comparison:
     strata = [
-        (float(control.n_units + treated.n_units), pair)
+        (float(pair.control.n + pair.treated.n), pair)
         for control, treated in pairs
-        if (pair := _estimates(control, treated, metric)) is not None
+        if (pair := _estimates(control, treated, metric, stays)) is not None
     ]
     control = statistics.stratified([(n, pair.control) for n, pair in strata])
     treated = statistics.stratified([(n, pair.treated) for n, pair in strata])
@@ -106,12 +122,14 @@ def _compare(
     )
 
 
-def _estimates(control: ArmSums, treated: ArmSums, metric: MetricName) -> _Pair | None:
+def _estimates(
+    control: ArmSums, treated: ArmSums, metric: MetricName, stays: Stays
+) -> _Pair | None:
     first, second = _with_past(control, metric), _with_past(treated, metric)
     found = None if first is None or second is None else adjusted(first, second)
     if found is not None:
         return _Pair(*found, True)
-    plain = estimate(control, metric), estimate(treated, metric)
+    plain = estimate(control, metric, stays), estimate(treated, metric, stays)
     if plain[0] is None or plain[1] is None:
         return None
     return _Pair(plain[0], plain[1], False)
@@ -134,7 +152,7 @@ def _with_past(arm: ArmSums, metric: MetricName) -> PairSums | None:
     return None
 
 
-def estimate(arm: ArmSums, metric: MetricName) -> Estimate | None:
+def estimate(arm: ArmSums, metric: MetricName, stays: Stays = _NO_STAYS) -> Estimate | None:
     """Estimate a metric of an arm with its spread; nothing where there is too little to tell."""
     match metric:
         case "click_through":
@@ -154,6 +172,8 @@ def estimate(arm: ArmSums, metric: MetricName) -> Estimate | None:
             return statistics.mean_of(arm.n_units, arm.revenue, arm.sum_revenue_squared)
         case "capped_revenue_per_unit":
             return statistics.mean_of(arm.n_units, arm.capped, arm.sum_capped_squared)
+        case _:
+            return estimate_stay(stays.get((arm.epoch, arm.variant), StaySums()), metric)
 
 
 def _interval(found: Difference | None) -> Interval | None:

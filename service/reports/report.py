@@ -16,7 +16,7 @@ from models.errors import NotFoundError
 from models.vocabulary import Vocabulary
 from service.reports import statistics
 from service.reports.catalogue import count_known, effective_size
-from service.reports.comparison import Comparison, compare, with_false_discovery
+from service.reports.comparison import Comparison, Stays, compare, with_false_discovery
 from service.reports.funnel import (
     DrawnOtherwise,
     Funnel,
@@ -26,9 +26,11 @@ from service.reports.funnel import (
     rendered_differences,
 )
 from service.reports.sample_ratio import sequential_sample_ratio_p
+from service.reports.stays import Stay, StaySums, add_stays, show_stay, sum_stays
 from service.reports.verdict import Verdict, judge
 from service.rollouts.definition import CONTROL, Rollout
-from service.stores.outcomes import ArmSums, RolloutSums
+from service.stores.outcomes import ArmSums, Cohort, RolloutSums
+from service.stores.rollup_visits import DAY_MS
 
 SAMPLE_RATIO_ALARM = 0.001
 
@@ -71,6 +73,7 @@ class Arm(msgspec.Struct, frozen=True, kw_only=True):
         int | None,
         Meta(description="how many of them carry 90 % of what was shown; null for one epoch"),
     ]
+    stay: Annotated[Stay, Meta(description="visits, dwell and retention after the first exposure")]
     catalogue_items_shown: Annotated[
         int | None,
         Meta(description="items of the live model that were shown; null for one epoch"),
@@ -158,12 +161,13 @@ def make_report(
             f"add it with PUT /v1/rollouts/{key}"
         )
     numbers = sorted({arm.epoch for arm in sums.arms} | set(opened))
+    stays = sum_stays(sums.cohorts, _ends(sums.cohorts, opened, at_ms))
     epochs = [
-        _epoch(number, [arm for arm in sums.arms if arm.epoch == number], opened.get(number))
+        _epoch(number, [arm for arm in sums.arms if arm.epoch == number], opened.get(number), stays)
         for number in numbers
     ]
-    arms = _combined_arms(sums, catalogue)
-    comparisons = with_false_discovery(_combined_comparisons(sums.arms))
+    arms = _combined_arms(sums, stays, catalogue)
+    comparisons = with_false_discovery(_combined_comparisons(sums.arms, stays))
     rendered = rendered_differences(sums.stages)
     return Report(
         rollout=key,
@@ -196,11 +200,31 @@ def declared_shares(rollout: Rollout) -> dict[str, float]:
     return {CONTROL: 1 - share, **treated}
 
 
-def _epoch(number: int, seen: Sequence[ArmSums], opened: Opened | None) -> Epoch:
+def _ends(cohorts: Sequence[Cohort], opened: Mapping[int, Opened], at_ms: int) -> dict[int, int]:
+    """Say when each epoch ended: as the next one began, by the control plane or by its units."""
+    begins = {number: each.at_ms for number, each in opened.items()}
+    for each in cohorts:
+        if each.epoch not in opened:
+            seen_ms = each.day * DAY_MS
+            begins[each.epoch] = min(seen_ms, begins.get(each.epoch, seen_ms))
+    return {
+        number: min([at_ms, *(begin for later, begin in begins.items() if later > number)])
+        for number in begins
+    }
+
+
+def _epoch(number: int, seen: Sequence[ArmSums], opened: Opened | None, stays: Stays) -> Epoch:
     declared = {} if opened is None else declared_shares(opened.rollout)
     sums = {arm.variant: arm for arm in seen}
     names = _in_order({*sums, *(name for name, share in declared.items() if share > 0)})
-    arms = [_arm(sums.get(name, _nothing(number, name)), declared.get(name)) for name in names]
+    arms = [
+        _arm(
+            sums.get(name, _nothing(number, name)),
+            declared.get(name),
+            stays.get((number, name), StaySums()),
+        )
+        for name in names
+    ]
     expected = {name: share for name, share in declared.items() if share > 0}
     observed = [sums[name].n_units if name in sums else 0 for name in expected]
     shares = list(expected.values())
@@ -213,7 +237,7 @@ def _epoch(number: int, seen: Sequence[ArmSums], opened: Opened | None) -> Epoch
             each
             for name, arm in sums.items()
             if name != CONTROL
-            for each in compare(name, [(sums[CONTROL], arm)] if CONTROL in sums else [])
+            for each in compare(name, [(sums[CONTROL], arm)] if CONTROL in sums else [], stays)
         ],
         sample_ratio=SampleRatio(
             p_value=statistics.sample_ratio_p(observed, shares),
@@ -223,11 +247,13 @@ def _epoch(number: int, seen: Sequence[ArmSums], opened: Opened | None) -> Epoch
     )
 
 
-def _combined_arms(sums: RolloutSums, catalogue: Vocabulary | None) -> list[Arm]:
-    return [
-        _with_shown(_arm(whole_arm(sums, name), None), sums.n_shown.get(name, {}), catalogue)
-        for name in _in_order({arm.variant for arm in sums.arms})
-    ]
+def _combined_arms(sums: RolloutSums, stays: Stays, catalogue: Vocabulary | None) -> list[Arm]:
+    arms = []
+    for name in _in_order({arm.variant for arm in sums.arms}):
+        stay = add_stays([StaySums(), *(one for (_, of), one in stays.items() if of == name)])
+        arm = _arm(whole_arm(sums, name), None, stay)
+        arms.append(_with_shown(arm, sums.n_shown.get(name, {}), catalogue))
+    return arms
 
 
 def whole_arm(sums: RolloutSums, variant: str) -> ArmSums:
@@ -250,7 +276,7 @@ def _with_shown(arm: Arm, n_shown: Mapping[str, int], catalogue: Vocabulary | No
     )
 
 
-def _combined_comparisons(arms: Sequence[ArmSums]) -> list[Comparison]:
+def _combined_comparisons(arms: Sequence[ArmSums], stays: Stays) -> list[Comparison]:
     by_place = {(arm.epoch, arm.variant): arm for arm in arms}
     found: list[Comparison] = []
     for name in _in_order({arm.variant for arm in arms} - {CONTROL}):
@@ -259,11 +285,11 @@ def _combined_comparisons(arms: Sequence[ArmSums]) -> list[Comparison]:
             for arm in arms
             if arm.variant == name and (arm.epoch, CONTROL) in by_place
         ]
-        found += compare(name, pairs)
+        found += compare(name, pairs, stays)
     return found
 
 
-def _arm(sums: ArmSums, declared_share: float | None) -> Arm:
+def _arm(sums: ArmSums, declared_share: float | None, stay: StaySums) -> Arm:
     return Arm(
         variant=sums.variant,
         declared_share=declared_share,
@@ -285,6 +311,7 @@ def _arm(sums: ArmSums, declared_share: float | None) -> Arm:
         average_order_value=_divide(sums.revenue, sums.n_orders),
         items_shown=None,
         effective_items=None,
+        stay=show_stay(stay),
     )
 
 

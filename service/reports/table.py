@@ -12,6 +12,7 @@ from service.reports.comparison import Comparison, Interval, MetricName
 from service.reports.funnel import Funnel
 from service.reports.report import Arm, Epoch, Report
 from service.stores.outcomes import STAGES
+from service.stores.rollup_visits import WINDOWS_DAYS
 
 _TITLES: dict[MetricName, str] = {
     "click_through": "click-through",
@@ -19,6 +20,12 @@ _TITLES: dict[MetricName, str] = {
     "add_to_cart": "add to cart",
     "revenue_per_unit": "revenue/unit",
     "capped_revenue_per_unit": "  capped",
+    "return_rate": "came back",
+    "visits_per_unit": "visits/unit",
+    "dwell_per_visit": "dwell/visit",
+    "retention_7": "seen day 1-7",
+    "retention_14": "  day 7-14",
+    "retention_28": "  day 14-28",
 }
 
 
@@ -30,7 +37,7 @@ def print_report(report: Report, console: Console) -> None:
     ]
     if report.comparisons:
         parts.append(_comparisons(report.comparisons))
-    parts.append(_shown(report))
+    parts += [_shown(report), _stays(report)]
     parts.append(_funnels([funnel for funnel in report.funnels if funnel.by == "all"]))
     if len(report.epochs) > 1:
         parts += [_arms(f"epoch {epoch.epoch}", epoch.arms) for epoch in report.epochs]
@@ -109,6 +116,26 @@ def _shown(report: Report) -> Table:
             f"{arm.effective_items or 0:,}",
             "" if known is None else f"{known:,} of {report.catalogue_items:,}",
             _percent(arm.catalogue_coverage, 1),
+        )
+    return table
+
+
+def _stays(report: Report) -> Table:
+    table = _table("who came back, in the 28 days after the first exposure")
+    table.add_column("variant", no_wrap=True)
+    for name in ("visits", "a unit", "dwell", "came back"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for from_day, until_day in WINDOWS_DAYS:
+        table.add_column(f"day {from_day}-{until_day}", justify="right", no_wrap=True)
+    for arm in report.arms:
+        stay = arm.stay
+        table.add_row(
+            arm.variant,
+            f"{stay.visits:,}",
+            "" if stay.visits_per_unit is None else f"{stay.visits_per_unit:.2f}",
+            "" if stay.dwell_per_visit_s is None else f"{stay.dwell_per_visit_s:,.0f} s",
+            _percent(stay.return_rate, 2),
+            *(_percent(point.share, 2) or "too young" for point in stay.retention),
         )
     return table
 

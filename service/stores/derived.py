@@ -7,8 +7,9 @@ schema beside the schema ``log``.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from types import MappingProxyType
 
 from service.stores.event_log import Database
 
@@ -26,17 +27,28 @@ def transaction(connection: Database) -> Iterator[None]:
         raise
 
 
-def make_tables(connection: Database, name: str, version: int, tables: str) -> None:
-    """Make the tables where they are missing or of another version."""
+def make_tables(
+    connection: Database,
+    name: str,
+    version: int,
+    tables: str,
+    upgrades: Mapping[int, str] = MappingProxyType({}),
+) -> None:
+    """Make the tables where they are missing or of another version.
+
+    `upgrades` says by version what is made beside the tables of a file, which stay.
+    """
     if _version(connection, name) == version:
         return
     with transaction(connection):
         if _version(connection, name) == version:
             return
         if isinstance(connection, sqlite3.Connection):
-            names = connection.execute("SELECT name FROM main.sqlite_schema WHERE type = 'table'")
-            for (table,) in names.fetchall():
-                connection.execute(f"DROP TABLE main.{table}")
+            added = upgrades.get(_version(connection, name))
+            if added is None:
+                _drop_all(connection)
+            else:
+                tables = added
             statements = [*tables.split(";\n"), f"PRAGMA user_version = {version}"]
         else:
             from service.stores.postgres_schema import derived_tables  # noqa: PLC0415  # its driver
@@ -44,6 +56,12 @@ def make_tables(connection: Database, name: str, version: int, tables: str) -> N
             statements = derived_tables(name, version, tables)
         for statement in statements:
             connection.execute(statement)
+
+
+def _drop_all(connection: sqlite3.Connection) -> None:
+    names = connection.execute("SELECT name FROM main.sqlite_schema WHERE type = 'table'")
+    for (table,) in names.fetchall():
+        connection.execute(f"DROP TABLE main.{table}")
 
 
 def _version(connection: Database, name: str) -> int:

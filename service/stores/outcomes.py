@@ -109,6 +109,27 @@ class Misdrawn(NamedTuple):
     """The first `MAX_NAMED` of them by id, which rises with time."""
 
 
+class Cohort(NamedTuple):
+    """Units of a variant whose first exposure in an epoch was on one UTC day, and their visits.
+
+    `v` is visits, `d` seconds of dwelling, a unit, in 28 days or until its next epoch.
+    """
+
+    epoch: int
+    variant: str
+    day: int
+    n_units: int
+    n_returned: int
+    """With a second visit."""
+    n_visits: int
+    dwell_s: int
+    sum_vv: int
+    sum_dd: int
+    sum_vd: int
+    n_seen: tuple[int, ...]
+    """Seen in each of `rollup_visits.WINDOWS_DAYS`, as far as they are over."""
+
+
 class RolloutSums(NamedTuple):
     """Everything a report reads."""
 
@@ -122,6 +143,7 @@ class RolloutSums(NamedTuple):
     """By variant, how often each of its items and banners was shown, by id."""
     revenue_cap: float | None = None
     misdrawn: Sequence[Misdrawn] = ()
+    cohorts: Sequence[Cohort] = ()
     n_waiting: int = 0
     """Rows of the log that are not in these sums yet."""
 
@@ -241,6 +263,12 @@ SELECT exposure_id FROM misdrawn WHERE rollout_key = ? AND variant = ? AND drawn
 ORDER BY exposure_id LIMIT ?
 """
 
+_COHORTS = f"""
+SELECT epoch, {_NAME.format("variant")}, day, n_units, n_returned, n_visits, dwell_s, sum_vv,
+       sum_dd, sum_vd, n_first, n_second, n_third
+FROM cohorts WHERE rollout = {_ROLLOUT} AND n_units > 0 ORDER BY 1, 2, 3
+"""
+
 _SHOWN = "SELECT variant, id, n FROM shown WHERE rollout_key = :rollout"
 
 
@@ -287,6 +315,9 @@ def _read(connection: Database, rollout_key: str) -> RolloutSums:
         n_shown=n_shown,
         revenue_cap=None if cap is None else cap[0],
         misdrawn=_read_misdrawn(connection, rollout_key),
+        cohorts=[
+            Cohort._make((*row[:-3], row[-3:])) for row in connection.execute(_COHORTS, values)
+        ],
         n_waiting=count_waiting(connection),
     )
 

@@ -12,7 +12,7 @@ import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
-from service.stores import rollup_days
+from service.stores import rollup_days, rollup_visits
 from service.stores.derived import make_tables, transaction
 from service.stores.event_database import (
     connect_derived,
@@ -34,7 +34,7 @@ from service.stores.rollup_folds import (
 from service.stores.settled_events import last_settled
 
 ROLLUP_FILE = "rollup.sqlite"
-VERSION = 5
+VERSION = 6
 CHUNK = 200_000
 """Rows that one step adds when somebody waits: bounds temporary tables and what a crash costs."""
 
@@ -48,6 +48,8 @@ _FOLDS = (
 _BUSY_TIMEOUT_MS = 600_000
 _PAUSE_S = 0.12
 _VALUES = {"assigned": ASSIGNED, "uncounted": UNCOUNTED}
+_TABLES = f"{SCHEMA};\n{rollup_visits.SCHEMA}"
+_UPGRADES = {5: rollup_visits.SCHEMA}
 
 
 def open_rollup(
@@ -73,7 +75,7 @@ def open_rollup(
             events, ROLLUP, busy_timeout_ms=busy_timeout_ms, cache_kib=cache_kib
         )
         try:
-            make_tables(connection, ROLLUP, VERSION, SCHEMA)
+            make_tables(connection, ROLLUP, VERSION, _TABLES, _UPGRADES)
             _add_all(connection, sys.maxsize if max_new is None else max_new)
         except BaseException:
             connection.close()
@@ -93,23 +95,28 @@ def add_new(connection: Database, n_rows: int, *, now_ms: int | None = None) -> 
         As the driver says it; then nothing was added.
     """
     with transaction(connection):
-        for table, statements in _FOLDS:
-            after, last = connection.execute(
-                f"SELECT seq, (SELECT coalesce(max(seq), 0) FROM log.{table}) "
-                "FROM progress WHERE name = ?",
-                (table,),
-            ).fetchone()
-            upto = min(after + n_rows, last)
-            if table == "events":
-                upto = last_settled(connection, after, upto, now_ms)
-            if upto <= after:
-                continue
-            for statement in statements:
-                connection.execute(statement, {**_VALUES, "after": after, "upto": upto})
-            connection.execute("UPDATE progress SET seq = ? WHERE name = ?", (upto, table))
-            n_rows -= upto - after
-            if not n_rows:
-                return True
+        has_more = _fold(connection, n_rows, now_ms)
+        return rollup_visits.fold_visits(connection, n_rows) or has_more
+
+
+def _fold(connection: Database, n_rows: int, now_ms: int | None) -> bool:
+    for table, statements in _FOLDS:
+        after, last = connection.execute(
+            f"SELECT seq, (SELECT coalesce(max(seq), 0) FROM log.{table}) "
+            "FROM progress WHERE name = ?",
+            (table,),
+        ).fetchone()
+        upto = min(after + n_rows, last)
+        if table == "events":
+            upto = last_settled(connection, after, upto, now_ms)
+        if upto <= after:
+            continue
+        for statement in statements:
+            connection.execute(statement, {**_VALUES, "after": after, "upto": upto})
+        connection.execute("UPDATE progress SET seq = ? WHERE name = ?", (upto, table))
+        n_rows -= upto - after
+        if not n_rows:
+            return True
     return False
 
 
@@ -126,11 +133,11 @@ def count_waiting(connection: Database) -> int:
         max(0, last - seq)
         for last, seq in (
             connection.execute(
-                f"SELECT (SELECT coalesce(max(seq), 0) FROM log.{table}), seq "
-                "FROM progress WHERE name = ?",
-                (table,),
+                f"SELECT (SELECT coalesce(max(seq), 0) FROM log.{table}), min(seq) "
+                "FROM progress WHERE name IN (?, ?)",
+                (table, name),
             ).fetchone()
-            for table, _ in _FOLDS
+            for name, table, _ in rollup_visits.FOLDS
         )
     )
 
@@ -185,8 +192,9 @@ def _erase(connection: Database, keys: Collection[str]) -> int:
         "CREATE TEMP TABLE touched AS SELECT rollout, unit, epoch FROM units "
         f"WHERE rollout IN (SELECT DISTINCT rollout FROM arms) AND unit IN ({units})"
     )
-    for statement in TAKE_OUT:
+    for statement in (*TAKE_OUT, rollup_visits.TAKE_OUT):
         connection.execute(statement)
+    connection.execute("DELETE FROM stays WHERE (rollout, unit, epoch) IN (SELECT * FROM touched)")
     n_rows = connection.execute(
         "DELETE FROM units WHERE (rollout, unit, epoch) IN (SELECT * FROM touched)"
     ).rowcount
@@ -194,6 +202,7 @@ def _erase(connection: Database, keys: Collection[str]) -> int:
     for condition in (
         f'deeds WHERE "user" IN ({units}) OR anonymous IN ({units})',
         f'identities WHERE "user" IN ({units}) OR unit IN ({units})',
+        f"visits WHERE unit IN ({units})",
         f"keys WHERE id IN ({units})",
     ):
         n_rows += connection.execute(f"DELETE FROM {condition}").rowcount
@@ -207,7 +216,7 @@ def _open_to_erase(events: EventLog) -> Iterator[Database]:
         connection = connect_derived(events, ROLLUP, busy_timeout_ms=_BUSY_TIMEOUT_MS)
         try:
             erase_thoroughly(connection)
-            make_tables(connection, ROLLUP, VERSION, SCHEMA)
+            make_tables(connection, ROLLUP, VERSION, _TABLES, _UPGRADES)
             yield connection
         finally:
             connection.close()

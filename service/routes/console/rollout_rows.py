@@ -15,6 +15,12 @@ METRIC_NAMES = {
     "conversion": "Conversion",
     "revenue_per_unit": "Revenue per unit",
     "capped_revenue_per_unit": "Revenue, capped",
+    "return_rate": "Came back",
+    "visits_per_unit": "Visits per unit",
+    "dwell_per_visit": "Dwell per visit",
+    "retention_7": "Seen on days 1 to 7",
+    "retention_14": "Seen on days 7 to 14",
+    "retention_28": "Seen on days 14 to 28",
 }
 LIFT_COLUMNS = ["Epoch", "From", "Until", "Variant", "Lift", "Low", "High"]
 TIME_COLUMNS = ["At (UTC)", "Variant", "Lift", "Low", "High"]

@@ -110,8 +110,8 @@ def test_erased_person_is_nowhere(known: Shop) -> None:
     assert receipt["pseudonyms"] == [key, phone]
     rows = {each["place"]: each["rows"] for each in receipt["erased"]}
     assert (rows["events.sqlite: events"], rows["events.sqlite: exposures"]) == (3, 1)
-    # Her unit, her purchase, the two keys and an order.
-    assert rows["rollup.sqlite"] == 5
+    # Her unit, her purchase, a visit by each of the two keys, the keys and an order.
+    assert rows["rollup.sqlite"] == 7
     assert [n for place, n in rows.items() if place.startswith("model version")] == [1]
     assert receipt["is_verified"], receipt["found_in"]
     assert search(home, [key, phone, WHO], [key, phone]) == []
