@@ -33,15 +33,15 @@ from service.serve.fresh_ids import id_maker
 from service.serve.page import ItemSlate
 from service.serve.request import PlacementRequest, ServeRequest
 from service.stores.control import ControlStore
-from service.stores.event_database import open_event_database
+from service.stores.event_database import open_event_database, stop_listening
 from service.stores.event_reads import EventReader
 from service.stores.events import Batch
 from service.stores.identities import IdentityStore
 from service.stores.key_filter import KeyFilter
 from service.stores.key_filter_filling import fill
+from service.stores.opening import open_event_store
 from service.stores.postgres_address import PostgresAddress
 from service.stores.segment_files import SegmentFiles
-from service.stores.sqlite_events import SqliteEventStore
 
 USERS_A_GROUP = 1_000
 NEVER_MS = 10**9
@@ -87,6 +87,8 @@ class BatchOrder:
     defaults: dict[str, str]
     """Context of rows that do not say their own."""
     logs_exposures: bool
+    events_address: str | None = None
+    """Where events are, if not in the home."""
 
 
 class BatchReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -237,12 +239,16 @@ def _open_engine(order: BatchOrder, make_id: Callable[[], str]) -> Iterator[Engi
         artifacts = ArtifactStore(order.home)
         version = artifacts.live_version()
         snapshot = None if version is None else artifacts.open(version)
-        events = open_event_database(order.home)
+        events = open_event_database(order.home, order.events_address)
         until_ms = order.at_ms if order.is_past else None
-        key_filter = KeyFilter(events)
-        stack.callback(key_filter.close)
-        if not key_filter.is_filled:
-            fill(events)
+        key_filter = None
+        if isinstance(events, Path):
+            key_filter = KeyFilter(events)
+            stack.callback(key_filter.close)
+            if not key_filter.is_filled:
+                fill(events)
+        else:
+            stack.callback(stop_listening, events)
         recents = RecentEvents(
             EventReader(events, until_ms=until_ms), EventReader(events), key_filter=key_filter
         )
@@ -272,8 +278,8 @@ def _open_log(order: BatchOrder) -> Iterator[Callable[[list[Exposure]], int]]:
     if not order.logs_exposures:
         yield lambda _: 0
         return
-    path = open_event_database(order.home)
-    store = SqliteEventStore(path, opened_ms=order.at_ms, busy_timeout_ms=BUSY_MS)
+    log = open_event_database(order.home, order.events_address)
+    store = open_event_store(log, opened_ms=order.at_ms, busy_timeout_ms=BUSY_MS)
 
     def commit(exposures: list[Exposure]) -> int:
         n = len(exposures)

@@ -56,6 +56,7 @@ def recommend(
     order = BatchOrder(
         home=settings.home,
         control=settings.control_place,
+        events_address=settings.events_address,
         users=users,
         placement=placement,
         output=output,

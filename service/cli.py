@@ -28,6 +28,9 @@ from service.control.keys import (
 from service.settings import PREFIX, Settings, read_home_settings, read_settings
 from service.stores.control import ControlStore
 
+SHARED_EVENTS = "events of several machines"
+"""What the mark of a pseudonym key is derived for."""
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 as_json_option = click.option(
@@ -69,16 +72,20 @@ def serve(as_json: bool, **given: Any) -> None:
     """
     from service.logs import configure_logs  # noqa: PLC0415  # seconds to import; not for --help
     from service.run import run  # noqa: PLC0415  # as above
-    from service.stores.event_database import open_event_database  # noqa: PLC0415  # as above
+    from service.stores.event_database import (  # noqa: PLC0415  # as above
+        agree_on_pseudonyms,
+        open_event_database,
+    )
 
     settings = read_settings(os.environ, given)
-    _ = settings.kept_days
+    _ = settings.kept_days, settings.events_address
     configure_logs(settings.log_level)
 
     def announce(address: str) -> None:
         # What a worker could not open either is one line here, and not a traceback of each.
         pseudonymiser = load_pseudonymiser(settings.home)
-        open_event_database(settings.home)
+        log = open_event_database(settings.home, settings.events_address)
+        agree_on_pseudonyms(log, pseudonymiser.derive(SHARED_EVENTS))
         # Not before the port is ours: keys made by a start that then fails would never be seen.
         with open_store(settings) as store:
             check_fleet(store, pseudonymiser, settings.home)
@@ -137,10 +144,14 @@ def list_(home: str | None, as_json: bool) -> None:
 )
 def rotate_pseudonym(home: str | None) -> None:
     """Replace the key of pseudonyms; what is stored can then be put down to nobody."""
+    from service.stores.event_database import agree_on_pseudonyms  # noqa: PLC0415  # as above
+
     settings = read_home_settings(home)
     rotate_key(settings.home)
+    pseudonymiser = load_pseudonymiser(settings.home)
     with open_store(settings) as store:
-        replace_fleet_key(store, load_pseudonymiser(settings.home))
+        replace_fleet_key(store, pseudonymiser)
+    agree_on_pseudonyms(settings.event_log, pseudonymiser.derive(SHARED_EVENTS), is_new=True)
     click.echo(
         "a new pseudonym key is in place; restart servers, open a new phase of each running "
         "rollout, and train again",

@@ -15,10 +15,11 @@ from models.errors import EndcapError
 from models.vocabulary import Vocabulary
 from service.cli import as_json_option, setting_option
 from service.import_cli import import_file
-from service.settings import read_home, read_home_settings
+from service.settings import read_home_settings
 from service.stores.event_database import open_event_database
 from service.stores.event_ledger import Reconciliation
 from service.stores.event_ledger import reconcile as reconcile_store
+from service.stores.event_log import EventLog
 
 
 @click.group()
@@ -42,7 +43,7 @@ def export(output: Path, home: str | None, as_json: bool) -> None:
     """Write the stored interactions as a Parquet file that `endcap train` reads."""
     from service.stores.event_export import export_interactions  # noqa: PLC0415  # loads PyArrow
 
-    n_rows = export_interactions(open_event_database(read_home(home)), output)
+    n_rows = export_interactions(_open_log(home), output)
     if as_json:
         _print_json({"output": str(output), "rows": n_rows})
     else:
@@ -54,7 +55,7 @@ def export(output: Path, home: str | None, as_json: bool) -> None:
 @as_json_option
 def reconcile(home: str | None, as_json: bool) -> None:
     """Check that every event and exposure is accounted for; exit code 1 if one is not."""
-    found = reconcile_store(open_event_database(read_home(home)))
+    found = reconcile_store(_open_log(home))
     if as_json:
         _print_json(found)
     else:
@@ -77,9 +78,7 @@ def expire(kept: tuple[str, ...], home: str | None, as_json: bool) -> None:
     """Delete old events and exposures by kind; for a daily job."""
     from service.stores.retention import expire_rows, read_limits  # noqa: PLC0415  # own command
 
-    deleted = expire_rows(
-        open_event_database(read_home(home)), read_limits(kept), now_ms=time.time_ns() // 1_000_000
-    )
+    deleted = expire_rows(_open_log(home), read_limits(kept), now_ms=time.time_ns() // 1_000_000)
     if as_json:
         _print_json({"deleted": deleted})
     else:
@@ -102,9 +101,7 @@ def archive(days: int, home: str | None, as_json: bool) -> None:
     """Move old days of events and exposures to Parquet files in the archive of the home."""
     from service.stores.archiving import archive_old_days  # noqa: PLC0415  # loads PyArrow
 
-    moved = archive_old_days(
-        open_event_database(read_home(home)), days, now_ms=time.time_ns() // 1_000_000
-    )
+    moved = archive_old_days(_open_log(home), days, now_ms=time.time_ns() // 1_000_000)
     if as_json:
         _print_json({"archived": moved})
     else:
@@ -128,7 +125,7 @@ def report(rollout: str, html: Path | None, home: str | None, as_json: bool) -> 
     settings = read_home_settings(home)
     control = ControlStore(settings.control_place)
     try:
-        path = open_event_database(settings.home)
+        path = _open_log(home)
         found = report_rollout(
             path,
             control,
@@ -157,6 +154,11 @@ def _live_catalogue(home: Path) -> Vocabulary | None:
     except EndcapError as error:
         click.echo(f"catalogue coverage is left out: {error.message}", err=True)
         return None
+
+
+def _open_log(home: str | None) -> EventLog:
+    settings = read_home_settings(home)
+    return open_event_database(settings.home, settings.events_address)
 
 
 def _print_json(value: object) -> None:

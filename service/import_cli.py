@@ -13,7 +13,7 @@ from rich.console import Console
 from models.past import ReadPast
 from models.pseudonym import load_pseudonymiser
 from service.cli import as_json_option, setting_option
-from service.settings import read_home
+from service.settings import read_home_settings
 from service.stores.event_database import open_event_database
 
 
@@ -38,12 +38,13 @@ def import_file(
     """
     from service.intake.importing import ImportTools, import_events  # noqa: PLC0415  # loads PyArrow
 
-    folder = read_home(home)
+    settings = read_home_settings(home)
+    folder = settings.home
     console = Console(stderr=True)
     with console.status(f"reading {file}") as status:
         done = import_events(
             folder,
-            open_event_database(folder),
+            open_event_database(folder, settings.events_address),
             file,
             mapping,
             read_past=read_past,

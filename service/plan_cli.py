@@ -54,7 +54,7 @@ def plan(rollout: str, home: str | None, as_json: bool, **asked: Any) -> None:
     question = Question(**asked)
     with open_store(settings) as control:
         traffic = read_traffic(
-            open_event_database(settings.home),
+            open_event_database(settings.home, settings.events_address),
             control,
             rollout,
             at_ms=time.time_ns() // 1_000_000,

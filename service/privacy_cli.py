@@ -40,7 +40,14 @@ def export(external_id: str, kind: UnitKind, home: str | None) -> None:
     settings = _settings(home)
     pseudonymiser = load_pseudonymiser(settings.home)
     with open_store(settings) as control:
-        found = export_person(settings.home, control, pseudonymiser, kind, external_id)
+        found = export_person(
+            settings.home,
+            control,
+            pseudonymiser,
+            kind,
+            external_id,
+            events=settings.event_log,
+        )
     click.echo(msgspec.json.encode(found).decode())
 
 
@@ -60,7 +67,14 @@ def erase(external_id: str, kind: UnitKind, home: str | None, as_json: bool) -> 
     with open_control(
         settings, pseudonymiser, actor="endcap users erase", now_ms=_now_ms
     ) as control:
-        receipt = erase_person(settings.home, pseudonymiser, kind, external_id, control=control)
+        receipt = erase_person(
+            settings.home,
+            pseudonymiser,
+            kind,
+            external_id,
+            control=control,
+            events=settings.event_log,
+        )
     if as_json:
         click.echo(msgspec.json.encode(receipt).decode())
     else:
@@ -81,5 +95,5 @@ def _settings(given: str | None) -> Settings:
     from service.stores.event_database import open_event_database  # noqa: PLC0415  # as above
 
     settings = read_home_settings(given)
-    open_event_database(settings.home)
+    open_event_database(settings.home, settings.events_address)
     return settings

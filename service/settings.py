@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Meta
 
 from models.errors import ConfigError
+from service.stores.event_log import EventLog, event_log
 from service.stores.postgres_address import PostgresAddress, read_address
 
 PREFIX = "ENDCAP_"
@@ -26,6 +27,20 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     home: Annotated[
         Path, Meta(description="Folder of models, databases and the pseudonym key.")
     ] = Path(".endcap")
+    database_url: Annotated[
+        str,
+        Meta(
+            description="PostgreSQL database of both, the control plane and events, where the two "
+            "settings below name no other."
+        ),
+    ] = ""
+    events_url: Annotated[
+        str,
+        Meta(
+            description="PostgreSQL database of events and exposures, which several machines then "
+            "share; without it, SQLite in the home."
+        ),
+    ] = ""
     control_url: Annotated[
         str,
         Meta(
@@ -127,9 +142,39 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def control_place(self) -> Path | PostgresAddress:
         """Where the control plane is kept; raises `ConfigError` if its address is wrong."""
-        if self.control_url:
-            return read_address(self.control_url, f"{PREFIX}CONTROL_URL")
-        return self.home / CONTROL_FILE
+        address = self._address("control_url")
+        return self.home / CONTROL_FILE if address is None else address
+
+    @property
+    def events_address(self) -> str | None:
+        """Address of the events' database, if they are not in the home.
+
+        Raises
+        ------
+        ConfigError
+            If it is wrong, or another setting does not go with it.
+        """
+        address = self._address("events_url")
+        if address is not None and self.archive_days:
+            raise ConfigError(
+                f"{PREFIX}ARCHIVE_DAYS is {self.archive_days}, and the events are in PostgreSQL: "
+                "files of the archive would be on one machine alone; leave it out, and bound the "
+                f"log with {PREFIX}KEEP"
+            )
+        return None if address is None else address.url
+
+    def _address(self, name: Literal["control_url", "events_url"]) -> PostgresAddress | None:
+        """Read the address of one part, else that of both."""
+        for source in (name, "database_url"):
+            url: str = getattr(self, source)
+            if url:
+                return read_address(url, PREFIX + source.upper())
+        return None
+
+    @property
+    def event_log(self) -> EventLog:
+        """Where events and exposures are; raises as `events_address` does."""
+        return event_log(self.home, self.events_address)
 
     @property
     def kept_days(self) -> dict[str, int]:

@@ -16,12 +16,13 @@ from service.intake.quick_reads import QuickReads
 from service.intake.recents import RecentEvents
 from service.intake.writer import StoreWriter
 from service.stores.banner_views import BannerViewReader
-from service.stores.event_database import open_event_database
+from service.stores.event_database import open_event_database, stop_listening
+from service.stores.event_log import EventLog
 from service.stores.event_reads import EventReader
 from service.stores.identities import IdentityStore
 from service.stores.key_filter import KeyFilter
 from service.stores.key_filter_filling import keep_filled
-from service.stores.sqlite_events import SqliteEventStore
+from service.stores.opening import open_event_store
 
 
 @dataclass(slots=True)
@@ -33,8 +34,8 @@ class Intake:
     recents: RecentEvents
     people: People
     banner_views: BannerViews
-    _path: Path
-    _filter: KeyFilter
+    _log: EventLog
+    _filter: KeyFilter | None
     _writer: StoreWriter
     _poll_s: float
     _following: list[asyncio.Task[None]] = field(default_factory=list)
@@ -46,8 +47,10 @@ class Intake:
             asyncio.create_task(self.recents.follow(self._poll_s), name="event-tail"),
             asyncio.create_task(self.people.follow(self._poll_s), name="identity-tail"),
             asyncio.create_task(self.banner_views.follow(self._poll_s), name="banner-tail"),
-            asyncio.create_task(keep_filled(self._path, self._filter), name="key-filter"),
         ]
+        if isinstance(self._log, Path) and self._filter is not None:
+            filling = keep_filled(self._log, self._filter)
+            self._following.append(asyncio.create_task(filling, name="key-filter"))
 
     async def close(self, timeout_s: float = 10.0) -> bool:
         """Write what waits and close; tell whether all of it got to the disk in time."""
@@ -59,13 +62,16 @@ class Intake:
         self.recents.close()
         self.people.close()
         self.banner_views.close()
-        self._filter.close()
+        if self._filter is not None:
+            self._filter.close()
+        stop_listening(self._log)
         return is_drained
 
 
 def open_intake(
     home: Path,
     *,
+    address: str | None = None,
     now_ms: Callable[[], int],
     count: Count,
     max_events: int,
@@ -75,20 +81,23 @@ def open_intake(
 ) -> Intake:
     """Open or create the event store of `home` and everything that feeds and reads it.
 
+    With the `address` of a database on the network every read of a visitor goes to a thread, which
+    a page waits for no longer than its deadline.
+
     Raises
     ------
     StoreError
         If the store cannot be opened.
     """
-    path = open_event_database(home)
+    path = open_event_database(home, address)
     bell = threading.Condition()
     events = EventWriter(bell, max_pending=max_events)
     exposures = ExposureQueue(count=count, max_pending=max_exposures)
-    quick = QuickReads()
-    key_filter = KeyFilter(path)
+    quick = QuickReads() if isinstance(path, Path) else None
+    key_filter = KeyFilter(path) if isinstance(path, Path) else None
     recents = RecentEvents(EventReader(path), EventReader(path), quick=quick, key_filter=key_filter)
     writer = StoreWriter(
-        SqliteEventStore(path, opened_ms=now_ms()),
+        open_event_store(path, opened_ms=now_ms()),
         events=events,
         exposures=exposures,
         bell=bell,

@@ -12,6 +12,7 @@ def open_events(ground: Ground) -> Intake:
     settings, metrics = ground.settings, ground.metrics
     intake = open_intake(
         ground.home,
+        address=ground.settings.events_address,
         now_ms=ground.now_ms,
         count=metrics.count_intake,
         max_events=settings.event_queue_size,

@@ -11,7 +11,7 @@ from models.pseudonym import Pseudonymiser
 from service.background import Work, keep_running
 from service.metrics import Metrics
 from service.settings import Settings
-from service.stores.event_database import EVENTS_FILE
+from service.stores.event_log import EventLog
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,9 +33,9 @@ class Ground:
         return self.settings.home
 
     @property
-    def events(self) -> Path:
+    def events(self) -> EventLog:
         """The event store."""
-        return self.settings.home / EVENTS_FILE
+        return self.settings.event_log
 
     def keep_running(self, work: Work) -> None:
         """Run work in the background until the stack closes."""

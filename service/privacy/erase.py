@@ -18,10 +18,9 @@ from service.rollouts.bucketing import UnitKind
 from service.rollouts.segment import number_of
 from service.stores.archive_files import ARCHIVE_FOLDER, archive_lock, drop_drafts, has_archive
 from service.stores.erasures import announce, withdraw
-from service.stores.event_database import EVENTS_FILE
-from service.stores.event_log import EventLog
+from service.stores.event_log import EVENTS_FILE, EventLog, event_log
 from service.stores.key_filter_filling import empty
-from service.stores.personal_rows import delete_rows, keys_of
+from service.stores.personal_rows import delete_rows, keys_of, read_rows
 from service.stores.rollup import ROLLUP_FILE, erase_units
 
 
@@ -52,6 +51,10 @@ _LEFT = [
     "elsewhere: write them again",
     "backups",
 ]
+_LEFT_OF_A_FLEET = [
+    "models on the other machines: run 'endcap users erase' on each",
+    "free pages and the write-ahead log of the database server: VACUUM, and a log that ends",
+]
 TOLD_S = 1.0
 """How long running workers have to read whom to drop from memory; they look five times a second."""
 
@@ -63,26 +66,31 @@ def erase_person(
     external_id: str,
     *,
     control: ControlErasure,
+    events: EventLog | None = None,
     wait_s: Callable[[float], None] = time.sleep,
 ) -> Receipt:
     """Erase a person and say where; asked again it finds nothing, and says so.
+
+    Without `events` the event store is the file of the home.
 
     Raises
     ------
     EndcapError
         If a place cannot be written; what was erased before stays erased: ask again.
     """
-    events = home / EVENTS_FILE
+    events = event_log(home) if events is None else events
+    is_file = isinstance(events, Path)
+    store, sums = (EVENTS_FILE, ROLLUP_FILE) if is_file else ("database", "database: sums")
     keys = keys_of(events, pseudonymiser.pseudonym(kind, external_id))
     with archive_lock(events):
         archived = _erase_archived(events, keys)
         deleted = delete_rows(events, keys)
     erased = [
-        *(Erased(place=f"{EVENTS_FILE}: {table}", rows=n) for table, n in deleted.items()),
+        *(Erased(place=f"{store}: {table}", rows=n) for table, n in deleted.items()),
         *(Erased(place=file, rows=n) for file, n in archived.items()),
     ]
     empty(events)
-    erased.append(Erased(place=ROLLUP_FILE, rows=erase_units(events, keys)))
+    erased.append(Erased(place=sums, rows=erase_units(events, keys)))
     artifacts = ArtifactStore(home)
     for manifest in artifacts.versions():
         is_changed = artifacts.erase_users(manifest.version, keys)
@@ -98,12 +106,13 @@ def erase_person(
     erased.append(Erased(place="memory of every worker process (told to drop it)", rows=0))
     texts = [*keys, *([external_id] if _is_telling(external_id) else [])]
     found_in = sorted([*search(home, texts, keys), *control.find_left(texts, keys)])
+    found_in += [f"database: {table}" for table, rows in read_rows(events, keys).items() if rows]
     return Receipt(
         pseudonyms=keys,
         erased=erased,
         found_in=found_in,
         is_verified=not found_in,
-        left_to_you=_LEFT,
+        left_to_you=[*_LEFT, *([] if is_file else _LEFT_OF_A_FLEET)],
     )
 
 

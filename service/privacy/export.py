@@ -18,7 +18,7 @@ from service.rollouts.bucketing import UnitKind
 from service.rollouts.segment import MemberList, Segment
 from service.stores.control import ControlStore
 from service.stores.control_rows import StoredDocument
-from service.stores.event_database import EVENTS_FILE
+from service.stores.event_log import EventLog, event_log
 from service.stores.personal_rows import Row, keys_of, read_rows
 from service.stores.segment_files import SegmentFiles
 
@@ -64,6 +64,8 @@ def export_person(
     pseudonymiser: Pseudonymiser,
     kind: UnitKind,
     external_id: str,
+    *,
+    events: EventLog | None = None,
 ) -> PersonalData:
     """Collect what is kept of a person; empty lists for one who is not known.
 
@@ -72,10 +74,13 @@ def export_person(
     EndcapError
         If a store cannot be read.
     """
-    return export_pseudonym(home, control, pseudonymiser.pseudonym(kind, external_id))
+    pseudonym = pseudonymiser.pseudonym(kind, external_id)
+    return export_pseudonym(home, control, pseudonym, events=events)
 
 
-def export_pseudonym(home: Path, control: ControlStore, pseudonym: str) -> PersonalData:
+def export_pseudonym(
+    home: Path, control: ControlStore, pseudonym: str, *, events: EventLog | None = None
+) -> PersonalData:
     """Collect what is kept of whom a pseudonym stands for.
 
     Raises
@@ -83,7 +88,7 @@ def export_pseudonym(home: Path, control: ControlStore, pseudonym: str) -> Perso
     EndcapError
         If a store cannot be read.
     """
-    events = home / EVENTS_FILE
+    events = event_log(home) if events is None else events
     keys = keys_of(events, pseudonym)
     artifacts = ArtifactStore(home)
     with control.transaction() as transaction:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Literal, NamedTuple
 
 from service.control.writing import not_found, read_document
@@ -12,6 +11,7 @@ from service.reports.statistics import Estimate
 from service.rollouts.definition import CONTROL, Rollout
 from service.stores.control import ControlStore
 from service.stores.days import read_days
+from service.stores.event_log import EventLog
 from service.stores.known_visitors import read_known_visitors
 from service.stores.outcomes import read_outcomes
 
@@ -38,7 +38,7 @@ class Traffic(NamedTuple):
 
 
 def read_traffic(
-    events: Path,
+    events: EventLog,
     control: ControlStore,
     key: str,
     *,
@@ -79,7 +79,7 @@ def read_traffic(
     return Traffic(rollout.share, baselines, per_day, baseline_from, units_from)
 
 
-def _of_home(events: Path, at_ms: int) -> tuple[float | None, dict[MetricName, Estimate]]:
+def _of_home(events: EventLog, at_ms: int) -> tuple[float | None, dict[MetricName, Estimate]]:
     """Count who was shown anything in four weeks, and who of these bought."""
     last = at_ms // DAY_MS
     known = read_known_visitors(

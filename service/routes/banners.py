@@ -27,7 +27,6 @@ from service.routes.documents import (
     put_document,
 )
 from service.services import services_of
-from service.stores.event_database import EVENTS_FILE
 
 
 class Banners(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,7 +78,7 @@ class BannerController(Controller):
         services = services_of(request)
         checked = check_path_id(banner_id, "banner id")
         return one_performance(
-            services.settings.home / EVENTS_FILE,
+            services.settings.event_log,
             checked,
             is_known=checked in services.current.get().banners,
             now_ms=services.now_ms(),

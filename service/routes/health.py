@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
@@ -13,7 +14,7 @@ from models.errors import StoreError
 from service.access import OPEN, needs
 from service.routes.documents import AnyRequest, problems
 from service.services import Services, services_of
-from service.stores.event_database import EVENTS_FILE
+from service.stores.event_log import EVENTS_FILE
 from service.stores.sqlite import check_readable
 
 
@@ -85,10 +86,11 @@ async def metrics(request: AnyRequest) -> Response[bytes]:
 def _check(services: Services) -> Health:
     """Read a row of each store.
 
-    A control plane that several machines share does not count: they go on as last configured, and
-    a load balancer that took all of them out would help nobody.
+    What several machines share does not count: they go on as last configured, and a load balancer
+    that took all of them out would help nobody.
     """
-    check_readable(services.settings.home / EVENTS_FILE, "events")
+    if isinstance(services.settings.event_log, Path):
+        check_readable(services.settings.home / EVENTS_FILE, "events")
     try:
         services.control_store.check_readable()
     except StoreError:

@@ -58,6 +58,7 @@ def export_user(request: AnyRequest, external_id: PersonId, kind: Kind = "user_i
         services.pseudonymiser,
         kind,
         external_id,
+        events=services.settings.event_log,
     )
 
 
@@ -97,5 +98,10 @@ def forget_person(request: AnyRequest, kind: UnitKind, external_id: str) -> Rece
         now_ms=services.now_ms,
     )
     return erase_person(
-        services.settings.home, services.pseudonymiser, kind, external_id, control=control
+        services.settings.home,
+        services.pseudonymiser,
+        kind,
+        external_id,
+        control=control,
+        events=services.settings.event_log,
     )

@@ -27,7 +27,6 @@ from service.routes.documents import (
     take_consent,
 )
 from service.services import services_of
-from service.stores.event_database import EVENTS_FILE
 from service.stores.known_visitors import read_known_visitors
 
 DAYS = 30
@@ -146,7 +145,7 @@ def _measure(
     services = services_of(request)
     now_ms = services.now_ms()
     known = read_known_visitors(
-        services.settings.home / EVENTS_FILE,
+        services.settings.event_log,
         since_ms=now_ms - DAYS * 86_400_000,
         max_exposures=MAX_EXPOSURES,
     )

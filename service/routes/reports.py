@@ -15,7 +15,6 @@ from service.reports.report import Report
 from service.reports.traffic import read_traffic
 from service.routes.documents import AnyRequest, PathId, check_path_id, problems
 from service.services import services_of
-from service.stores.event_database import EVENTS_FILE
 
 MAX_NEW_ROWS = 50_000
 """Rows that a request adds to the running sums itself: about a second's work."""
@@ -40,7 +39,7 @@ def read_report(request: AnyRequest, rollout_key: PathId) -> Report:
     services = services_of(request)
     snapshot = services.live_model.get()
     return report_rollout(
-        services.settings.home / EVENTS_FILE,
+        services.settings.event_log,
         services.control_store,
         check_path_id(rollout_key, "rollout key"),
         at_ms=services.now_ms(),
@@ -109,7 +108,7 @@ def read_plan(
     services = services_of(request)
     key = check_path_id(rollout_key, "rollout key")
     traffic = read_traffic(
-        services.settings.home / EVENTS_FILE,
+        services.settings.event_log,
         services.control_store,
         key,
         at_ms=services.now_ms(),

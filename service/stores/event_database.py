@@ -8,11 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, overload
 
-from service.stores.event_log import LOG, Database, EventLog, PostgresLog
+from service.stores.event_log import LOG, Database, EventLog, PostgresLog, event_log
 from service.stores.sqlite import BUSY_TIMEOUT_MS, open_engine
 from service.stores.sqlite import reported as reported_of_file
-
-EVENTS_FILE = "events.sqlite"
 
 # A larger log before a checkpoint lets pages that many commits touch be written back once.
 _CHECKPOINT_PAGES = 8_000
@@ -35,17 +33,20 @@ class SqliteConnection(sqlite3.Connection):
             yield rows
 
 
-@overload
-def event_log(home: Path) -> Path: ...
+def agree_on_pseudonyms(log: EventLog, mark: bytes, *, is_new: bool = False) -> None:
+    """Refuse a machine whose pseudonyms are not those of the others that share a log.
 
+    Raises
+    ------
+    ConfigError
+        If they are not.
+    StoreError
+        If the store cannot be read or written.
+    """
+    if isinstance(log, PostgresLog):
+        from service.stores import postgres_schema  # noqa: PLC0415  # its driver
 
-@overload
-def event_log(home: Path, url: str | None) -> EventLog: ...
-
-
-def event_log(home: Path, url: str | None = None) -> EventLog:
-    """Say where the event store of a home is: at an address, else in a file."""
-    return home / EVENTS_FILE if url is None else PostgresLog(url, home)
+        postgres_schema.agree_on_pseudonyms(log, mark.hex(), is_new=is_new)
 
 
 @overload
@@ -196,6 +197,14 @@ def reported_derived(log: EventLog, name: str) -> Iterator[None]:
 def has_derived(log: EventLog, name: str) -> bool:
     """Say whether sums may be there; a server is not asked."""
     return isinstance(log, PostgresLog) or derived_file(log, name).exists()
+
+
+def stop_listening(log: EventLog) -> None:
+    """End what this process hears of a server's commits, if it does."""
+    if isinstance(log, PostgresLog):
+        from service.stores.postgres_listener import stop_listening as stop  # noqa: PLC0415  # its driver
+
+        stop(log)
 
 
 def is_busy(error: Exception) -> bool:

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, overload
 from urllib.parse import urlsplit, urlunsplit
 
-from models.errors import ConfigError
-
-SCHEMES = ("postgresql", "postgres")
+EVENTS_FILE = "events.sqlite"
 LOG, ROLLUP, BANNERS = "log", "rollup", "banners"
 """Schemas in PostgreSQL; in SQLite the last two are files beside the event store."""
 
@@ -43,26 +41,17 @@ class PostgresLog:
 EventLog = Path | PostgresLog
 
 
-def read_address(url: str, setting: str) -> str:
-    """Return the address of a database as a setting has it.
+@overload
+def event_log(home: Path) -> Path: ...
 
-    Raises
-    ------
-    ConfigError
-        If it is none of PostgreSQL's.
-    """
-    try:
-        parts = urlsplit(url)
-        is_right = parts.scheme in SCHEMES and bool(parts.path.strip("/")) and parts.port != 0
-    except ValueError:
-        is_right = False
-    if not is_right:
-        # The value is not shown, for a password may stand in it.
-        raise ConfigError(
-            f"{setting} is no address of a PostgreSQL database; write it as "
-            "postgresql://user:password@host:5432/database"
-        )
-    return url
+
+@overload
+def event_log(home: Path, url: str | None) -> EventLog: ...
+
+
+def event_log(home: Path, url: str | None = None) -> EventLog:
+    """Say where the event store of a home is: at an address, else in a file."""
+    return home / EVENTS_FILE if url is None else PostgresLog(url, home)
 
 
 class Rows(Protocol):

@@ -16,10 +16,10 @@ from alembic.util import CommandError
 from sqlalchemy import Connection, create_engine, make_url, text
 from sqlalchemy.exc import DBAPIError
 
-from models.errors import StoreError
+from models.errors import ConfigError, StoreError
 from service.stores.event_log import LOG, PostgresLog
 from service.stores.event_schema import metadata
-from service.stores.postgres import refusal_of
+from service.stores.postgres import open_raw, refusal_of, reported_by_server
 from service.stores.postgres_listener import CHANNEL
 from service.stores.sqlite import MIGRATIONS
 
@@ -91,6 +91,34 @@ def make_schema(log: PostgresLog) -> None:
         raise refusal_of(error.orig or error, log) from error
     finally:
         engine.dispose()
+
+
+def agree_on_pseudonyms(log: PostgresLog, mark: str, *, is_new: bool = False) -> None:
+    """Check that all machines have one pseudonym key, by a mark that tells nothing of it.
+
+    With `is_new` the key was changed, and the mark is from now on this one.
+
+    Raises
+    ------
+    ConfigError
+        If another machine came with another key.
+    StoreError
+        If the database cannot be read or written.
+    """
+    with reported_by_server(log), open_raw(log) as connection, connection.transaction():
+        connection.execute("SELECT pg_advisory_xact_lock(%s)", (_UPGRADE_LOCK,))
+        row = connection.execute(
+            f"SELECT obj_description('{LOG}'::regnamespace::oid, 'pg_namespace')"
+        ).fetchone()
+        known = None if row is None else row[0]
+        if known is None or is_new:
+            connection.execute(f"COMMENT ON SCHEMA {LOG} IS '{mark}'".encode())
+        elif known != mark:
+            raise ConfigError(
+                f"the events in {log} were stored under another pseudonym key than the one of "
+                f"{log.home}, and everybody would be a stranger; copy pseudonym.key from the home "
+                "of a machine that uses this database, or set ENDCAP_PSEUDONYM_KEY to its value"
+            )
 
 
 def derived_tables(schema: str, version: int, tables: str) -> list[str]:

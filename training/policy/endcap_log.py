@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
@@ -115,6 +116,11 @@ def read_endcap_log(home: Path, *, placement: str | None, rollout: str | None) -
     InputError
         If there is no slate in which chance had a say.
     """
+    if os.environ.get("ENDCAP_EVENTS_URL") or os.environ.get("ENDCAP_DATABASE_URL"):
+        raise StoreError(
+            "ENDCAP_EVENTS_URL or ENDCAP_DATABASE_URL is set, and policies are read from a log in "
+            "SQLite alone; leave it out to read the one of the home"
+        )
     path = home / "events.sqlite"
     if not path.is_file():
         raise StoreError(f"there is no event store {path}; name the home of a server with --home")

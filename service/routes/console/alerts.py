@@ -17,7 +17,6 @@ from service.reports.ramp_runner import ACTOR
 from service.rollouts.definition import Rollout
 from service.routes.console.links import rollout_path
 from service.services import Services
-from service.stores.event_database import EVENTS_FILE
 
 DAY_MS = 86_400_000
 OLD_MODEL_MS = 7 * DAY_MS
@@ -79,7 +78,7 @@ def rollout_alerts(services: Services) -> Iterator[Alert]:
 def _ratio_alert(services: Services, rollout: Rollout, path: str) -> Iterator[Alert]:
     try:
         report = report_rollout(
-            services.settings.home / EVENTS_FILE,
+            services.settings.event_log,
             services.control_store,
             rollout.key,
             at_ms=services.now_ms(),

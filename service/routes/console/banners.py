@@ -45,7 +45,6 @@ from service.routes.console.showing import choices, find_items, namer, show_chan
 from service.routes.console.slate_view import Card
 from service.routes.pictures import picture_path, store_picture
 from service.services import Services, services_of
-from service.stores.event_database import EVENTS_FILE
 from service.stores.pictures import PictureError
 
 BANNERS = Section("banner", "Banners", "/console/banners")
@@ -273,7 +272,7 @@ def _performance(
 ) -> tuple[dict[str, BannerPerformance], str]:
     """Read how banners do; a store that cannot be read is said, and the page goes on."""
     try:
-        events = services.settings.home / EVENTS_FILE
+        events = services.settings.event_log
         return read_performance(events, banner_ids, now_ms=services.now_ms()), ""
     except EndcapError as error:
         return {}, error.message

@@ -28,7 +28,6 @@ from service.routes.console.links import rollout_path
 from service.routes.documents import list_documents
 from service.routes.reach import DAYS, MAX_EXPOSURES
 from service.services import services_of
-from service.stores.event_database import EVENTS_FILE
 from service.stores.known_visitors import read_known_visitors
 
 PATH = "/console/holdout"
@@ -118,7 +117,7 @@ def _share(form: Form) -> float:
 def _count(request: ConsoleRequest, stored: Holdout, share: float) -> HeldOut:
     services = services_of(request)
     known = read_known_visitors(
-        services.settings.home / EVENTS_FILE,
+        services.settings.event_log,
         since_ms=services.now_ms() - DAYS * 86_400_000,
         max_exposures=MAX_EXPOSURES,
     )

@@ -18,7 +18,6 @@ from service.routes.console.frame import ConsoleRequest, Page, page
 from service.routes.console.gate import section
 from service.routes.console.links import document_path
 from service.services import Services, services_of
-from service.stores.event_database import EVENTS_FILE
 from service.stores.event_ledger import read_counters
 from service.stores.tier_counts import NEWEST, TierCount, count_tiers
 
@@ -51,7 +50,7 @@ class OverviewPages(Controller):
         services, me = services_of(request), principal_of(request)
         now_ms = services.now_ms()
         tiers = _tiers(services, now_ms)
-        counters = read_counters(services.settings.home / EVENTS_FILE)
+        counters = read_counters(services.settings.event_log)
         return page(
             request,
             "overview.html",
@@ -87,9 +86,7 @@ def _traffic(services: Services) -> Traffic:
 
 
 def _tiers(services: Services, now_ms: int) -> dict[str, TierCount]:
-    found = {
-        one.tier: one for one in count_tiers(services.settings.home / EVENTS_FILE, now_ms - HOUR_MS)
-    }
+    found = {one.tier: one for one in count_tiers(services.settings.event_log, now_ms - HOUR_MS)}
     return {tier: found.get(tier, TierCount(tier, 0, 0, 0)) for tier in TIERS}
 
 

@@ -18,7 +18,6 @@ from service.routes.console.links import rollout_path
 from service.routes.console.rollout_changes import find_rollout
 from service.routes.documents import PathId, check_path_id
 from service.services import services_of
-from service.stores.event_database import EVENTS_FILE
 
 METRICS: dict[PlanMetric, str] = {
     "conversion": "people who buy",
@@ -73,7 +72,7 @@ def _traffic(request: ConsoleRequest, rollout: Rollout) -> tuple[Traffic, str]:
 
     def read() -> Traffic:
         return read_traffic(
-            services.settings.home / EVENTS_FILE,
+            services.settings.event_log,
             services.control_store,
             rollout.key,
             at_ms=services.now_ms(),

@@ -32,7 +32,6 @@ from service.routes.console.rollout_rows import METRIC_NAMES, known_lift
 from service.routes.documents import list_documents
 from service.routes.reach import ChangePreview
 from service.services import Services, services_of
-from service.stores.event_database import EVENTS_FILE
 
 SHOWN_CHANGES = 20
 DEFAULT_METRIC = "click_through"
@@ -126,7 +125,7 @@ def read_report(services: Services, rollout: Rollout) -> tuple[Report | None, st
     def read() -> Report:
         snapshot = services.live_model.get()
         return report_rollout(
-            services.settings.home / EVENTS_FILE,
+            services.settings.event_log,
             services.control_store,
             rollout.key,
             at_ms=services.now_ms(),

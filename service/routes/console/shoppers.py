@@ -94,7 +94,10 @@ class ShopperPages(Controller):
         _kind(place)
         services = services_of(request)
         found = export_pseudonym(
-            services.settings.home, services.control_store, check_pseudonym(key)
+            services.settings.home,
+            services.control_store,
+            check_pseudonym(key),
+            events=services.settings.event_log,
         )
         text = msgspec.json.format(msgspec.json.encode(found), indent=2).decode()
         return attachment(f"shopper-{key[:8]}.json", text, "application/json")

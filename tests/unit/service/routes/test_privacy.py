@@ -12,8 +12,8 @@ from service.privacy.erase import search
 from service.privacy.notice import notice
 from service.reports.gather import report_rollout
 from service.stores.archiving import archive_old_days
-from service.stores.event_database import EVENTS_FILE
 from service.stores.event_ledger import reconcile
+from service.stores.event_log import EVENTS_FILE
 from tests.snapshots import tiny_snapshot
 from tests.unit.service.routes.samples import NOW_MS, Shop
 

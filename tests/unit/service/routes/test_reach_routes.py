@@ -1,6 +1,6 @@
 """The preview of a change over HTTP, and the confirmation that an audience may want."""
 
-from service.stores.event_database import EVENTS_FILE
+from service.stores.event_log import EVENTS_FILE
 from service.stores.events import Batch
 from service.stores.sqlite_events import SqliteEventStore
 from tests.unit.service.intake.samples import slate

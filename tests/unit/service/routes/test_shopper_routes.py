@@ -2,8 +2,9 @@
 
 import pytest
 
-from service.stores.event_database import EVENTS_FILE, connect
+from service.stores.event_database import connect
 from service.stores.event_ledger import reconcile
+from service.stores.event_log import EVENTS_FILE
 from tests.unit.service.routes.samples import Shop
 from tests.unit.service.routes.test_privacy import WHO, event, known, send
 

@@ -1,0 +1,230 @@
+"""Two machines on one event store in PostgreSQL count as one shop, whatever happens to either."""
+
+import asyncio
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import psycopg
+import pytest
+
+from models.artifact import ArtifactStore
+from models.pseudonym import KEY_FILE, load_pseudonymiser
+from tests.end_to_end.running_server import WITHIN_S, RunningServer, run_server, wait_until
+from tests.end_to_end.test_durability import BATCH, Load, batches, ids, send_all
+from tests.postgres_server import PostgresServer
+from tests.snapshots import tiny_snapshot
+
+ENDCAP = [sys.executable, "-c", "import endcap; endcap.main()"]
+SLOT = {"kind": "items", "recipe": "recently_viewed", "count": 2}
+ROLLOUT = {"key": "recs", "share": 1.0, "salt": "s"}
+
+
+class Fleet(NamedTuple):
+    """Two servers with homes of their own, and the database that they share."""
+
+    a: RunningServer
+    b: RunningServer
+    homes: tuple[Path, Path]
+    url: str
+
+
+@contextmanager
+def machines(url: str, folder: Path) -> Iterator[Fleet]:
+    """Run two servers with one pseudonym key and the same model."""
+    homes = folder / "a", folder / "b"
+    for home in homes:
+        home.mkdir()
+        if home is homes[1]:
+            shutil.copy(homes[0] / KEY_FILE, home / KEY_FILE)
+        alice = load_pseudonymiser(home).pseudonym("user_id", "alice")
+        store = ArtifactStore(home)
+        store.promote(store.publish(tiny_snapshot("", alice)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ENDCAP_EVENTS_URL", url)
+        with run_server(homes[0], "--workers", "2") as a, run_server(homes[1]) as b:
+            for server in (a, b):
+                server.put("/v1/rollouts/recs", ROLLOUT)
+                server.put("/v1/placements/recs", SLOT)
+            yield Fleet(a, b, homes, url)
+
+
+@pytest.fixture(scope="module")
+def fleet(
+    postgres_server: PostgresServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Fleet]:
+    """Return two machines."""
+    with machines(postgres_server.make_database(), tmp_path_factory.mktemp("fleet")) as fleet:
+        yield fleet
+
+
+def run(fleet: Fleet, *arguments: str, place: int = 1) -> tuple[int, Any]:
+    """Run a command on one of the machines, and read the object that it prints."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ENDCAP_EVENTS_URL", fleet.url)
+        done = subprocess.run(
+            [*ENDCAP, *arguments, "--home", str(fleet.homes[place]), "--json"],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert done.stdout, done.stderr
+    return done.returncode, json.loads(done.stdout)
+
+
+def send(server: RunningServer, *events: dict[str, Any]) -> list[str]:
+    """Send events and return the verdict on each."""
+    answer = server.call("POST", "/v1/events", list(events))
+    assert answer.status_code == 202, answer.text
+    return [each["status"] for each in answer.json()["events"]]
+
+
+def seen(server: RunningServer, user: str) -> list[str]:
+    """Return what a machine shows a shopper of what they viewed last."""
+    [slate] = server.serve("recs", user={"user_id": user})
+    return [item["id"] for item in slate["items"] if item["source"] == SLOT["recipe"]]
+
+
+def stored(url: str) -> set[str]:
+    """Read the ids of all stored events with a connection of our own."""
+    with psycopg.connect(url) as connection:
+        return {row[0] for row in connection.execute("SELECT event_id FROM log.events")}
+
+
+def test_event_that_one_machine_took_is_a_repeat_on_the_other(fleet: Fleet) -> None:
+    """Sent to A, then to B, then to A: accepted once."""
+    event = {"event": "view", "event_id": "once", "item_id": "mug", "user_id": "repeating"}
+    verdicts = [send(server, event) for server in (fleet.a, fleet.b, fleet.a)]
+    assert verdicts == [["accepted"], ["duplicate"], ["duplicate"]]
+
+
+def test_shopper_is_known_on_every_machine_within_a_second(fleet: Fleet) -> None:
+    """B has the shopper in memory as somebody new; what A then takes is on B's next pages."""
+    assert seen(fleet.b, "walker") == []
+    event = {"event": "view", "item_id": "lamp", "user_id": "walker"}
+    send(fleet.a, {**event, "event_id": "walk-1"})
+    wait_until(lambda: seen(fleet.b, "walker") == ["lamp"], WITHIN_S)
+    send(fleet.b, {**event, "event_id": "walk-2", "item_id": "mug"})
+    wait_until(lambda: seen(fleet.a, "walker")[:1] == ["mug"], WITHIN_S)
+
+
+def test_report_and_ledger_count_both_machines(fleet: Fleet) -> None:
+    """Pages and clicks of A and B stand in the report of either, and all is accounted for."""
+    for n, server in enumerate((fleet.a, fleet.b) * 3):
+        [slate] = server.serve("recs", user={"user_id": f"counted{n}"})
+        click = {"event": "click", "event_id": f"counted{n}", "item_id": slate["items"][0]["id"]}
+        exposure = {"exposure_id": slate["exposure_id"], "user_id": f"counted{n}"}
+        send(server, {**click, **exposure})
+
+    def counted() -> bool:
+        reports = [run(fleet, "report", "recs", place=place)[1] for place in (0, 1)]
+        units = [sum(arm["units"] for arm in report["arms"]) for report in reports]
+        clicks = [sum(arm["clicked_exposures"] for arm in report["arms"]) for report in reports]
+        return min(units) >= 6 and units[0] == units[1] and clicks == [6, 6]
+
+    wait_until(counted, 20)
+    code, ledger = run(fleet, "events", "reconcile")
+    assert code == 0, ledger
+
+
+def test_person_is_erased_from_the_shared_log(fleet: Fleet) -> None:
+    """Erased on A: no row of theirs is left, and B forgets them within seconds."""
+    send(fleet.a, {"event": "view", "event_id": "leaver", "item_id": "mug", "user_id": "leaver-1"})
+    wait_until(lambda: seen(fleet.b, "leaver-1") == ["mug"], WITHIN_S)
+    receipt = fleet.a.call("DELETE", "/v1/users/leaver-1", scope="admin").json()
+    assert receipt["is_verified"], receipt
+    assert {one["place"]: one["rows"] for one in receipt["erased"]}["database: events"] == 1
+    assert "leaver" not in stored(fleet.url)
+    wait_until(lambda: seen(fleet.b, "leaver-1") == [], 5)
+    copy = fleet.b.call("GET", "/v1/users/leaver-1", scope="admin").json()
+    assert not any(copy["rows"].values()), copy
+    assert run(fleet, "events", "reconcile")[0] == 0
+
+
+def test_killed_machine_has_every_acknowledged_event(
+    postgres_server: PostgresServer, tmp_path: Path
+) -> None:
+    """SIGKILL of A under load: what it acknowledged is stored, and B goes on beside."""
+    shares = [batches(f"c{client}", 200) for client in range(4)]
+    with machines(postgres_server.make_database(), tmp_path) as fleet:
+        load, other = Load(fleet.a), Load(fleet.b)
+
+        async def kill_in_the_middle() -> None:
+            sending = asyncio.create_task(send_all(load, shares))
+            beside = asyncio.create_task(send_all(other, [batches("b", 50)]))
+            while len(load.acknowledged) < 60:
+                assert not sending.done()
+                await asyncio.sleep(0.01)
+            fleet.a.kill()
+            await sending
+            await beside
+
+        asyncio.run(kill_in_the_middle())
+        assert load.unanswered
+        assert not other.unanswered
+        assert ids([*load.acknowledged, *other.acknowledged]) <= stored(fleet.url)
+        again = Load(fleet.b)
+        asyncio.run(send_all(again, [load.unanswered[:20], load.acknowledged[:20]]))
+        assert again.verdicts["duplicate"] >= 20 * BATCH
+        code, ledger = run(fleet, "events", "reconcile")
+        assert code == 0, ledger
+
+
+def test_database_that_restarts_loses_and_repeats_nothing(
+    postgres_server: PostgresServer, tmp_path: Path
+) -> None:
+    """Crashed under load and away for seconds: pages are answered, events refused, none is lost."""
+    with machines(postgres_server.make_database(), tmp_path) as fleet:
+        load = Load(fleet.a)
+        shares = [batches(f"c{client}", 100) for client in range(4)]
+
+        async def crash_in_the_middle() -> None:
+            sending = asyncio.create_task(send_all(load, shares))
+            while len(load.acknowledged) < 40:
+                assert not sending.done()
+                await asyncio.sleep(0.01)
+            await asyncio.to_thread(postgres_server.stop, "immediate")
+            try:
+                for turn in range(20):
+                    [slate] = await asyncio.to_thread(
+                        fleet.b.serve, "recs", user={"user_id": f"while-away-{turn}"}
+                    )
+                    assert slate["items"]
+            finally:
+                await asyncio.to_thread(postgres_server.start)
+            await sending
+
+        asyncio.run(crash_in_the_middle())
+        assert load.statuses[503] + load.statuses[429] > 0
+        again = Load(fleet.b)
+        wait_until(lambda: fleet.b.call("POST", "/v1/events", []).status_code != 503, 10)
+        asyncio.run(send_all(again, [load.unanswered]))
+        assert not again.unanswered
+        assert ids([b for share in shares for b in share]) == stored(fleet.url)
+        assert again.verdicts["accepted"] + load.verdicts["accepted"] <= 400 * BATCH
+        for server in (fleet.a, fleet.b):
+            assert server.stop() == 0
+        code, ledger = run(fleet, "events", "reconcile")
+        assert code == 0, ledger
+        assert ledger["exposure_rows"] >= 20
+
+
+def test_machine_with_another_pseudonym_key_does_not_start(fleet: Fleet, tmp_path: Path) -> None:
+    """Its shoppers would all be strangers: it says which file to copy."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ENDCAP_EVENTS_URL", fleet.url)
+        done = subprocess.run(
+            [*ENDCAP, "serve", "--home", str(tmp_path), "--port", "0"],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert done.returncode == 2
+    assert "copy pseudonym.key" in done.stderr
