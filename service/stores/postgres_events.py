@@ -8,7 +8,7 @@ what became of it, so that nothing is counted twice.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -36,13 +36,14 @@ _OFFERED_AGAIN: tuple[Counter, ...] = ("served", "assigned", "dropped")
 _encode = msgspec.json.Encoder().encode
 
 
-def _insert(table: str, columns: Sequence[str]) -> str:
-    """Insert many rows by one statement, a list a column."""
+def _insert(table: str, columns: Sequence[str], values: Mapping[str, str]) -> str:
+    """Insert many rows by one statement, out of one JSON text that the driver only has to quote."""
     types = metadata.tables[table].c
-    lists = ", ".join(f"?::{_type_of(types[name].type)}[]" for name in columns)
+    read = ", ".join(f"{name} {_type_of(types[name].type)}" for name in columns)
     return (
-        f"INSERT INTO {table} ({', '.join(columns)}) SELECT * FROM unnest({lists}) "
-        f"ON CONFLICT ({columns[0]}) DO NOTHING"
+        f"INSERT INTO {table} ({', '.join(columns)}) "
+        f"SELECT {', '.join(values.get(name, name) for name in columns)} "
+        f"FROM json_to_recordset(?) AS rows ({read}) ON CONFLICT ({columns[0]}) DO NOTHING"
     )
 
 
@@ -52,11 +53,13 @@ def _type_of(kind: object) -> str:
     return "bigint" if isinstance(kind, Integer) else "text"
 
 
-# The first column of each is the one that tells a repeat.
-_INSERT_EVENTS = f"{_insert('events', StoredEvent._fields)} RETURNING event_id, seq"
-_INSERT_EXPOSURES = _insert("exposures", Exposure.__struct_fields__)
-_FLOATS = tuple(StoredEvent._fields.index(name) for name in ("quantity", "price"))
-_CROSSOVER = Exposure.__struct_fields__.index("crossover")
+# The first column of each is the one that tells a repeat. A list inside a row is read as its text.
+_INSERT_EVENTS = f"{_insert('events', StoredEvent._fields, {})} RETURNING event_id, seq"
+_INSERT_EXPOSURES = _insert(
+    "exposures",
+    Exposure.__struct_fields__,
+    {"candidates": "nullif(candidates, '[]')", "crossover": "crossover::integer"},
+).replace("crossover bigint", "crossover boolean")
 _ADD_COUNTS = """
 INSERT INTO counters (writer_id, name, value)
 SELECT ?::bigint, * FROM unnest(?::text[], ?::bigint[])
@@ -177,8 +180,8 @@ class PostgresEventStore:
         fresh: dict[str, StoredEvent] = {}
         for event in events:
             fresh.setdefault(event.event_id, event)
-        columns = _columns(list(fresh.values()))
-        found = self._connection.execute(_INSERT_EVENTS, columns).fetchall()
+        rows = _encode([event._asdict() for event in fresh.values()]).decode()
+        found = self._connection.execute(_INSERT_EVENTS, (rows,)).fetchall()
         numbers: dict[str, int] = dict(found)
         is_new = [numbers.pop(event.event_id, None) is not None for event in events]
         added = [NumberedEvent(seq, fresh[event_id]) for event_id, seq in found]
@@ -187,9 +190,8 @@ class PostgresEventStore:
     def _insert_exposures(self, exposures: Sequence[Exposure]) -> int:
         if not exposures:
             return 0
-        rows = [_exposure_row(exposure) for exposure in exposures]
-        columns = [list(column) for column in zip(*rows, strict=True)]
-        return self._connection.execute(_INSERT_EXPOSURES, columns).rowcount
+        rows = _encode(exposures).decode()
+        return self._connection.execute(_INSERT_EXPOSURES, (rows,)).rowcount
 
     @contextmanager
     def _reported(self) -> Iterator[None]:
@@ -204,18 +206,3 @@ class PostgresEventStore:
             raise
         except psycopg.Error as error:
             raise refusal_of(error, self._log) from error
-
-
-def _columns(rows: Sequence[StoredEvent]) -> list[list[Any]]:
-    columns = [list(column) for column in zip(*rows, strict=True)]
-    for place in _FLOATS:
-        # A list is of one type, and a whole number may stand for a price.
-        columns[place] = [None if value is None else float(value) for value in columns[place]]
-    return columns
-
-
-def _exposure_row(exposure: Exposure) -> tuple[str | int | None, ...]:
-    *plain, candidates, shown = msgspec.structs.astuple(exposure)
-    plain[_CROSSOVER] = int(plain[_CROSSOVER])
-    logged = _encode(candidates).decode() if candidates else None
-    return (*plain, logged, _encode(shown).decode())
