@@ -103,10 +103,18 @@ def erase_person(
     told = announce(events, keys, control.now_ms())
     wait_s(TOLD_S)
     withdraw(events, told)
+    if not is_file:
+        # Pages that other machines answered meanwhile were still to be written then.
+        late = delete_rows(events, keys)
+        erased += [
+            Erased(place=f"{store}: {table}, late", rows=n) for table, n in late.items() if n
+        ]
     erased.append(Erased(place="memory of every worker process (told to drop it)", rows=0))
     texts = [*keys, *([external_id] if _is_telling(external_id) else [])]
     found_in = sorted([*search(home, texts, keys), *control.find_left(texts, keys)])
-    found_in += [f"database: {table}" for table, rows in read_rows(events, keys).items() if rows]
+    if not is_file:
+        left = read_rows(events, keys)
+        found_in += [f"{store}: {table}" for table, rows in left.items() if rows]
     return Receipt(
         pseudonyms=keys,
         erased=erased,
