@@ -15,7 +15,7 @@ from typing import NamedTuple
 import msgspec
 import pyarrow as pa
 
-from models.errors import StoreError
+from models.errors import ConfigError, StoreError
 from service.stores.archive import BATCH_ROWS, count_rows, read_batches, schema_of, write_file
 from service.stores.archive_files import (
     CLOCKS,
@@ -29,7 +29,7 @@ from service.stores.archive_files import (
 )
 from service.stores.banner_counts import fold_banners, open_banner_counts
 from service.stores.event_database import connect, reported
-from service.stores.event_log import Database, EventLog
+from service.stores.event_log import Database, EventLog, PostgresLog
 from service.stores.key_filter_filling import empty
 from service.stores.personal_rows import count_archived, read_archived
 from service.stores.rollup import open_rollup
@@ -57,10 +57,15 @@ def archive_old_days(
     Raises
     ------
     ConfigError
-        If the days are too few.
+        If the days are too few, or machines share the log.
     StoreError
         If a file cannot be written; the days before stay moved, the others where they are.
     """
+    if isinstance(path, PostgresLog):
+        raise ConfigError(
+            f"the events are in {path}, and files of an archive would be on one machine alone; "
+            "delete old days with 'endcap events expire', or with ENDCAP_KEEP"
+        )
     before_day = now_ms // DAY_MS - check_days(older_than_days)
     with reported(path), closing(connect(path)) as connection:
         connection.execute("PRAGMA secure_delete = ON")

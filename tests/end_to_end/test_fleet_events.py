@@ -228,3 +228,16 @@ def test_machine_with_another_pseudonym_key_does_not_start(fleet: Fleet, tmp_pat
         )
     assert done.returncode == 2
     assert "copy pseudonym.key" in done.stderr
+
+
+def test_one_database_serves_both_halves(postgres_server: PostgresServer, tmp_path: Path) -> None:
+    """With `ENDCAP_DATABASE_URL` placements, keys and events are in one database; homes have none."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ENDCAP_DATABASE_URL", postgres_server.make_database())
+        with run_server(tmp_path) as server:
+            server.put("/v1/placements/recs", {**SLOT, "static_ids": ["mug"]})
+            assert send(server, {"event": "view", "event_id": "e", "item_id": "mug"}) == [
+                "accepted"
+            ]
+            assert server.serve("recs", user={"user_id": "u"})
+    assert not list(tmp_path.glob("*.sqlite"))

@@ -60,3 +60,23 @@ def test_every_setting_is_in_the_guide() -> None:
             f"| {f'`{shown}`' if shown else 'none'} | {field.type.__metadata__[0].description} |"
         )
         assert row in guide
+
+
+def test_one_address_serves_both_halves() -> None:
+    """What is named for one half alone goes there; without any address all is in the home."""
+    both, one = "postgresql://db/both", "postgresql://db/one"
+    settings = Settings(database_url=both)
+    assert (settings.events_address, settings.control_place.name) == (both, "postgresql://db/both")
+    apart = Settings(database_url=both, events_url=one)
+    assert (apart.events_address, apart.control_place.name) == (one, "postgresql://db/both")
+    assert Settings().events_address is None
+    assert Settings().event_log == Path(".endcap/events.sqlite")
+
+
+def test_what_a_shared_log_has_not_is_refused_at_the_start() -> None:
+    """An archive would lie on one machine; the message names both settings and a way out."""
+    settings = Settings(events_url="postgresql://db/endcap", archive_days=30)
+    with pytest.raises(ConfigError, match=r"ENDCAP_ARCHIVE_DAYS is 30.*ENDCAP_KEEP"):
+        _ = settings.events_address
+    with pytest.raises(ConfigError, match="ENDCAP_EVENTS_URL does not begin with postgresql://"):
+        _ = Settings(events_url="mysql://db/endcap").event_log
