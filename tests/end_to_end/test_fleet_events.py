@@ -231,7 +231,7 @@ def test_machine_with_another_pseudonym_key_does_not_start(fleet: Fleet, tmp_pat
 
 
 def test_one_database_serves_both_halves(postgres_server: PostgresServer, tmp_path: Path) -> None:
-    """With `ENDCAP_DATABASE_URL` placements, keys and events are in one database; homes have none."""
+    """With `ENDCAP_DATABASE_URL` placements, keys and events are in it, and the home has none."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ENDCAP_DATABASE_URL", postgres_server.make_database())
         with run_server(tmp_path) as server:
