@@ -233,6 +233,8 @@ def test_machine_with_another_pseudonym_key_does_not_start(fleet: Fleet, tmp_pat
 def test_one_database_serves_both_halves(postgres_server: PostgresServer, tmp_path: Path) -> None:
     """With `ENDCAP_DATABASE_URL` placements, keys and events are in it, and the home has none."""
     with pytest.MonkeyPatch.context() as patch:
+        # The machines of this module may run, and have named theirs.
+        patch.delenv("ENDCAP_EVENTS_URL", raising=False)
         patch.setenv("ENDCAP_DATABASE_URL", postgres_server.make_database())
         with run_server(tmp_path) as server:
             server.put("/v1/placements/recs", {**SLOT, "static_ids": ["mug"]})
