@@ -101,6 +101,16 @@ class Metrics:
             "Events received, by verdict: accepted, duplicate or rejected.",
             ("verdict",),
         )
+        self.log_commits = self._histogram(
+            "endcap_log_commit_seconds",
+            "Time from a group of events and exposures to its being on disk.",
+            (),
+            _SECONDS,
+        )
+        self.log_waits = self._counter(
+            "endcap_log_waits_total",
+            "Times that a group found the event store locked, or its writer gone or silent.",
+        )
         self.calls_ignored = self._counter(
             "endcap_calls_ignored_total",
             "Calls of client libraries that say nothing Endcap keeps.",

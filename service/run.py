@@ -10,7 +10,7 @@ import shutil
 import signal
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import uvicorn
@@ -19,6 +19,7 @@ from uvicorn.supervisors import Multiprocess
 
 from models.errors import ConfigError
 from service.forked_workers import fork_workers
+from service.log_process import LogProcess, log_process
 from service.page_protocol import PageProtocol
 from service.settings import SUPERVISOR_VARIABLE, Settings, to_environment
 
@@ -44,15 +45,19 @@ def run(settings: Settings, on_listening: Callable[[str], None]) -> None:
     listener = _listen(settings.host, settings.port)
     host, port = listener.getsockname()[:2]
     address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-    with listener, _scratch_folder(settings) as metrics_folder:
+    with listener, _scratch_folder(settings) as folder:
         os.environ.update(to_environment(settings))
         os.environ[SUPERVISOR_VARIABLE] = str(os.getpid())
         if settings.workers > 1:
-            os.environ[METRICS_VARIABLE] = str(metrics_folder)
+            os.environ[METRICS_VARIABLE] = str(folder)
             # Else glibc keeps a heap for each thread that ever read the store: 20 MB a worker.
             os.environ.setdefault("MALLOC_ARENA_MAX", "2")
         on_listening(address)
-        _serve(settings, listener)
+        with ExitStack() as stack:
+            log = None
+            if isinstance(settings.event_log, Path):  # a database server shares its flushes itself
+                log = stack.enter_context(log_process(settings.event_log, folder))
+            _serve(settings, listener, log)
 
 
 def server_config(settings: Settings, app: str) -> uvicorn.Config:
@@ -76,15 +81,30 @@ def server_config(settings: Settings, app: str) -> uvicorn.Config:
     )
 
 
-def _serve(settings: Settings, listener: socket.socket) -> None:
+class _Supervisor(Multiprocess):
+    """Keeps the log process as it keeps its workers."""
+
+    log: LogProcess | None
+
+    def keep_subprocess_alive(self) -> None:
+        """Start whatever has died."""
+        if self.log is not None and not self.should_exit.is_set():
+            self.log.keep()
+        super().keep_subprocess_alive()
+
+
+def _serve(settings: Settings, listener: socket.socket, log: LogProcess | None) -> None:
     config = server_config(settings, APP)
     if settings.workers > 1:
         fork_workers(*SHARED_MODULES)
-        supervisor = Multiprocess(config, sockets=[listener])
+        supervisor = _Supervisor(config, sockets=[listener])
+        supervisor.log = log
         supervisor.run()
         if any(worker.exitcode == STARTUP_FAILURE for worker in supervisor.processes):
             raise ConfigError(_NOT_STARTED)
         return
+    if log is not None:
+        log.keep_by_itself()
     # After draining, uvicorn raises the signal it caught again; it ends here instead of killing us.
     for caught in (signal.SIGTERM, signal.SIGINT):
         signal.signal(caught, lambda *_: None)

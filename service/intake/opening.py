@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -19,10 +20,13 @@ from service.stores.banner_views import BannerViewReader
 from service.stores.event_database import open_event_database, stop_listening
 from service.stores.event_log import EventLog
 from service.stores.event_reads import EventReader
+from service.stores.events import EventStore
 from service.stores.identities import IdentityStore
 from service.stores.key_filter import KeyFilter
 from service.stores.key_filter_filling import keep_filled
+from service.stores.log_wire import SOCKET_VARIABLE
 from service.stores.opening import open_event_store
+from service.stores.remote_events import RemoteEventStore
 
 
 @dataclass(slots=True)
@@ -78,6 +82,8 @@ def open_intake(
     max_exposures: int,
     poll_s: float,
     count_unread: Callable[[], None] = lambda: None,
+    observe_commit: Callable[[float], None] = lambda _seconds: None,
+    count_wait: Callable[[], None] = lambda: None,
 ) -> Intake:
     """Open or create the event store of `home` and everything that feeds and reads it.
 
@@ -97,13 +103,15 @@ def open_intake(
     key_filter = KeyFilter(path) if isinstance(path, Path) else None
     recents = RecentEvents(EventReader(path), EventReader(path), quick=quick, key_filter=key_filter)
     writer = StoreWriter(
-        open_event_store(path, opened_ms=now_ms()),
+        _open_store(path, now_ms()),
         events=events,
         exposures=exposures,
         bell=bell,
         count=count,
         on_commit=recents.add,
         now_ms=now_ms,
+        observe_commit=observe_commit,
+        count_wait=count_wait,
     )
     people = People(
         IdentityStore(path),
@@ -115,3 +123,11 @@ def open_intake(
     )
     views = BannerViews(BannerViewReader(path))
     return Intake(events, exposures, recents, people, views, path, key_filter, writer, poll_s)
+
+
+def _open_store(log: EventLog, opened_ms: int) -> EventStore:
+    """Let the log process write where there is one, as under `endcap serve` with a file."""
+    address = os.environ.get(SOCKET_VARIABLE)
+    if address and isinstance(log, Path):
+        return RemoteEventStore(Path(address), opened_ms=opened_ms)
+    return open_event_store(log, opened_ms=opened_ms)

@@ -54,6 +54,8 @@ class StoreWriter:
         now_ms: Callable[[], int],
         monotonic_s: Callable[[], float] = time.monotonic,
         linger_s: float = LINGER_S,
+        observe_commit: Callable[[float], None] = lambda _seconds: None,
+        count_wait: Callable[[], None] = lambda: None,
     ) -> None:
         self._store = store
         self._events = events
@@ -64,6 +66,8 @@ class StoreWriter:
         self._now_ms = now_ms
         self._monotonic_s = monotonic_s
         self._linger_s = linger_s
+        self._observe_commit = observe_commit
+        self._count_wait = count_wait
         self._closing = False
         self._is_refused = False
         self._deadline_s = float("inf")
@@ -164,15 +168,21 @@ class StoreWriter:
     def _commit(
         self, submissions: Sequence[Submission], exposures: Sequence[Exposure]
     ) -> tuple[Committed, Counts]:
-        """Commit, and wait as long as others hold the store."""
         events = [event for submission in submissions for event in submission.events]
         ledger = self._exposures.ledger(len(exposures))
         counts = ledger | _arrivals(submissions)
-        batch = Batch(events, exposures, counts)
+        begin_s = self._monotonic_s()
+        committed = self._insist(Batch(events, exposures, counts))
+        self._observe_commit(self._monotonic_s() - begin_s)
+        return committed, ledger
+
+    def _insist(self, batch: Batch) -> Committed:
+        """Commit, and wait as long as others hold the store."""
         while True:
             try:
-                return self._store.commit(batch), ledger
+                return self._store.commit(batch)
             except StoreBusyError as error:
+                self._count_wait()
                 if self._monotonic_s() >= self._deadline_s:
                     raise
                 self._tell_trouble(error)
@@ -222,7 +232,7 @@ class StoreWriter:
         try:
             ledger = self._exposures.ledger(0)
             if any(ledger.values()):
-                self._store.commit(Batch(counts=ledger))
+                self._insist(Batch(counts=ledger))
             self._store.close(self._now_ms())
         except (CapacityError, StoreError) as error:
             _log.error("event_store_not_closed", error=str(error))

@@ -13,6 +13,7 @@ from sqlalchemy import (
     Float,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     Table,
     Text,
@@ -180,6 +181,11 @@ writers = Table(
     Column("opened_ms", _WHOLE, nullable=False),
     # Empty while the process runs; empty afterwards too if it was killed before it could drain.
     Column("closed_ms", _WHOLE),
+    # Of a worker that another process writes for: which batch was written last, and the answer,
+    # so that a batch that is sent again is not written again.
+    Column("token", Text),
+    Column("last_batch", _WHOLE),
+    Column("last_answer", LargeBinary),
     sqlite_autoincrement=True,
 )
 

@@ -72,6 +72,14 @@ class Committed:
     n_exposures: int
 
 
+def number_events(
+    events: Sequence[StoredEvent], is_new: Sequence[bool], first_seq: int
+) -> list[NumberedEvent]:
+    """Give the new ones of a batch their places, which follow each other."""
+    fresh = [event for event, new in zip(events, is_new, strict=True) if new]
+    return [NumberedEvent(seq, event) for seq, event in enumerate(fresh, first_seq)]
+
+
 class StoreBusyError(CapacityError):
     """The store did not answer in time; the same batch may be committed again and counts once."""
 

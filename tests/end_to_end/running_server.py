@@ -106,6 +106,27 @@ def run_server(
                 process.stdout.close()
 
 
+def children(pid: int) -> dict[int, str]:
+    """Return the processes that a process has started, each with its command; of Linux."""
+    # Each thread has children of its own there.
+    threads = Path(f"/proc/{pid}/task").glob("*/children")
+    named = " ".join(thread.read_text() for thread in threads).split()
+    return {
+        int(child): Path(f"/proc/{child}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+        for child in named
+    }
+
+
+def log_process_of(server: RunningServer) -> int:
+    """Return the process that writes a server's log."""
+    [found] = (
+        pid
+        for pid, command in children(server.process.pid).items()
+        if "service.log_server" in command
+    )
+    return found
+
+
 def assert_live_everywhere(holds: Callable[[], bool], n_calls: int = 20) -> None:
     """Assert that a change holds in every worker within `WITHIN_S`, and goes on holding.
 

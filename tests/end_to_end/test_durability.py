@@ -19,7 +19,12 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.end_to_end.running_server import RunningServer, assert_live_everywhere, run_server
+from tests.end_to_end.running_server import (
+    RunningServer,
+    assert_live_everywhere,
+    children,
+    run_server,
+)
 from tests.end_to_end.stepping_clock import PROGRAM, step
 
 BATCH = 20
@@ -305,6 +310,12 @@ def test_locked_store_delays_events_and_nothing_else(tmp_path: Path) -> None:
     assert reconcile(tmp_path)[0] == 0
 
 
+def limit_files(server: RunningServer, limits: tuple[int, int]) -> None:
+    """Say how long files may grow, to the server and to the process that writes its log."""
+    for pid in (server.process.pid, *children(server.process.pid)):
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, limits)
+
+
 @pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="needs prlimit, which is Linux's")
 def test_full_disk_refuses_and_never_acknowledges_falsely(tmp_path: Path) -> None:
     """Files may not grow: events are refused with Retry-After and pages go on; with room again
@@ -313,18 +324,17 @@ def test_full_disk_refuses_and_never_acknowledges_falsely(tmp_path: Path) -> Non
     """
     with run_server(tmp_path) as server:
         server.put("/v1/placements/recs", SLOT)
-        pid, limit = server.process.pid, resource.RLIMIT_FSIZE
-        before = resource.prlimit(pid, limit)
+        before = resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE)
         load = Load(server)
         asyncio.run(load.send(batches("before", 3)))
         assert load.statuses == {202: 3}
         largest = max(path.stat().st_size for path in tmp_path.glob("events.sqlite*"))
-        resource.prlimit(pid, limit, (largest + 65_536, before[1]))
+        limit_files(server, (largest + 65_536, before[1]))
         asyncio.run(load.send(batches("full", 40, size=100)))
         assert load.unanswered
         assert set(load.statuses) <= {202, 429, 503}
         slates = [server.serve("recs", user={"user_id": f"u{n}"})[0] for n in range(20)]
-        resource.prlimit(pid, limit, before)
+        limit_files(server, before)
         again = list(load.unanswered)
         load.unanswered.clear()
         asyncio.run(load.send(again))

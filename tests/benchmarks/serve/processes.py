@@ -16,6 +16,7 @@ import httpx
 
 READY_S = 120.0
 STOP_S = 30.0
+_LOG_PROCESS = b"service.log_server"
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
@@ -31,13 +32,20 @@ class Server:
 
     def workers(self) -> list[int]:
         """Return the processes that answer requests."""
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
-        named = [int(child) for child in children.split()]
-        return [pid for pid in named if _is_worker(pid)] or [self.process.pid]
+        return [pid for pid in self._children() if _is_worker(pid)] or [self.process.pid]
+
+    def log_process(self) -> list[int]:
+        """Return the process that writes the log, if there is one."""
+        return [pid for pid in self._children() if _LOG_PROCESS in _command(pid)]
 
     def cpu_s(self) -> float:
-        """Return the processor time spent so far, of all workers."""
-        return sum(map(_cpu_s, self.workers()))
+        """Return the processor time spent so far, of all workers and for their log."""
+        return sum(map(_cpu_s, self.workers() + self.log_process()))
+
+    def _children(self) -> list[int]:
+        # Each thread has children of its own there.
+        threads = Path(f"/proc/{self.process.pid}/task").glob("*/children")
+        return [int(child) for thread in threads for child in thread.read_text().split()]
 
     def metrics(self) -> dict[str, float]:
         """Return the value of every series at /metrics."""
@@ -148,8 +156,14 @@ def _wait_until_ready(url: str, process: subprocess.Popen[str]) -> None:
 
 
 def _is_worker(pid: int) -> bool:
-    command = Path(f"/proc/{pid}/cmdline").read_bytes()
-    return b"resource_tracker" not in command and b"readying_process" not in command
+    command = _command(pid)
+    return not any(
+        name in command for name in (b"resource_tracker", b"readying_process", _LOG_PROCESS)
+    )
+
+
+def _command(pid: int) -> bytes:
+    return Path(f"/proc/{pid}/cmdline").read_bytes()
 
 
 def _cpu_s(pid: int) -> float:

@@ -11,6 +11,7 @@ import pytest
 
 from models.errors import CapacityError, StoreError
 from service.stores.event_database import connect
+from service.stores.event_tables import reported
 from service.stores.events import Batch, Committed
 from service.stores.sqlite_events import SqliteEventStore
 from tests.unit.service.intake.samples import Bench, slate, view
@@ -211,8 +212,8 @@ def test_full_disk_refuses_events_and_keeps_exposures(tmp_path: Path) -> None:
 
     def small(path: Path) -> SqliteEventStore:
         store = SqliteEventStore(path, opened_ms=1)
-        n_pages = store._connection.execute("PRAGMA page_count").fetchone()[0]
-        store._connection.execute(f"PRAGMA max_page_count = {n_pages}")
+        n_pages = store._tables.connection.execute("PRAGMA page_count").fetchone()[0]
+        store._tables.connection.execute(f"PRAGMA max_page_count = {n_pages}")
         return store
 
     async def use(bench: Bench) -> None:
@@ -221,7 +222,7 @@ def test_full_disk_refuses_events_and_keeps_exposures(tmp_path: Path) -> None:
         with pytest.raises(CapacityError, match="disk of the event store is full"):
             await bench.events.submit(many, n_received=400)
         assert column(bench.path, "SELECT count(*) FROM events") == [0]
-        bench.store._connection.execute("PRAGMA max_page_count = 100000")
+        bench.store._tables.connection.execute("PRAGMA max_page_count = 100000")
         assert await bench.events.submit(many, n_received=400) == [True] * 400
 
     bench = with_bench(tmp_path, use, store=small)
@@ -235,12 +236,13 @@ def test_damaged_file_refuses_events_and_keeps_exposures(tmp_path: Path) -> None
     class Damaged(SqliteEventStore):
         is_damaged = True
 
-        def _commit(self, batch: Batch) -> Committed:
+        def commit(self, batch: Batch) -> Committed:
             if self.is_damaged:
                 error = sqlite3.DatabaseError("database disk image is malformed")
                 error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
-                raise error
-            return super()._commit(batch)
+                with reported():
+                    raise error
+            return super().commit(batch)
 
     async def use(bench: Bench) -> None:
         bench.exposures.put(slate("x"))

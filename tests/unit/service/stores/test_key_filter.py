@@ -110,7 +110,7 @@ def test_rows_are_noted_before_they_can_be_read(path: Path, opened: KeyFilter) -
 
     class Spying:
         def __init__(self) -> None:
-            self.connection = store._connection
+            self.connection = store._tables.connection
 
         def execute(self, statement: str, *values: Any) -> object:
             if statement == "COMMIT":
@@ -122,7 +122,7 @@ def test_rows_are_noted_before_they_can_be_read(path: Path, opened: KeyFilter) -
         def __getattr__(self, name: str) -> object:
             return getattr(self.connection, name)
 
-    store._connection = Spying()  # type: ignore[assignment]  # looks on at the last moment
+    store._tables.connection = Spying()  # type: ignore[assignment]  # looks on at the last moment
     store.commit(Batch(events=[view("a")]))
     assert seen == [(False, 0)]
     store.abandon()

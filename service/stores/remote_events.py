@@ -1,0 +1,177 @@
+"""Has a worker's groups written by the log process, which writes those of all workers.
+
+A group is made into rows here and sent once. If the process dies meanwhile, or does not answer, the
+same group goes to the next one, which knows whether it is on disk already.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from secrets import token_hex
+
+from models.errors import CapacityError, StoreError
+from service.stores.events import Batch, Committed, StoreBusyError, number_events
+from service.stores.exposure_rows import exposure_rows
+from service.stores.log_wire import (
+    Answer,
+    Done,
+    Group,
+    Hello,
+    Leave,
+    Refused,
+    Unframer,
+    Waits,
+    decode_answer,
+    frame,
+)
+
+ANSWER_S = 0.25
+"""How long a call waits before it says that the store is busy."""
+LEAVE_S = 1.5
+"""How long a worker that has drained waits for that to be noted."""
+_RETRY_S = 0.05
+"""Before a process that is not there is tried again."""
+_PIECE = 65_536
+
+
+class RemoteEventStore:
+    """The adapter of `service.stores.events.EventStore` for a worker of a server."""
+
+    def __init__(
+        self,
+        address: Path,
+        *,
+        opened_ms: int,
+        answer_s: float = ANSWER_S,
+        monotonic_s: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._address = address
+        self._hello = Hello(token_hex(8), os.getpid(), opened_ms)
+        self._answer_s = answer_s
+        self._monotonic_s = monotonic_s
+        self._sleep = sleep
+        self._socket: socket.socket | None = None
+        self._unframer = Unframer()
+        self._batch: Batch | None = None
+        self._number = 0
+        self._framed = bytearray()
+        self._n_sent = 0
+
+    def commit(self, batch: Batch) -> Committed:
+        """Have a batch written; see the port."""
+        if batch is not self._batch:
+            self._take_up(batch)
+        answer = self._ask(self._answer_s)
+        self._batch = None
+        match answer:
+            case Done(is_new=new, first_seq=first_seq, n_exposures=n_exposures):
+                is_new = list(map(bool, new))
+                added = number_events(batch.events, is_new, first_seq)
+                return Committed(is_new=is_new, added=added, n_exposures=n_exposures)
+            case Refused(kind="capacity", why=why):
+                raise CapacityError(why)
+            case Refused(kind="store", why=why):
+                raise StoreError(why)
+            case _:
+                raise ValueError(getattr(answer, "why", f"no answer to a group: {answer}"))
+
+    def close(self, closed_ms: int) -> None:
+        """Say that this worker drained, and leave."""
+        try:
+            if self._number:
+                self._batch = None
+                self._framed, self._n_sent = frame(Leave(closed_ms)), 0
+                self._ask(LEAVE_S)
+        finally:
+            self.abandon()
+
+    def abandon(self) -> None:
+        """Leave without a word: something was left unwritten."""
+        self._disconnect()
+
+    def _take_up(self, batch: Batch) -> None:
+        group = Group(self._number + 1, batch.events, exposure_rows(batch.exposures), batch.counts)
+        if 0 < self._n_sent < len(self._framed):
+            self._disconnect()  # half of a group that nobody wants any more
+        self._framed, self._n_sent = frame(group), 0
+        self._number += 1
+        self._batch = batch
+
+    def _ask(self, wait_s: float) -> Answer:
+        """Send what is not sent yet, and wait for its answer.
+
+        Raises
+        ------
+        StoreBusyError
+            If there is none in time.
+        """
+        end_s = self._monotonic_s() + wait_s
+        while True:
+            try:
+                return self._exchange(end_s)
+            except TimeoutError:
+                raise StoreBusyError(
+                    "the log process does not answer; send the events again"
+                ) from None
+            except OSError as error:
+                self._disconnect()
+                if self._monotonic_s() + _RETRY_S >= end_s:
+                    raise StoreBusyError(
+                        f"the log process is gone: {error}; it is started again, send the events "
+                        "again"
+                    ) from error
+                self._sleep(_RETRY_S)
+
+    def _exchange(self, end_s: float) -> Answer:
+        connection = self._connection()
+        with memoryview(self._framed) as framed:
+            while self._n_sent < len(framed):
+                self._wait_until(connection, end_s)
+                self._n_sent += connection.send(framed[self._n_sent :])
+        while True:
+            message = self._unframer.take()
+            if message is None:
+                self._wait_until(connection, end_s)
+                piece = connection.recv(_PIECE)
+                if not piece:
+                    raise ConnectionResetError("it closed the connection")
+                self._unframer.feed(piece)
+                continue
+            answer: Answer = decode_answer(message)
+            if isinstance(answer, Waits):
+                raise StoreBusyError(answer.why)
+            if isinstance(answer, Done | Refused) and answer.number != self._number:
+                continue  # to a group that nobody waits for any more
+            return answer
+
+    def _wait_until(self, connection: socket.socket, end_s: float) -> None:
+        left_s = end_s - self._monotonic_s()
+        if left_s <= 0:
+            raise TimeoutError
+        connection.settimeout(left_s)
+
+    def _connection(self) -> socket.socket:
+        if self._socket is None:
+            connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            try:
+                connection.settimeout(self._answer_s)
+                connection.connect(str(self._address))
+                connection.sendall(frame(self._hello))
+            except BaseException:
+                connection.close()
+                raise
+            self._socket, self._unframer, self._n_sent = connection, Unframer(), 0
+        return self._socket
+
+    def _disconnect(self) -> None:
+        if self._socket is not None:
+            with suppress(OSError):
+                self._socket.close()
+            self._socket = None
+        self._n_sent = 0

@@ -1,0 +1,156 @@
+"""The process that writes for all workers: killed, stopped, outlived, and drained last."""
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from tests.end_to_end.running_server import RunningServer, log_process_of, run_server, wait_until
+from tests.end_to_end.test_durability import (
+    BATCH,
+    SLOT,
+    Load,
+    batches,
+    column,
+    ids,
+    reconcile,
+    send_all,
+    wait_until_served,
+)
+
+STOPPED_S = 10
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="finds processes in /proc")
+
+
+async def browse(server: RunningServer, until: asyncio.Event, slowest_s: float) -> list[str]:
+    """Look at pages until told to stop; none of them may be slow. Return their exposures."""
+    shown: list[str] = []
+    while not until.is_set():
+        begin_s = time.monotonic()
+        [slate] = await asyncio.to_thread(server.serve, "recs", user={"user_id": "u"})
+        assert time.monotonic() - begin_s < slowest_s
+        shown.append(slate["exposure_id"])
+    return shown
+
+
+@pytest.mark.parametrize("workers", ["1", "3"])
+def test_killed_log_process_loses_and_repeats_nothing(tmp_path: Path, workers: str) -> None:
+    """SIGKILL three times under load: it comes back, every event and exposure is stored once."""
+    shares = [batches(f"c{client}", 150) for client in range(6)]
+    with run_server(tmp_path, "--workers", workers) as server:
+        server.put("/v1/placements/recs", SLOT)
+        wait_until_served(server, "recs")
+        load = Load(server)
+
+        async def kill_in_the_middle() -> list[str]:
+            done = asyncio.Event()
+            browsing = asyncio.create_task(browse(server, done, slowest_s=5))
+            sending = asyncio.create_task(send_all(load, shares))
+            for n in range(1, 4):
+                while len(load.acknowledged) < 100 * n:
+                    assert not sending.done()
+                    await asyncio.sleep(0.01)
+                killed = log_process_of(server)
+                os.kill(killed, signal.SIGKILL)
+                await asyncio.to_thread(wait_until, partial(is_replaced, server, killed), 10)
+            await sending
+            done.set()
+            return await browsing
+
+        shown = asyncio.run(kill_in_the_middle())
+        assert server.stop() == 0
+    sent = ids([batch for share in shares for batch in share])
+    # Whoever waited was told at last: nothing was refused, and nothing stored by two tries.
+    assert load.statuses == {202: 900}
+    assert load.verdicts == {"accepted": 900 * BATCH}
+    stored = column(tmp_path, "SELECT event_id FROM events")
+    assert len(stored) == len(sent)
+    assert set(stored) == sent
+    assert set(shown) <= set(column(tmp_path, "SELECT exposure_id FROM exposures"))
+    code, ledger = reconcile(tmp_path)
+    assert code == 0, ledger
+    assert ledger["received"] == 900 * BATCH
+    assert ledger["served"] == ledger["assigned"] == ledger["stored"] >= len(shown)
+    assert ledger["unclosed_writers"] == 0
+
+
+def is_replaced(server: RunningServer, pid: int) -> bool:
+    """Tell whether another log process runs."""
+    try:
+        return log_process_of(server) != pid
+    except (ValueError, OSError):
+        return False
+
+
+def test_stopped_log_process_delays_events_and_nothing_else(tmp_path: Path) -> None:
+    """SIGSTOP for ten seconds: pages go on, events wait or are told to come back, none is lost."""
+    with run_server(tmp_path, "--workers", "2", "--event-queue-size", "100") as server:
+        server.put("/v1/placements/recs", SLOT)
+        wait_until_served(server, "recs")
+        load = Load(server)
+
+        async def use() -> list[str]:
+            done = asyncio.Event()
+            pid = log_process_of(server)
+            os.kill(pid, signal.SIGSTOP)
+            try:
+                browsing = asyncio.create_task(browse(server, done, slowest_s=1))
+                shares = [[batch] for batch in batches("held", 30)]
+                sending = asyncio.create_task(send_all(load, shares))
+                await asyncio.sleep(STOPPED_S)
+                assert not load.acknowledged
+            finally:
+                os.kill(pid, signal.SIGCONT)
+            await sending
+            done.set()
+            return await browsing
+
+        shown = asyncio.run(use())
+        assert server.stop() == 0
+    assert set(load.statuses) == {202, 429}
+    assert set(column(tmp_path, "SELECT event_id FROM events")) == ids(load.acknowledged)
+    assert set(shown) <= set(column(tmp_path, "SELECT exposure_id FROM exposures"))
+    code, ledger = reconcile(tmp_path)
+    assert code == 0, ledger
+    assert ledger["served"] == ledger["assigned"] == ledger["stored"]
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_log_process_does_not_outlive_its_server(tmp_path: Path, workers: str) -> None:
+    """The server is killed alone: its workers end, and then the process that wrote for them."""
+    with run_server(tmp_path, "--workers", workers) as server:
+        load = Load(server)
+        asyncio.run(send_all(load, [batches("a", 5)]))
+        log = log_process_of(server)
+        os.kill(server.process.pid, signal.SIGKILL)
+        server.process.wait(10)
+        wait_until(lambda: not is_alive(log), 20)
+    assert ids(load.acknowledged) == set(column(tmp_path, "SELECT event_id FROM events"))
+
+
+def is_alive(pid: int) -> bool:
+    """Tell whether a process runs; one that nobody has waited for yet does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] != "Z"
+    except OSError:
+        return False
+
+
+def test_signal_to_the_whole_group_drains_in_order(tmp_path: Path) -> None:
+    """SIGTERM to all processes at once, as some supervisors send it, loses nothing."""
+    with run_server(tmp_path, "--workers", "2") as server:
+        server.put("/v1/placements/recs", SLOT)
+        wait_until_served(server, "recs")
+        shown = [server.serve("recs", user={"user_id": "u"})[0]["exposure_id"] for _ in range(50)]
+        os.killpg(server.process.pid, signal.SIGTERM)
+        assert server.process.wait(30) == 0
+    assert set(shown) <= set(column(tmp_path, "SELECT exposure_id FROM exposures"))
+    code, ledger = reconcile(tmp_path)
+    assert code == 0, ledger
+    assert ledger["unclosed_writers"] == 0
