@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 import structlog
 
 from service.exposure import Exposure
+from service.intake.recents import AFTER_FAILURE_S
 from service.stores.banner_views import BannerView, BannerViewReader
 
 MAX_WINDOW_MS = 30 * 86_400_000
@@ -86,6 +87,8 @@ class BannerViews:
                 await self.catch_up()
             except Exception:  # a task's loop: the next round may succeed
                 _log.exception("banner_views_not_followed")
+                # A server that is away is not asked, and told of, ten times a second.
+                await asyncio.sleep(AFTER_FAILURE_S)
             await asyncio.sleep(poll_s)
 
     def forget(self, keys: Iterable[str]) -> None:

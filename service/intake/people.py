@@ -19,6 +19,7 @@ import structlog
 from models.errors import StoreError
 from service.intake.batches import Batches
 from service.intake.quick_reads import QuickReads
+from service.intake.recents import AFTER_FAILURE_S
 from service.rollouts.bucketing import UnitKind
 from service.rollouts.visitor import Person, Unit, person_of
 from service.stores.identities import IdentityStore, PersonRow, UnitRow
@@ -135,6 +136,8 @@ class People:
                 await self.catch_up()
             except Exception:  # a task's loop: the next round may succeed
                 _log.exception("identities_not_read")
+                # A server that is away is not asked, and told of, ten times a second.
+                await asyncio.sleep(AFTER_FAILURE_S)
             await asyncio.sleep(poll_s)
 
     def forget(self, keys: Iterable[str]) -> None:

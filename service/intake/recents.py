@@ -23,6 +23,8 @@ from service.stores.events import NumberedEvent
 from service.stores.key_filter import KeyFilter
 
 MAX_RECENT = 100
+AFTER_FAILURE_S = 1.0
+"""How long a follower waits when the store could not be read."""
 _TAIL_ROWS = 5_000
 
 _log = structlog.get_logger(__name__)
@@ -151,6 +153,8 @@ class RecentEvents:
                 await self.catch_up()
             except Exception:  # a task's loop: the next round may succeed
                 _log.exception("event_tail_not_read")
+                # A server that is away is not asked, and told of, ten times a second.
+                await asyncio.sleep(AFTER_FAILURE_S)
             await asyncio.sleep(poll_s)
 
     def forget(self, keys: Iterable[str]) -> None:
