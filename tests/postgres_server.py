@@ -92,6 +92,7 @@ def run_postgres(programs: Path) -> Iterator[PostgresServer]:
         owner = pwd.getpwnam("postgres")
         os.chown(folder, owner.pw_uid, owner.pw_gid)
     server = PostgresServer(programs, folder)
+    keeper = _clear_after_us(folder)
     try:
         server.initialise()
         server.start()
@@ -101,3 +102,20 @@ def run_postgres(programs: Path) -> Iterator[PostgresServer]:
             server.stop("immediate")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+        keeper.communicate()
+
+
+def _clear_after_us(folder: Path) -> subprocess.Popen[bytes]:
+    """Start what ends the server and clears its folder as soon as this process ends, also killed.
+
+    It reads a pipe that nobody writes to: the end of the process that holds the other end is the
+    end of the file.
+    """
+    script = 'cat; pid=$(head -n 1 "$0/data/postmaster.pid") && kill -QUIT "$pid"; rm -rf "$0"'
+    return subprocess.Popen(
+        ["sh", "-c", script, folder],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
