@@ -70,7 +70,7 @@ def test_schema_has_the_declared_columns(event_log: EventLog, event_url: str) ->
         "SELECT column_name, data_type FROM information_schema.columns "
         "WHERE table_schema = 'log' AND table_name = ? ORDER BY ordinal_position"
     )
-    kinds = {"INTEGER": "bigint", "FLOAT": "double precision", "TEXT": "text"}
+    kinds = {"INTEGER": "bigint", "FLOAT": "double precision", "TEXT": "text", "BLOB": "bytea"}
     for name, table in metadata.tables.items():
         wanted = [(column.name, kinds[str(column.type)]) for column in table.columns]
         assert connection.execute(query, (name,)).fetchall() == wanted, name
