@@ -103,12 +103,12 @@ def erase_person(
     told = announce(events, keys, control.now_ms())
     wait_s(TOLD_S)
     withdraw(events, told)
-    if not is_file:
-        # Pages that other machines answered meanwhile were still to be written then.
-        late = delete_rows(events, keys)
-        erased += [
-            Erased(place=f"{store}: {table}, late", rows=n) for table, n in late.items() if n
-        ]
+    # What was answered meanwhile was still on its way to the store then.
+    late = {table: n for table, n in delete_rows(events, keys).items() if n}
+    if late:
+        erased += [Erased(place=f"{store}: {table}, late", rows=n) for table, n in late.items()]
+        empty(events)
+        erased.append(Erased(place=f"{sums}, late", rows=erase_units(events, keys)))
     erased.append(Erased(place="memory of every worker process (told to drop it)", rows=0))
     texts = [*keys, *([external_id] if _is_telling(external_id) else [])]
     found_in = sorted([*search(home, texts, keys), *control.find_left(texts, keys)])

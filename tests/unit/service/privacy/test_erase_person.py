@@ -1,0 +1,52 @@
+"""A person is erased everywhere, also where the store hears of them while it happens."""
+
+from pathlib import Path
+
+from models.pseudonym import Pseudonymiser
+from service.privacy.control_erasure import open_control
+from service.privacy.erase import erase_person
+from service.settings import Settings
+from service.stores.event_log import EventLog
+from service.stores.events import Batch, StoredEvent
+from service.stores.opening import open_event_store
+from service.stores.personal_rows import read_rows
+
+KEY = bytes(range(32))
+
+
+def view(event_id: str, user_key: str) -> Batch:
+    """Make a batch of one view."""
+    return Batch([StoredEvent(event_id, 1, 5, 5, user_key, item_id="p1")])
+
+
+def test_row_written_meanwhile_goes_too(event_log: EventLog, tmp_path: Path) -> None:
+    """What a server still had to write when the rows were deleted is deleted after the wait."""
+    pseudonymiser = Pseudonymiser(KEY)
+    key = pseudonymiser.pseudonym("user_id", "u1")
+    other = pseudonymiser.pseudonym("user_id", "u2")
+    store = open_event_store(event_log, opened_ms=0)
+    store.commit(view("e1", key))
+    store.commit(view("e2", other))
+
+    def write_late(_seconds: float) -> None:
+        store.commit(view("e3", key))
+
+    settings = Settings(home=tmp_path)
+    with open_control(settings, pseudonymiser, actor="test", now_ms=lambda: 9) as control:
+        receipt = erase_person(
+            tmp_path,
+            pseudonymiser,
+            "user_id",
+            "u1",
+            control=control,
+            events=event_log,
+            wait_s=write_late,
+        )
+    store.close(9)
+
+    rows = {erased.place.split(": ", 1)[-1]: erased.rows for erased in receipt.erased}
+    assert rows["events"] == 1
+    assert rows["events, late"] == 1
+    assert receipt.is_verified, receipt.found_in
+    assert not any(read_rows(event_log, [key]).values())
+    assert len(read_rows(event_log, [other])["events"]) == 1
