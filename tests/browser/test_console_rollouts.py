@@ -11,8 +11,11 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.console_pages import (
+    LOOKS,
     Look,
     assert_fit_for_all,
+    assert_sound,
+    look_at,
     opened_console,
 )
 from tests.end_to_end.running_server import WITHIN_S, RunningServer
@@ -195,6 +198,24 @@ def test_every_page_is_fit_for_all(chromium: Browser, shop: RunningServer, key: 
         ):
             page.goto(shop.address + path)
             assert_fit_for_all(page)
+
+
+def test_long_keys_wrap(chromium: Browser, shop: RunningServer) -> None:
+    """One of 200 characters without a place to break leaves every column in the window."""
+    key = "k" * 200
+    shop.put(f"/v1/rollouts/{key}", {"share": 0.5, "name": "n" * 200})
+    try:
+        with opened_console(chromium, shop) as page:
+            page.goto(f"{shop.address}/console/rollouts")
+            row = page.get_by_role("row").filter(has_text=key)
+            for look in LOOKS:
+                look_at(page, look)
+                assert_sound(page)
+                box = row.get_by_role("button", name="Kill").bounding_box()
+                assert box is not None
+                assert box["x"] + box["width"] <= look.width
+    finally:
+        shop.call("DELETE", f"/v1/rollouts/{key}", scope="admin")
 
 
 def test_keyboard_reaches_the_slider(chromium: Browser, shop: RunningServer, key: str) -> None:
