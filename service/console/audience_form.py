@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from service.console.form import Form, FormError, words
+from service.console.form import Form, FormError, read_json, words
 from service.rollouts.conditions import All, Condition, Equals, In, InSegment, Not, NotIn
 
 SEGMENT = "segment"
@@ -55,10 +55,7 @@ def read_audience(form: Form) -> Any:
     """
     text = form.text("audience_json")
     if text:
-        try:
-            return msgspec.json.decode(text)
-        except msgspec.DecodeError as error:
-            raise FormError("audience_json", f"this is no JSON: {error}") from error
+        return read_json(text, "audience_json")
     tests = [test for row in typed_rows(form) if (test := _test(row)) is not None]
     if not tests:
         return None

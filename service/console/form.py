@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
+
+import msgspec
 
 from models.errors import InputError
 
@@ -73,6 +76,16 @@ class FormError(InputError):
     def __init__(self, field: str, message: str) -> None:
         super().__init__(message)
         self.field = field
+
+
+def read_json(text: str, field: str) -> Any:
+    """Read what was typed as JSON; `FormError` under the name of the field if it is none."""
+    try:
+        return msgspec.json.decode(text)
+    except RecursionError:
+        raise FormError(field, "this JSON is nested too deeply; write it flatter") from None
+    except msgspec.DecodeError as error:
+        raise FormError(field, f"this is not JSON: {error}") from None
 
 
 def words(text: str) -> list[str]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from service.console.form import Form, FormError
+from service.console.form import Form, FormError, read_json
 from service.control.documents import Placement
 
 RECIPES = {
@@ -111,12 +111,7 @@ def _show_recipes(placement: Placement) -> str:
 
 def _read_recipes(form: Form) -> Any:
     text = form.text("recipes_json")
-    if not text:
-        return ()
-    try:
-        return msgspec.json.decode(text)
-    except msgspec.DecodeError as error:
-        raise FormError("recipes_json", f"this is no JSON: {error}") from error
+    return read_json(text, "recipes_json") if text else ()
 
 
 def _count(form: Form, name: str, label: str) -> int | None:

@@ -16,7 +16,7 @@ import msgspec
 from msgspec import UNSET
 
 from service.console.audience_words import SEGMENT, SIMPLE, audience_of, simple_fields
-from service.console.form import Form, FormError
+from service.console.form import Form, FormError, read_json
 from service.console.layer_form import LayerView, layer_fields, read_layer
 from service.console.prerequisite_form import prerequisite_fields, read_prerequisites
 from service.console.ramp_form import ramp_fields, read_ramp
@@ -168,10 +168,7 @@ def _values(form: Form, base: Rollout) -> dict[str, Any]:
 def _audience(form: Form) -> Any:
     advanced = form.text("audience_json")
     if advanced:
-        try:
-            return msgspec.json.decode(advanced)
-        except msgspec.DecodeError as error:
-            raise FormError("audience", f"this is not JSON: {error}") from None
+        return read_json(advanced, "audience")
     return audience_of(
         {
             name: [

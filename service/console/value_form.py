@@ -7,7 +7,7 @@ from typing import Any, cast, get_args
 import msgspec
 from msgspec import UNSET
 
-from service.console.form import FormError
+from service.console.form import FormError, read_json
 from service.rollouts.values import ValueType, typed_value
 
 VALUE_TYPES: tuple[tuple[str, str], ...] = (
@@ -56,7 +56,7 @@ def read_value(typed: str, value_type: ValueType, field: str, before: Any = UNSE
     elif value_type == "string":
         value = typed
     elif value_type == "object":
-        value = _json(typed, field)
+        value = read_json(typed, field)
     elif value_type == "boolean":
         value = _WORDS.get(typed.lower(), typed)
     else:
@@ -74,13 +74,6 @@ _WANTED: dict[ValueType, str] = {
     "float": "{!r} is no number; write it as 12.5",
     "object": "{!r} is no JSON object; it begins with {{ and ends with }}",
 }
-
-
-def _json(typed: str, field: str) -> Any:
-    try:
-        return msgspec.json.decode(typed)
-    except msgspec.DecodeError as error:
-        raise FormError(field, f"this is not JSON: {error}") from None
 
 
 def _number(typed: str, value_type: ValueType) -> Any:

@@ -24,6 +24,8 @@ from service.services import services_of
 
 MAX_CHANGES = 30
 _MAX_ID = 64
+_PAGES = frozenset({".", "..", "new", "preview", "save"})
+"""Ids whose documents would have no page: something else has the address, or browsers drop it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,12 +151,26 @@ def new_id(form: Form, taken: set[str], *, fallback: str) -> str:
     """Return the id that was typed, else one made of the name that nothing has yet."""
     typed = form.text("id")
     if typed:
-        return check_path_id(typed, "the id")
+        return check_page_id(typed, "id")
     name = unicodedata.normalize("NFKD", form.text("name") or form.text("title"))
     slug = re.sub(r"[^a-z0-9]+", "-", name.encode("ascii", "ignore").decode().lower()).strip("-")
     stem = slug[:_MAX_ID] or fallback
-    candidates = (stem if n == 1 else f"{stem}-{n}" for n in range(1, len(taken) + 2))
-    return next(one for one in candidates if one not in taken)
+    refused = taken | _PAGES
+    candidates = (stem if n == 1 else f"{stem}-{n}" for n in range(1, len(refused) + 2))
+    return next(one for one in candidates if one not in refused)
+
+
+def check_page_id(typed: str, field: str) -> str:
+    """Check the id of a new document, whose page has it in its address.
+
+    Raises
+    ------
+    FormError
+        If another page, or none, has that address.
+    """
+    if typed in _PAGES:
+        raise FormError(field, f"{typed!r} is an address of the console; choose another")
+    return check_path_id(typed, f"the {field}")
 
 
 def changed_by(history: list[HistoryEntry], request: ConsoleRequest) -> str:

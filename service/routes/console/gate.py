@@ -18,7 +18,12 @@ from service.access import OPEN
 from service.console.form import Form, Upload
 from service.console.session import COOKIE, Session
 from service.control.keys import Scope
-from service.problems import answer_endcap_error, answer_http_exception, answer_unexpected
+from service.problems import (
+    answer_endcap_error,
+    answer_http_exception,
+    answer_too_deep,
+    answer_unexpected,
+)
 from service.routes.console.frame import (
     HEADERS,
     HOME,
@@ -147,6 +152,8 @@ def _show(request: ConsoleRequest, error: Exception) -> Response[Any]:
         problem = answer_endcap_error(request, error).content
     elif isinstance(error, HTTPException):
         problem = answer_http_exception(request, error).content
+    elif isinstance(error, RecursionError):
+        problem = answer_too_deep(request, error).content
     else:
         problem = answer_unexpected(request, error).content
     if isinstance(error, SessionError) and not wants_part(request):

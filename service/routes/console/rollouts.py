@@ -21,11 +21,12 @@ from service.control.stale import stale_rollouts
 from service.control.writing import Change
 from service.json_body import broken_rule
 from service.rollouts.definition import Rollout, Variant
+from service.routes.console.editing import check_page_id
 from service.routes.console.form_errors import REFUSALS, errors_of
 from service.routes.console.frame import ConsoleRequest, Page, go, page
 from service.routes.console.gate import FormData, section
 from service.routes.console.links import rollout_path
-from service.routes.documents import check_path_id, list_documents
+from service.routes.documents import list_documents
 from service.services import services_of
 
 RECIPES = (
@@ -82,7 +83,7 @@ class RolloutListPages(Controller):
             expected = Precondition(must_be_new=True)
             change = Change(
                 "rollout",
-                check_path_id(key, "rollout key"),
+                check_page_id(key, "key"),
                 principal_of(request).key_id,
                 expected,
                 Consent(),

@@ -188,7 +188,7 @@ def test_audience_that_lacks_a_part_is_told() -> None:
     for fields, message in (
         ({"audience_attribute": ("country",), "audience_values": ("",)}, "has no value"),
         ({"audience_attribute": ("",), "audience_values": ("AE",)}, "of what"),
-        ({"audience_json": ("{",)}, "no JSON"),
+        ({"audience_json": ("{",)}, "not JSON"),
     ):
         with pytest.raises(FormError, match=message):
             read_audience(Form({"audience_verb": ("is",), **fields}, {}))

@@ -188,3 +188,29 @@ def test_other_scopes_see_neither(ann: Visitor, path: str) -> None:
     """Layers and the holdout are of merchandisers."""
     assert ann.get(path).status_code == 200
     assert Visitor(ann.shop, "support").get(path).status_code == 403
+
+
+@pytest.mark.parametrize("typed", [".", "..", "new", "preview", "save"])
+def test_document_without_an_address_is_not_made(ann: Visitor, typed: str) -> None:
+    """Its page would be another one, so nobody could open it again."""
+    layer = ann.post("/console/layers/save", id=typed, rest_days="1", n_slots="10")
+    rollout = ann.post("/console/rollouts/new", key=typed, share="0")
+    for answer, place in ((layer, "e-id"), (rollout, "e-key")):
+        assert (answer.status_code, f'id="{place}"' in answer.text) == (400, True)
+        assert "is an address of the console; choose another" in answer.text
+    named = ann.post("/console/layers/save", name="New", rest_days="1", n_slots="10")
+    assert named.headers["location"] == "/console/layers/new-2"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"value_type": "object", "control_value": "[" * 100_000},
+        {"audience_json": "[" * 100_000},
+    ],
+)
+def test_json_that_is_nested_too_deeply_is_told(ann: Visitor, fields: dict[str, str]) -> None:
+    """Beside the form, as what else is no JSON."""
+    answer = edit(ann, "r", **fields)
+    assert answer.status_code == 400
+    assert "this JSON is nested too deeply; write it flatter" in answer.text

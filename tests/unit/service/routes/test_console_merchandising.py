@@ -76,7 +76,7 @@ def test_unknown_document_is_a_page(ann: Visitor) -> None:
         ("rules", {"action": "hide"}, "would be about every item"),
         ("rules", {"action": "dance", "item_ids": "a"}, "dance"),
         ("rules", {"action": "hide", "item_ids": "a", "time_zone": "Mars", "ends_at": "x"}, ""),
-        ("rules", {"action": "hide", "item_ids": "a", "audience_json": "{"}, "this is no JSON"),
+        ("rules", {"action": "hide", "item_ids": "a", "audience_json": "{"}, "this is not JSON"),
         ("placements", {"kind": "items", "explore_percent": "80"}, "not between 0 and 50"),
         ("placements", {"kind": "plants", "explore_percent": "0"}, "plants"),
         ("banners", {"title": "T", "link_url": "/l"}, "a banner needs a picture"),
