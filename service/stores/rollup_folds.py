@@ -20,7 +20,9 @@ VARIANT_BITS = 20
 that the least of them tells both."""
 UNCOUNTED = int(EventFlag.BOT | EventFlag.PREVIEW)
 
-VARIANT = f"first & {(1 << VARIANT_BITS) - 1}"
+_NUMBER = (1 << VARIANT_BITS) - 1
+
+VARIANT = f"first & {_NUMBER}"
 FIRST_MS = f"first >> {VARIANT_BITS}"
 
 SCHEMA = f"""
@@ -133,14 +135,19 @@ SELECT DISTINCT unit_key FROM log.exposures WHERE {_NEW} AND {_SPLIT}
 ON CONFLICT DO NOTHING
 """,
     f"""
+CREATE TEMP TABLE fresh AS
+SELECT seq, at_ms, crossover, {_EPOCH} AS epoch,
+       CASE WHEN {_SPLIT} THEN {_name("rollout_key")} END AS rollout,
+       CASE WHEN {_SPLIT} THEN {_name(_VARIANT_NAME)} END AS variant,
+       CASE WHEN {_SPLIT} THEN {_key("unit_key")} END AS unit,
+       CASE WHEN kind = 'items' AND reason IS DISTINCT FROM 'ROBOT' THEN 1 ELSE 0 END AS is_item
+FROM log.exposures WHERE {_NEW}
+""",
+    f"""
 CREATE TEMP TABLE touched AS
 SELECT rollout, unit, epoch, min(at_ms << {VARIANT_BITS} | variant) AS first, count(*) AS n,
        CASE WHEN max(crossover) > 0 OR min(variant) <> max(variant) THEN 1 ELSE 0 END AS crossed
-FROM (
-  SELECT {_name("rollout_key")} AS rollout, {_key("unit_key")} AS unit, {_EPOCH} AS epoch, at_ms,
-         {_name(_VARIANT_NAME)} AS variant, crossover
-  FROM log.exposures WHERE {_NEW} AND {_SPLIT}
-) AS seen GROUP BY 1, 2, 3
+FROM fresh WHERE unit IS NOT NULL GROUP BY 1, 2, 3
 """,
     *TAKE_OUT,
     f"""
@@ -162,13 +169,18 @@ GROUP BY 7, 6, 5, 4, 3, 2, 1
 """,
     f"""
 CREATE TEMP TABLE seen AS
-SELECT at_ms / {rollup_days.DAY_MS} AS day,
-       exposures.kind = 'items' AND reason IS DISTINCT FROM 'ROBOT' AS is_item,
-       iif({_SPLIT}, rollout_key, NULL) AS rollout_key,
-       iif({_SPLIT}, {_VARIANT_NAME}, NULL) AS variant, one.value ->> 'id' AS id, count(*) AS n
-FROM log.exposures, json_each(shown) AS one WHERE {_NEW}
-GROUP BY 5, 4, 3, 2, 1
+SELECT place >> {2 * VARIANT_BITS + 1} AS day, place >> {2 * VARIANT_BITS} & 1 = 1 AS is_item,
+       (SELECT name FROM names WHERE names.id = place >> {VARIANT_BITS} & {_NUMBER}) AS rollout_key,
+       (SELECT name FROM names WHERE names.id = place & {_NUMBER}) AS variant, counted.id, n
+FROM (
+  SELECT one.value ->> 'id' AS id, place, count(*) AS n
+  FROM (
+    SELECT seq, (at_ms / {rollup_days.DAY_MS} * 2 + is_item << {2 * VARIANT_BITS})
+      | (coalesce(rollout, 0) << {VARIANT_BITS}) | coalesce(variant, 0) AS place FROM fresh
+  ) AS placed CROSS JOIN log.exposures USING (seq), json_each(shown) AS one GROUP BY 1, 2
+) AS counted
 """,
+    "DROP TABLE fresh",
     """
 INSERT INTO shown
 SELECT rollout_key, variant, id, sum(n) FROM seen WHERE rollout_key IS NOT NULL GROUP BY 3, 2, 1

@@ -62,7 +62,7 @@ WHERE {_NEW} AND kind IN (0, 1, 2, 3, {RENDERED}, {VIEWABLE}) AND flags & {_UNCO
 
 
 def _find(rows: str) -> tuple[str, ...]:
-    """Make ``fresh``, each sign of life as a visit of its own."""
+    """Make ``fresh``, the signs of life of each half hour as a visit of its own."""
     return (
         f"CREATE TEMP TABLE raw AS {rows}",
         f"""
@@ -71,21 +71,24 @@ WHERE name = '{NEWEST}' AND seq < (SELECT max(at_ms) FROM raw)
 """,
         f"""
 CREATE TEMP TABLE moments AS
-SELECT unit_key AS key, at_ms FROM raw WHERE unit_key IS NOT NULL AND at_ms >= {_KEPT_FROM}
-UNION ALL SELECT user_key, at_ms FROM raw
-WHERE user_key <> coalesce(unit_key, '') AND at_ms >= {_KEPT_FROM}
-UNION ALL SELECT anonymous_key, at_ms FROM raw
-WHERE anonymous_key <> coalesce(unit_key, '') AND anonymous_key <> coalesce(user_key, '')
-  AND at_ms >= {_KEPT_FROM}
+SELECT key, keys.id AS unit, begin_ms, end_ms FROM (
+  SELECT key, min(at_ms) AS begin_ms, max(at_ms) AS end_ms FROM (
+    SELECT unit_key AS key, at_ms FROM raw WHERE unit_key IS NOT NULL
+    UNION ALL SELECT user_key, at_ms FROM raw WHERE user_key <> coalesce(unit_key, '')
+    UNION ALL SELECT anonymous_key, at_ms FROM raw
+    WHERE anonymous_key <> coalesce(unit_key, '') AND anonymous_key <> coalesce(user_key, '')
+  ) AS own WHERE at_ms >= {_KEPT_FROM} GROUP BY key, at_ms / {GAP_MS}
+) AS one LEFT JOIN keys USING (key)
 """,
+        "INSERT INTO keys (key) SELECT DISTINCT key FROM moments WHERE unit IS NULL",
         """
-INSERT INTO keys (key) SELECT DISTINCT key FROM moments WHERE true ON CONFLICT (key) DO NOTHING
+UPDATE moments SET unit = (SELECT id FROM keys WHERE keys.key = moments.key) WHERE unit IS NULL
 """,
         """
 CREATE TEMP TABLE fresh AS
-WITH own AS (SELECT keys.id AS unit, at_ms FROM moments JOIN keys ON keys.key = moments.key)
-SELECT unit, at_ms AS begin_ms, at_ms AS end_ms FROM own
-UNION ALL SELECT known.unit, at_ms, at_ms FROM own JOIN identities AS known ON known.user = own.unit
+SELECT unit, begin_ms, end_ms FROM moments
+UNION ALL SELECT known.unit, begin_ms, end_ms
+FROM moments JOIN identities AS known ON known.user = moments.unit
 """,
         "DROP TABLE moments",
         "DROP TABLE raw",
@@ -104,14 +107,26 @@ JOIN visits ON visits.unit = known.user
 """,
 )
 
+_POOLED = """
+SELECT unit, begin_ms, end_ms FROM fresh UNION ALL SELECT unit, begin_ms, end_ms FROM near
+"""
+
+# Where the last to begin does so soon after the first end, all are one visit. Few units need more.
 _MERGE = (
     f"""
 CREATE TEMP TABLE near AS
-SELECT DISTINCT visits.unit, visits.begin_ms, visits.end_ms
+SELECT visits.unit, visits.begin_ms, visits.end_ms
 FROM fresh CROSS JOIN visits ON visits.unit = fresh.unit
   AND visits.begin_ms <= fresh.end_ms + {GAP_MS} AND visits.end_ms >= fresh.begin_ms - {GAP_MS}
 """,
     "DELETE FROM visits WHERE (unit, begin_ms) IN (SELECT unit, begin_ms FROM near)",
+    f"""
+CREATE TEMP TABLE active AS
+SELECT unit, min(begin_ms) AS begin_ms, max(end_ms) AS end_ms,
+       max(begin_ms) <= min(end_ms) + {GAP_MS} AS is_one
+FROM ({_POOLED}) AS pooled GROUP BY unit
+""",
+    "INSERT INTO visits SELECT unit, begin_ms, end_ms FROM active WHERE is_one",
     f"""
 INSERT INTO visits
 SELECT unit, min(begin_ms), max(end_ms) FROM (
@@ -121,8 +136,8 @@ SELECT unit, min(begin_ms), max(end_ms) FROM (
     SELECT unit, begin_ms, end_ms, CASE WHEN begin_ms <= {GAP_MS} + max(end_ms) OVER (
       PARTITION BY unit ORDER BY begin_ms, end_ms ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
     ) THEN 0 ELSE 1 END AS begins
-    FROM (SELECT unit, begin_ms, end_ms FROM fresh
-          UNION SELECT unit, begin_ms, end_ms FROM near) AS pooled) AS moved) AS numbered
+    FROM ({_POOLED}) AS pooled WHERE unit IN (SELECT unit FROM active WHERE NOT is_one)
+  ) AS moved) AS numbered
 GROUP BY unit, visit
 """,
     "DROP TABLE near",
@@ -139,7 +154,8 @@ def _looked_for(first_day: int, end_day: int) -> str:
 # What is older than the visits that are kept stands as it is.
 _TOUCH = f"""
 CREATE TEMP TABLE touched AS
-SELECT rollout, spans.unit, epoch, variant, first_ms / {DAY_MS} AS day, count(begin_ms) AS n_visits,
+SELECT rollout, spans.unit, epoch, max(variant) AS variant, max(first_ms) / {DAY_MS} AS day,
+       count(begin_ms) AS n_visits,
        coalesce(CAST(sum(
          CASE WHEN end_ms < until_ms THEN end_ms ELSE until_ms END
          - CASE WHEN begin_ms > first_ms THEN begin_ms ELSE first_ms END) AS BIGINT) / 1000, 0)
@@ -156,12 +172,12 @@ FROM (
            lead(units.first >> {_VARIANT_BITS}) OVER (
              PARTITION BY units.rollout, units.unit ORDER BY units.first, units.epoch) AS next_ms
     FROM (SELECT DISTINCT rollout FROM people) AS running
-    CROSS JOIN (SELECT DISTINCT unit FROM fresh) AS active ON true
+    CROSS JOIN active ON true
     CROSS JOIN units ON units.rollout = running.rollout AND units.unit = active.unit) AS lined
   WHERE first_ms >= {_KEPT_FROM}) AS spans
 LEFT JOIN visits ON visits.unit = spans.unit AND visits.begin_ms < until_ms
   AND visits.end_ms >= first_ms
-GROUP BY rollout, spans.unit, epoch, variant, first_ms
+GROUP BY rollout, spans.unit, epoch
 """
 
 _SUMS = "n_units, n_returned, n_visits, dwell_s, sum_vv, sum_dd, sum_vd, n_first, n_second, n_third"
@@ -198,6 +214,7 @@ ON CONFLICT (rollout, unit, epoch) DO UPDATE SET variant = excluded.variant, day
 """,
     _move("+"),
     "DROP TABLE touched",
+    "DROP TABLE active",
     "DROP TABLE fresh",
 )
 
