@@ -12,6 +12,7 @@ import msgspec
 import rich_click as click
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from models.pseudonym import load_pseudonymiser, rotate_key
 from service.control.fleet import check_fleet, replace_fleet_key
@@ -186,7 +187,8 @@ def open_store(settings: Settings) -> Iterator[ControlStore]:
 def _key_table(found: list[KeyInfo]) -> Table:
     table = Table("id", "scope", "name", "made", "revoked")
     for key in found:
-        table.add_row(key.id, key.scope, key.name, _day(key.created_at_ms), _day(key.revoked_at_ms))
+        days = _day(key.created_at_ms), _day(key.revoked_at_ms)
+        table.add_row(key.id, key.scope, Text(key.name), *days)
     return table
 
 

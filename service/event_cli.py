@@ -136,7 +136,10 @@ def report(rollout: str, html: Path | None, home: str | None, as_json: bool) -> 
     finally:
         control.close()
     if html is not None:
-        html.write_text(report_page(found), encoding="utf-8")
+        try:
+            html.write_text(report_page(found), encoding="utf-8")
+        except OSError as error:
+            raise click.BadParameter(f"{html}: {error.strerror}", param_hint="--html") from error
     if as_json:
         _print_json(found)
     else:

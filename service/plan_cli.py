@@ -63,7 +63,7 @@ def plan(rollout: str, home: str | None, as_json: bool, **asked: Any) -> None:
     if as_json:
         click.echo(msgspec.json.encode(found).decode())
     else:
-        _print(found, Console())
+        _print(found, Console(markup=False, emoji=False))
 
 
 def _print(found: RolloutPlan, console: Console) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from html import escape
 from io import StringIO
 
 from rich.console import Console, Group
@@ -28,6 +29,28 @@ _TITLES: dict[MetricName, str] = {
     "retention_28": "  day 14-28",
 }
 
+_PAGE = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="UTF-8">
+<meta name="viewport" content="width=device-width">
+<title>{title}</title>
+<style>
+:root {{ color-scheme: light dark; }}
+body {{ margin: 16px; font-family: sans-serif; }}
+h1 {{ font-size: 1.4rem; overflow-wrap: anywhere; }}
+pre {{ overflow-x: auto; font-family: Menlo, "DejaVu Sans Mono", Consolas, monospace; }}
+</style>
+</head>
+<body>
+<main>
+<h1>{title}</h1>
+<pre tabindex="0"><code>{code}</code></pre>
+</main>
+</body>
+</html>
+"""
+
 
 def print_report(report: Report, console: Console) -> None:
     """Print the arms, their differences, each epoch and the notes."""
@@ -50,12 +73,15 @@ def report_page(report: Report) -> str:
     """Write the report as an HTML page that needs nothing else."""
     console = Console(record=True, width=100, file=StringIO())
     print_report(report, console)
-    return console.export_html(inline_styles=True)
+    code = console.export_html(inline_styles=True, code_format="{code}")
+    return _PAGE.format(title=escape(f"{report.rollout}: report"), code=code)
 
 
 def _table(title: str) -> Table:
-    """Make a table that fits on a terminal of 80 columns."""
-    return Table(title=title, title_justify="left", box=None, padding=(0, 1, 0, 0))
+    """Make a table that fits on a terminal of 80 columns; names in it are `Text`, not markup."""
+    return Table(
+        title=Text(title, "table.title"), title_justify="left", box=None, padding=(0, 1, 0, 0)
+    )
 
 
 def _arms(title: str, arms: list[Arm]) -> Table:
@@ -74,7 +100,7 @@ def _arms(title: str, arms: list[Arm]) -> Table:
         table.add_column(name, justify="right", no_wrap=True)
     for arm in arms:
         table.add_row(
-            arm.variant,
+            Text(arm.variant),
             _percent(arm.declared_share, 1),
             f"{arm.units:,}",
             f"{arm.exposures:,}",
@@ -95,7 +121,7 @@ def _comparisons(comparisons: list[Comparison]) -> Table:
     table.add_column("for every look", justify="right", no_wrap=True)
     for each in comparisons:
         table.add_row(
-            each.variant,
+            Text(each.variant),
             _TITLES[each.metric],
             _interval(each.relative),
             _interval(each.always_valid_relative),
@@ -111,7 +137,7 @@ def _shown(report: Report) -> Table:
     for arm in report.arms:
         known = arm.catalogue_items_shown
         table.add_row(
-            arm.variant,
+            Text(arm.variant),
             f"{arm.items_shown or 0:,}",
             f"{arm.effective_items or 0:,}",
             "" if known is None else f"{known:,} of {report.catalogue_items:,}",
@@ -130,7 +156,7 @@ def _stays(report: Report) -> Table:
     for arm in report.arms:
         stay = arm.stay
         table.add_row(
-            arm.variant,
+            Text(arm.variant),
             f"{stay.visits:,}",
             "" if stay.visits_per_unit is None else f"{stay.visits_per_unit:.2f}",
             "" if stay.dwell_per_visit_s is None else f"{stay.dwell_per_visit_s:,.0f} s",
@@ -146,7 +172,7 @@ def _funnels(funnels: list[Funnel]) -> Table:
     for name in STAGES.values():
         table.add_column(name.replace("_", " "), justify="right")
     for funnel in funnels:
-        table.add_row(funnel.variant, *(f"{step.exposures:,}" for step in funnel.steps))
+        table.add_row(Text(funnel.variant), *(f"{step.exposures:,}" for step in funnel.steps))
     return table
 
 

@@ -50,4 +50,17 @@ def test_report_is_a_page_of_its_own() -> None:
     )
     page = report_page(report)
     assert "Too early" in page
-    assert "&lt;b&gt;" in page
+    assert "<title>&lt;b&gt;: report</title>" in page
+    assert '<html lang="en">' in page
+    assert "<b>" not in page
+
+
+def test_report_shows_brackets_of_names() -> None:
+    """A key or a variant in brackets is a name, and no markup of the terminal."""
+    arms = [sums(1, "[red]", 9), sums(1, "[/b]", 9)]
+    people = dict.fromkeys(("[red]", "[/b]"), People(9))
+    console = Console(width=80, file=StringIO())
+    print_report(make_report("[/i]", RolloutSums(arms, people, {}), {}, at_ms=0), console)
+    assert isinstance(console.file, StringIO)
+    text = console.file.getvalue()
+    assert all(name in text for name in ("[/i]: all epochs", "[red]", "[/b]"))

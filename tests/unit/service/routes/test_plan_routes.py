@@ -6,6 +6,8 @@ import pytest
 from click.testing import CliRunner
 
 from models.errors import NotFoundError
+from service.cli import keys
+from service.event_cli import report
 from service.plan_cli import plan
 from tests.unit.service.routes.samples import Shop
 from tests.unit.service.routes.test_bad_input import is_problem
@@ -84,3 +86,14 @@ def test_command_line_says_what_the_api_says(visited: Shop) -> None:
     assert "+0.07" in table
     unknown = CliRunner().invoke(plan, ["none", "--home", home])
     assert isinstance(unknown.exception, NotFoundError)
+
+
+def test_command_lines_show_brackets_of_names(visited: Shop) -> None:
+    """They are no markup of the terminal; and a page that cannot be written is told."""
+    home = str(visited.services.settings.home)
+    visited.call("PUT", "/v1/rollouts/[red]", json={"share": 0.5})
+    assert "[red]: conversion" in CliRunner().invoke(plan, ["[red]", "--home", home]).output
+    visited.call("POST", "/v1/keys", json={"scope": "merchandiser", "name": "[/b]"})
+    assert "[/b]" in CliRunner().invoke(keys, ["list", "--home", home]).output
+    refused = CliRunner().invoke(report, ["home", "--home", home, "--html", f"{home}/no/x.html"])
+    assert (refused.exit_code, "value for --html" in refused.output) == (2, True)
