@@ -20,7 +20,7 @@ from pathlib import Path
 import structlog
 
 from models.errors import ConfigError
-from service.stores.log_wire import SOCKET_VARIABLE
+from service.stores.log_wire import PID_FILE, SOCKET_VARIABLE
 
 STOP_S = 10.0
 NOT_HEARD = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -39,6 +39,7 @@ class LogProcess:
     def __init__(self, events: Path, listener: socket.socket) -> None:
         self._events = events
         self._listener = listener
+        self._pid_file = Path(listener.getsockname()).with_name(PID_FILE)
         self._process: subprocess.Popen[bytes] | None = None
         self._stopping = threading.Event()
         self._keeper: threading.Thread | None = None
@@ -67,6 +68,8 @@ class LogProcess:
             )
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, unblocked)
+        with suppress(OSError):
+            self._pid_file.write_text(f"{self._process.pid}\n")
 
     def keep_by_itself(self) -> None:
         """Keep it in a thread: for a process that has nothing to fork."""
@@ -141,5 +144,6 @@ def _listener(folder: Path) -> Iterator[socket.socket]:
             yield listener
     finally:
         address.unlink(missing_ok=True)
+        address.with_name(PID_FILE).unlink(missing_ok=True)
         if elsewhere is not None:
             shutil.rmtree(elsewhere, ignore_errors=True)

@@ -129,6 +129,18 @@ class Metrics:
         self.model = self._gauge(
             "endcap_model_info", "1 for the model version that answers.", "livemax", ("version",)
         )
+        self.log_up = self._gauge(
+            "endcap_event_log_up",
+            "0 while the event store does not take what a worker has for it.",
+            "livemin",
+        )
+        self.log_up.set(1)
+        self.control_up = self._gauge(
+            "endcap_control_plane_up",
+            "0 while a worker cannot read the control plane.",
+            "livemin",
+        )
+        self.control_up.set(1)
         self.change_clients = self._gauge(
             "endcap_change_clients", "Clients that listen for changes.", "livesum"
         )
@@ -206,6 +218,10 @@ class Metrics:
             self.model.labels(self._model_version).set(0)
         self.model.labels(version).set(1)
         self._model_version = version
+
+    def show_log(self, is_up: bool) -> None:
+        """Say whether the event store takes what this worker has for it."""
+        self.log_up.set(is_up)
 
     def render(self) -> bytes:
         """Write all metrics of all workers in Prometheus' text format."""

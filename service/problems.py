@@ -32,6 +32,7 @@ from service.control.precondition import RevisionError
 from service.control.upload import UploadSizeError
 from service.intake.body import BodySizeError
 from service.patience import SlowBodyError
+from service.stores.events import StoreSilentError
 from service.stores.pictures import PictureSizeError
 
 log = structlog.get_logger(__name__)
@@ -106,7 +107,8 @@ def answer_endcap_error(request: Request[Any, Any, Any], error: EndcapError) -> 
         headers["Retry-After"] = str(RETRY_AFTER_S)
     if status is HTTPStatus.REQUEST_TIMEOUT:
         headers["Connection"] = "close"
-    if status is HTTPStatus.SERVICE_UNAVAILABLE:
+    # That the store is silent is logged where it is found, once and not for each request.
+    if status is HTTPStatus.SERVICE_UNAVAILABLE and not isinstance(error, StoreSilentError):
         log.error("request_failed", code=error.code, reason=error.message)
     return _answer(
         request,

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
+import structlog
 import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
@@ -31,6 +32,7 @@ server: a request on a connection that the server is just closing would fail."""
 APP = "service.app:app_from_environment"
 SHARED_MODULES = APP.partition(":")[0], "scipy.special"
 """What workers import, at the start or for the first report; SciPy's functions take 20 MB."""
+_log = structlog.get_logger(__name__)
 _NOT_STARTED = "the server could not start; the log lines above say why"
 
 
@@ -82,7 +84,7 @@ def server_config(settings: Settings, app: str) -> uvicorn.Config:
 
 
 class _Supervisor(Multiprocess):
-    """Keeps the log process as it keeps its workers."""
+    """Keeps the log process as it keeps its workers, and says when one of them died."""
 
     log: LogProcess | None
 
@@ -90,7 +92,20 @@ class _Supervisor(Multiprocess):
         """Start whatever has died."""
         if self.log is not None and not self.should_exit.is_set():
             self.log.keep()
+        before = tuple(self.processes)
         super().keep_subprocess_alive()
+        for old, new in zip(before, self.processes, strict=True):
+            if old is not new:
+                _log.error("worker_ended", pid=old.pid, exit_code=old.exitcode, started=new.pid)
+                # Else what it said of itself last would be said for ever.
+                _forget_metrics(old.pid)
+
+
+def _forget_metrics(pid: int | None) -> None:
+    # Whether it is for several processes is decided when it is imported.
+    from prometheus_client.multiprocess import mark_process_dead  # noqa: PLC0415
+
+    mark_process_dead(pid)  # type: ignore[no-untyped-call]  # the library has none there
 
 
 def _serve(settings: Settings, listener: socket.socket, log: LogProcess | None) -> None:

@@ -86,6 +86,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     event_queue_size: Annotated[
         int, Meta(ge=1, description="Events a worker holds before it answers 429.")
     ] = 20_000
+    event_wait_s: Annotated[
+        int,
+        Meta(
+            ge=1,
+            description="How long a request waits for its events to be on disk before it is "
+            "answered 503.",
+        ),
+    ] = 15
     change_clients: Annotated[
         int, Meta(ge=0, description="Clients that may listen for changes, in each worker.")
     ] = 1_000

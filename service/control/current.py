@@ -7,6 +7,7 @@ within a second; the worker that made the change refreshes at once.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -48,16 +49,20 @@ class CurrentConfiguration:
         reader: ControlReader,
         on_change: Callable[[int], None] = lambda _revision: None,
         segment_files: SegmentFiles | None = None,
+        show_reachable: Callable[[bool], None] = lambda _is_up: None,
     ) -> None:
         self._segment_files = segment_files
         self._segments: dict[str, tuple[str, Members]] = {}
         self._reader = reader
         self._on_change = on_change
+        self._show_reachable = show_reachable
         self._lock = Lock()
         self._data_version: int | str | None = None
         self._documents: dict[tuple[str, str], Document] = {}
         self._state = _State()
         self._listeners: list[Callable[[], None]] = []
+        self.failing_since_ms: int | None = None
+        """Since when the store cannot be read, if it cannot."""
         self.before_swap: Callable[[Configuration], None] = lambda _configuration: None
         """Told of a state that is about to be in effect, in the thread that read it."""
         self.refresh()
@@ -139,10 +144,12 @@ class CurrentConfiguration:
             while True:
                 try:
                     await loop.run_in_executor(thread, self.refresh)
+                    self._note(is_read=True)
                     if failed_s is not None:
                         log.warning("control_refresh_recovered")
                     failed_s = None
                 except EndcapError as error:
+                    self._note(is_read=False)
                     if failed_s is None or loop.time() - failed_s >= SAY_AGAIN_S:
                         log.error("control_refresh_failed", code=error.code, reason=error.message)
                         failed_s = loop.time()
@@ -152,6 +159,11 @@ class CurrentConfiguration:
                     await asyncio.sleep(poll_s)
                 else:
                     await loop.run_in_executor(thread, listen)
+
+    def _note(self, *, is_read: bool) -> None:
+        if is_read != (self.failing_since_ms is None):
+            self.failing_since_ms = None if is_read else time.time_ns() // 1_000_000
+            self._show_reachable(is_read)
 
     def _get_ready(self, configuration: Configuration) -> None:
         try:

@@ -6,18 +6,24 @@ import asyncio
 import contextlib
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from service.intake.banner_views import BannerViews
+from service.intake.log_state import LogState, watch_log
 from service.intake.pending import Count, EventWriter, ExposureQueue
 from service.intake.people import People
 from service.intake.quick_reads import QuickReads
 from service.intake.recents import RecentEvents
 from service.intake.writer import StoreWriter
 from service.stores.banner_views import BannerViewReader
-from service.stores.event_database import open_event_database, stop_listening
+from service.stores.event_database import (
+    open_event_database,
+    stop_listening,
+    unreachable_since_ms,
+)
 from service.stores.event_log import EventLog
 from service.stores.event_reads import EventReader
 from service.stores.events import EventStore
@@ -38,16 +44,19 @@ class Intake:
     recents: RecentEvents
     people: People
     banner_views: BannerViews
+    state: LogState
     _log: EventLog
     _filter: KeyFilter | None
     _writer: StoreWriter
     _poll_s: float
+    _watch: Callable[[], Coroutine[None, None, None]]
     _following: list[asyncio.Task[None]] = field(default_factory=list)
 
     def start(self) -> None:
         """Begin to write, and to follow what other processes write; call it in the event loop."""
         self._writer.start()
         self._following = [
+            asyncio.create_task(self._watch(), name="event-log-watch"),
             asyncio.create_task(self.recents.follow(self._poll_s), name="event-tail"),
             asyncio.create_task(self.people.follow(self._poll_s), name="identity-tail"),
             asyncio.create_task(self.banner_views.follow(self._poll_s), name="banner-tail"),
@@ -81,14 +90,17 @@ def open_intake(
     max_events: int,
     max_exposures: int,
     poll_s: float,
+    wait_s: float = 15.0,
+    show_log: Callable[[bool], None] = lambda _is_up: None,
     count_unread: Callable[[], None] = lambda: None,
     observe_commit: Callable[[float], None] = lambda _seconds: None,
     count_wait: Callable[[], None] = lambda: None,
 ) -> Intake:
     """Open or create the event store of `home` and everything that feeds and reads it.
 
-    With the `address` of a database on the network every read of a visitor goes to a thread, which
-    a page waits for no longer than its deadline.
+    No request waits for the disk for longer than `wait_s`, and `show_log` hears whether groups get
+    there. With the `address` of a database on the network every read of a visitor goes to a thread,
+    which a page waits for no longer than its deadline.
 
     Raises
     ------
@@ -102,6 +114,7 @@ def open_intake(
     quick = QuickReads() if isinstance(path, Path) else None
     key_filter = KeyFilter(path) if isinstance(path, Path) else None
     recents = RecentEvents(EventReader(path), EventReader(path), quick=quick, key_filter=key_filter)
+    state = LogState(now_ms, unreachable_since_ms=partial(unreachable_since_ms, path))
     writer = StoreWriter(
         _open_store(path, now_ms()),
         events=events,
@@ -112,6 +125,7 @@ def open_intake(
         now_ms=now_ms,
         observe_commit=observe_commit,
         count_wait=count_wait,
+        state=state,
     )
     people = People(
         IdentityStore(path),
@@ -122,7 +136,22 @@ def open_intake(
         key_filter=key_filter,
     )
     views = BannerViews(BannerViewReader(path))
-    return Intake(events, exposures, recents, people, views, path, key_filter, writer, poll_s)
+    watch = partial(
+        watch_log, state, events, wait_s=wait_s, n_exposures=exposures.__len__, show=show_log
+    )
+    return Intake(
+        events,
+        exposures,
+        recents,
+        people,
+        views,
+        state,
+        path,
+        key_filter,
+        writer,
+        poll_s,
+        watch,
+    )
 
 
 def _open_store(log: EventLog, opened_ms: int) -> EventStore:

@@ -13,7 +13,7 @@ import structlog
 
 from models.errors import CapacityError
 from service.exposure import Exposure
-from service.stores.events import Counter, Counts, StoredEvent
+from service.stores.events import Counter, Counts, StoredEvent, StoreSilentError
 
 Count = Callable[[Counter, int], None]
 """Where the live counters go, e.g. to ``/metrics``."""
@@ -33,20 +33,31 @@ class Submission:
     n_received: int
     n_rejected: int
     future: asyncio.Future[list[bool]]
+    begin_s: float
     loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
 
 
 class EventWriter:
     """The events' side of intake: `submit` returns when they are on disk."""
 
-    def __init__(self, bell: threading.Condition, *, max_pending: int = 50_000) -> None:
+    def __init__(
+        self,
+        bell: threading.Condition,
+        *,
+        max_pending: int = 50_000,
+        monotonic_s: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._bell = bell
         self._waiting: deque[Submission] = deque()
+        self._taken: Sequence[Submission] = ()
         self._max_pending = max_pending
+        self._monotonic_s = monotonic_s
         self._n_pending = 0
         self._closed = False
         self.is_quiet = False
         """Set by the writer thread while it sleeps and the next event must wake it."""
+        self.refusal: str | None = None
+        """Set in the event loop while the store is silent for so long that nobody shall wait."""
 
     @property
     def n_pending(self) -> int:
@@ -71,11 +82,18 @@ class EventWriter:
         ------
         CapacityError
             If too many already wait, the disk is full, or the service stops: nothing of it is kept.
+        StoreSilentError
+            If the store was silent for too long: the events are stored later, or not at all.
         StoreError
             If the store cannot be written.
         """
+        if self.refusal is not None:
+            raise StoreSilentError(
+                f"{self.refusal}, so no events are taken in; send them again after "
+                f"{RETRY_AFTER_S} s"
+            )
         future: asyncio.Future[list[bool]] = asyncio.get_running_loop().create_future()
-        submission = Submission(events, n_received, n_rejected, future)
+        submission = Submission(events, n_received, n_rejected, future, self._monotonic_s())
         with self._bell:
             if self._closed:
                 raise CapacityError("the service is stopping; send the events again in a second")
@@ -106,12 +124,40 @@ class EventWriter:
         while self._waiting and n < n_events:
             taken.append(self._waiting.popleft())
             n += len(taken[-1].events)
+        self._taken = taken
         return taken
 
     def finish(self, submissions: Sequence[Submission]) -> None:
         """Let go of submissions that are answered, one way or the other."""
         with self._bell:
             self._n_pending -= sum(len(submission.events) for submission in submissions)
+            if submissions is self._taken:
+                self._taken = ()
+        self.refusal = None  # the store has answered
+
+    def answer_overdue(self, wait_s: float, why: str) -> int:
+        """Tell whoever has waited for so long to send again; call it in the event loop.
+
+        Those that the writer thread has are stored all the same if it ever can, and then count as
+        duplicates when they come again. Those that it has not taken yet are let go.
+        """
+        oldest_s = self._monotonic_s() - wait_s
+        with self._bell:
+            overdue = [one for one in self._taken if one.begin_s <= oldest_s]
+            while self._waiting and self._waiting[0].begin_s <= oldest_s:
+                overdue.append(self._waiting.popleft())
+                self._n_pending -= len(overdue[-1].events)
+        n_told = 0
+        for submission in overdue:
+            if not submission.future.done():
+                n_told += 1
+                submission.future.set_exception(
+                    StoreSilentError(
+                        f"the events have waited for {wait_s:g} s for the disk: {why}; send them "
+                        f"again after {RETRY_AFTER_S} s, they are stored once"
+                    )
+                )
+        return n_told
 
     def close(self) -> None:
         """Take nothing more in; the caller holds the bell."""

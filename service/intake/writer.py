@@ -14,6 +14,7 @@ import structlog
 
 from models.errors import CapacityError, EndcapError, StoreError
 from service.exposure import Exposure
+from service.intake.log_state import LogState
 from service.intake.pending import Count, EventWriter, ExposureQueue, Submission
 from service.stores.events import (
     Batch,
@@ -56,6 +57,7 @@ class StoreWriter:
         linger_s: float = LINGER_S,
         observe_commit: Callable[[float], None] = lambda _seconds: None,
         count_wait: Callable[[], None] = lambda: None,
+        state: LogState | None = None,
     ) -> None:
         self._store = store
         self._events = events
@@ -71,7 +73,7 @@ class StoreWriter:
         self._closing = False
         self._is_refused = False
         self._deadline_s = float("inf")
-        self._trouble_told_s = float("-inf")
+        self._state = LogState(now_ms, monotonic_s) if state is None else state
         self._thread = threading.Thread(target=self._run, name="event-store-writer", daemon=True)
 
     def start(self) -> None:
@@ -145,10 +147,11 @@ class StoreWriter:
             # Nothing was written: events are refused, exposures wait.
             self._is_refused = True
             self._exposures.give_back(exposures)
-            self._answer(submissions, error)
-            self._tell_trouble(error)
+            self._state.refuse(error)
+            self._answer(submissions, _refusal(error))
         except Exception as error:
             # One odd value must not take the others with it.
+            self._state.succeed()
             if len(submissions) + len(exposures) > 1:
                 for submission in submissions:
                     self._write([submission], [])
@@ -172,7 +175,9 @@ class StoreWriter:
         ledger = self._exposures.ledger(len(exposures))
         counts = ledger | _arrivals(submissions)
         begin_s = self._monotonic_s()
+        self._state.begin()
         committed = self._insist(Batch(events, exposures, counts))
+        self._state.succeed()
         self._observe_commit(self._monotonic_s() - begin_s)
         return committed, ledger
 
@@ -185,7 +190,7 @@ class StoreWriter:
                 self._count_wait()
                 if self._monotonic_s() >= self._deadline_s:
                     raise
-                self._tell_trouble(error)
+                self._state.wait(error)
 
     def _tell_counts(self, submissions: Sequence[Submission], committed: Committed) -> None:
         for name, n in _arrivals(submissions).items():
@@ -238,16 +243,14 @@ class StoreWriter:
             _log.error("event_store_not_closed", error=str(error))
             self._store.abandon()
 
-    def _tell_trouble(self, error: EndcapError) -> None:
-        now_s = self._monotonic_s()
-        if now_s - self._trouble_told_s >= 1.0:
-            self._trouble_told_s = now_s
-            _log.warning(
-                "event_store_waits",
-                error=str(error),
-                n_events=self._events.n_pending,
-                n_exposures=len(self._exposures),
-            )
+
+def _refusal(error: EndcapError) -> EndcapError:
+    """Say to whoever sent events what to do about a store that is busy while the service stops."""
+    return (
+        CapacityError(f"{error}; send the events again")
+        if isinstance(error, StoreBusyError)
+        else error
+    )
 
 
 def _arrivals(submissions: Sequence[Submission]) -> Counts:

@@ -41,7 +41,12 @@ def open_control(ground: Ground) -> Control:
     reader = store.open_reader()
     stack.callback(reader.close)
     segment_files = SegmentFiles(ground.home, store.shared_files)
-    current = CurrentConfiguration(reader, ground.metrics.configuration_revision.set, segment_files)
+    current = CurrentConfiguration(
+        reader,
+        ground.metrics.configuration_revision.set,
+        segment_files,
+        ground.metrics.control_up.set,
+    )
     ground.keep_running(partial(current.watch, settings.control_poll_ms / 1000))
     plane = ControlPlane(store, current, ground.pseudonymiser, ground.now_ms)
     pictures = PictureFiles(ground.home, store.shared_files)

@@ -21,6 +21,8 @@ def open_events(ground: Ground) -> Intake:
         max_events=settings.event_queue_size,
         max_exposures=settings.exposure_queue_size,
         poll_s=settings.event_poll_ms / 1000,
+        wait_s=settings.event_wait_s,
+        show_log=metrics.show_log,
         count_unread=metrics.identities_unread.inc,
         observe_commit=metrics.log_commits.observe,
         count_wait=metrics.log_waits.inc,

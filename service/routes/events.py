@@ -76,7 +76,7 @@ async def post_events(request: AnyRequest, data: JSONBody[list[Arrival] | None] 
     beacon may send a publishable key as the parameter `key` of the query. The answer comes when
     everything accepted is on disk, and says for each event what became of it: a wrong one does not
     spoil the others. Send an event again under the same `event_id` as often as you like: it is
-    stored once. 400 says that nothing in the body could be stored; 429 and 503 that nothing was,
-    and when to send it again.
+    stored once. 400 says that nothing in the body could be stored; 429 and 503 when to send it
+    again.
     """
     return await take_in(request, data if data is not None else read_events(b""))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -17,14 +18,34 @@ from service.services import Services, services_of
 from service.stores.event_log import EVENTS_FILE
 from service.stores.sqlite import check_readable
 
+Component = Literal["event_log", "control_plane"]
+
+
+class Trouble(msgspec.Struct, frozen=True, kw_only=True):
+    """A component that does not do its work; pages go on without it."""
+
+    component: Annotated[
+        Component,
+        Meta(
+            description="event_log: events are refused or wait, exposures wait in memory; "
+            "control_plane: pages go on as last configured, and nothing can be changed"
+        ),
+    ]
+    since: Annotated[datetime, Meta(description="since when this worker knows")]
+    detail: Annotated[str, Meta(description="what is wrong, for people")]
+
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):
     """The state of this worker."""
 
     status: Annotated[
         Literal["ok", "degraded"],
-        Meta(description="degraded: pages go on as last configured, but nothing can be changed"),
+        Meta(description="degraded: pages are answered, but something else is not as it should be"),
     ] = "ok"
+    troubles: Annotated[
+        tuple[Trouble, ...] | msgspec.UnsetType,
+        Meta(description="what is not as it should be; absent if nothing is"),
+    ] = msgspec.UNSET
 
 
 @get(
@@ -54,7 +75,8 @@ def live() -> Health:
 def ready(request: AnyRequest) -> Health:
     """Answer 200 while the stores can be read; without a model, static content is served.
 
-    A control plane in PostgreSQL that cannot be reached is still 200, with the status `degraded`.
+    While events cannot be written, or a control plane in PostgreSQL cannot be reached, pages are
+    answered all the same: it is still 200, with the status `degraded` and the `troubles`.
     """
     return _check(services_of(request))
 
@@ -91,10 +113,32 @@ def _check(services: Services) -> Health:
     """
     if isinstance(services.settings.event_log, Path):
         check_readable(services.settings.home / EVENTS_FILE, "events")
+    troubles = [*_of_events(services), *_of_control(services)]
+    return Health(status="degraded", troubles=tuple(troubles)) if troubles else Health()
+
+
+def _of_events(services: Services) -> list[Trouble]:
+    found = services.intake.state.trouble()
+    if found is None:
+        return []
+    # Why a database refuses names its address, which is nobody's business who has no key.
+    refuses = "the event store refuses what is written; the log line event_log_refuses says why"
+    detail = found.why if found.is_silent else refuses
+    return [_trouble("event_log", found.since_ms, detail)]
+
+
+def _of_control(services: Services) -> list[Trouble]:
     try:
         services.control_store.check_readable()
     except StoreError:
         if not services.control_store.is_shared:
             raise
-        return Health(status="degraded")
-    return Health()
+        since_ms = services.current.failing_since_ms or services.now_ms()
+        detail = "the database of the control plane cannot be read"
+        return [_trouble("control_plane", since_ms, detail)]
+    return []
+
+
+def _trouble(component: Component, since_ms: int, detail: str) -> Trouble:
+    since = datetime.fromtimestamp(since_ms / 1000, UTC)
+    return Trouble(component=component, since=since, detail=detail)

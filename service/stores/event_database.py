@@ -207,6 +207,15 @@ def stop_listening(log: EventLog) -> None:
         stop(log)
 
 
+def unreachable_since_ms(log: EventLog) -> int | None:
+    """Return since when the server of a log cannot be reached, if it cannot; a file always can."""
+    if isinstance(log, PostgresLog):
+        from service.stores.postgres_listener import listener_of  # noqa: PLC0415  # its driver
+
+        return listener_of(log).deaf_since_ms
+    return None
+
+
 def is_busy(error: Exception) -> bool:
     """Tell whether a driver's error says that somebody else held a lock for too long."""
     if isinstance(error, sqlite3.OperationalError):

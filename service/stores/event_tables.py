@@ -21,6 +21,8 @@ from service.stores.exposure_rows import COLUMNS, ExposureRows, Value
 from service.stores.key_filter import KeyFilter
 
 BUSY_TIMEOUT_MS = 250
+LOCKED = "the event store is locked by another process"
+UNLOCK = "find who has events.sqlite open (lsof), and end what holds its lock"
 
 _INSERT_EVENT = (
     f"INSERT INTO events ({', '.join(StoredEvent._fields)}) "
@@ -174,9 +176,7 @@ def reported() -> Iterator[None]:
         # The low byte is the primary code: BUSY_SNAPSHOT and the like are kinds of BUSY.
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-            raise StoreBusyError(
-                "the event store is locked by another process; send the events again"
-            ) from error
+            raise StoreBusyError(LOCKED, UNLOCK) from error
         if code == sqlite3.SQLITE_FULL:
             raise CapacityError(
                 "the disk of the event store is full; free some space, then send the events again"

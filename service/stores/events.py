@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Protocol
 
-from models.errors import CapacityError
+from models.errors import CapacityError, StoreError
 from service.exposure import Exposure
 
 Counter = Literal[
@@ -82,6 +82,17 @@ def number_events(
 
 class StoreBusyError(CapacityError):
     """The store did not answer in time; the same batch may be committed again and counts once."""
+
+    def __init__(self, message: str, next_step: str = "") -> None:
+        super().__init__(message)
+        self.next_step = next_step
+        """For whoever runs the service, should it go on."""
+
+
+class StoreSilentError(StoreError):
+    """Nothing was heard of the store for too long; whether the events get in is open."""
+
+    code = "store_silent"
 
 
 class EventStore(Protocol):

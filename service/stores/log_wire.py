@@ -12,6 +12,8 @@ from service.stores.exposure_rows import ExposureRows
 
 SOCKET_VARIABLE = "ENDCAP_LOG_SOCKET"
 """Tells a worker where the log process listens; no setting."""
+PID_FILE = "log.pid"
+"""Beside the socket: which process listens now, for people."""
 _LENGTH_BYTES = 4
 
 

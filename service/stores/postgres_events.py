@@ -150,9 +150,7 @@ class PostgresEventStore:
             "SELECT pg_xact_status(?::text::xid8)", (str(self._doubt.transaction),)
         ).fetchone()
         if found[0] == "in progress":
-            raise StoreBusyError(
-                "the database server still ends the last transaction; send the events again"
-            )
+            raise StoreBusyError("the database server still ends the last transaction")
         if found[0] != "committed":
             return {}
         return {name: -self._doubt.counts.get(name, 0) for name in _OFFERED_AGAIN}
@@ -200,7 +198,8 @@ class PostgresEventStore:
             yield
         except psycopg.errors.LockNotAvailable as error:
             raise StoreBusyError(
-                "the event store is locked by another process; send the events again"
+                "the event store is locked by another process",
+                "see in pg_stat_activity and pg_locks who holds its advisory lock",
             ) from error
         except (psycopg.DataError, psycopg.IntegrityError):
             raise

@@ -7,6 +7,7 @@ While nothing can be heard it changes every second, so that followers read as if
 from __future__ import annotations
 
 import threading
+import time
 
 import structlog
 
@@ -32,7 +33,8 @@ class LogListener:
         self._log = log
         self.version = 0
         """Changes after each commit of anybody that is worth reading."""
-        self._is_deaf = False
+        self.deaf_since_ms: int | None = None
+        """Since when the server cannot be reached, if it cannot."""
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="log-listener", daemon=True)
         self._thread.start()
@@ -47,9 +49,9 @@ class LogListener:
             try:
                 self._listen()
             except Exception as error:  # a thread's loop: the server may come back
-                if not self._is_deaf:
+                if self.deaf_since_ms is None:
                     _log.warning("log_not_listened_to", error=str(error).strip())
-                self._is_deaf = True
+                    self.deaf_since_ms = time.time_ns() // 1_000_000
             self.version += 1
             self._stopping.wait(DEAF_S)
 
@@ -58,9 +60,9 @@ class LogListener:
 
         with open_raw(self._log) as connection:
             connection.execute(f"LISTEN {CHANNEL}")
-            if self._is_deaf:
+            if self.deaf_since_ms is not None:
                 _log.info("log_listened_to_again")
-            self._is_deaf = False
+            self.deaf_since_ms = None
             # What was committed before is not told.
             self.version += 1
             n_silent = 0

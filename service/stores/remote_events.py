@@ -18,6 +18,7 @@ from models.errors import CapacityError, StoreError
 from service.stores.events import Batch, Committed, StoreBusyError, number_events
 from service.stores.exposure_rows import exposure_rows
 from service.stores.log_wire import (
+    PID_FILE,
     Answer,
     Done,
     Group,
@@ -62,6 +63,8 @@ class RemoteEventStore:
         self._number = 0
         self._framed = bytearray()
         self._n_sent = 0
+        self._is_lost = False
+        """Whether a connection broke, and no process has answered since."""
 
     def commit(self, batch: Batch) -> Committed:
         """Have a batch written; see the port."""
@@ -117,14 +120,17 @@ class RemoteEventStore:
                 return self._exchange(end_s)
             except TimeoutError:
                 raise StoreBusyError(
-                    "the log process does not answer; send the events again"
+                    "the log process ended and is started again"
+                    if self._is_lost
+                    else "the log process does not answer",
+                    self._what_to_do(),
                 ) from None
             except OSError as error:
                 self._disconnect()
+                self._is_lost = True
                 if self._monotonic_s() + _RETRY_S >= end_s:
                     raise StoreBusyError(
-                        f"the log process is gone: {error}; it is started again, send the events "
-                        "again"
+                        f"the log process is gone: {error}; it is started again"
                     ) from error
                 self._sleep(_RETRY_S)
 
@@ -144,6 +150,7 @@ class RemoteEventStore:
                 self._unframer.feed(piece)
                 continue
             answer: Answer = decode_answer(message)
+            self._is_lost = False
             if isinstance(answer, Waits):
                 raise StoreBusyError(answer.why)
             if isinstance(answer, Done | Refused) and answer.number != self._number:
@@ -155,6 +162,16 @@ class RemoteEventStore:
         if left_s <= 0:
             raise TimeoutError
         connection.settimeout(left_s)
+
+    def _what_to_do(self) -> str:
+        try:
+            named = f"process {int(self._address.with_name(PID_FILE).read_text())}"
+        except (OSError, ValueError):
+            named = "the process 'service.log_server'"
+        return (
+            f"see what {named} waits for; kill -CONT lets it go on if it was stopped, kill -KILL "
+            "has another one started, and neither loses or repeats anything"
+        )
 
     def _connection(self) -> socket.socket:
         if self._socket is None:

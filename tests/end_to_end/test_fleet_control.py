@@ -176,6 +176,11 @@ def test_list_uploaded_on_one_machine_counts_on_the_other(fleet: Fleet) -> None:
     assert reason("bob") == "control"
 
 
+def metrics_of(server: RunningServer) -> str:
+    """Read what is counted."""
+    return server.call("GET", "/metrics", scope="admin").text
+
+
 def test_database_may_restart_and_be_away(fleet: Fleet, postgres_server: PostgresServer) -> None:
     """Pages go on, changes are 503 with the next step, and afterwards everything holds again."""
     postgres_server.stop("immediate")
@@ -186,7 +191,10 @@ def test_database_may_restart_and_be_away(fleet: Fleet, postgres_server: Postgre
         assert refused.headers["Content-Type"] == "application/problem+json"
         assert refused.json()["detail"].endswith("then try again")
         ready = httpx.get(f"{fleet.b.address}/health/ready", timeout=20)
-        assert (ready.status_code, ready.json()) == (200, {"status": "degraded"})
+        assert (ready.status_code, ready.json()["status"]) == (200, "degraded")
+        [trouble] = ready.json()["troubles"]
+        assert trouble["component"] == "control_plane"
+        wait_until(lambda: "endcap_control_plane_up 0.0" in metrics_of(fleet.b), 5)
         third = subprocess.run(
             [*ENDCAP, "serve", "--home", str(fleet.homes[1]), "--port", "0"],
             env={**os.environ, "ENDCAP_CONTROL_URL": fleet.url},

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -89,6 +90,22 @@ def seen(server: RunningServer, user: str) -> list[str]:
     """Return what a machine shows a shopper of what they viewed last."""
     [slate] = server.serve("recs", user={"user_id": user})
     return [item["id"] for item in slate["items"] if item["source"] == SLOT["recipe"]]
+
+
+def ready(server: RunningServer) -> Any:
+    """Ask a machine whether it may have traffic, which is so while its database is away too."""
+    answer = server.call("GET", "/health/ready")
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def says_away(server: RunningServer) -> bool:
+    """Tell whether a machine says, in all places, that its event store is away."""
+    found = ready(server)
+    assert found["status"] in ("ok", "degraded")
+    components = [trouble["component"] for trouble in found.get("troubles", ())]
+    metrics = server.call("GET", "/metrics", scope="admin").text
+    return components == ["event_log"] and "endcap_event_log_up 0.0" in metrics
 
 
 def stored(url: str) -> set[str]:
@@ -196,6 +213,8 @@ def test_database_that_restarts_loses_and_repeats_nothing(
                         fleet.b.serve, "recs", user={"user_id": f"while-away-{turn}"}
                     )
                     assert slate["items"]
+                for server in (fleet.a, fleet.b):
+                    await asyncio.to_thread(wait_until, partial(says_away, server), 5)
             finally:
                 await asyncio.to_thread(postgres_server.start)
             await sending
@@ -204,6 +223,8 @@ def test_database_that_restarts_loses_and_repeats_nothing(
         assert load.statuses[503] + load.statuses[429] > 0
         again = Load(fleet.b)
         wait_until(lambda: fleet.b.call("POST", "/v1/events", []).status_code != 503, 10)
+        for server in (fleet.a, fleet.b):
+            wait_until(lambda one=server: ready(one) == {"status": "ok"}, 10)  # type: ignore[misc]  # no type of a default
         asyncio.run(send_all(again, [load.unanswered]))
         assert not again.unanswered
         assert ids([b for share in shares for b in share]) == stored(fleet.url)
@@ -243,3 +264,17 @@ def test_one_database_serves_both_halves(postgres_server: PostgresServer, tmp_pa
             ]
             assert server.serve("recs", user={"user_id": "u"})
     assert not list(tmp_path.glob("*.sqlite"))
+
+
+def test_connections_to_the_database_are_bounded(fleet: Fleet) -> None:
+    """Eight a worker and one for the sums of each machine, after everything it does was done."""
+    for turn in range(20):
+        for server in (fleet.a, fleet.b):
+            send(server, {"event": "view", "event_id": f"bound-{turn}", "item_id": "mug"})
+            server.serve("recs", user={"user_id": f"bound-{turn}"})
+    with psycopg.connect(fleet.url) as connection:
+        [n_held] = connection.execute(
+            "SELECT count(*) FROM pg_stat_activity "
+            "WHERE application_name = 'endcap' AND datname = current_database()"
+        ).fetchone() or [0]
+    assert n_held <= 8 * 3 + 2

@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import time
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 
@@ -119,6 +120,84 @@ def test_stopped_log_process_delays_events_and_nothing_else(tmp_path: Path) -> N
     code, ledger = reconcile(tmp_path)
     assert code == 0, ledger
     assert ledger["served"] == ledger["assigned"] == ledger["stored"]
+
+
+def test_silent_log_process_is_told_and_recovers(tmp_path: Path) -> None:
+    """SIGSTOP for longer than a request may wait: pages go on, whoever sends events hears 503 in
+
+    time and then at once, health and metrics say what is wrong, the log says what to do. After
+    SIGCONT everything is sent again, is stored once, and adds up.
+    """
+    shares = [[batch] for batch in batches("held", 12)]
+    with run_server(tmp_path, "--workers", "2", "--event-wait-s", "7") as server:
+        server.put("/v1/placements/recs", SLOT)
+        wait_until_served(server, "recs")
+        load = Load(server)
+
+        async def use(pid: int) -> list[str]:
+            done = asyncio.Event()
+            browsing = asyncio.create_task(browse(server, done, slowest_s=1))
+            begin_s = time.monotonic()
+            os.kill(pid, signal.SIGSTOP)
+            try:
+                await send_all(load, shares)
+                assert load.statuses == {503: 12}
+                assert time.monotonic() - begin_s < 7 + 3
+                await asyncio.to_thread(wait_until, lambda: is_refused_at_once(server), 5)
+                health = server.call("GET", "/health/ready")
+                [trouble] = health.json()["troubles"]
+                assert (health.status_code, health.json()["status"]) == (200, "degraded")
+                assert trouble["component"] == "event_log"
+                assert abs(time.time() - since_s(trouble) - (time.monotonic() - begin_s)) < 3
+                assert "endcap_event_log_up 0.0" in metrics(server)
+            finally:
+                os.kill(pid, signal.SIGCONT)
+            await asyncio.to_thread(wait_until, lambda: is_well(server), 10)
+            done.set()
+            return await browsing
+
+        pid = log_process_of(server)
+        shown = asyncio.run(use(pid))
+        again = Load(server)
+        asyncio.run(send_all(again, [[batch] for batch in load.unanswered]))
+        assert again.statuses == {202: 12}
+        assert "endcap_event_log_up 1.0" in metrics(server)
+        assert server.stop() == 0
+    stored = column(tmp_path, "SELECT event_id FROM events")
+    assert sorted(stored) == sorted(ids([batch for share in shares for batch in share]))
+    assert set(shown) <= set(column(tmp_path, "SELECT exposure_id FROM exposures"))
+    code, ledger = reconcile(tmp_path)
+    assert code == 0, ledger
+    assert ledger["served"] == ledger["assigned"] == ledger["stored"]
+    log = (tmp_path / "server.log").read_text()
+    assert f"see what process {pid} waits for; kill -CONT" in log
+    assert 1 <= log.count("event_log_stuck") <= 2 * 2
+
+
+def since_s(trouble: dict[str, str]) -> float:
+    """Read since when something is wrong."""
+    return datetime.fromisoformat(trouble["since"]).timestamp()
+
+
+def metrics(server: RunningServer) -> str:
+    """Read what is counted."""
+    return server.call("GET", "/metrics", scope="admin").text
+
+
+def is_well(server: RunningServer) -> bool:
+    """Tell whether eight answers on health, of either worker, are all good."""
+    return all(server.call("GET", "/health/ready").json() == {"status": "ok"} for _ in range(8))
+
+
+def is_refused_at_once(server: RunningServer) -> bool:
+    """Tell whether an event is refused without a wait, and when to come back."""
+    begin_s = time.monotonic()
+    event = {"event": "view", "event_id": "held-0-0", "item_id": "p1", "user_id": "u0"}
+    answer = server.call("POST", "/v1/events", event)
+    assert answer.status_code == 503
+    assert answer.json()["code"] == "store_silent"
+    assert answer.headers["retry-after"] == "1"
+    return time.monotonic() - begin_s < 1
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])

@@ -174,8 +174,8 @@ def test_death_of_the_log_process_loses_and_repeats_nothing(path: Path, address:
         listener.listen()
         store = RemoteEventStore(address, opened_ms=1, answer_s=0.3)
         sent = batch("a", exposures=("x",))
-        for is_written in (False, True):
-            with pytest.raises(StoreBusyError, match="does not answer"):
+        for is_written, why in ((False, "does not answer"), (True, "ended and is started again")):
+            with pytest.raises(StoreBusyError, match=why):
                 store.commit(sent)
             dying, _ = listener.accept()
             hello, group = _requests(dying)
