@@ -19,6 +19,7 @@ from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
 from models.errors import ConfigError
+from models.heaps import share_heaps
 from service.forked_workers import fork_workers
 from service.log_process import LogProcess, log_process
 from service.page_protocol import PageProtocol
@@ -30,6 +31,8 @@ KEEP_ALIVE_S = 75
 """Longer than clients and proxies, 5 to 60 s, so that they close an idle connection and not the
 server: a request on a connection that the server is just closing would fail."""
 APP = "service.app:app_from_environment"
+KEPT_FREE_BYTES = 1 << 20
+"""At the end of a process's only heap; blocks of that size are not in it."""
 SHARED_MODULES = APP.partition(":")[0], "scipy.special"
 """What workers import, at the start or for the first report; SciPy's functions take 20 MB."""
 _log = structlog.get_logger(__name__)
@@ -44,6 +47,7 @@ def run(settings: Settings, on_listening: Callable[[str], None]) -> None:
     ConfigError
         If the address cannot be listened on.
     """
+    share_heaps(1, KEPT_FREE_BYTES)
     listener = _listen(settings.host, settings.port)
     host, port = listener.getsockname()[:2]
     address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
@@ -52,8 +56,6 @@ def run(settings: Settings, on_listening: Callable[[str], None]) -> None:
         os.environ[SUPERVISOR_VARIABLE] = str(os.getpid())
         if settings.workers > 1:
             os.environ[METRICS_VARIABLE] = str(folder)
-            # Else glibc keeps a heap for each thread that ever read the store: 20 MB a worker.
-            os.environ.setdefault("MALLOC_ARENA_MAX", "2")
         on_listening(address)
         with ExitStack() as stack:
             log = None

@@ -11,7 +11,7 @@ import rich_click as click
 from rich.console import Console
 
 from models.errors import ConfigError, GateError
-from training.heaps import share_heaps
+from models.heaps import share_heaps
 from training.mapping import Mapping, load_mapping
 from training.options import FILE, home_option, json_option, print_json
 from training.progress import Progress
