@@ -7,7 +7,7 @@ schema beside the schema ``log``.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import MappingProxyType
 
@@ -32,11 +32,14 @@ def make_tables(
     name: str,
     version: int,
     tables: str,
+    *,
     upgrades: Mapping[int, str] = MappingProxyType({}),
+    on_made: Callable[[], None] = lambda: None,
 ) -> None:
     """Make the tables where they are missing or of another version.
 
-    `upgrades` says by version what is made beside the tables of a file, which stay.
+    `upgrades` says by version what is made beside the tables of a file, which stay. `on_made` is
+    called in the transaction that makes any.
     """
     if _version(connection, name) == version:
         return
@@ -56,6 +59,7 @@ def make_tables(
             statements = derived_tables(name, version, tables)
         for statement in statements:
             connection.execute(statement)
+        on_made()
 
 
 def _drop_all(connection: sqlite3.Connection) -> None:

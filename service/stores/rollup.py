@@ -1,8 +1,8 @@
 """Running sums over the event store, so that a report costs by orders and not by exposures.
 
 They are derived: each step adds what was stored since the last one, and a missing or
-outdated table is made anew from the event store, which is only read. A step is one transaction, so
-a crash costs that step.
+outdated table is made anew from the event store and its archive, which are only read. A step is one
+transaction, so a crash costs that step.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ import sys
 import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from functools import partial
 
-from service.stores import rollup_days, rollup_visits
+from service.stores import rollup_days, rollup_replay, rollup_visits
 from service.stores.derived import make_tables, transaction
 from service.stores.event_database import (
     connect_derived,
@@ -75,7 +76,11 @@ def open_rollup(
             events, ROLLUP, busy_timeout_ms=busy_timeout_ms, cache_kib=cache_kib
         )
         try:
-            make_tables(connection, ROLLUP, VERSION, _TABLES, _UPGRADES)
+            _make_tables(connection, events)
+            rollup_replay.attach(connection, events)
+            if max_new is None and rollup_replay.is_waiting(connection):
+                rollup_replay.make_replay(events)
+                rollup_replay.attach(connection, events)
             _add_all(connection, sys.maxsize if max_new is None else max_new)
         except BaseException:
             connection.close()
@@ -86,6 +91,7 @@ def open_rollup(
 def add_new(connection: Database, n_rows: int, *, now_ms: int | None = None) -> bool:
     """Add at most `n_rows` of the log in one transaction, and tell whether there is more.
 
+    While archived days wait to be read (`rollup_replay`) nothing is added.
     Events wait for all exposures stored before them, and the newest for one that they name and
     another worker is about to store, so what they name is known. Without `now_ms` it is now.
 
@@ -94,9 +100,18 @@ def add_new(connection: Database, n_rows: int, *, now_ms: int | None = None) -> 
     Exception
         As the driver says it; then nothing was added.
     """
+    rollup_replay.follow(connection)
+    if rollup_replay.is_waiting(connection):
+        return False
     with transaction(connection):
         has_more = _fold(connection, n_rows, now_ms)
-        return rollup_visits.fold_visits(connection, n_rows) or has_more
+        has_more = rollup_visits.fold_visits(connection, n_rows) or has_more
+    return has_more or rollup_replay.finish(connection)
+
+
+def _make_tables(connection: Database, events: EventLog) -> None:
+    mark = partial(rollup_replay.mark, connection, events)
+    make_tables(connection, ROLLUP, VERSION, _TABLES, upgrades=_UPGRADES, on_made=mark)
 
 
 def _fold(connection: Database, n_rows: int, now_ms: int | None) -> bool:
@@ -129,8 +144,8 @@ def _add_all(connection: Database, n_rows: int) -> None:
 
 def count_waiting(connection: Database) -> int:
     """Count the rows of the log that are not in the running sums yet; about, where rows went."""
-    return sum(
-        max(0, last - seq)
+    n_stored = sum(
+        max(0, int(last - seq))
         for last, seq in (
             connection.execute(
                 f"SELECT (SELECT coalesce(max(seq), 0) FROM log.{table}), min(seq) "
@@ -140,6 +155,8 @@ def count_waiting(connection: Database) -> int:
             for name, table, _ in rollup_visits.FOLDS
         )
     )
+    # By their numbers, those that moved from between them are in it; not where all have moved.
+    return max(n_stored, rollup_replay.count_archived(connection))
 
 
 def erase_units(events: EventLog, keys: Collection[str]) -> int:
@@ -216,7 +233,7 @@ def _open_to_erase(events: EventLog) -> Iterator[Database]:
         connection = connect_derived(events, ROLLUP, busy_timeout_ms=_BUSY_TIMEOUT_MS)
         try:
             erase_thoroughly(connection)
-            make_tables(connection, ROLLUP, VERSION, _TABLES, _UPGRADES)
+            _make_tables(connection, events)
             yield connection
         finally:
             connection.close()
