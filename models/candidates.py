@@ -54,22 +54,22 @@ def history_shares(snapshot: Snapshot, history: History) -> NDArray[np.float32]:
 
 
 def best_candidates(
-    snapshot: Snapshot, rows: NDArray[np.int32], shares: NDArray[np.float32], k: int
+    snapshot: Snapshot, history: History, shares: NDArray[np.float32], k: int
 ) -> ScoredItems:
-    """Return the best `k` for the newest items of a history; none where only popularity speaks."""
-    newest = slice(-snapshot.manifest.blend.max_recent, None)
-    speakers, spoken = rows[newest], shares[newest]
-    if len(spoken) < len(shares):
-        spoken = spoken / spoken.sum()
-    scored = score_shares(snapshot, speakers, spoken, k=k)
-    return scored if _is_personal(snapshot, speakers, scored) else NO_CANDIDATES
+    """Return the best `k` for a history with these shares; none where only popularity speaks."""
+    max_recent = snapshot.manifest.blend.max_recent
+    if len(shares) > max_recent:
+        history, shares = history.newest(max_recent), shares[-max_recent:]
+        shares = shares / shares.sum()
+    scored = score_shares(snapshot, history, shares, k=k)
+    return scored if _is_personal(snapshot, history.rows, scored) else NO_CANDIDATES
 
 
 def taste_of(snapshot: Snapshot, user_row: int) -> Taste:
     """Work out what a user without newer events likes."""
     history, bought = history_of(snapshot, user_row), snapshot.users.purchased[user_row]
     shares = history_shares(snapshot, history)
-    scored = best_candidates(snapshot, history.rows, shares, max(HEAD, N_READY + len(bought)))
+    scored = best_candidates(snapshot, history, shares, max(HEAD, N_READY + len(bought)))
     kept = np.flatnonzero(~np.isin(scored.rows, bought))[:N_READY]
     return Taste(shares, ScoredItems(scored.rows[kept], scored.scores[kept], scored.because[kept]))
 

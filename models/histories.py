@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Self
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
@@ -100,3 +101,7 @@ class Histories:
         per_value = np.repeat(np.where(totals > 0, totals, 1.0), np.diff(weights.indptr))
         weights.data = (weights.data / per_value).astype(np.float32)
         return weights
+
+    def even_shares(self, blend: Blend, n_items: int) -> csr_matrix:
+        """Weigh as `shares` does but for the order of moments: what new items are scored with."""
+        return self.shares(msgspec.structs.replace(blend, recency=0.0), n_items)

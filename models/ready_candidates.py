@@ -21,7 +21,7 @@ from models.manifest import Manifest
 from models.scoring import ScoredItems
 from models.snapshot import Snapshot
 
-FORMAT = 1
+FORMAT = 2
 """Raise it with any change of the record or of what scoring gives."""
 BLOCK = 64
 """Users between two questions whether to go on."""

@@ -3,8 +3,9 @@
     score(u, i) = Σ_j w_j · N[j, i]  +  a · x_u · q_i  +  b · popularity_i,    x_u = Σ_j w_j · p_j
 
 over the newest items j of the history; w_j comes from the event's kind, its age and how many
-moments ago it was, and sums to 1. Nothing is solved: folding a history in is a sum, so the item j
-that gave most is the explanation of a score.
+moments ago it was, and sums to 1. For a new item i the order of moments is left out of w_j in the
+first sum: nobody knows when in a history it would have come. Nothing is solved: folding a history
+in is a sum, so the item j that gave most is the explanation of a score.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from models.ragged import Neighbours
 from models.snapshot import Snapshot
 
 MS_PER_DAY = 86_400_000.0
+FEW_PER_CANDIDATE = 5
+"""Items of the catalogue beside candidates up to which ticking off beats sorting."""
 
 _KEPT = local()
 
@@ -33,6 +36,10 @@ class History:
     rows: NDArray[np.int32]
     kinds: NDArray[np.int8]
     at_ms: NDArray[np.int64]
+
+    def newest(self, n: int) -> History:
+        """Return the `n` newest, ``n >= 1``."""
+        return History(self.rows[-n:], self.kinds[-n:], self.at_ms[-n:])
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +57,19 @@ def history_weights(history: History, now_ms: int, blend: Blend) -> NDArray[np.f
 
     ``k`` counts the later moments of the history, so what came at one moment weighs alike.
     """
-    at_ms = history.at_ms
-    decayed = decayed_weights(history.kinds, at_ms, now_ms, blend)
+    decayed = decayed_weights(history.kinds, history.at_ms, now_ms, blend)
+    weights: NDArray[np.float64] = decayed * _order_weights(history.at_ms, blend.recency)
+    return weights.astype(np.float32)
+
+
+def _order_weights(at_ms: NDArray[np.int64], recency: float) -> NDArray[np.float64]:
+    """Return ``(1 + k)^−γ`` of each item, `k` being the number of later moments."""
     if np.count_nonzero(at_ms[1:] > at_ms[:-1]) == len(at_ms) - 1:  # nearly always
-        weights: NDArray[np.float64] = decayed * _fading(len(at_ms), blend.recency)
-        return weights.astype(np.float32)
+        return _fading(len(at_ms), recency)
     moment = _moments(at_ms)
     k = moment[at_ms.argmax()] - moment if len(moment) else moment
-    return recent_weights(decayed, k, blend)
+    weights: NDArray[np.float64] = np.power(1.0 + k, -recency)
+    return weights
 
 
 @lru_cache(512)
@@ -111,31 +123,47 @@ def score_history(
     filters. An empty history, or one whose weights are all zero, gives no candidates.
     """
     newest, shares = _newest_shares(history, now_ms, snapshot.manifest.blend)
-    return score_shares(snapshot, newest.rows, shares, k=k, n_popular=n_popular)
+    return score_shares(snapshot, newest, shares, k=k, n_popular=n_popular)
 
 
 def score_shares(
     snapshot: Snapshot,
-    speakers: NDArray[np.int32],
+    newest: History,
     shares: NDArray[np.float32],
     *,
     k: int,
     n_popular: int = 100,
 ) -> ScoredItems:
-    """Score for items that speak with these shares, oldest first, which sum to 1 or are none."""
+    """Score for the newest items of a history, which speak with these shares.
+
+    `shares` sum to 1 or are none; there are at most as many items as the blend lets speak.
+    """
     if not len(shares):
         empty = np.empty(0, dtype=np.int32)
         return ScoredItems(empty, np.empty(0, dtype=np.float32), empty)
-    heard, parts, ends = _spoken(snapshot.graph, speakers, shares)
+    speakers = newest.rows
+    places, parts, ends = _spoken(snapshot.graph, speakers, shares)
+    heard = snapshot.graph.rows.take(places)
     candidates, prior = heard, snapshot.priors.popular
     if prior is not None:
         candidates = np.concatenate((heard, prior[0][:n_popular]))
     # What is an index again and again is made of the type that numpy turns every index into.
-    rows, spoken = distinct(candidates).astype(np.intp), heard.astype(np.intp)
-    slot_of = _scratch(len(snapshot.items.ids))
+    indices, n_items = candidates.astype(np.intp), len(snapshot.items.ids)
+    if n_items > FEW_PER_CANDIDATE * len(candidates):
+        rows = distinct(candidates).astype(np.intp)
+    else:
+        rows = _ticked_off(indices, n_items)
+    spoken = indices[: len(heard)]
+    slot_of = _scratch(n_items)
     slot_of[rows] = np.arange(len(rows), dtype=np.int32)
 
     slots = slot_of.take(spoken)
+    if snapshot.items.is_new is not None:
+        of_new = snapshot.items.is_new.take(spoken).nonzero()[0]
+        if len(of_new):
+            even = even_shares(newest, shares, snapshot.manifest.blend)
+            weights = even.take(ends.searchsorted(of_new, side="right"))
+            parts[of_new] = snapshot.graph.weights.take(places.take(of_new)) * weights
     scores = np.bincount(slots, parts, len(rows)).astype(np.float32)
     scores += _factor_part(snapshot, speakers, shares, rows)
     scores += np.float32(snapshot.manifest.blend.popularity_weight) * (
@@ -162,9 +190,11 @@ def score_parts(
     graph, factors, popularity = np.zeros((3, len(rows)), dtype=np.float32)
     newest, weights = _newest_shares(history, now_ms, blend)
     if len(weights):
-        for weight, speaker in zip(weights, newest.rows, strict=True):
+        is_new, even = items.n_interactions[rows] == 0, even_shares(newest, weights, blend)
+        for weight, alike, speaker in zip(weights, even, newest.rows, strict=True):
             neighbours, values = snapshot.graph[int(speaker)]
-            graph += weight * ((rows[:, None] == neighbours[None, :]) @ values)
+            spoken = (rows[:, None] == neighbours[None, :]) @ values
+            graph += np.where(is_new, alike, weight) * spoken
         factors += _factor_part(snapshot, newest.rows, weights, rows)
         popularity += np.float32(blend.popularity_weight) * items.popularity[rows]
     return graph, factors, popularity
@@ -174,20 +204,23 @@ def _newest_shares(
     history: History, now_ms: int, blend: Blend
 ) -> tuple[History, NDArray[np.float32]]:
     """Return the items that speak and their weights, which sum to 1; no weights if all are zero."""
-    newest = History(
-        history.rows[-blend.max_recent :],
-        history.kinds[-blend.max_recent :],
-        history.at_ms[-blend.max_recent :],
-    )
+    newest = history.newest(blend.max_recent)
     weights = history_weights(newest, now_ms, blend)
     total = np.float32(weights.sum())
     return newest, weights / total if total > 0 else weights[:0]
 
 
+def even_shares(newest: History, shares: NDArray[np.float32], blend: Blend) -> NDArray[np.float32]:
+    """Take the order of moments out of shares, shape (n,): only kind and age are left in them."""
+    even = shares / _order_weights(newest.at_ms, blend.recency)
+    even /= even.sum()
+    return even.astype(np.float32)
+
+
 def _spoken(
     graph: Neighbours, rows: NDArray[np.int32], weights: NDArray[np.float32]
-) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.int64]]:
-    """Lay the weighted neighbour lists of `rows` end to end: items, parts of scores, list ends."""
+) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.int64]]:
+    """Lay the neighbour lists of `rows` end to end: places in the graph, parts of scores, ends."""
     begins = graph.offsets.take(rows)
     lengths = graph.offsets.take(rows + 1) - begins
     ends = lengths.cumsum()
@@ -195,7 +228,15 @@ def _spoken(
     places += (begins - ends + lengths).repeat(lengths)
     parts = graph.weights.take(places)
     parts *= weights.repeat(lengths)
-    return graph.rows.take(places), parts, ends
+    return places, parts, ends
+
+
+def _ticked_off(rows: NDArray[np.intp], n: int) -> NDArray[np.intp]:
+    """Return the distinct ones of `rows`, which are below `n`, ascending."""
+    is_there = np.zeros(n, dtype=np.bool_)
+    is_there[rows] = True
+    each: NDArray[np.intp] = is_there.nonzero()[0]
+    return each
 
 
 def _scratch(n: int) -> NDArray[np.int32]:

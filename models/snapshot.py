@@ -44,7 +44,7 @@ def trending_prior(country: str) -> str:
     return f"{TRENDING}:{country}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ItemTable:
     """What is known of every item; n items, d factors, c content dimensions."""
 
@@ -73,6 +73,12 @@ class ItemTable:
     brands: Vocabulary
     cards: Texts
     """What a page shows of an item, one JSON object each: title, price, image_url, url, ..."""
+
+    @cached_property
+    def is_new(self) -> NDArray[np.bool_] | None:
+        """(n,) whether the item has no interactions; nothing where all have some."""
+        found: NDArray[np.bool_] = self.n_interactions == 0
+        return found if found.any() else None
 
 
 @dataclass(frozen=True, slots=True)

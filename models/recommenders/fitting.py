@@ -184,6 +184,7 @@ def _together(
         popularity_unit=scale.unit(everyone),
         lift=trend.lift,
         n_users_of=on.n_users_of,
+        is_new=np.bincount(on.dataset.interactions.item_rows, minlength=on.dataset.n_items) == 0,
         doubt=attributes.doubt,
         regime=on.regime,
         sample=scale.shares,

@@ -2,7 +2,8 @@
 
     score(u, i) = Σ_j w_j · N[j, i]  +  a · x_u · q_i  +  b · popularity_i,    x_u = Σ_j w_j · p_j
 
-the same sum as `models.scoring`, here over all items at once. N merges the item graph with the
+the same sum as `models.scoring`, here over all items at once, and for new items without the order
+of the history in the first w_j. N merges the item graph with the
 columns mapped from attributes; p and q put the low-pass factors beside those of ALS, whose fold-in
 is made linear. Docs: docs/adr/0005-one-linear-hybrid.md has what each part is worth.
 """
@@ -41,6 +42,8 @@ class Hybrid:
     """(n_items, d) what an item of the history adds to the factor of its user, ``p``."""
     popularity: NDArray[np.float32]
     """(n_items,) 0 to 1."""
+    is_new: NDArray[np.bool_]
+    """(n_items,) items without interactions."""
     blend: Blend
     """The weights that were chosen for this data."""
     settings: Settings
@@ -70,6 +73,7 @@ class Hybrid:
             factors=merged.factors,
             fold_in=merged.fold_in,
             popularity=parts.popularity,
+            is_new=parts.is_new,
             blend=blend,
             settings=settings,
         )
@@ -78,7 +82,11 @@ class Hybrid:
         """Add up the three parts; a user without history gets the popularity alone."""
         n_items = len(self.popularity)
         shares: csr_matrix = histories.shares(self.blend, n_items)
-        scores: NDArray[np.float32] = (shares @ self.graph.to_csr(n_items)).toarray()
+        graph = self.graph.to_csr(n_items)
+        scores: NDArray[np.float32] = (shares @ graph).toarray()
+        new = np.flatnonzero(self.is_new)
+        if len(new):
+            scores[:, new] = (histories.even_shares(self.blend, n_items) @ graph[:, new]).toarray()
         if self.factors.shape[1]:
             users = np.float32(self.blend.factor_weight) * (shares @ self.fold_in)
             scores += users @ self.factors.T
@@ -95,6 +103,7 @@ class Hybrid:
             "factors": self.factors,
             "fold_in": self.fold_in,
             "popularity": self.popularity,
+            "is_new": self.is_new,
             "popularity_weight": np.array([self.blend.popularity_weight]),
         }
 
@@ -107,5 +116,5 @@ class Hybrid:
             factor_weight=1.0,
             popularity_weight=float(arrays["popularity_weight"][0]),
         )
-        parts = {name: arrays[name] for name in ("factors", "fold_in", "popularity")}
+        parts = {name: arrays[name] for name in ("factors", "fold_in", "popularity", "is_new")}
         return cls(graph=graph, blend=blend, settings=settings, **parts)  # type: ignore[arg-type]  # as above

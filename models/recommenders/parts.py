@@ -59,6 +59,8 @@ class Parts:
     """(n_items,) the trend that every item's scores are multiplied with."""
     n_users_of: NDArray[np.int64]
     """(n_items,) users per item; 0 for a new one."""
+    is_new: NDArray[np.bool_]
+    """(n_items,) nobody ever did anything with the item, not even give it back."""
     doubt: NDArray[np.float32]
     """(n_items,) how much of what is said of an item its attributes say, 0 to 1, `doubt_of`."""
     regime: Regime

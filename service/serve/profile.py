@@ -154,7 +154,7 @@ class Profile:
         return ready if ready.has((self.user_row,)) else None
 
     def _score(self, k: int) -> ScoredItems:
-        return best_candidates(self.stock.snapshot, self.history.rows, self.weights, k)
+        return best_candidates(self.stock.snapshot, self.history, self.weights, k)
 
     def _shown(
         self, scored: ScoredItems, shelf: Shelf, only_available: bool

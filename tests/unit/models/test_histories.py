@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from models.events import InteractionKind
 from models.histories import Histories
 from models.manifest import Blend
-from models.scoring import history_weights
+from models.scoring import even_shares, history_weights
 from tests.unit.models.small_dataset import NOW_MS, make_dataset
 
 ROWS = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 4), st.integers(0, 9)))
@@ -48,6 +48,18 @@ def test_the_strongest_kind_stays() -> None:
     history = Histories.of(dataset.interactions, 1, NOW_MS).one(0)
     assert history.kinds.tolist() == [InteractionKind.PURCHASE]
     assert history.at_ms.tolist() == [5 * 86_400_000]
+
+
+def test_even_shares_leave_the_order_out() -> None:
+    """A view one half-life older than the other has half of its share, γ or not."""
+    dataset = make_dataset([(0, 0, 90), (0, 1, 100)], 1, 3, kind=InteractionKind.VIEW)
+    found = Histories.of(dataset.interactions, 1, NOW_MS)
+    blend = Blend(half_life_days=10.0, recency=1.0)
+    even = found.even_shares(blend, 3).toarray()[0]
+    assert even == pytest.approx([1 / 3, 2 / 3, 0])
+    in_order = found.shares(blend, 3).toarray()[0, :2]
+    assert in_order == pytest.approx([1 / 5, 4 / 5])
+    assert even_shares(found.one(0), in_order, blend) == pytest.approx(even[:2])
 
 
 def test_weights_are_those_of_scoring() -> None:

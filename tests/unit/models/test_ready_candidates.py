@@ -58,7 +58,7 @@ def test_ready_candidates_are_the_first_that_were_not_bought(shop: Snapshot) -> 
     """Among all that a history brings up, in the same order, and as many as there is room for."""
     for user in range(1, 20):
         history = history_of(shop, user)
-        every = best_candidates(shop, history.rows, history_shares(shop, history), 400)
+        every = best_candidates(shop, history, history_shares(shop, history), 400)
         bought = shop.users.purchased[user].tolist()
         wanted = [row for row in every.rows.tolist() if row not in bought][:N_READY]
         assert taste_of(shop, user).best.rows.tolist() == wanted

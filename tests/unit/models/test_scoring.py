@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from models import scoring
 from models.histories import Histories
 from models.manifest import Blend
 from models.scoring import (
@@ -65,6 +66,44 @@ def test_weights_follow_kind_and_age() -> None:
     )
     assert graph == pytest.approx([0.4 / 3.5, 0.8 * 2.5 / 3.5, 0.2 * 2.5 / 3.5])
     assert set(scored.rows.tolist()) == {0, 1, 2}
+
+
+def test_order_of_moments_says_nothing_of_new_items() -> None:
+    """Mug, then köpek, γ 1: the mug's share is 1/3, and 1/2 for the lamp, which nobody has had.
+
+    The factors of the lamp go by the order: 0.5 · (1, 1) · (1/3 · (2, 0) + 2/3 · (0, 2)).
+    """
+    of, rows = history((0, 0, 2), (1, 0, 1)), np.array([0, 1, 2], dtype=np.int32)
+    snapshot = make_snapshot(blend=Blend(half_life_days=1e9, recency=1.0, factor_weight=0.5))
+    graph, _, _ = score_parts(snapshot, of, 10 * DAY_MS, rows)
+    assert graph == pytest.approx([0.4 * 2 / 3, 0.8 / 3, 0.2 / 2])
+    scored = score(snapshot, of)
+    lamp = scored.rows.tolist().index(2)
+    assert scored.scores[lamp] == pytest.approx(0.2 / 2 + 0.5 * (2 / 3 + 4 / 3))
+    assert scored.because[lamp] == 0
+
+
+def test_candidates_are_ticked_off_or_sorted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whichever is quicker for a catalogue: the same candidates and scores."""
+    snapshot, of = _random_shop(np.random.default_rng(2))
+    ticked = score(snapshot, of)
+    monkeypatch.setattr(scoring, "FEW_PER_CANDIDATE", 0)
+    is_sorted = score(snapshot, of)
+    assert ticked.rows.tolist() == is_sorted.rows.tolist()
+    assert ticked.scores.tolist() == is_sorted.scores.tolist()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_scores_of_old_items_do_not_depend_on_new_ones(seed: int) -> None:
+    """To the last bit, whether some items are new or none is."""
+    snapshot, of = _random_shop(np.random.default_rng(seed))
+    is_old = snapshot.items.n_interactions > 0
+    without = replace(snapshot, items=replace(snapshot.items, n_interactions=np.ones(40, np.int32)))
+    assert without.items.is_new is None
+    found, wanted = score(snapshot, of), score(without, of)
+    values = dict(zip(wanted.rows.tolist(), wanted.scores.tolist(), strict=True))
+    for row, value in zip(found.rows.tolist(), found.scores.tolist(), strict=True):
+        assert value == values[row] or not is_old[row]
 
 
 def test_weights_follow_the_order_of_moments() -> None:
@@ -136,6 +175,7 @@ def _random_shop(rng: np.random.Generator) -> tuple[Snapshot, History]:
         factors=rng.integers(0, 2, (n_items, 2)).astype(np.float32),
         fold_in=rng.integers(0, 2, (n_items, 2)).astype(np.float32),
         popularity=(rng.integers(0, 3, n_items) / 2).astype(np.float32),
+        n_interactions=rng.integers(0, 3, n_items, dtype=np.int32),
     )
     rows: NDArray[np.int64] = rng.choice(n_items, 6, replace=False)
     events = [(int(row), int(rng.integers(0, 4)), float(rng.integers(0, 3))) for row in rows]
@@ -145,7 +185,8 @@ def _random_shop(rng: np.random.Generator) -> tuple[Snapshot, History]:
 def _plain_parts(snapshot: Snapshot, of: History, row: int) -> dict[int, float]:
     """Return what each of the newest two items gives to `row` through the graph."""
     parts = {}
-    for speaker, weight in _plain_weights(snapshot, of).items():
+    is_new = snapshot.items.n_interactions[row] == 0
+    for speaker, weight in _plain_weights(snapshot, of, ordered=not is_new).items():
         rows, values = snapshot.graph[speaker]
         if row in rows:
             parts[speaker] = weight * float(values[rows == row][0])
@@ -164,14 +205,14 @@ def _rest(snapshot: Snapshot, of: History, row: int) -> float:
     )
 
 
-def _plain_weights(snapshot: Snapshot, of: History) -> dict[int, float]:
+def _plain_weights(snapshot: Snapshot, of: History, *, ordered: bool = True) -> dict[int, float]:
     blend = snapshot.manifest.blend
     newest = list(zip(of.rows, of.kinds, of.at_ms, strict=True))[-blend.max_recent :]
     moments = sorted({at_ms for *_, at_ms in newest}, reverse=True)
     weights = {
         int(row): blend.event_weights[kind]
         * 2.0 ** (-(10 * DAY_MS - at_ms) / DAY_MS / blend.half_life_days)
-        * (1 + moments.index(at_ms)) ** -blend.recency
+        * (1 + moments.index(at_ms)) ** (-blend.recency * ordered)
         for row, kind, at_ms in newest
     }
     total = sum(weights.values())

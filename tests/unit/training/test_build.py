@@ -41,6 +41,25 @@ def test_served_scores_are_those_evaluated() -> None:
         np.testing.assert_allclose(served.scores, evaluated[user, served.rows], atol=1e-5)
 
 
+def test_served_scores_of_new_items_are_those_evaluated() -> None:
+    """An item without interactions hears a history alike online and offline."""
+    titles = ["red mug", "blue mug", "red mug", "blue lamp", "red lamp", "blue mug"]
+    rows = [(user, (user + place) % 5, 50 + 7 * place) for user in range(20) for place in range(3)]
+    dataset = make_dataset(rows, 20, 6, titles=titles)
+    hybrid = Hybrid.fit(dataset, SETTINGS, now_ms=NOW_MS, seed=1)
+    histories, snapshot = (
+        Histories.of(dataset.interactions, 20, NOW_MS),
+        _snapshot(dataset, hybrid),
+    )
+    evaluated = hybrid.score(histories)
+    in_order = histories.shares(hybrid.blend, 6) @ hybrid.graph.to_csr(6)
+    assert abs(in_order[:, [5]] - evaluated[:, [5]]).max() > 0.01  # which it would not otherwise
+    for user in range(20):
+        served = score_history(snapshot, histories.one(user), NOW_MS, k=16)
+        assert 5 in served.rows
+        np.testing.assert_allclose(served.scores, evaluated[user, served.rows], atol=1e-5)
+
+
 def test_users_keep_their_history_and_purchases() -> None:
     """Histories are oldest first, purchases ascending."""
     _, snapshot = _build()

@@ -116,6 +116,7 @@ def test_hybrid_scores_are_the_sum_of_its_parts() -> None:
     blend = fitted.blend
     weights = histories.weights(blend, 16).toarray()[0]
     weights /= weights.sum()
+    assert not fitted.is_new.any()
     expected = weights @ fitted.graph.to_csr(16).toarray()
     expected = expected + blend.factor_weight * (weights @ fitted.fold_in) @ fitted.factors.T
     expected = expected + blend.popularity_weight * fitted.popularity
