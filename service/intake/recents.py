@@ -8,42 +8,27 @@ log's tail.
 from __future__ import annotations
 
 import asyncio
-from bisect import insort
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
 
 import structlog
 
 from models.events import InteractionKind
+from service.intake.interactions import MAX_RECENT, Interactions, RecentEvent
 from service.intake.quick_reads import QuickReads
 from service.stores.event_reads import EventReader, InteractionRow, KeyColumn, KeyedRow
 from service.stores.events import NumberedEvent
 from service.stores.key_filter import KeyFilter
 
-MAX_RECENT = 100
 AFTER_FAILURE_S = 1.0
 """How long a follower waits when the store could not be read."""
 _TAIL_ROWS = 5_000
 
+_NOTHING = Interactions()
+"""Of whoever did nothing: no others are kept that are empty."""
+
 _log = structlog.get_logger(__name__)
-
-
-class RecentEvent(NamedTuple):
-    """An interaction as scoring reads it."""
-
-    item_id: str
-    kind: InteractionKind
-    at_ms: int
-
-
-class _Entry(NamedTuple):
-    """Orders by time, then by commit; `seq` also tells a repeat."""
-
-    at_ms: int
-    seq: int
-    event: RecentEvent
 
 
 class _Batch:
@@ -70,7 +55,8 @@ class RecentEvents:
 
         `max_cached` bounds events and keys together; the longest unused key goes first. Without
         `quick` every read for serving goes to a thread. A key that is not in `key_filter` is
-        neither read nor kept.
+        neither read nor kept. An event takes 30 bytes and a key 400: 100,000 events of 3,000
+        visitors 4 MB.
         """
         self._quick = quick
         self._filter = key_filter
@@ -78,7 +64,7 @@ class RecentEvents:
         self._tail = tail
         self._max_cached = max_cached
         self._n_cached = 0
-        self._entries: OrderedDict[str, list[_Entry]] = OrderedDict()
+        self._entries: OrderedDict[str, Interactions] = OrderedDict()
         self._fetching: dict[str, asyncio.Future[None]] = {}
         self._waiting: _Batch | None = None
         self._reading: asyncio.Task[None] | None = None
@@ -87,25 +73,23 @@ class RecentEvents:
         self._seen_seq = tail.last_seq()
         self._seen_version = tail.data_version()
 
-    def get(self, user_key: str | None, anonymous_key: str | None) -> tuple[RecentEvent, ...]:
+    def get(self, user_key: str | None, anonymous_key: str | None) -> Sequence[RecentEvent]:
         """Return what is known under either key, oldest first, the newest 100."""
-        mine = [] if user_key is None else self._load("user_key", user_key)
-        visit = [] if anonymous_key is None else self._load("anonymous_key", anonymous_key)
+        mine = _NOTHING if user_key is None else self._load("user_key", user_key)
+        visit = _NOTHING if anonymous_key is None else self._load("anonymous_key", anonymous_key)
         return _merged(mine, visit)
 
     def cached(
         self, user_key: str | None, anonymous_key: str | None
-    ) -> tuple[RecentEvent, ...] | None:
+    ) -> Sequence[RecentEvent] | None:
         """Return what `get` would, if that needs no reading, or a quick one; else nothing."""
-        mine = [] if user_key is None else self._held(user_key)
-        visit = [] if anonymous_key is None else self._held(anonymous_key)
+        mine = _NOTHING if user_key is None else self._held(user_key)
+        visit = _NOTHING if anonymous_key is None else self._held(anonymous_key)
         if mine is None or visit is None:
             return self._read_quickly(user_key, anonymous_key)
         return _merged(mine, visit)
 
-    async def read(
-        self, user_key: str | None, anonymous_key: str | None
-    ) -> tuple[RecentEvent, ...]:
+    async def read(self, user_key: str | None, anonymous_key: str | None) -> Sequence[RecentEvent]:
         """Return what `get` would, but read in a thread; a caller that gives up stops no read."""
         wanted: tuple[tuple[KeyColumn, str | None], ...] = (
             ("user_key", user_key),
@@ -175,7 +159,7 @@ class RecentEvents:
 
     def _read_quickly(
         self, user_key: str | None, anonymous_key: str | None
-    ) -> tuple[RecentEvent, ...] | None:
+    ) -> Sequence[RecentEvent] | None:
         """Read in the event loop, unless that is slow or the thread has the connection."""
         if self._quick is None or self._reading is not None or not self._quick.are_allowed():
             return None
@@ -185,19 +169,19 @@ class RecentEvents:
             _log.warning("recent_events_not_read", error=repr(error))
             return None
 
-    def _load(self, column: KeyColumn, key: str) -> list[_Entry]:
+    def _load(self, column: KeyColumn, key: str) -> Interactions:
         entries = self._held(key)
         if entries is None:
             entries = self._keep(key, self._points.newest(column, key, MAX_RECENT))
         return entries
 
-    def _held(self, key: str) -> list[_Entry] | None:
+    def _held(self, key: str) -> Interactions | None:
         """Return what is known of a key without reading; nothing if it has to be read."""
         entries = self._entries.get(key)
         if entries is not None:
             self._entries.move_to_end(key)
         elif self._filter is not None and self._filter.lacks("recent", key):
-            entries = []
+            entries = _NOTHING
         return entries
 
     def _fetch(self, column: KeyColumn, key: str) -> asyncio.Future[None]:
@@ -250,15 +234,10 @@ class RecentEvents:
                 for row in self._arrived.pop(key):
                     self._add(row)
 
-    def _keep(self, key: str, rows: Sequence[InteractionRow]) -> list[_Entry]:
+    def _keep(self, key: str, rows: Sequence[InteractionRow]) -> Interactions:
         gone = self._entries.pop(key, None)
         self._n_cached -= 0 if gone is None else 1 + len(gone)
-        entries = sorted(
-            _Entry(
-                row.at_ms, row.seq, RecentEvent(row.item_id, InteractionKind(row.kind), row.at_ms)
-            )
-            for row in rows
-        )
+        entries = Interactions.of(rows) if rows else _NOTHING
         self._entries[key] = entries
         self._n_cached += 1 + len(entries)
         self._make_room()
@@ -272,31 +251,22 @@ class RecentEvents:
 
     def _add(self, row: KeyedRow) -> None:
         """Add to the keys that are cached; another key reads the store when it is asked for."""
-        entry: _Entry | None = None
         for key in (row.user_key, row.anonymous_key):
             if key in self._arrived:
                 self._arrived[key].append(row)
             entries = None if key is None else self._entries.get(key)
-            if entries is None:
+            if key is None or entries is None:
                 continue
-            if entry is None:
-                event = RecentEvent(row.item_id, InteractionKind(row.kind), row.at_ms)
-                entry = _Entry(row.at_ms, row.seq, event)
-            if any(known.seq == row.seq for known in entries):
-                continue
-            insort(entries, entry)
-            self._n_cached += 1
-            if len(entries) > MAX_RECENT:
-                del entries[0]
-                self._n_cached -= 1
+            self._entries[key] = continued = entries.with_row(row)
+            self._n_cached += len(continued) - len(entries)
         self._make_room()
 
 
-def _merged(mine: list[_Entry], visit: list[_Entry]) -> tuple[RecentEvent, ...]:
+def _merged(mine: Interactions, visit: Interactions) -> Sequence[RecentEvent]:
     """Merge two lists; an event sent with both keys is in both."""
-    if mine and visit:
-        mine, visit = sorted({*mine, *visit})[-MAX_RECENT:], []
-    return tuple([entry.event for entry in mine or visit])
+    if visit is _NOTHING:
+        return () if mine is _NOTHING else mine
+    return visit if mine is _NOTHING else mine.merged(visit)
 
 
 def _tell_failure(read: asyncio.Future[None]) -> None:

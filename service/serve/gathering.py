@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import structlog
@@ -36,7 +36,7 @@ class Known(NamedTuple):
     """What was found out about a visitor."""
 
     person: Person
-    recent: tuple[RecentEvent, ...]
+    recent: Sequence[RecentEvent]
     trouble: Degraded | None = None
 
 
@@ -59,7 +59,7 @@ class Gathering:
 
     def at_once(self, keys: Keys, *, has_model: bool) -> Known | None:
         """Return what takes no waiting to find out; nothing if something has to be read."""
-        recent: tuple[RecentEvent, ...] | None = ()
+        recent: Sequence[RecentEvent] | None = ()
         if has_model and not keys.is_nobody:
             recent = self._recent.cached(keys.user, keys.anonymous)
         person = self._people.cached(keys.user, keys.anonymous)
@@ -69,8 +69,8 @@ class Gathering:
         self, keys: Keys, late_s: float, *, has_model: bool, is_preview: bool
     ) -> Known:
         """Read what is not known yet, until `late_s`."""
-        reading: asyncio.Task[tuple[RecentEvent, ...]] | None = None
-        recent: tuple[RecentEvent, ...] | None = ()
+        reading: asyncio.Task[Sequence[RecentEvent]] | None = None
+        recent: Sequence[RecentEvent] | None = ()
         if has_model and not keys.is_nobody:
             recent = self._recent.cached(keys.user, keys.anonymous)
             if recent is None:  # read while it is found out who this is
@@ -99,8 +99,8 @@ class Gathering:
         return resting_banners(caps, seen, visit.now_ms)
 
     async def _finish(
-        self, reading: asyncio.Task[tuple[RecentEvent, ...]], late_s: float
-    ) -> tuple[tuple[RecentEvent, ...], Degraded | None]:
+        self, reading: asyncio.Task[Sequence[RecentEvent]], late_s: float
+    ) -> tuple[Sequence[RecentEvent], Degraded | None]:
         """Wait for the newest events; say what is the matter if they cannot be had in time."""
         try:
             async with asyncio.timeout(max(late_s - self._monotonic_s(), 0.0)):

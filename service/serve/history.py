@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -26,7 +27,7 @@ _FEW = 4
 
 
 def merge_history(
-    stock: Stock, user_row: int, recent: tuple[RecentEvent, ...]
+    stock: Stock, user_row: int, recent: Sequence[RecentEvent]
 ) -> tuple[History, frozenset[int]]:
     """Put the newest events behind the history of the snapshot; return it and the rows bought.
 
@@ -39,7 +40,7 @@ def merge_history(
 
 
 def add_events(
-    stock: Stock, history: History, purchased: frozenset[int], events: tuple[RecentEvent, ...]
+    stock: Stock, history: History, purchased: frozenset[int], events: Sequence[RecentEvent]
 ) -> tuple[History, frozenset[int]]:
     """Put events behind a history; return it and the rows bought.
 

@@ -7,7 +7,7 @@ Of someone who did nothing since the model was trained, the best few may be work
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -41,7 +41,7 @@ class Profile:
         self,
         stock: Stock,
         user_row: int,
-        recent: tuple[RecentEvent, ...],
+        recent: Sequence[RecentEvent],
         before: Profile | None = None,
     ) -> None:
         """Take `before` of the same shopper, whose history is only continued where it can be."""

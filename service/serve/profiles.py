@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from itertools import islice
 
@@ -37,7 +37,7 @@ class Profiles:
         stock: Stock,
         user_key: str | None,
         anonymous_key: str | None,
-        recent: tuple[RecentEvent, ...],
+        recent: Sequence[RecentEvent],
     ) -> Profile:
         """Return the profile of a shopper with these newest events."""
         key = (user_key, anonymous_key)
@@ -61,7 +61,7 @@ class Profiles:
         stock: Stock,
         user_key: str | None,
         anonymous_key: str | None,
-        recent: tuple[RecentEvent, ...],
+        recent: Sequence[RecentEvent],
     ) -> bool:
         """Whether `get` would return what was made before."""
         profile = self._kept.get((user_key, anonymous_key))
@@ -98,5 +98,5 @@ class Profiles:
         self._kept.clear()
 
 
-def _is_same(kept: tuple[RecentEvent, ...], recent: tuple[RecentEvent, ...]) -> bool:
+def _is_same(kept: Sequence[RecentEvent], recent: Sequence[RecentEvent]) -> bool:
     return kept is recent or kept == recent

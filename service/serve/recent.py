@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from models.events import InteractionKind
@@ -28,17 +29,15 @@ class RecentEvent(Protocol):
 
 
 class RecentSource(Protocol):
-    """Newest interactions by pseudonym, oldest first; equal answers are the same tuple."""
+    """Newest interactions by pseudonym, oldest first; what is the same answer is equal."""
 
     def cached(
         self, user_key: str | None, anonymous_key: str | None
-    ) -> tuple[RecentEvent, ...] | None:
+    ) -> Sequence[RecentEvent] | None:
         """Return them if that takes no time to speak of; nothing if they have to be read."""
         ...
 
-    async def read(
-        self, user_key: str | None, anonymous_key: str | None
-    ) -> tuple[RecentEvent, ...]:
+    async def read(self, user_key: str | None, anonymous_key: str | None) -> Sequence[RecentEvent]:
         """Return the interactions, reading the store if need be; the caller may give up waiting."""
         ...
 
