@@ -11,9 +11,10 @@ import rich_click as click
 from rich.console import Console
 from rich.table import Table
 
-from models.errors import EndcapError
+from models.errors import ConfigError, EndcapError
+from models.pseudonym import load_pseudonymiser
 from models.vocabulary import Vocabulary
-from service.cli import as_json_option, setting_option
+from service.cli import SHARED_EVENTS, as_json_option, setting_option
 from service.import_cli import import_file
 from service.settings import read_home_settings
 from service.stores.event_database import open_event_database
@@ -107,6 +108,38 @@ def archive(days: int, home: str | None, as_json: bool) -> None:
     else:
         for table, n_rows in moved.items():
             click.echo(f"{n_rows:>10,}  {table}")
+
+
+@events.command()
+@setting_option("home")
+@as_json_option
+def move(home: str | None, as_json: bool) -> None:
+    """Copy events.sqlite and the archive of a home into the database of ENDCAP_EVENTS_URL.
+
+    No server may run on the home, and the database may hold no other log. Run it again if it was
+    cut off: it goes on where it was.
+    """
+    from service.stores.event_database import agree_on_pseudonyms  # noqa: PLC0415  # own command
+
+    settings = read_home_settings(home)
+    target = settings.event_log
+    if isinstance(target, Path):
+        raise ConfigError("set ENDCAP_EVENTS_URL to the database to move to")
+    from service.stores.event_move import describe, move_events  # noqa: PLC0415  # the driver
+
+    open_event_database(settings.home, target.url)
+    pseudonymiser = load_pseudonymiser(settings.home)
+    agree_on_pseudonyms(target, pseudonymiser.derive(SHARED_EVENTS))
+    with Console(stderr=True).status("counting") as status:
+        moved = move_events(
+            settings.home,
+            target,
+            tell=lambda table, n_rows: status.update(f"{n_rows:,} {table}"),
+        )
+    if as_json:
+        _print_json(moved)
+    else:
+        click.echo(describe(moved, settings.home), err=True)
 
 
 @click.command()

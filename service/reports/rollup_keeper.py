@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from subprocess import Popen
 
 import structlog
@@ -59,7 +60,9 @@ class RollupKeeper:
         self._thread = threading.Thread(target=self._run, name="rollup-keeper", daemon=True)
 
     def start(self) -> None:
-        """Begin to work, or to wait for the lease."""
+        """Begin to work, or to wait for the lease, which tells others that a server runs."""
+        with suppress(OSError):  # the first step tries again, and says so
+            self._lease.take()
         self._thread.start()
 
     def close(self) -> None:

@@ -15,7 +15,7 @@ from typing import Literal
 
 from models.errors import ConfigError
 from service.stores.event_database import reported
-from service.stores.event_log import EventLog
+from service.stores.event_log import EventLog, PostgresLog
 
 ARCHIVE_FOLDER = "archive"
 LOCK_FILE = "archive.lock"
@@ -60,7 +60,9 @@ def day_of(file: Path) -> int:
 
 
 def day_files(events: EventLog, table: ArchivedTable) -> list[Path]:
-    """List the files that are there, oldest day first."""
+    """List the files that are there, oldest day first; a database on the network has none."""
+    if isinstance(events, PostgresLog):
+        return []
     return sorted((events.with_name(ARCHIVE_FOLDER) / table).glob(f"day=*/{_ROWS}"))
 
 

@@ -145,6 +145,11 @@ def open_raw(log: PostgresLog) -> psycopg.Connection[Any]:
     return raw
 
 
+def hold_writers(raw: psycopg.Connection[Any]) -> None:
+    """Let nobody else write the log until a connection is closed."""
+    raw.execute("SELECT pg_advisory_lock(%s, %s)", (_LOCK_FAMILY, _LOCKS[LOG]))
+
+
 @lru_cache(maxsize=512)
 def translate(sql: str) -> bytes:
     """Write a statement with the driver's marks of parameters, and joins without SQLite's order."""

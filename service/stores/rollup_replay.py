@@ -177,7 +177,14 @@ def write_replay(events: Path) -> None:
             draft.unlink(missing_ok=True)
 
 
-def _write(events: Path, draft: Path) -> None:
+def write_whole(events: Path, draft: Path) -> None:
+    """Put all of a log that nobody writes into a file; call it under the archive's lock."""
+    draft.unlink(missing_ok=True)
+    with reported(draft):
+        _write(events, draft, is_quiet=True)
+
+
+def _write(events: Path, draft: Path, *, is_quiet: bool = False) -> None:
     with closing(connect(events, read_only=True)) as store:
         definitions = store.execute(
             "SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL "
@@ -194,7 +201,7 @@ def _write(events: Path, draft: Path) -> None:
             connection.execute(text)
         connection.execute("ATTACH ? AS log", (f"{events.resolve().as_uri()}?mode=ro",))
         connection.execute("BEGIN")
-        _copy_store(connection)
+        _copy_store(connection, is_quiet=is_quiet)
         for table in CLOCKS:
             _copy_archive(connection, events, table)
         connection.execute("COMMIT")
@@ -204,10 +211,10 @@ def _write(events: Path, draft: Path) -> None:
                 connection.execute(text)
 
 
-def _copy_store(connection: SqliteConnection) -> None:
-    """Copy what is there at one moment, but no event whose exposure may still come."""
+def _copy_store(connection: SqliteConnection, *, is_quiet: bool) -> None:
+    """Copy what is there at one moment; where others write, no event whose exposure may come."""
     last = connection.execute("SELECT coalesce(max(seq), 0) FROM log.events").fetchone()[0]
-    settled = last_settled(connection, 0, last, None)
+    settled = last if is_quiet else last_settled(connection, 0, last, None)
     for table in _TABLES:
         upto = settled if table == "events" else sys.maxsize
         connection.execute(

@@ -278,3 +278,44 @@ def test_connections_to_the_database_are_bounded(fleet: Fleet) -> None:
             "WHERE application_name = 'endcap' AND datname = current_database()"
         ).fetchone() or [0]
     assert n_held <= 8 * 3 + 2
+
+
+def test_machine_that_served_alone_joins_with_all_it_has(
+    postgres_server: PostgresServer, tmp_path: Path
+) -> None:
+    """Its log moves while no server runs, and only then; the report, repeats and shoppers stay."""
+    with pytest.MonkeyPatch.context() as patch:
+        # The machines of this module may run, and have named theirs.
+        patch.delenv("ENDCAP_EVENTS_URL", raising=False)
+        with run_server(tmp_path) as alone:
+            alone.put("/v1/rollouts/recs", ROLLOUT)
+            alone.put("/v1/placements/recs", {**SLOT, "static_ids": ["mug"]})
+            clicks = []
+            for n in range(5):
+                [slate] = alone.serve("recs", user={"user_id": f"u{n}"})
+                event = {"event": "click", "event_id": f"c{n}", "item_id": "mug"}
+                named = {"user_id": f"u{n}", "exposure_id": slate["exposure_id"]}
+                clicks.append({**event, **named})
+            assert send(alone, *clicks) == ["accepted"] * 5
+            fleet = Fleet(alone, alone, (tmp_path, tmp_path), postgres_server.make_database())
+            with pytest.raises(AssertionError, match="a server runs on"):
+                run(fleet, "events", "move")
+        done = subprocess.run(
+            [*ENDCAP, "report", "recs", "--home", str(tmp_path), "--json"],
+            capture_output=True,
+            timeout=60,
+            check=True,
+        )
+        before = json.loads(done.stdout)
+        code, moved = run(fleet, "events", "move")
+        assert (code, moved["rows"]["events"]) == (0, 5)
+        assert run(fleet, "events", "move")[1]["copied"] == 0
+        patch.setenv("ENDCAP_EVENTS_URL", fleet.url)
+        with run_server(tmp_path, keys=alone.keys) as server:
+            assert send(server, clicks[4]) == ["duplicate"]
+            after = run(fleet, "report", "recs")[1]
+            assert after["arms"] == before["arms"]
+            assert server.stop() == 0
+        code, ledger = run(fleet, "events", "reconcile")
+        assert code == 0, ledger
+        assert (ledger["accepted"], ledger["duplicate"]) == (5, 1)

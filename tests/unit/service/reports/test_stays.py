@@ -12,14 +12,15 @@ from service.reports.comparison import Comparison
 from service.reports.report import Arm, Opened, Report, make_report
 from service.reports.stays import StaySums, estimate_stay, wilson
 from service.rollouts.definition import Rollout
-from service.stores.event_database import connect, open_event_database
+from service.stores.event_database import connect, connect_derived, open_event_database
+from service.stores.event_log import ROLLUP, EventLog
 from service.stores.event_schema import EventFlag
 from service.stores.events import Batch, StoredEvent
+from service.stores.opening import open_event_store
 from service.stores.outcomes import Cohort, read_outcomes
 from service.stores.personal_rows import delete_rows
-from service.stores.rollup import ROLLUP_FILE, add_new, erase_units, open_rollup
+from service.stores.rollup import add_new, erase_units, open_rollup
 from service.stores.rollup_visits import FOLLOWED_MS, GAP_MS, SCHEMA, WINDOWS_DAYS
-from service.stores.sqlite_events import SqliteEventStore
 from tests.unit.service.intake.samples import slate
 
 SECOND, MINUTE, HOUR, DAY = 1_000, 60_000, 3_600_000, 86_400_000
@@ -29,12 +30,12 @@ HALF = Opened(at_ms=0, rollout=Rollout(key="r", share=0.5))
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return open_event_database(tmp_path)
+def path(event_log: EventLog) -> EventLog:
+    return event_log
 
 
-def store(path: Path, *rows: Exposure | StoredEvent) -> None:
-    writer = SqliteEventStore(path, opened_ms=1)
+def store(path: EventLog, *rows: Exposure | StoredEvent) -> None:
+    writer = open_event_store(path, opened_ms=1)
     events = [row for row in rows if isinstance(row, StoredEvent)]
     writer.commit(Batch(events, [row for row in rows if isinstance(row, Exposure)]))
     writer.close(2)
@@ -62,7 +63,7 @@ def shop() -> Shop:
     return Shop()
 
 
-def report(path: Path, opened: dict[int, Opened] | None = None, at_ms: int = NOW) -> Report:
+def report(path: EventLog, opened: dict[int, Opened] | None = None, at_ms: int = NOW) -> Report:
     return make_report("r", read_outcomes(path, "r"), opened or {1: HALF}, at_ms=at_ms)
 
 
@@ -74,7 +75,7 @@ def seen(found: Report, variant: str = "control") -> list[tuple[int, int]]:
     return [(point.units, point.seen) for point in arm(found, variant).stay.retention]
 
 
-def test_visits_are_cut_by_half_an_hour_of_nothing(path: Path, shop: Shop) -> None:
+def test_visits_are_cut_by_half_an_hour_of_nothing(path: EventLog, shop: Shop) -> None:
     """Shown at 0, seen at 10 and 40 min: 40 minutes. At 71 min a visit of nothing; at 3 h of 90 s.
 
     A pause of half an hour to the ms is none. What came before the exposure is no dwell: it is the
@@ -98,7 +99,7 @@ def test_visits_are_cut_by_half_an_hour_of_nothing(path: Path, shop: Shop) -> No
     assert (stay.visits_per_unit, stay.return_rate) == (3.0, 1.0)
 
 
-def test_retention_asks_only_who_is_old_enough(path: Path, shop: Shop) -> None:
+def test_retention_asks_only_who_is_old_enough(path: EventLog, shop: Shop) -> None:
     """Three units of day 10, one of day 30: on day 39 all are asked about the first week.
 
     a is seen on its days 1 and 8, b on day 0 alone, c on day 27 and in the ms before day 1; d on
@@ -124,7 +125,7 @@ def test_retention_asks_only_who_is_old_enough(path: Path, shop: Shop) -> None:
     assert (first.low, first.high) == pytest.approx((0.1500, 0.8500), abs=1e-4)
 
 
-def test_epoch_that_ended_is_asked_no_more(path: Path, shop: Shop) -> None:
+def test_epoch_that_ended_is_asked_no_more(path: EventLog, shop: Shop) -> None:
     """The epoch of day 10 ends on day 19: its unit was asked about days 1 to 7, no others.
 
     What it does from its exposure in the next epoch on is that one's: one visit in the first, two
@@ -150,7 +151,7 @@ def test_epoch_that_ended_is_asked_no_more(path: Path, shop: Shop) -> None:
     assert seen(report(path)) == [(1, 0), (0, 0), (0, 0)]
 
 
-def test_who_is_active(path: Path, shop: Shop) -> None:
+def test_who_is_active(path: EventLog, shop: Shop) -> None:
     """A user's device, a visitor's account that is known late, and no bot, refund or crawler."""
     begin = 10 * DAY
     store(
@@ -176,7 +177,7 @@ def test_who_is_active(path: Path, shop: Shop) -> None:
     assert arm(report(path)).stay.visits == 6
 
 
-def test_event_from_the_future_counts_as_from_its_arrival(path: Path, shop: Shop) -> None:
+def test_event_from_the_future_counts_as_from_its_arrival(path: EventLog, shop: Shop) -> None:
     """A client whose clock is a week ahead was seen the minute after, and has one visit."""
     begin = 10 * DAY
     late = shop.did("a", begin + 7 * DAY, received_ms=begin + MINUTE)
@@ -242,7 +243,7 @@ def plain(rows: Sequence[Exposure | StoredEvent]) -> dict[tuple[int, str, int], 
     return found
 
 
-def cohorts(path: Path) -> dict[tuple[int, str, int], list[int]]:
+def cohorts(path: EventLog) -> dict[tuple[int, str, int], list[int]]:
     return {
         (one.epoch, one.variant, one.day): [
             one.n_units, one.n_returned, one.n_visits, one.dwell_s, *one.n_seen,
@@ -253,7 +254,7 @@ def cohorts(path: Path) -> dict[tuple[int, str, int], list[int]]:
 
 @pytest.mark.parametrize("n_rows", [1, 13, 1_000])
 def test_sums_are_those_of_plain_code_in_whatever_order(
-    path: Path, shop: Shop, n_rows: int
+    path: EventLog, shop: Shop, n_rows: int
 ) -> None:
     """400 rows in any order and steps of any length come to what a loop over them comes to."""
     rng = np.random.default_rng(n_rows)
@@ -266,7 +267,7 @@ def test_sums_are_those_of_plain_code_in_whatever_order(
     assert cohorts(path) == plain(rows)
 
 
-def test_erased_unit_leaves_the_cohorts(path: Path, shop: Shop) -> None:
+def test_erased_unit_leaves_the_cohorts(path: EventLog, shop: Shop) -> None:
     """Afterwards all is as if it had never come, and nothing of its visits is left."""
     rows = history(np.random.default_rng(3), shop)
     store(path, *rows)
@@ -274,7 +275,7 @@ def test_erased_unit_leaves_the_cohorts(path: Path, shop: Shop) -> None:
     delete_rows(path, ["u3", "u4"])
     erase_units(path, ["u3", "u4"])
     assert cohorts(path) == plain([row for row in rows if row.user_key not in ("u3", "u4")])
-    with closing(connect(path.with_name(ROLLUP_FILE))) as sums:
+    with closing(connect_derived(path, ROLLUP, busy_timeout_ms=1_000)) as sums:
         for table in ("visits", "stays"):
             (n_left,) = sums.execute(
                 f"SELECT count(*) FROM {table} WHERE unit NOT IN (SELECT id FROM keys)"
@@ -282,7 +283,7 @@ def test_erased_unit_leaves_the_cohorts(path: Path, shop: Shop) -> None:
             assert n_left == 0
 
 
-def test_old_visits_go_and_what_they_came_to_stays(path: Path, shop: Shop) -> None:
+def test_old_visits_go_and_what_they_came_to_stays(path: EventLog, shop: Shop) -> None:
     """A unit of day 1 is done on day 60: its visits and a stranger's key are gone, its sums not.
 
     What comes later than that alters nothing; who was shown something since is counted as ever.
@@ -295,7 +296,7 @@ def test_old_visits_go_and_what_they_came_to_stays(path: Path, shop: Shop) -> No
     after = cohorts(path)
     assert {place: after[place] for place in before} == before
     assert after[1, "control", 60] == [1, 1, 2, 0, 1, 0, 0]
-    with closing(connect(path.with_name(ROLLUP_FILE))) as sums:
+    with closing(connect_derived(path, ROLLUP, busy_timeout_ms=1_000)) as sums:
         assert sums.execute("SELECT begin_ms FROM visits ORDER BY 1").fetchall() == [
             (60 * DAY,),
             (61 * DAY,),
@@ -303,12 +304,13 @@ def test_old_visits_go_and_what_they_came_to_stays(path: Path, shop: Shop) -> No
         assert sums.execute("SELECT key FROM keys ORDER BY 1").fetchall() == [("a",), ("b",)]
 
 
-def test_sums_of_the_version_before_are_kept(path: Path, shop: Shop) -> None:
+@pytest.mark.parametrize("event_url", ["sqlite"], indirect=True)
+def test_sums_of_the_version_before_are_kept(path: EventLog, shop: Shop) -> None:
     """What was expired since stays in the old sums; visits are added up from what is stored."""
     store(path, shop.shown("a", DAY), shop.shown("b", DAY), shop.did("b", 3 * DAY))
     before = read_outcomes(path, "r")
     names = [line.split()[2] for line in SCHEMA.splitlines() if line.startswith("CREATE")]
-    with closing(connect(path.with_name(ROLLUP_FILE))) as sums:
+    with closing(connect_derived(path, ROLLUP, busy_timeout_ms=1_000)) as sums:
         for name in names:
             sums.execute(f"DROP TABLE {name}")
         sums.execute("DELETE FROM progress WHERE name LIKE '%visits%'")
