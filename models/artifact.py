@@ -157,7 +157,7 @@ class ArtifactStore:
     def open(self, version: str, breathe: Callable[[], None] = lambda: None) -> Snapshot:
         """Open a version read-only; its arrays are memory-mapped and shared between processes.
 
-        `breathe` is called before each of them.
+        `breathe` is called before every few of them.
 
         Raises
         ------

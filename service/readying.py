@@ -16,11 +16,13 @@ from pathlib import Path
 from threading import Thread
 from typing import Self
 
+import msgspec
 import structlog
 
 from models.artifact import ArtifactStore
 from models.ready_candidates import ReadyCandidates, can_be_ready, make_room, ready_name
 from models.snapshot import Snapshot
+from service.serve.model_segments import KnownBy
 
 MIN_USERS = 2_000
 """Below it, working them out as they come costs less than a process."""
@@ -42,8 +44,8 @@ class Readying:
         self._process: subprocess.Popen[bytes] | None = None
         self._working_on: Path | None = None
 
-    def open(self, snapshot: Snapshot, first: Sequence[int]) -> ReadyCandidates | None:
-        """Map what is there or being made of a snapshot; users `first` are worked out first."""
+    def open(self, snapshot: Snapshot, first: Sequence[KnownBy]) -> ReadyCandidates | None:
+        """Map what is there or being made of a snapshot; shoppers `first` are worked out first."""
         if len(snapshot.users.ids) < self._min_users or not can_be_ready(snapshot):
             return None
         whole = self._artifacts.cache_folder(snapshot.version) / ready_name(snapshot.manifest)
@@ -70,7 +72,9 @@ class Readying:
             with suppress(subprocess.TimeoutExpired):
                 process.wait(STOP_S)
 
-    def _complete(self, snapshot: Snapshot, whole: Path, part: Path, first: Sequence[int]) -> Path:
+    def _complete(
+        self, snapshot: Snapshot, whole: Path, part: Path, first: Sequence[KnownBy]
+    ) -> Path:
         """Return the file that is whole, or else the one that somebody is filling."""
         if whole.exists():
             return whole
@@ -90,7 +94,7 @@ class Readying:
         return part
 
     def _start(
-        self, version: str, whole: Path, part: Path, first: Sequence[int], lock: int
+        self, version: str, whole: Path, part: Path, first: Sequence[KnownBy], lock: int
     ) -> None:
         self._working_on = whole
         arguments = map(str, (self._home, version, whole, part, os.getpid()))
@@ -101,11 +105,8 @@ class Readying:
             env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
             pass_fds=(lock,),
         )
-        assert process.stdin is not None
-        with process.stdin as pipe, suppress(BrokenPipeError):
-            pipe.write(b" ".join(b"%d" % row for row in first))
-        # So that none is left behind when it ends by itself.
-        Thread(target=process.wait, daemon=True).start()
+        # It reads once it has started, and none is left behind when it ends by itself.
+        Thread(target=process.communicate, args=(msgspec.json.encode(first),), daemon=True).start()
 
 
 def boot_id() -> str:

@@ -1,6 +1,7 @@
 """The process that works candidates of all users ahead; `service.readying` starts it.
 
-``python -m service.readying_process HOME VERSION WHOLE PART PARENT``, first rows on standard input.
+``python -m service.readying_process HOME VERSION WHOLE PART PARENT``; on standard input, as JSON,
+pseudonyms of the shoppers who are to be first.
 """
 
 from __future__ import annotations
@@ -14,12 +15,15 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
 import structlog
 
 from models.artifact import ArtifactStore
 from models.errors import EndcapError
 from models.ready_candidates import fill, ready_name
+from models.vocabulary import MISSING_ROW
 from service.logs import configure_logs
+from service.serve.model_segments import KnownBy, user_row
 
 log = structlog.get_logger(__name__)
 
@@ -41,7 +45,7 @@ def main(arguments: list[str]) -> int:
     order = Order(Path(home), version, Path(whole), Path(part))
     configure_logs(os.environ.get("ENDCAP_LOG_LEVEL", "info"))
     _step_back()
-    first = [int(row) for row in sys.stdin.read().split()]
+    first = msgspec.json.decode(sys.stdin.buffer.read() or b"[]", type=list[KnownBy])
     begin_s = time.monotonic()
     try:
         is_whole = work(order, first, lambda: os.getppid() == int(parent))
@@ -53,7 +57,7 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def work(order: Order, first: Sequence[int], is_wanted: Callable[[], bool]) -> bool:
+def work(order: Order, first: Sequence[KnownBy], is_wanted: Callable[[], bool]) -> bool:
     """Fill `part` and rename it; say whether it is whole, else it was not wanted to its end."""
     whole, part = order.whole, order.part
     snapshot = ArtifactStore(order.home).open(order.version)
@@ -63,8 +67,10 @@ def work(order: Order, first: Sequence[int], is_wanted: Callable[[], bool]) -> b
     def goes_on() -> bool:
         return is_wanted() and part.exists()
 
+    rows = [user_row(snapshot.users, *keys) for keys in first]
+    wanted = [row for row in rows if row != MISSING_ROW]
     users = range(len(snapshot.users.ids))
-    if not (fill(snapshot, part, first, goes_on) and fill(snapshot, part, users, goes_on)):
+    if not (fill(snapshot, part, wanted, goes_on) and fill(snapshot, part, users, goes_on)):
         return False
     part.rename(whole)
     for left in whole.parent.glob("candidates-*"):

@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from models.vocabulary import MISSING_ROW
 from service.breath import no_breath
 from service.control.documents import Banner
 from service.rollouts.audience import Check, compile_audience
@@ -23,6 +24,8 @@ MIN_AFFINITY = 0.02
 HOUR_MS = 3_600_000
 MAX_ADVERTISED = 200
 """Items of an advertised category that make up its content."""
+LOOKED_AT_ONCE = 16_384
+"""Items among which those are looked for."""
 
 
 class CompiledBanner(msgspec.Struct, frozen=True):
@@ -163,10 +166,12 @@ def _category_rows(entry: CompiledBanner, stock: Stock) -> list[int]:
     if not wanted:
         return []
     items = stock.snapshot.items
-    under = [
-        row
-        for row, path in enumerate(items.categories)
-        if any(f"{category_label(path)} > ".startswith(f"{label} > ") for label in wanted)
-    ]
-    rows: list[int] = np.flatnonzero(np.isin(items.category_rows, under))[:MAX_ADVERTISED].tolist()
+    under = np.array([not wanted.isdisjoint(paths) for paths in stock.category_path_labels])
+    rows: list[int] = []
+    for begin in range(0, len(items.category_rows) if under.any() else 0, LOOKED_AT_ONCE):
+        some = items.category_rows[begin : begin + LOOKED_AT_ONCE]
+        found = (under.take(some) & (some != MISSING_ROW)).nonzero()[0]
+        rows += (begin + found[: MAX_ADVERTISED - len(rows)]).tolist()
+        if len(rows) == MAX_ADVERTISED:
+            break
     return rows

@@ -68,7 +68,7 @@ class Engine:
     clock: Clock = field(default_factory=Clock)
     make_id: Callable[[], str] = field(default_factory=lambda: id_maker(secrets.randbits(256)))
     ready: Ready = lambda _snapshot, _rows: None
-    """Where candidates worked out ahead are had, and which users are wanted first."""
+    """Where candidates worked out ahead are had, and which shoppers are wanted first."""
     _profiles: Profiles = field(default_factory=Profiles)
 
     def __post_init__(self) -> None:
@@ -195,7 +195,7 @@ class Engine:
 
         `breathe` is called between two pieces of it.
         """
-        ready = self.ready(snapshot, self._profiles.rows_seen_last(snapshot, breathe))
+        ready = self.ready(snapshot, self._profiles.seen_last())
         self._shelves.prepare(snapshot, ready, self.clock.now_ms(), breathe)
 
     def prepare_configuration(self, configuration: Configuration) -> None:

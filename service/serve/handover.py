@@ -10,10 +10,11 @@ from __future__ import annotations
 from service.serve.shelf import Shelf
 
 MOVING_SHARE = 0.1
-"""Share of the time that may go into shoppers' first pages under the new model."""
-AT_ONCE_S = 0.005
+"""Share of the time that may go into shoppers' first pages under the new model in the end. It grows
+from nothing: the longer ago the swap, the more of them are worked out already, and cheap."""
+AT_ONCE_S = 0.002
 """And how much of it before any time has passed."""
-HANDOVER_S = 30.0
+HANDOVER_S = 60.0
 """After which the model before answers nobody."""
 
 
@@ -33,7 +34,8 @@ class Handover:
 
     def has_room(self, now_s: float) -> bool:
         """Whether one more shopper may move now."""
-        return self._spent_s <= AT_ONCE_S + MOVING_SHARE * (now_s - self._began_s)
+        passed_s = now_s - self._began_s
+        return self._spent_s <= AT_ONCE_S + MOVING_SHARE * passed_s * passed_s / (2 * HANDOVER_S)
 
     def charge(self, spent_s: float) -> None:
         """Count what a shopper's first page under the new model took."""

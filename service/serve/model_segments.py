@@ -8,6 +8,9 @@ from models.snapshot import UserTable
 from models.vocabulary import MISSING_ROW
 from service.rollouts.visitor import Members
 
+KnownBy = tuple[str | None, str | None]
+"""Pseudonyms of a shopper: of the user, and of the device."""
+
 
 class ModelSegment:
     """One segment of a snapshot's users."""

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from itertools import islice
 
-from models.snapshot import Snapshot
-from models.vocabulary import MISSING_ROW
-from service.breath import no_breath
-from service.serve.model_segments import user_row
+from service.serve.model_segments import KnownBy, user_row
 from service.serve.profile import Profile
 from service.serve.recent import RecentEvent
 from service.serve.stock import Stock
@@ -18,8 +15,6 @@ from service.serve.stock import Stock
 MAX_PROFILES = 10_000
 MAX_SEEN_LAST = 3_000
 """Shoppers whose candidates are worked out first under a new model."""
-AT_ONCE = 50
-"""Of them that are looked up without a breath."""
 
 
 class Profiles:
@@ -27,7 +22,7 @@ class Profiles:
 
     def __init__(self, max_profiles: int = MAX_PROFILES) -> None:
         self.max_profiles = max_profiles
-        self._kept: OrderedDict[tuple[str | None, str | None], Profile] = OrderedDict()
+        self._kept: OrderedDict[KnownBy, Profile] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -67,22 +62,11 @@ class Profiles:
         profile = self._kept.get((user_key, anonymous_key))
         return profile is not None and profile.stock is stock and _is_same(profile.recent, recent)
 
-    def rows_seen_last(
-        self, snapshot: Snapshot, breathe: Callable[[], None] = no_breath
-    ) -> list[int]:
-        """Return the rows of the shoppers seen last of whom nothing is newer than a snapshot.
+    def seen_last(self) -> list[KnownBy]:
+        """Return the shoppers seen last of whom nothing is newer than the model."""
+        return [keys for keys, profile in self._newest() if not profile.recent]
 
-        `breathe` is called between two pieces of looking them up.
-        """
-        keys = [key for key, profile in self._newest() if not profile.recent]
-        rows = []
-        for place, key in enumerate(keys):
-            if place % AT_ONCE == 0:
-                breathe()
-            rows.append(user_row(snapshot.users, *key))
-        return [row for row in rows if row != MISSING_ROW]
-
-    def _newest(self) -> list[tuple[tuple[str | None, str | None], Profile]]:
+    def _newest(self) -> list[tuple[KnownBy, Profile]]:
         """List the shoppers seen last, the newest first; requests go on meanwhile."""
         while True:
             with suppress(RuntimeError):  # one of them changed the order while it was read

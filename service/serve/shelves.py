@@ -13,10 +13,12 @@ from models.snapshot import Snapshot
 from service.breath import no_breath
 from service.control.configuration import Configuration
 from service.serve.handover import Handover
+from service.serve.model_segments import KnownBy
+from service.serve.read_ahead import read_ahead
 from service.serve.shelf import Shelf
-from service.serve.stock import Stock, read_ahead
+from service.serve.stock import Stock
 
-Ready = Callable[[Snapshot, Sequence[int]], ReadyCandidates | None]
+Ready = Callable[[Snapshot, Sequence[KnownBy]], ReadyCandidates | None]
 
 
 class Shelves:
@@ -74,7 +76,7 @@ class Shelves:
 
         `breathe` is called between two pieces of it.
         """
-        read_ahead(snapshot)
+        read_ahead(snapshot, breathe)
         self._stock = stock = Stock(snapshot, ready)
         self._prepare(stock, self._configuration(), now_ms, breathe)
 

@@ -17,9 +17,6 @@ from service.control.rule import Selection
 MAX_CACHED = 50_000
 """Entries of each look-up cache; a full one is emptied, so that memory stays bounded."""
 
-PAGE_BYTES = 4096
-"""Of memory; where pages are larger, each is read several times."""
-
 PATH_SEPARATOR = " > "
 
 _EMPTY_CARD = b"{}"
@@ -124,6 +121,12 @@ class Stock:
         return labels
 
     @cached_property
+    def category_path_labels(self) -> list[frozenset[str]]:
+        """Name each category and those above it, as a banner may advertise them."""
+        labels = map(category_label, self.snapshot.items.categories)
+        return [frozenset(category_paths(label)) for label in labels]
+
+    @cached_property
     def by_popularity(self) -> NDArray[np.int64]:
         """Every row by falling popularity; equals by row."""
         return np.argsort(-self.snapshot.items.popularity, kind="stable")
@@ -153,13 +156,6 @@ def card_words(card: bytes) -> list[str]:
     elif known.attributes:
         words += map(str, known.attributes)
     return words
-
-
-def read_ahead(snapshot: Snapshot) -> None:
-    """Bring the pages that scoring reads into this process, or its first visitors wait for each."""
-    items, graph = snapshot.items, snapshot.graph
-    for array in (graph.rows, graph.weights, items.factors, items.fold_in, items.popularity):
-        np.add.reduce(array.reshape(-1)[:: PAGE_BYTES // array.itemsize])
 
 
 def category_paths(category: str) -> list[str]:

@@ -45,7 +45,7 @@ def test_worker_starts_a_process_that_works_users_ahead(
     tmp_path: Path, live: Snapshot, readying: Readying
 ) -> None:
     """What it writes is there at once for whoever mapped the file before, and stays."""
-    ready = readying.open(live, [0])
+    ready = readying.open(live, [("nobody", None), (live.users.ids.id(0), "device")])
     assert ready is not None
     process = readying._process
     assert process is not None

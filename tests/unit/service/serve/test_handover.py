@@ -70,25 +70,29 @@ def shop() -> Shop:
 
 
 def test_handover_has_room_for_its_share_of_the_time() -> None:
-    """Five milliseconds at once, then a tenth of what has passed."""
+    """Two milliseconds at once; in 60 s the share grows to a tenth, so it is 0.1 · t² / 120 s."""
+    assert (AT_ONCE_S, MOVING_SHARE, HANDOVER_S) == (0.002, 0.1, 60.0)
     handover = Handover(make_shelf(*HOME), 10.0)
     assert handover.has_room(10.0)
-    handover.charge(AT_ONCE_S + 0.002)
+    handover.charge(0.002 + 0.030)
     assert not handover.has_room(10.0)
-    assert not handover.has_room(10.0 + 0.001 / MOVING_SHARE)
-    assert handover.has_room(10.0 + 0.003 / MOVING_SHARE)
+    assert not handover.has_room(15.9)
+    assert handover.has_room(16.1)
+    handover.charge(2.970)
+    assert not handover.has_room(69.9)
+    assert handover.has_room(70.1)
     assert not handover.is_over(10.0 + HANDOVER_S)
     assert handover.is_over(10.1 + HANDOVER_S)
 
 
 def test_known_shoppers_move_as_there_is_room(shop: Shop) -> None:
     """The first is new at once; the others keep their model until its page is paid for."""
-    assert shop.page("ann", takes_s=0.055).model_version == "next"
+    assert shop.page("ann", takes_s=0.032).model_version == "next"
     assert shop.page("ben").model_version == "tiny"
     assert shop.page("ann").model_version == "next"
-    shop.now_s += 0.49  # 5 ms and a tenth of this are less than 55 ms
+    shop.now_s += 5.9  # 2 ms and 0.1 · 5.9² / 120 s are less than 32 ms
     assert shop.page("ben").model_version == "tiny"
-    shop.now_s += 0.02
+    shop.now_s += 0.2
     assert shop.page("ben", takes_s=1.0).model_version == "next"
     assert shop.page("cid").model_version == "tiny"
 

@@ -116,4 +116,4 @@ def test_shoppers_without_news_are_first_in_the_file(shop: Snapshot) -> None:
     for key in (*keys[:2], "nobody"):
         profiles.get(before, key, None, ())
     profiles.get(before, keys[2], None, (Recent(shop.items.ids.id(5)),))
-    assert profiles.rows_seen_last(shop) == [1, 0]
+    assert profiles.seen_last() == [("nobody", None), (keys[1], None), (keys[0], None)]
