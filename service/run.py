@@ -19,7 +19,7 @@ from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
 from models.errors import ConfigError
-from models.heaps import share_heaps
+from models.heaps import KEPT_FREE_BYTES, share_heaps
 from service.forked_workers import fork_workers
 from service.log_process import LogProcess, log_process
 from service.page_protocol import PageProtocol
@@ -31,8 +31,6 @@ KEEP_ALIVE_S = 75
 """Longer than clients and proxies, 5 to 60 s, so that they close an idle connection and not the
 server: a request on a connection that the server is just closing would fail."""
 APP = "service.app:app_from_environment"
-KEPT_FREE_BYTES = 1 << 20
-"""At the end of a process's only heap; blocks of that size are not in it."""
 SHARED_MODULES = APP.partition(":")[0], "scipy.special"
 """What workers import, at the start or for the first report; SciPy's functions take 20 MB."""
 _log = structlog.get_logger(__name__)

@@ -18,7 +18,12 @@ from service.opening.events import open_events
 from service.opening.ground import Ground
 from service.opening.model import open_model
 from service.opening.serving import open_engine
-from service.opening.upkeep import advance_rollouts, follow_supervisor, forget_people
+from service.opening.upkeep import (
+    advance_rollouts,
+    follow_supervisor,
+    forget_people,
+    give_memory_back,
+)
 from service.services import Services
 from service.settings import Settings
 from service.shopper.reader import ShopperReader
@@ -38,6 +43,7 @@ def open_services(
         stack=stack,
     )
     follow_supervisor(ground)
+    give_memory_back(ground)
     ground.keep_running(metrics.flush_regularly)
     control = open_control(ground)
     model = open_model(ground)
