@@ -31,7 +31,8 @@ class BannerViews:
         self._units: OrderedDict[str, dict[tuple[str, str], BannerView]] = OrderedDict()
         self._loading: dict[str, asyncio.Task[None]] = {}
         self._version = reader.data_version()
-        self._seq = reader.last_seq()
+        self._seq: int | None = None
+        """The last exposure that is counted; nothing while there is no unit to count for."""
 
     async def views(
         self, unit_keys: Iterable[str], now_ms: int, timeout_s: float
@@ -67,17 +68,17 @@ class BannerViews:
         version = self._reader.data_version()
         if version == self._version:
             return
-        if not self._units:
-            self._seq = await asyncio.to_thread(self._reader.last_seq)
-        else:
-            while True:
-                wanted = set(self._units)
-                found, last = await asyncio.to_thread(self._reader.since, self._seq, wanted)
-                for unit_key, views in found:
-                    self._count(unit_key, views)
-                if last == self._seq:
-                    break
-                self._seq = last
+        while self._seq is not None:
+            if not self._units:
+                self._seq = None
+                break
+            wanted = set(self._units)
+            found, last = await asyncio.to_thread(self._reader.since, self._seq, wanted)
+            for unit_key, views in found:
+                self._count(unit_key, views)
+            if last == self._seq:
+                break
+            self._seq = last
         self._version = version
 
     async def follow(self, poll_s: float) -> None:
@@ -117,6 +118,8 @@ class BannerViews:
         # Known from here on, so that what is shown during the read is counted too.
         self._units[unit_key] = {}
         try:
+            if self._seq is None:
+                self._begin_after(await asyncio.to_thread(self._reader.last_seq))
             views = await asyncio.to_thread(self._reader.newest, unit_key, now_ms - MAX_WINDOW_MS)
         except BaseException:
             self._units.pop(unit_key, None)
@@ -126,6 +129,11 @@ class BannerViews:
         self._count(unit_key, views)
         while len(self._units) > self._max_cached:
             self._units.popitem(last=False)
+
+    def _begin_after(self, seq: int) -> None:
+        """Count what comes after an exposure, unless another unit's read has begun to."""
+        if self._seq is None:
+            self._seq = seq
 
     def _count(self, unit_key: str, views: Iterable[BannerView]) -> None:
         known = self._units.get(unit_key)

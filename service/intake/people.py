@@ -126,7 +126,9 @@ class People:
         version = self._tail.data_version()
         if version == self._seen_version:
             return
-        await self._take_news()
+        # Most commits are of exposures, and a hop to a thread costs the pages more than this look.
+        if not self._tail.is_near or self._tail.last_rows() != self._last:
+            await self._take_news()
         self._seen_version = version
 
     async def follow(self, poll_s: float) -> None:

@@ -121,7 +121,8 @@ class RecentEvents:
         version = self._tail.data_version()
         if version == self._seen_version:
             return
-        while True:
+        # Most commits are of exposures, and a hop to a thread costs the pages more than this look.
+        while not self._tail.is_near or self._tail.last_seq() > self._seen_seq:
             rows, last = await asyncio.to_thread(self._tail.since, self._seen_seq, _TAIL_ROWS)
             for row in rows:
                 self._add(row)

@@ -100,6 +100,8 @@ class EventReader:
         columns = ("user_key", "anonymous_key")
         self._newest = {name: _NEWEST.format(column=name, until=until) for name in columns}
         is_server = isinstance(path, PostgresLog)
+        self.is_near = not is_server
+        """Whether a short read costs microseconds, so that the event loop may ask."""
         newest_of = _POSTGRES_NEWEST_OF if is_server else _NEWEST_OF
         self._newest_of = {name: newest_of.format(column=name, until=until) for name in columns}
         self._since = _POSTGRES_SINCE if is_server else _SINCE

@@ -112,6 +112,8 @@ class IdentityStore:
         self._lock = Lock()
         self._connection = connect(path, busy_timeout_ms=BUSY_TIMEOUT_MS, is_light=True)
         is_server = isinstance(path, PostgresLog)
+        self.is_near = not is_server
+        """Whether a short read costs microseconds, so that the event loop may ask."""
         self._noted = _POSTGRES_NOTED if is_server else _NOTED
         self._filter = None if isinstance(path, PostgresLog) else KeyFilter(path)
 

@@ -1,14 +1,18 @@
 """What the exposure log adds to the p99 of `/v1/serve`: the same pages with and without, in turns.
 
-Run as a program it prints one JSON object: ``python -m tests.benchmarks.events.logging_cost``.
+One server does both, told by a signal whether to log, for two servers that do the same differ by
+more than the log costs. Run as a program it prints one JSON object:
+``python -m tests.benchmarks.events.logging_cost``.
 """
 
 from __future__ import annotations
 
 import os
+import signal
 import statistics
 import sys
 import tempfile
+import time
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -16,16 +20,32 @@ import msgspec
 
 from tests.benchmarks.serve.closed_loop import saturate
 from tests.benchmarks.serve.homes import furnish, make_home
-from tests.benchmarks.serve.open_loop import measure
+from tests.benchmarks.serve.open_loop import Latency, measure
 from tests.benchmarks.serve.processes import Server, endcap_server
 from tests.benchmarks.serve.shop import open_shop
 from tests.benchmarks.serve.traffic import write_traffic
 
-WITH_LOG = "import endcap; endcap.main()"
-WITHOUT_LOG = (
-    "from service.intake.pending import ExposureQueue; "
-    "ExposureQueue.put_all = lambda self, exposures: len(exposures); " + WITH_LOG
-)
+LOG, LOG_NOTHING = signal.SIGUSR1, signal.SIGUSR2
+PROGRAM = f"""
+import signal
+from service.intake.pending import ExposureQueue
+
+put_all = ExposureQueue.put_all
+
+def log(*_):
+    ExposureQueue.put_all = put_all
+
+def log_nothing(*_):
+    ExposureQueue.put_all = lambda self, exposures: len(exposures)
+
+signal.signal({int(LOG)}, log)
+signal.signal({int(LOG_NOTHING)}, log_nothing)
+
+import endcap
+endcap.main()
+"""
+SETTLE_S = 1.0
+"""Before a turn: what the one before has put into the queue is on disk."""
 N_ITEMS, N_USERS = 5_000, 20_000
 
 
@@ -54,34 +74,35 @@ def measure_logging(
     n_items: int = N_ITEMS,
     n_users: int = N_USERS,
 ) -> LoggingCost:
-    """Measure both servers `turns` times for `seconds`, one after the other."""
+    """Measure each `turns` times for `seconds`, one after the other."""
     shop = open_shop(root, n_items, n_users)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=root)))
         pages = write_traffic(folder, n_items, n_users).page_quiet
         cores = sorted(os.sched_getaffinity(0))
         ours, theirs = (cores[:-1], cores[-1:]) if len(cores) > 1 else (cores, cores)
-        servers: dict[str, Server] = {}
-        for name, program in (("with", WITH_LOG), ("without", WITHOUT_LOG)):
-            (folder / name).mkdir()
-            home = make_home(folder / name, shop)
-            server = endcap_server(home, pinned=ours, program=program)
-            servers[name] = stack.enter_context(server)
-            furnish(servers[name])
-            saturate(servers[name], pages, seconds, pinned=theirs)
-        found: dict[str, list[tuple[float, float]]] = {name: [] for name in servers}
-        cpu_s = dict.fromkeys(servers, 0.0)
+        home = make_home(folder, shop)
+        server = stack.enter_context(endcap_server(home, pinned=ours, program=PROGRAM))
+        furnish(server)
+        saturate(server, pages, seconds, pinned=theirs)
+        _wait_for_sums(server, seconds)
+        found: dict[str, list[Latency]] = {"with": [], "without": []}
+        cpu_s = dict.fromkeys(found, 0.0)
         n_pages = turns * int(rate * seconds)
         for turn in range(turns):
-            for name in sorted(servers, reverse=bool(turn % 2)):
-                cpu_s[name] -= servers[name].cpu_s()
-                latency = measure(servers[name], pages, rate, seconds, theirs)
-                cpu_s[name] += servers[name].cpu_s()
+            for name in sorted(found, reverse=bool(turn % 2)):
+                _tell(server, LOG if name == "with" else LOG_NOTHING)
+                n_stored = _n_stored(server)
+                cpu_s[name] -= server.cpu_s()
+                latency = measure(server, pages, rate, seconds, theirs)
+                cpu_s[name] += server.cpu_s()
                 assert latency.n_failed == 0
-                found[name].append((latency.p50_ms, latency.p99_ms))
-    p50 = {name: statistics.median(one for one, _ in found[name]) for name in found}
-    p99 = {name: statistics.median(one for _, one in found[name]) for name in found}
-    ratios = [a / b for (_, a), (_, b) in zip(found["with"], found["without"], strict=True)]
+                time.sleep(SETTLE_S)
+                assert (_n_stored(server) > n_stored) == (name == "with")
+                found[name].append(latency)
+    p50 = {name: statistics.median(one.p50_ms for one in found[name]) for name in found}
+    p99 = {name: statistics.median(one.p99_ms for one in found[name]) for name in found}
+    ratios = [a.p99_ms / b.p99_ms for a, b in zip(found["with"], found["without"], strict=True)]
     return LoggingCost(
         rate_a_second=rate,
         turns=turns,
@@ -93,6 +114,25 @@ def measure_logging(
         cpu_ms_with=cpu_s["with"] / n_pages * 1000,
         cpu_ms_without=cpu_s["without"] / n_pages * 1000,
     )
+
+
+def _tell(server: Server, what: signal.Signals) -> None:
+    for pid in server.workers():
+        os.kill(pid, what)
+    time.sleep(SETTLE_S)
+
+
+def _n_stored(server: Server) -> float:
+    return server.metrics()["endcap_exposures_stored_total"]
+
+
+def _wait_for_sums(server: Server, seconds: float) -> None:
+    """Let the log process add up what the warm-up has stored; it would go on into the turns."""
+    for _ in range(int(10 * seconds)):
+        before_s = server.cpu_s()
+        time.sleep(SETTLE_S)
+        if server.cpu_s() - before_s < 0.1 * SETTLE_S:
+            return
 
 
 def main() -> None:
