@@ -2,9 +2,12 @@
 
 import asyncio
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -234,6 +237,47 @@ def test_database_that_restarts_loses_and_repeats_nothing(
         code, ledger = run(fleet, "events", "reconcile")
         assert code == 0, ledger
         assert ledger["exposure_rows"] >= 20
+
+
+def test_database_that_hangs_is_told_and_loses_nothing(
+    postgres_server: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SIGSTOP of every connection's process: pages go on, whoever sends events hears 503 in time,
+    and after SIGCONT what was sent is stored once."""
+    monkeypatch.setenv("ENDCAP_EVENT_WAIT_S", "6")
+    url = postgres_server.make_database()
+    with machines(url, tmp_path) as fleet:
+        send(fleet.a, {"event": "view", "event_id": "before", "item_id": "mug", "user_id": "u"})
+        with psycopg.connect(url) as connection:
+            backends = connection.execute(
+                "SELECT pid FROM pg_stat_activity "
+                "WHERE application_name = 'endcap' AND datname = current_database()"
+            ).fetchall()
+        load = Load(fleet.a)
+        for (pid,) in backends:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            begin_s = time.monotonic()
+            asyncio.run(send_all(load, [[batch] for batch in batches("held", 6)]))
+            assert load.statuses == {503: 6}
+            assert time.monotonic() - begin_s < 6 + 4
+            for turn in range(5):
+                [slate] = fleet.a.serve("recs", user={"user_id": f"while-stopped-{turn}"})
+                assert slate["items"]
+            wait_until(lambda: says_away(fleet.a), 10)
+        finally:
+            for (pid,) in backends:
+                os.kill(pid, signal.SIGCONT)
+        wait_until(lambda: ready(fleet.a) == {"status": "ok"}, 20)
+        again = Load(fleet.a)
+        asyncio.run(send_all(again, [[batch] for batch in load.unanswered]))
+        assert again.statuses == {202: 6}
+        assert stored(url) == {"before"} | ids(again.acknowledged)
+        for server in (fleet.a, fleet.b):
+            assert server.stop() == 0
+        code, ledger = run(fleet, "events", "reconcile")
+        assert code == 0, ledger
+        assert ledger["exposure_rows"] >= 5
 
 
 def test_machine_with_another_pseudonym_key_does_not_start(fleet: Fleet, tmp_path: Path) -> None:
