@@ -17,7 +17,7 @@ from service.insights.shares import date_of, ratio
 from service.reports.catalogue import effective_size
 from service.reports.funnel import Step, steps_of
 from service.stores.days import DaySums
-from service.stores.outcomes import STAGES
+from service.stores.rollout_sums import STAGES
 
 _SERVED, _CLICK = 15, int(InteractionKind.CLICK)
 

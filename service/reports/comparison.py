@@ -20,7 +20,7 @@ from service.reports.confidence_sequence import always_valid_difference, always_
 from service.reports.false_discovery import adjusted_p_values
 from service.reports.statistics import Difference, Estimate
 from service.reports.stays import StaySums, estimate_stay
-from service.stores.outcomes import ArmSums
+from service.stores.rollout_sums import ArmSums
 
 MetricName = Literal[
     "click_through",

@@ -13,7 +13,7 @@ from service.reports.comparison import Interval
 from service.reports.confidence_sequence import always_valid_difference
 from service.reports.statistics import mean_of
 from service.rollouts.definition import CONTROL
-from service.stores.outcomes import STAGES, Misdrawn, Stage
+from service.stores.rollout_sums import STAGES, Misdrawn, Stage
 
 Dimension = Literal["all", "placement", "tier", "platform", "country"]
 _DIMENSIONS: tuple[tuple[Dimension, str | None], ...] = (

@@ -5,7 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from models.vocabulary import Vocabulary
-from service.reports.report import Opened, Report, make_report
+from service.reports.epochs import Opened
+from service.reports.report import Report, make_report
 from service.rollouts.definition import Rollout
 from service.stores.control import ControlStore
 from service.stores.event_log import EventLog

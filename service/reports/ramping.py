@@ -17,7 +17,7 @@ from service.rollouts.ramp import (
     RampStep,
     ServiceGuardrail,
 )
-from service.stores.outcomes import ArmSums
+from service.stores.rollout_sums import ArmSums
 from service.stores.service_levels import ServiceLevel
 
 HOUR_MS = 3_600_000

@@ -16,7 +16,7 @@ from msgspec import Meta
 
 from service.reports import statistics
 from service.reports.statistics import Estimate
-from service.stores.outcomes import Cohort
+from service.stores.rollout_sums import Cohort
 from service.stores.rollup_visits import DAY_MS, WINDOWS_DAYS
 
 _Z = 1.959963984540054

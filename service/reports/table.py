@@ -9,10 +9,12 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
+from service.reports.arms import Arm
 from service.reports.comparison import Comparison, Interval, MetricName
+from service.reports.epochs import Epoch
 from service.reports.funnel import Funnel
-from service.reports.report import Arm, Epoch, Report
-from service.stores.outcomes import STAGES
+from service.reports.report import Report
+from service.stores.rollout_sums import STAGES
 from service.stores.rollup_visits import WINDOWS_DAYS
 
 _TITLES: dict[MetricName, str] = {

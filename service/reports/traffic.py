@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 from service.control.writing import not_found, read_document
+from service.reports.arms import whole_arm
 from service.reports.comparison import METRICS, MetricName, estimate
-from service.reports.report import whole_arm
 from service.reports.statistics import Estimate
 from service.rollouts.definition import CONTROL, Rollout
 from service.stores.control import ControlStore

@@ -12,8 +12,8 @@ from msgspec import Meta
 from models.events import InteractionKind
 from service.exposure import Shown
 from service.serve.page import Slate
-from service.stores.outcomes import STAGES
 from service.stores.person_reads import MAX_EVENTS, PersonEvent, PersonExposure, PersonKind, Unit
+from service.stores.rollout_sums import STAGES
 from service.stores.rollup_days import DAY_MS
 
 SHOWN_EVENTS = 30

@@ -8,145 +8,21 @@ an epoch; only exposures that a split decided are counted.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from types import MappingProxyType
-from typing import NamedTuple
-
 from service.stores.event_database import reported
 from service.stores.event_log import Database, EventLog
-from service.stores.event_schema import RENDERED, VIEWABLE
+from service.stores.rollout_sums import (
+    BEFORE_MS,
+    CAPPED_SHARE,
+    MAX_NAMED,
+    ArmSums,
+    Cohort,
+    Misdrawn,
+    People,
+    RolloutSums,
+    Stage,
+)
 from service.stores.rollup import count_waiting, open_rollup
-from service.stores.rollup_folds import ASSIGNED, FIRST_MS, VARIANT, VARIANT_BITS, WINDOW_MS
-
-__all__ = ["STAGES", "WINDOW_MS", "ArmSums", "RolloutSums", "Stage", "read_outcomes"]
-
-BEFORE_MS = 28 * 86_400_000
-"""How far back a unit's purchases before its first exposure are looked at."""
-MAX_NAMED = 20
-"""Exposures drawn as another variant that are named, of each pair of variants."""
-CAPPED_SHARE = 0.99
-"""Share of paying units whose revenue stands as it is; the rest count as the largest of these."""
-
-STAGES = {
-    ASSIGNED: "served",
-    RENDERED: "rendered",
-    VIEWABLE: "viewable",
-    1: "click",
-    2: "add_to_cart",
-    3: "purchase",
-}
-
-
-class ArmSums(NamedTuple):
-    """What happened in one variant during one epoch. `x` is exposures, `c` clicked ones, a unit."""
-
-    epoch: int
-    variant: str
-    n_units: int
-    n_crossed: int
-    """Units that saw another variant too in this epoch, as themselves or as another unit."""
-    n_exposures: int
-    n_clicked: int
-    """Exposures with at least one click."""
-    sum_xx: float
-    sum_cc: float
-    sum_xc: float
-    n_clicks_named: int
-    """Clicks that name their exposure."""
-    n_clicks_joined: int
-    """Clicks put down to the unit's last exposure of that item or banner."""
-    n_buyers: int
-    n_orders: int
-    n_purchases: int
-    """Lines of orders."""
-    revenue: float
-    """Purchases less refunds."""
-    sum_revenue_squared: float
-    n_carters: int = 0
-    """Units that put something into the basket."""
-    capped: float = 0.0
-    """Revenue with the largest units' cut down to `RolloutSums.revenue_cap`."""
-    sum_capped_squared: float = 0.0
-    n_bought_before: int = 0
-    """Units with a purchase in `BEFORE_MS` before their first exposure by the rollout."""
-    n_bought_twice: int = 0
-    """Those of them that bought after it too."""
-    before: float = 0.0
-    """What units paid before, capped likewise."""
-    sum_before_squared: float = 0.0
-    sum_before_capped: float = 0.0
-    """Sum over units of what they paid before times what they paid after, both capped."""
-
-
-class People(NamedTuple):
-    """Distinct units of a variant: one that is there in two epochs counts once."""
-
-    n_units: int
-    n_crossed: int = 0
-    n_carters: int = 0
-    n_buyers: int = 0
-
-
-class Stage(NamedTuple):
-    """How many exposures got so far, at one place."""
-
-    variant: str
-    placement_id: str
-    tier: str
-    platform: str
-    country: str
-    stage: int
-    n: int
-
-
-class Misdrawn(NamedTuple):
-    """Exposures of a variant whose client says that it drew another one."""
-
-    variant: str
-    drawn: str
-    n: int
-    exposure_ids: Sequence[str]
-    """The first `MAX_NAMED` of them by id, which rises with time."""
-
-
-class Cohort(NamedTuple):
-    """Units of a variant whose first exposure in an epoch was on one UTC day, and their visits.
-
-    `v` is visits, `d` seconds of dwelling, a unit, in 28 days or until its next epoch.
-    """
-
-    epoch: int
-    variant: str
-    day: int
-    n_units: int
-    n_returned: int
-    """With a second visit."""
-    n_visits: int
-    dwell_s: int
-    sum_vv: int
-    sum_dd: int
-    sum_vd: int
-    n_seen: tuple[int, ...]
-    """Seen in each of `rollup_visits.WINDOWS_DAYS`, as far as they are over."""
-
-
-class RolloutSums(NamedTuple):
-    """Everything a report reads."""
-
-    arms: list[ArmSums]
-    people: dict[str, People]
-    """By variant, over all epochs."""
-    not_split: dict[str, int]
-    """Exposures that no split decided, by reason; they are in no arm."""
-    stages: Sequence[Stage] = ()
-    n_shown: Mapping[str, Mapping[str, int]] = MappingProxyType({})
-    """By variant, how often each of its items and banners was shown, by id."""
-    revenue_cap: float | None = None
-    misdrawn: Sequence[Misdrawn] = ()
-    cohorts: Sequence[Cohort] = ()
-    n_waiting: int = 0
-    """Rows of the log that are not in these sums yet."""
-
+from service.stores.rollup_folds import FIRST_MS, VARIANT, VARIANT_BITS
 
 _NAME = "(SELECT name FROM names WHERE id = {})"
 _ROLLOUT = "(SELECT id FROM names WHERE name = :rollout)"

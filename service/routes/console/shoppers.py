@@ -30,7 +30,7 @@ from service.routes.shoppers import check_pseudonym
 from service.services import services_of
 from service.shopper.reasons import why
 from service.shopper.view import ShopperView
-from service.stores.outcomes import STAGES
+from service.stores.rollout_sums import STAGES
 
 PATH = "/console/shoppers"
 KINDS: dict[str, UnitKind] = {"user": "user_id", "device": "anonymous_id"}

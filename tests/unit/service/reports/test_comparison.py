@@ -1,7 +1,7 @@
 """Differences that are shown have an interval that means something."""
 
 from service.reports.comparison import compare
-from service.stores.outcomes import ArmSums
+from service.stores.rollout_sums import ArmSums
 
 
 def arm(variant: str, n: int, n_buyers: int) -> ArmSums:

@@ -33,7 +33,7 @@ from service.rollouts.ramp import (
 )
 from service.stores.event_database import open_event_database
 from service.stores.events import Batch
-from service.stores.outcomes import ArmSums
+from service.stores.rollout_sums import ArmSums
 from service.stores.service_levels import ServiceLevel
 from service.stores.sqlite_events import SqliteEventStore
 from tests.unit.service.control.samples import Worker

@@ -8,7 +8,9 @@ import pytest
 from models.errors import NotFoundError
 from models.vocabulary import Vocabulary
 from service.exposure import Exposure
-from service.reports.report import Arm, Opened, Report, make_report
+from service.reports.arms import Arm
+from service.reports.epochs import Opened
+from service.reports.report import Report, make_report
 from service.rollouts.definition import Rollout, Variant
 from service.stores import outcomes
 from service.stores.event_database import connect
@@ -16,8 +18,9 @@ from service.stores.event_log import EventLog, PostgresLog
 from service.stores.event_schema import RENDERED, EventFlag
 from service.stores.events import Batch, StoredEvent
 from service.stores.opening import open_event_store
-from service.stores.outcomes import WINDOW_MS, read_outcomes
+from service.stores.outcomes import read_outcomes
 from service.stores.rollup import ROLLUP_FILE, open_rollup
+from service.stores.rollup_folds import WINDOW_MS
 from tests.unit.service.intake.samples import slate
 
 HALF = Opened(at_ms=0, rollout=Rollout(key="r", share=0.5))

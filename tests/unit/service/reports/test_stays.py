@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from service.exposure import Exposure
+from service.reports.arms import Arm
 from service.reports.comparison import Comparison
-from service.reports.report import Arm, Opened, Report, make_report
+from service.reports.epochs import Opened
+from service.reports.report import Report, make_report
 from service.reports.stays import StaySums, estimate_stay, wilson
 from service.rollouts.definition import Rollout
 from service.stores.event_database import connect, connect_derived, open_event_database
@@ -17,8 +19,9 @@ from service.stores.event_log import ROLLUP, EventLog
 from service.stores.event_schema import EventFlag
 from service.stores.events import Batch, StoredEvent
 from service.stores.opening import open_event_store
-from service.stores.outcomes import Cohort, read_outcomes
+from service.stores.outcomes import read_outcomes
 from service.stores.personal_rows import delete_rows
+from service.stores.rollout_sums import Cohort
 from service.stores.rollup import add_new, erase_units, open_rollup
 from service.stores.rollup_visits import FOLLOWED_MS, GAP_MS, SCHEMA, WINDOWS_DAYS
 from tests.unit.service.intake.samples import slate

@@ -5,10 +5,11 @@ from io import StringIO
 from rich.console import Console
 
 from models.vocabulary import Vocabulary
-from service.reports.report import Opened, make_report
+from service.reports.epochs import Opened
+from service.reports.report import make_report
 from service.reports.table import print_report, report_page
 from service.rollouts.definition import Rollout
-from service.stores.outcomes import ArmSums, People, RolloutSums
+from service.stores.rollout_sums import ArmSums, People, RolloutSums
 
 
 def sums(epoch: int, variant: str, n_clicked: int) -> ArmSums:

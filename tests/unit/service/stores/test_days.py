@@ -10,8 +10,8 @@ from service.stores.event_log import EventLog
 from service.stores.event_schema import EventFlag
 from service.stores.events import Batch, StoredEvent
 from service.stores.opening import open_event_store
-from service.stores.outcomes import STAGES
 from service.stores.retention import expire_rows
+from service.stores.rollout_sums import STAGES
 from service.stores.rollup import erase_units, open_rollup
 from service.stores.rollup_days import DAY_MS
 from tests.unit.service.intake.samples import slate

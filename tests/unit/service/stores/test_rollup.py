@@ -16,8 +16,9 @@ from service.stores.event_log import EventLog, PostgresLog
 from service.stores.events import Batch, StoredEvent
 from service.stores.file_lease import FileLease
 from service.stores.opening import open_event_store
-from service.stores.outcomes import RolloutSums, read_outcomes
+from service.stores.outcomes import read_outcomes
 from service.stores.personal_rows import delete_rows
+from service.stores.rollout_sums import RolloutSums
 from service.stores.rollup import ROLLUP_FILE, add_new, count_waiting, erase_units, open_rollup
 from tests.unit.service.intake.samples import slate
 
