@@ -48,14 +48,14 @@ class People:
         *,
         now_ms: Callable[[], int],
         count_unread: Callable[[], None] = lambda: None,
-        max_cached: int = 200_000,
+        max_cached: int = 50_000,
         quick: QuickReads | None = None,
         key_filter: KeyFilter | None = None,
     ) -> None:
         """Settle misses in `store` and follow all writes with `tail`.
 
-        At most `max_cached` pairs are kept; the oldest goes first. Without `quick` every read goes
-        to a thread. Who is not in `key_filter` is neither read nor kept.
+        At most `max_cached` pairs are kept, 0.9 KB each; the oldest goes first. Without `quick`
+        every read goes to a thread. Who is not in `key_filter` is neither read nor kept.
         """
         self._quick = quick
         self._filter = key_filter
