@@ -33,10 +33,21 @@ def merge_history(
 
     `user_row` is `MISSING_ROW` for someone the model does not know.
     """
+    return add_events(
+        stock, trained_history(stock, user_row), trained_purchases(stock, user_row), recent
+    )
+
+
+def trained_history(stock: Stock, user_row: int) -> History:
+    """Return the history of the snapshot."""
+    return NO_HISTORY if user_row == MISSING_ROW else history_of(stock.snapshot, user_row)
+
+
+def trained_purchases(stock: Stock, user_row: int) -> frozenset[int]:
+    """Return the rows of what was bought, as the snapshot knows it."""
     if user_row == MISSING_ROW:
-        return add_events(stock, NO_HISTORY, frozenset(), recent)
-    purchased = frozenset(stock.snapshot.users.purchased[user_row].tolist())
-    return add_events(stock, history_of(stock.snapshot, user_row), purchased, recent)
+        return frozenset()
+    return frozenset(stock.snapshot.users.purchased[user_row].tolist())
 
 
 def add_events(
