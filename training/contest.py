@@ -19,9 +19,8 @@ from models.recommenders.als import Als
 from models.recommenders.blocks import one_blas_thread
 from models.recommenders.content import Content
 from models.recommenders.fitting import Fit, begin_fit
-from models.recommenders.hybrid import Hybrid
+from models.recommenders.hybrid import Hybrid, begin_hybrid
 from models.recommenders.item_graph import ItemGraph
-from models.recommenders.parts import Parts
 from models.recommenders.popularity import Popularity
 from models.recommenders.recommender import Recommender
 from models.recommenders.settings import Settings
@@ -71,16 +70,13 @@ class Fitted:
             trained = fit.als()
             return Als(trained.factors[1], trained.mean_weight, settings)
 
-        def merge(parts: Parts) -> Hybrid:
-            return Hybrid.of(parts, settings)
-
         return cls(
             {
                 Popularity.name: popularity,
                 Content.name: content,
                 ItemGraph.name: tasks.begin("past: item graph", graph, fit.graph),
                 Als.name: als,
-                Hybrid.name: tasks.begin("past: merge", merge, fit.parts),
+                Hybrid.name: begin_hybrid(tasks, "past", fit, settings),
             }
         )
 

@@ -26,7 +26,7 @@ from training.metrics import (
 )
 from training.split import Split
 
-BLOCK_PARTS = 4
+BLOCK_PARTS = 2
 """Blocks are that much smaller than elsewhere: several arrays of their size are made of each."""
 
 

@@ -127,30 +127,44 @@ def _check(kind: str, counts: RowCounts, mapping: Mapping, rejects: Path | None)
 def _number(
     kept: pl.DataFrame, items: pl.DataFrame | None, pseudonym: Pseudonym, rows: dict[str, RowCounts]
 ) -> Loaded:
-    kept, user_keys = _hide_users(kept, pseudonym)
-    # Sorted by every column, so that the order of the files' rows changes nothing.
-    kept = kept.sort(
-        ["at_ms", "user", "item_id", "kind", "order_id", "quantity", "price", "country", "channel"]
-    )
+    user_rows, user_keys = _number_users(kept, pseudonym)
     item_ids = kept["item_id"].unique()
     if items is not None:
         item_ids = pl.concat([item_ids, items["item_id"]]).unique()
     names = item_ids.sort().to_list()
-    countries, channels = (
-        kept[name].drop_nulls().unique().sort().to_list() for name in ("country", "channel")
+    orders, countries, channels = (
+        kept[name].drop_nulls().unique().sort().to_list()
+        for name in ("order_id", "country", "channel")
     )
+    # By the text of the key, as by the other texts, whose numbers are in their order.
+    by_key = np.array(sorted(range(len(user_keys)), key=user_keys.__getitem__), dtype=np.int32)
+    places = np.empty_like(by_key)
+    places[by_key] = np.arange(len(by_key), dtype=np.int32)
+    numbered = pl.DataFrame(
+        {
+            "at_ms": kept["at_ms"],
+            "user": places[user_rows],
+            "item": _rows_of(kept["item_id"], names),
+            "kind": kept["kind"],
+            "order": _rows_of(kept["order_id"], orders),
+            "quantity": kept["quantity"],
+            "price": kept["price"],
+            "country": _rows_of(kept["country"], countries),
+            "channel": _rows_of(kept["channel"], channels),
+        }
+    )
+    # Sorted by every column, so that the order of the files' rows changes nothing.
+    numbered = numbered.sort(numbered.columns)
     raw = Interactions(
-        user_rows=_rows_of(kept["user"], user_keys),
-        item_rows=_rows_of(kept["item_id"], names),
-        kinds=kept["kind"].to_numpy(),
-        at_ms=kept["at_ms"].to_numpy(),
-        quantity=kept["quantity"].cast(pl.Float32).to_numpy(),
-        price=kept["price"].cast(pl.Float32).fill_null(float("nan")).to_numpy(),
-        order_rows=_rows_of(
-            kept["order_id"], kept["order_id"].drop_nulls().unique().sort().to_list()
-        ),
-        country_rows=_rows_of(kept["country"], countries),
-        channel_rows=_rows_of(kept["channel"], channels),
+        user_rows=by_key[numbered["user"].to_numpy()],
+        item_rows=numbered["item"].to_numpy(),
+        kinds=numbered["kind"].to_numpy(),
+        at_ms=numbered["at_ms"].to_numpy(),
+        quantity=numbered["quantity"].cast(pl.Float32).to_numpy(),
+        price=numbered["price"].cast(pl.Float32).fill_null(float("nan")).to_numpy(),
+        order_rows=numbered["order"].to_numpy(),
+        country_rows=numbered["country"].to_numpy(),
+        channel_rows=numbered["channel"].to_numpy(),
     )
     interactions = take_back(raw)
     n_refunds = rows["interactions"].kept - int((raw.kinds != InteractionKind.REFUND).sum())
@@ -165,19 +179,21 @@ def _number(
     return Loaded(dataset, rows, n_taken_back=len(raw) - n_refunds - len(interactions))
 
 
-def _hide_users(kept: pl.DataFrame, pseudonym: Pseudonym) -> tuple[pl.DataFrame, list[str]]:
-    """Replace the user ids by pseudonyms in a column ``user``; return them in the order of the ids.
+def _number_users(kept: pl.DataFrame, pseudonym: Pseudonym) -> tuple[NDArray[np.int32], list[str]]:
+    """Give every row the number of its user, and the pseudonyms by that number.
 
-    So the rows of users do not depend on the key, and neither does what is learnt.
+    They are in the order of the user ids, so the rows of users do not depend on the key, and
+    neither does what is learnt. Last come those whose pseudonym alone is known.
     """
-    user_ids = kept.filter(pl.col("user_key").is_null())["user_id"].unique().sort().to_list()
+    keys = kept["user_key"]
+    user_ids = kept.filter(keys.is_null())["user_id"].unique().sort().to_list()
     hidden = [pseudonym(user_id) for user_id in user_ids]
-    replaced = pl.col("user_id").replace_strict(
-        pl.Series(user_ids, dtype=pl.String), pl.Series(hidden, dtype=pl.String), default=None
-    )
-    kept = kept.with_columns(pl.coalesce("user_key", replaced).alias("user"))
-    strangers = set(kept["user_key"].drop_nulls().unique()) - set(hidden)
-    return kept.drop("user_id", "user_key"), [*hidden, *sorted(strangers)]
+    rows = _rows_of(kept["user_id"], user_ids)
+    given = keys.drop_nulls().unique().to_list()
+    if not given:
+        return rows, hidden
+    known = [*hidden, *sorted(set(given) - set(hidden))]
+    return np.where(keys.is_null().to_numpy(), rows, _rows_of(keys, known)), known
 
 
 def _rows_of(column: pl.Series, known: Sequence[str]) -> NDArray[np.int32]:

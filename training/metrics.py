@@ -48,16 +48,15 @@ def top_lists(scores: NDArray[np.float32], lots: NDArray[np.int64], k: int) -> N
     is_near = scores >= floors[:, np.newaxis]
     if np.isneginf(floors).any():
         is_near &= scores > -np.inf
-    flat = np.flatnonzero(is_near)
-    rows = flat // n_items
-    has_many = np.bincount(rows, minlength=n) > NEAR_PLACES * width
+    n_near = np.fromiter(map(np.count_nonzero, is_near), dtype=np.int64, count=n)
+    has_many = n_near > NEAR_PLACES * width
     first_lots = np.argsort(lots)[: NEAR_PLACES * width]
     for row in np.flatnonzero(has_many):
-        best = _best_of_many(scores[row], lots, first_lots, is_near[row].nonzero()[0], width)
+        best = _best_of_many(scores[row], lots, first_lots, is_near[row], floors[row], width=width)
         lists[row, : len(best)] = best
     # All other rows in a few calls: one for every row would hold the interpreter up.
-    flat = flat[~has_many[rows]]
-    rows, items = np.divmod(flat, n_items)
+    is_near[has_many] = False
+    rows, items = np.divmod(np.flatnonzero(is_near), n_items)
     order = np.lexsort((lots[items], -scores[rows, items], rows))
     rows, items = rows[order], items[order]
     places = np.arange(len(rows)) - np.searchsorted(rows, np.arange(n))[rows]
@@ -70,16 +69,19 @@ def _best_of_many(
     values: NDArray[np.float32],
     lots: NDArray[np.int64],
     first_lots: NDArray[np.int64],
-    near: NDArray[np.int64],
+    is_near: NDArray[np.bool_],
+    floor: np.float32,
+    *,
     width: int,
 ) -> NDArray[np.int64]:
-    """Return the `width` best items of a row in which many are `near` the best."""
+    """Return the `width` best items of a row in which many reach the `floor`."""
     highest = values.max()
-    if values[near].min() == highest:
+    if floor == highest:
         # So many are tied for the best that the first lots are likely to be among them.
         first: NDArray[np.int64] = first_lots[values[first_lots] == highest][:width]
         if len(first) == width:
             return first
+    near = is_near.nonzero()[0]
     near = _cut(near, values[near], lots[near], width)
     order = np.lexsort((lots[near], -values[near]))[:width]
     best: NDArray[np.int64] = near[order]

@@ -17,7 +17,7 @@ from models.manifest import Drift, Gate, Interval, Manifest
 from models.recommenders.blocks import one_blas_thread
 from models.recommenders.content import Content
 from models.recommenders.fitting import Basis, begin_fit
-from models.recommenders.hybrid import Hybrid
+from models.recommenders.hybrid import Hybrid, begin_hybrid
 from models.recommenders.settings import Settings
 from models.recommenders.tasks import Tasks, side_by_side
 from training.build import Surroundings
@@ -79,36 +79,39 @@ def train(
         If the version cannot be written; live is then where it was.
     """
     store = ArtifactStore(order.home)
-    with progress.step("read and clean"):
-        loaded = load()
-    _say_rows(loaded, order, progress)
-    live = _live_manifest(store, progress)
-    with progress.step("tune"):
-        # On the past only: what the contest is judged by must not have chosen the weights.
-        newest = split_newest(loaded.dataset, seed=order.seed)
-        settings, tuning = tune(
-            newest.train,
-            order.settings,
-            budget_s=order.tune_seconds,
-            seed=order.seed,
-            clock=time.perf_counter,
-        )
-    order = replace(order, settings=settings)
-    draft = draft_manifest(order, loaded, tuning, live)
-    for warning in () if draft.drift is None else draft.drift.warnings:
-        progress.say(f"drift: {warning}")
-    with one_blas_thread(), side_by_side(progress.stage) as tasks:
-        learning = _begin(tasks, loaded.dataset, newest, order)
-        version, contest = _publish(
-            tasks,
-            store,
-            learning,
-            order,
-            draft,
-            live=live,
-            progress=progress,
-            clock_ms=clock_ms,
-        )
+    with side_by_side(progress.stage) as tasks:
+        # Polars leaves the interpreter to it while the files are read.
+        tasks.begin("load the library of tables", ArtifactStore.prepare)
+        with progress.step("read and clean"):
+            loaded = load()
+        _say_rows(loaded, order, progress)
+        live = _live_manifest(store, progress)
+        with progress.step("tune"):
+            # On the past only: what the contest is judged by must not have chosen the weights.
+            newest = split_newest(loaded.dataset, seed=order.seed)
+            settings, tuning = tune(
+                newest.train,
+                order.settings,
+                budget_s=order.tune_seconds,
+                seed=order.seed,
+                clock=time.perf_counter,
+            )
+        order = replace(order, settings=settings)
+        draft = draft_manifest(order, loaded, tuning, live)
+        for warning in () if draft.drift is None else draft.drift.warnings:
+            progress.say(f"drift: {warning}")
+        with one_blas_thread():
+            learning = _begin(tasks, loaded.dataset, newest, order)
+            version, contest = _publish(
+                tasks,
+                store,
+                learning,
+                order,
+                draft,
+                live=live,
+                progress=progress,
+                clock_ms=clock_ms,
+            )
     manifest = store.manifest(version)
     page = order.report or store.folder(version) / REPORT_FILE
     _write_page(page, manifest, order.settings, contest)
@@ -133,7 +136,6 @@ def _begin(tasks: Tasks, dataset: Dataset, newest: Split, order: TrainOrder) -> 
     split = newest.sample_users(MAX_GATE_USERS, seed=seed)
     # Scores are asked for after the newest interaction, never at the hour of the training run.
     now_ms = int(dataset.interactions.at_ms.max())
-    tasks.begin("load the library of tables", ArtifactStore.prepare)
     past = begin_fit(tasks, "past", split.train, settings, now_ms=split.now_ms, seed=seed)
     # The catalogue is the same for the past and for all data.
     content = tasks.begin(
@@ -146,7 +148,7 @@ def _begin(tasks: Tasks, dataset: Dataset, newest: Split, order: TrainOrder) -> 
         return Surroundings.of(dataset, on.histories, popularity, content.embedding, settings.blend)
 
     tables = tasks.begin("all: tables", surround, fit.basis, content)
-    hybrid = tasks.begin("all: merge", lambda parts: Hybrid.of(parts, settings), fit.parts)
+    hybrid = begin_hybrid(tasks, "all", fit, settings)
     return _Learning(Fitted.begin(tasks, past, content, settings), split, tables, hybrid)
 
 

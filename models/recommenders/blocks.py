@@ -92,7 +92,7 @@ def times_small(tall: NDArray[np.float32], small: NDArray[np.generic]) -> NDArra
     product = np.empty((len(tall), right.shape[1]), dtype=np.float32)
 
     def multiply(rows: slice) -> None:
-        product[rows] = tall[rows] @ right
+        np.matmul(tall[rows], right, out=product[rows])
 
     map_blocks(len(tall), GRAM_ROWS, multiply)
     return product

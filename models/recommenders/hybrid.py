@@ -10,6 +10,7 @@ is made linear. Docs: docs/adr/0005-one-linear-hybrid.md has what each part is w
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
@@ -23,10 +24,11 @@ from models.histories import Histories
 from models.manifest import Blend
 from models.ragged import Neighbours
 from models.recommenders.blocks import one_blas_thread
-from models.recommenders.fitting import fit_parts
-from models.recommenders.merge import merge_parts
+from models.recommenders.fitting import AttributePart, Basis, Fit, fit_parts
+from models.recommenders.merge import merge_graphs, merge_parts
 from models.recommenders.parts import Parts
 from models.recommenders.settings import Settings
+from models.recommenders.tasks import Tasks
 from models.snapshot import Arrays
 
 
@@ -62,9 +64,12 @@ class Hybrid:
             return cls.of(fit_parts(dataset, settings, now_ms=now_ms, seed=seed), settings)
 
     @classmethod
-    def of(cls, parts: Parts, settings: Settings) -> Self:
-        """Merge parts that are fitted already with the weights of `settings`."""
-        merged = merge_parts(parts, settings)
+    def of(cls, parts: Parts, settings: Settings, known: csr_matrix | None = None) -> Self:
+        """Merge parts that are fitted already with the weights of `settings`.
+
+        `known` are their graphs, if `merge_graphs` has added them up with the same weights.
+        """
+        merged = merge_parts(parts, settings, known)
         blend = msgspec.structs.replace(
             settings.blend, factor_weight=1.0, popularity_weight=merged.popularity_weight
         )
@@ -118,3 +123,23 @@ class Hybrid:
         )
         parts = {name: arrays[name] for name in ("factors", "fold_in", "popularity", "is_new")}
         return cls(graph=graph, blend=blend, settings=settings, **parts)  # type: ignore[arg-type]  # as above
+
+
+def begin_hybrid(tasks: Tasks, name: str, fit: Fit, settings: Settings) -> Callable[[], Hybrid]:
+    """Begin to merge a fit by the `name`: the graphs need not wait until the factors are there."""
+
+    def graphs(on: Basis, graph: csr_matrix, attributes: AttributePart) -> csr_matrix:
+        return merge_graphs(
+            graph,
+            attributes.likeness,
+            doubt=attributes.doubt,
+            lift=on.trend().lift,
+            regime=on.regime,
+            settings=settings,
+        )
+
+    def merge(parts: Parts, known: csr_matrix) -> Hybrid:
+        return Hybrid.of(parts, settings, known)
+
+    known = tasks.begin(f"{name}: merge graphs", graphs, fit.basis, fit.graph, fit.attributes)
+    return tasks.begin(f"{name}: merge", merge, fit.parts, known)

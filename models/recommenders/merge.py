@@ -13,6 +13,7 @@ from models.ragged import Neighbours
 from models.recommenders.compress import compress
 from models.recommenders.parity import weight_of_new
 from models.recommenders.parts import Parts
+from models.recommenders.regime import Regime
 from models.recommenders.settings import Settings
 from models.recommenders.tasks import side_by_side
 from models.recommenders.top_k import largest_of_rows
@@ -28,11 +29,40 @@ class Merged:
     popularity_weight: float
 
 
-def merge_parts(parts: Parts, settings: Settings) -> Merged:
-    """Add up the parts, and let new items speak as loud as gives them their share of places."""
+def merge_parts(parts: Parts, settings: Settings, known: csr_matrix | None = None) -> Merged:
+    """Add up the parts, and let new items speak as loud as gives them their share of places.
+
+    `known` is what `merge_graphs` made of the same parts, if it is there already.
+    """
     with side_by_side() as tasks:
         factors = tasks.begin("factors", lambda: _merge_factors(parts, settings))
-        return _merge(parts, settings, factors)
+        if known is None:
+            known = merge_graphs(
+                parts.graph,
+                parts.likeness,
+                doubt=parts.doubt,
+                lift=parts.lift,
+                regime=parts.regime,
+                settings=settings,
+            )
+        return _merge(parts, settings, factors, known)
+
+
+def merge_graphs(
+    graph: csr_matrix,
+    likeness: csr_matrix,
+    *,
+    doubt: NDArray[np.float32],
+    lift: NDArray[np.float32],
+    regime: Regime,
+    settings: Settings,
+) -> csr_matrix:
+    """Add the likeness of attributes to the item graph, new items left out; as in `Parts`."""
+    weight = regime.attributes * settings.attribute_weight
+    known = graph * np.float32(regime.graph * settings.graph_weight)
+    # What attributes say of a new item is said better, and scaled, by its mapped column.
+    known = known + likeness @ diags(np.float32(weight) * (1.0 - doubt))
+    return largest_of_rows(_float32(known @ diags(lift)), settings.graph_k)
 
 
 def _merge_factors(
@@ -53,16 +83,11 @@ def _merge(
     parts: Parts,
     settings: Settings,
     merged_factors: Callable[[], tuple[NDArray[np.float32], NDArray[np.float32]]],
+    known: csr_matrix,
 ) -> Merged:
     regime = parts.regime
     popularity = regime.popularity * settings.popularity_weight * parts.popularity_unit
     popularity = float(f"{popularity:.4g}")
-
-    weight = regime.attributes * settings.attribute_weight
-    known = parts.graph * np.float32(regime.graph * settings.graph_weight)
-    # What attributes say of a new item is said better, and scaled, by its mapped column.
-    known = known + parts.likeness @ diags(np.float32(weight) * (1.0 - parts.doubt))
-    known = largest_of_rows(_float32(known @ diags(parts.lift)), settings.graph_k)
     merged = known
     if parts.new_columns.nnz:
         fold_in, factors = merged_factors()

@@ -41,7 +41,8 @@ def reached(scores: NDArray[np.float32], k: int) -> NDArray[np.float32]:
     n_pieces = n_columns // PIECE
     if n_pieces < k:
         return np.full(n, -np.inf, dtype=np.float32)
-    largest = scores[:, : n_pieces * PIECE].reshape(n, n_pieces, PIECE).max(axis=2)
+    # A piece is every n-th score: so the largest of many pieces are found by one instruction.
+    largest = scores[:, : n_pieces * PIECE].reshape(n, PIECE, n_pieces).max(axis=1)
     return np.partition(largest, n_pieces - k, axis=1)[:, n_pieces - k]
 
 
