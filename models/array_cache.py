@@ -6,6 +6,7 @@ so a process that is killed while it copies leaves nothing that another would op
 
 from __future__ import annotations
 
+import errno
 import mmap
 import re
 import shutil
@@ -26,6 +27,7 @@ _HEAD = re.compile(
     re.DOTALL,
 )
 _MAX_HEAD = 256
+_NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
 AT_ONCE = 8
 """Arrays that are mapped without a breath."""
@@ -67,14 +69,22 @@ def _fill(folder: Path, arrays: Arrays) -> None:
 
 
 def _map(folder: Path, names: list[str], breathe: Callable[[], None]) -> Arrays | None:
-    """Map every array, or nothing if a file is missing or too short."""
+    """Map every array, or nothing if a file is missing or too short.
+
+    Raises
+    ------
+    OSError
+        If the process or the system has no room for another: no fault of the files.
+    """
     arrays: dict[str, NDArray[np.generic]] = {}
     try:
         for place, name in enumerate(names):
             if place % AT_ONCE == 0:
                 breathe()
             arrays[name] = _map_array(folder / f"{name}.npy")
-    except (OSError, ValueError, EOFError):
+    except (OSError, ValueError, EOFError) as error:
+        if isinstance(error, OSError) and error.errno in _NO_ROOM:
+            raise
         return None
     return arrays
 

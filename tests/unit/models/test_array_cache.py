@@ -1,5 +1,6 @@
 """Arrays in files, mapped: whatever numpy writes comes back as it was."""
 
+import errno
 from pathlib import Path
 
 import numpy as np
@@ -41,3 +42,20 @@ def test_file_that_was_cut_is_made_again(tmp_path: Path, length: int) -> None:
     mapped = open_cached(folder, ARRAYS, lambda: ARRAYS)
     assert mapped["floats"].tolist() == [[0, 1, 2], [3, 4, 5]]
     assert file.stat().st_size == 128 + 6 * 4
+
+
+def test_no_room_for_a_map_is_told_and_nothing_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files are whole when a process may not open another one; the error says which limit it is."""
+    folder = tmp_path / "copy"
+    open_cached(folder, ARRAYS, lambda: ARRAYS)
+    before = folder.stat().st_ino
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr("models.array_cache.mmap.mmap", full)
+    with pytest.raises(OSError, match="Too many open files"):
+        open_cached(folder, ["floats"], lambda: ARRAYS)
+    assert folder.stat().st_ino == before
