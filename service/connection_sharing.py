@@ -21,13 +21,23 @@ PATIENCE_S = 0.002
 """How long a worker with more connections than another leaves a new one to that one."""
 FULL_S = 1.0
 """How long nothing is accepted when the process or the system has no room for a connection."""
+LATE_S = 0.1
+"""How long a connection that was opening when the listener closed has to bring its request."""
 _NOBODY = 2**31 - 1
 _FULL = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _GONE = (BlockingIOError, InterruptedError, ConnectionAbortedError)
 
 _log = structlog.get_logger(__name__)
 
-ProtocolFactory = Callable[[], asyncio.Protocol]
+
+class ServerProtocol(asyncio.Protocol):
+    """What uvicorn's protocols are."""
+
+    def shutdown(self) -> None:
+        """Close the connection, if a request is under way after its answer."""
+
+
+ProtocolFactory = Callable[[], ServerProtocol]
 
 
 class ConnectionBoard:
@@ -128,13 +138,17 @@ class SharedListener:
         self._opening.add(opening)
         opening.add_done_callback(self._opened)
 
-    def _opened(self, opening: asyncio.Task[Any]) -> None:
+    def _opened(self, opening: asyncio.Task[tuple[Any, ServerProtocol]]) -> None:
         self._opening.discard(opening)
         if opening.cancelled() or opening.exception() is not None:
             self._count(-1)
             _log.warning("connection_not_opened", error=repr(opening))
+        elif self._is_closed:
+            # uvicorn told those it knew to shut down, and would wait for this one in vain.
+            _, protocol = opening.result()
+            self._loop.call_later(LATE_S, protocol.shutdown)
 
-    def _make_protocol(self) -> asyncio.Protocol:
+    def _make_protocol(self) -> ServerProtocol:
         protocol = self._factory()
 
         def connection_lost(exc: Exception | None) -> None:

@@ -100,6 +100,15 @@ class _Supervisor(Multiprocess):
                 # Else what it said of itself last would be said for ever.
                 _forget_metrics(old.pid)
 
+    def terminate_all(self) -> None:
+        """Tell all workers to stop, and let go of the socket that they no longer accept from.
+
+        Else new connections would queue up there for as long as one of them drains, unanswered.
+        """
+        for listener in self.sockets:
+            listener.close()
+        super().terminate_all()
+
 
 def _forget_metrics(pid: int | None) -> None:
     # Whether it is for several processes is decided when it is imported.

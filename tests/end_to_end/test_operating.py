@@ -15,7 +15,12 @@ from urllib.parse import quote, urlsplit
 import httpx
 import pytest
 
-from tests.end_to_end.running_server import RunningServer, assert_live_everywhere, run_server
+from tests.end_to_end.running_server import (
+    RunningServer,
+    assert_live_everywhere,
+    run_server,
+    wait_until,
+)
 
 ENDCAP = [sys.executable, "-c", "import endcap; endcap.main()"]
 STOP_S = 30
@@ -56,6 +61,15 @@ def send(address: str, text: str) -> socket.socket:
     return connection
 
 
+def is_refused(address: str) -> bool:
+    """Say whether nobody listens; a connection that is made and then reset does not say so."""
+    try:
+        send(address, "").close()
+    except ConnectionRefusedError:
+        return True
+    return False
+
+
 def test_revoked_key_is_refused_in_every_worker(server: RunningServer) -> None:
     """Within a second a key that is made opens, and one that is revoked no longer does."""
     made = server.call(
@@ -93,7 +107,7 @@ def test_item_id_survives_its_path(server: RunningServer, item_id: str) -> None:
 
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_sigterm_finishes_what_is_in_flight(tmp_path: Path, workers: str) -> None:
-    """A request whose body is still on its way is answered, then the process exits with 0."""
+    """A request whose body is on its way is answered, while new connections are refused; exit 0."""
     with started(tmp_path, "--workers", workers) as (process, address, key):
         body = '{"kind":"items"}'
         connection = send(
@@ -105,7 +119,8 @@ def test_sigterm_finishes_what_is_in_flight(tmp_path: Path, workers: str) -> Non
         assert httpx.get(address + "/health/ready", timeout=STOP_S).status_code == 200
         time.sleep(0.3)
         process.send_signal(signal.SIGTERM)
-        time.sleep(0.7)
+        wait_until(lambda: is_refused(address), STOP_S / 2)
+        assert process.poll() is None
         connection.sendall(body[5:].encode())
         with connection:
             assert connection.recv(4096).startswith(b"HTTP/1.1 201")

@@ -8,13 +8,21 @@ from typing import cast
 
 import pytest
 
-from service.connection_sharing import PATIENCE_S, ConnectionBoard, SharedListener, SharingLoop
+from service.connection_sharing import (
+    PATIENCE_S,
+    ConnectionBoard,
+    ServerProtocol,
+    SharedListener,
+    SharingLoop,
+)
 
 FEW, MANY = 0, 1
 
 
-class Echo(asyncio.Protocol):
+class Echo(ServerProtocol):
     """Says which listener took the connection."""
+
+    transport: asyncio.WriteTransport
 
     def __init__(self, name: bytes) -> None:
         self.name = name
@@ -22,7 +30,12 @@ class Echo(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Say it at once."""
-        cast("asyncio.WriteTransport", transport).write(self.name)
+        self.transport = cast("asyncio.WriteTransport", transport)
+        self.transport.write(self.name)
+
+    def shutdown(self) -> None:
+        """Close, as uvicorn's protocols do when no request is under way."""
+        self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Note it."""
@@ -151,6 +164,29 @@ def test_no_room_for_a_connection_is_a_pause(
         writer.close()
         await writer.wait_closed()
         only.close()
+
+    run(board, body)
+
+
+def test_connection_that_opens_while_the_listener_closes_is_shut_down(
+    board: ConnectionBoard, listener: socket.socket
+) -> None:
+    """It is answered and then closed: a server that stops waits until it has no connections."""
+
+    async def body() -> None:
+        only: SharedListener
+
+        def factory() -> Echo:
+            only.close()  # it was accepted, and is not made yet
+            return Echo(b"a")
+
+        only = SharedListener(asyncio.get_running_loop(), factory, listener, board, FEW)
+        reader, writer = await asyncio.open_connection(*listener.getsockname())
+        try:
+            assert await asyncio.wait_for(reader.read(), 5) == b"a"  # and then its end
+        finally:
+            writer.close()
+            await writer.wait_closed()
 
     run(board, body)
 
