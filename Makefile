@@ -38,7 +38,7 @@ $(STAMP): requirements-dev.lock pyproject.toml
 		echo "Making $(VENV) with $$("$$python" --version)"; \
 		"$$python" -m venv --clear $(VENV); \
 	fi; \
-	echo "Installing the locked packages into $(VENV) (a minute or so the first time)"; \
+	echo "Installing the locked packages into $(VENV) (one to three minutes the first time)"; \
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock; \
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .; \
 	if ! $(BIN)/python -c 'import implicit' >/dev/null; then \

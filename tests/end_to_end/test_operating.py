@@ -127,6 +127,15 @@ def test_sigterm_finishes_what_is_in_flight(tmp_path: Path, workers: str) -> Non
         assert process.wait(STOP_S) == 0
 
 
+def test_closed_terminal_is_a_stop(tmp_path: Path) -> None:
+    """SIGHUP to a single worker: what waits is written, and the process ends as with SIGTERM."""
+    with started(tmp_path) as (process, address, key):
+        answer = httpx.get(f"{address}/health/ready", headers={"X-API-Key": key})
+        assert answer.status_code == 200
+        process.send_signal(signal.SIGHUP)
+        assert process.wait(STOP_S) == 0
+
+
 def test_port_in_use_is_a_clear_error(tmp_path: Path) -> None:
     """The second server on a port says what to do and exits with 2."""
     with socket.create_server(("127.0.0.1", 0)) as taken:

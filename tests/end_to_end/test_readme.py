@@ -67,8 +67,9 @@ def test_readme_blocks_work_pasted(
     by_placement = {(slate["id"], slate["kind"]) for slate in slates}
     assert by_placement == {("home_recs", "items"), ("home_hero", "banners")}
     assert all(slate.get("items") or slate.get("banners") for slate in slates)
-    assert any(answer.get("accepted") == 2 for answer in answers)
-    assert any(answer.get("share") == 0.25 and answer["epoch"] == 2 for answer in answers)
+    (accepted,) = [place for place, answer in enumerate(answers) if answer.get("accepted") == 2]
+    assert answers[accepted + 1]["placements"][0]["tier"] == "personal"
+    assert any(answer.get("share") == 0.25 and answer["epoch"] == 3 for answer in answers)
     assert "home_recs: all epochs" in output
 
 
