@@ -31,6 +31,7 @@ from service.stores.identities import IdentityStore
 from service.stores.key_filter import KeyFilter
 from service.stores.key_filter_filling import keep_filled
 from service.stores.log_wire import SOCKET_VARIABLE
+from service.stores.lost_counts import note_lost
 from service.stores.opening import open_event_store
 from service.stores.remote_events import RemoteEventStore
 
@@ -125,6 +126,7 @@ def open_intake(
         now_ms=now_ms,
         observe_commit=observe_commit,
         count_wait=count_wait,
+        note_lost=lambda counts: note_lost(path, counts, now_ms()),
         state=state,
     )
     people = People(

@@ -57,6 +57,7 @@ class StoreWriter:
         linger_s: float = LINGER_S,
         observe_commit: Callable[[float], None] = lambda _seconds: None,
         count_wait: Callable[[], None] = lambda: None,
+        note_lost: Callable[[Counts], None] = lambda _counts: None,
         state: LogState | None = None,
     ) -> None:
         self._store = store
@@ -70,6 +71,7 @@ class StoreWriter:
         self._linger_s = linger_s
         self._observe_commit = observe_commit
         self._count_wait = count_wait
+        self._note_lost = note_lost
         self._closing = False
         self._is_refused = False
         self._deadline_s = float("inf")
@@ -234,14 +236,24 @@ class StoreWriter:
         if exposures:
             self._exposures.drop(len(exposures), "the service stopped before they were written")
         self._exposures.tell_drops("the service stops")
+        ledger = self._exposures.ledger(0)
         try:
-            ledger = self._exposures.ledger(0)
             if any(ledger.values()):
                 self._insist(Batch(counts=ledger))
             self._store.close(self._now_ms())
         except (CapacityError, StoreError) as error:
             _log.error("event_store_not_closed", error=str(error))
             self._store.abandon()
+            self._keep_account(ledger)
+
+    def _keep_account(self, ledger: Counts) -> None:
+        """Say outside of the store what was lost, for the store does not take it."""
+        if not any(ledger.values()):
+            return
+        try:
+            self._note_lost(ledger)
+        except OSError as error:
+            _log.error("lost_exposures_not_noted", error=str(error), **ledger)
 
 
 def _refusal(error: EndcapError) -> EndcapError:

@@ -8,7 +8,8 @@ import msgspec
 
 from service.stores.archive_files import CLOCKS, archive_lock, has_archive
 from service.stores.event_database import connect
-from service.stores.event_log import EventLog
+from service.stores.event_log import Database, EventLog
+from service.stores.lost_counts import read_lost
 
 
 class Reconciliation(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,7 +74,7 @@ def _read(path: EventLog) -> Reconciliation:
     connection = connect(path, read_only=True)
     try:
         connection.execute("BEGIN")
-        counts = dict(connection.execute("SELECT name, sum(value) FROM counters GROUP BY name"))
+        counts = _counters(connection, path)
         n_events, n_exposures, n_unclosed = (
             int(connection.execute(query).fetchone()[0])
             for query in (
@@ -94,9 +95,17 @@ def read_counters(path: EventLog) -> dict[str, int]:
     """Add up the counters of every process that ever wrote; the rows are not looked at."""
     connection = connect(path, read_only=True)
     try:
-        return dict(connection.execute("SELECT name, sum(value) FROM counters GROUP BY name"))
+        return _counters(connection, path)
     finally:
         connection.close()
+
+
+def _counters(connection: Database, path: EventLog) -> dict[str, int]:
+    """Add up what writers counted in the store, and what they could not bring there."""
+    counts = dict(connection.execute("SELECT name, sum(value) FROM counters GROUP BY name"))
+    for name, n in read_lost(path).items():
+        counts[name] = counts.get(name, 0) + n
+    return counts
 
 
 def balance(

@@ -174,6 +174,22 @@ def test_silent_log_process_is_told_and_recovers(tmp_path: Path) -> None:
     assert 1 <= log.count("event_log_stuck") <= 2 * 2
 
 
+def test_stop_beside_a_silent_log_process_is_no_secret(tmp_path: Path) -> None:
+    """SIGSTOP, twenty pages, SIGTERM: what nobody could store is in the ledger as dropped."""
+    with run_server(tmp_path, "--workers", "2", "--drain-s", "1") as server:
+        server.put("/v1/placements/recs", SLOT)
+        wait_until_served(server, "recs")
+        os.kill(log_process_of(server), signal.SIGSTOP)
+        for turn in range(20):
+            server.serve("recs", user={"user_id": f"u{turn}"})
+        server.stop()
+    code, ledger = reconcile(tmp_path)
+    assert code == 1
+    assert ledger["dropped"] >= 20
+    assert ledger["served"] == ledger["stored"] + ledger["dropped"]
+    assert any("is not assigned" in difference for difference in ledger["differences"])
+
+
 def since_s(trouble: dict[str, str]) -> float:
     """Read since when something is wrong."""
     return datetime.fromisoformat(trouble["since"]).timestamp()

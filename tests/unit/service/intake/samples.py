@@ -9,7 +9,7 @@ from service.exposure import Exposure, Shown
 from service.intake.pending import EventWriter, ExposureQueue
 from service.intake.writer import LINGER_S, StoreWriter
 from service.stores.event_database import open_event_database
-from service.stores.events import NumberedEvent, StoredEvent
+from service.stores.events import Counts, NumberedEvent, StoredEvent
 from service.stores.sqlite_events import SqliteEventStore
 
 OpenStore = Callable[[Path], SqliteEventStore]
@@ -73,6 +73,7 @@ class Bench:
         self.path = open_event_database(home)
         self.counts: Counter[str] = Counter()
         self.added: list[NumberedEvent] = []
+        self.lost: list[Counts] = []
         bell = threading.Condition()
         self.events = EventWriter(bell, max_pending=max_pending)
         self.exposures = ExposureQueue(count=self.count, max_pending=max_pending)
@@ -86,6 +87,7 @@ class Bench:
             on_commit=self.added.extend,
             now_ms=lambda: 2,
             linger_s=linger_s,
+            note_lost=self.lost.append,
         )
 
     def count(self, name: str, n: int) -> None:

@@ -297,7 +297,8 @@ def test_closed_writer_refuses(tmp_path: Path) -> None:
 
 
 def test_lock_held_past_the_deadline_is_told_not_hidden(tmp_path: Path) -> None:
-    """Closing against a lock ends in time: events are refused and exposures counted as dropped."""
+    """Closing against a lock ends in time: events are refused and exposures counted as dropped,
+    outside of the store that takes no counts either."""
     bench = Bench(tmp_path)
     other = connect(bench.path)
     other.execute("BEGIN IMMEDIATE")
@@ -316,3 +317,4 @@ def test_lock_held_past_the_deadline_is_told_not_hidden(tmp_path: Path) -> None:
     other.close()
     assert bench.counts["dropped"] == 1
     assert bench.counts["stored"] == 0
+    assert bench.lost == [{"served": 1, "assigned": 0, "dropped": 1}]

@@ -1,8 +1,9 @@
 """The ledger adds up, and says which equation fails when it does not."""
 
-from service.stores.event_ledger import balance, reconcile
+from service.stores.event_ledger import balance, read_counters, reconcile
 from service.stores.event_log import EventLog
 from service.stores.events import Batch
+from service.stores.lost_counts import LOST_FILE, note_lost
 from service.stores.opening import open_event_store
 from tests.unit.service.intake.samples import slate, view
 
@@ -52,3 +53,15 @@ def test_ledger_sums_over_writers(event_log: EventLog) -> None:
     assert (found.served, found.assigned, found.stored) == (1, 1, 1)
     assert found.unclosed_writers == 1
     assert found.is_balanced
+
+
+def test_what_a_stop_lost_is_in_the_ledger(event_log: EventLog) -> None:
+    """Two servers stopped while their store took nothing; a line that was cut off counts not."""
+    for _ in range(2):
+        note_lost(event_log, {"served": 3, "assigned": 0, "dropped": 3}, 1)
+    with event_log.with_name(LOST_FILE).open("ab") as file:
+        file.write(b'{"at_ms":2,"counts":{"serv')
+    found = reconcile(event_log)
+    assert (found.served, found.assigned, found.dropped) == (6, 0, 6)
+    assert found.differences == ["served 6 is not assigned 0"]
+    assert read_counters(event_log)["dropped"] == 6
