@@ -71,7 +71,8 @@ def _drop_all(connection: sqlite3.Connection) -> None:
 def _version(connection: Database, name: str) -> int:
     if isinstance(connection, sqlite3.Connection):
         return int(connection.execute("PRAGMA main.user_version").fetchone()[0])
+    # From the catalogue itself: what a session knows of a name may be older than a lock it got.
     shown = connection.execute(
-        "SELECT obj_description(to_regnamespace(?)::oid, 'pg_namespace')", (name,)
-    )
-    return int(shown.fetchone()[0] or 0)
+        "SELECT obj_description(oid, 'pg_namespace') FROM pg_namespace WHERE nspname = ?", (name,)
+    ).fetchone()
+    return int((shown and shown[0]) or 0)
