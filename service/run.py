@@ -132,8 +132,9 @@ def _serve(settings: Settings, listener: socket.socket, log: LogProcess | None) 
     # After draining, uvicorn raises the signal it caught again; it ends here instead of killing us.
     for caught in (signal.SIGTERM, signal.SIGINT):
         signal.signal(caught, lambda *_: None)
-    # Whoever closes the terminal means a stop, too.
-    signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
+    # Whoever closes the terminal means a stop, too, unless nohup has said that it is none.
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
     server = uvicorn.Server(config)
     # A start that fails makes uvicorn exit with a code of its own.
     with suppress(SystemExit):

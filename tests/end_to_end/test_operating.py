@@ -136,6 +136,22 @@ def test_closed_terminal_is_a_stop(tmp_path: Path) -> None:
         assert process.wait(STOP_S) == 0
 
 
+def test_closed_terminal_is_nothing_to_who_was_told_not_to_hear_it(tmp_path: Path) -> None:
+    """As under nohup: SIGHUP is ignored from the start, and stays so; SIGTERM still ends it."""
+    heard = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with started(tmp_path) as (process, address, _):
+            wait_until(lambda: not is_refused(address), STOP_S)
+            assert httpx.get(f"{address}/health/ready", timeout=STOP_S).status_code == 200
+            process.send_signal(signal.SIGHUP)
+            time.sleep(1)
+            assert httpx.get(f"{address}/health/ready", timeout=STOP_S).status_code == 200
+            process.terminate()
+            assert process.wait(STOP_S) == 0
+    finally:
+        signal.signal(signal.SIGHUP, heard)
+
+
 def test_port_in_use_is_a_clear_error(tmp_path: Path) -> None:
     """The second server on a port says what to do and exits with 2."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
