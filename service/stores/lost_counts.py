@@ -37,7 +37,8 @@ def note_lost(log: EventLog, counts: Counts, at_ms: int) -> None:
         If the file cannot be written.
     """
     with log.with_name(LOST_FILE).open("ab") as file:
-        file.write(_encode(_Lost(at_ms, counts)) + b"\n")
+        # On a line of its own, wherever a process that was killed has left off.
+        file.write(b"\n" + _encode(_Lost(at_ms, counts)) + b"\n")
 
 
 def read_lost(log: EventLog) -> Counts:

@@ -59,8 +59,8 @@ def test_what_a_stop_lost_is_in_the_ledger(event_log: EventLog) -> None:
     """Two servers stopped while their store took nothing; a line that was cut off counts not."""
     for _ in range(2):
         note_lost(event_log, {"served": 3, "assigned": 0, "dropped": 3}, 1)
-    with event_log.with_name(LOST_FILE).open("ab") as file:
-        file.write(b'{"at_ms":2,"counts":{"serv')
+        with event_log.with_name(LOST_FILE).open("ab") as file:
+            file.write(b'{"at_ms":2,"counts":{"serv')
     found = reconcile(event_log)
     assert (found.served, found.assigned, found.dropped) == (6, 0, 6)
     assert found.differences == ["served 6 is not assigned 0"]
