@@ -31,7 +31,7 @@ STEP_ROWS = 50_000
 SHARE = 0.25
 """Of one core, that the sums take while there is much to do: what storing and answering need more.
 
-It adds about 10,000 exposures a second; what comes faster is added when less comes."""
+It adds some 5,000 to 10,000 rows a second; what comes faster is added when less comes."""
 _CACHE_KIB = 16_384
 _NICENESS = 10
 _BUSY_TIMEOUT_MS = 200
