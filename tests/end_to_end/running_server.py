@@ -14,6 +14,8 @@ from typing import Any
 
 import httpx
 
+from tests.child_processes import children
+
 READY_S = 60.0
 STOP_S = 30.0
 SETTLED_S = 10.0
@@ -104,17 +106,6 @@ def run_server(
             process.wait(STOP_S)
             if process.stdout is not None:
                 process.stdout.close()
-
-
-def children(pid: int) -> dict[int, str]:
-    """Return the processes that a process has started, each with its command; of Linux."""
-    # Each thread has children of its own there.
-    threads = Path(f"/proc/{pid}/task").glob("*/children")
-    named = " ".join(thread.read_text() for thread in threads).split()
-    return {
-        int(child): Path(f"/proc/{child}/cmdline").read_bytes().replace(b"\0", b" ").decode()
-        for child in named
-    }
 
 
 def log_process_of(server: RunningServer) -> int:

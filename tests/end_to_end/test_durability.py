@@ -19,10 +19,10 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.child_processes import children
 from tests.end_to_end.running_server import (
     RunningServer,
     assert_live_everywhere,
-    children,
     run_server,
 )
 from tests.end_to_end.stepping_clock import PROGRAM, step

@@ -12,7 +12,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.end_to_end.running_server import RunningServer, children, run_server, wait_until
+from tests.child_processes import children, command_of
+from tests.end_to_end.running_server import RunningServer, run_server, wait_until
 from tests.end_to_end.test_durability import (
     BATCH,
     SLOT,
@@ -76,7 +77,7 @@ class Shop:
 
 def workers_of(server: RunningServer) -> set[int]:
     """Return the workers: forks of the supervisor, with its command."""
-    own = Path(f"/proc/{server.process.pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+    own = command_of(server.process.pid)
     return {pid for pid, command in children(server.process.pid).items() if command == own}
 
 

@@ -9,23 +9,28 @@ from __future__ import annotations
 
 import os
 import signal
-import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from tests.benchmarks.serve.closed_loop import saturate
 from tests.benchmarks.serve.homes import furnish, make_home
-from tests.benchmarks.serve.open_loop import Latency, measure
+from tests.benchmarks.serve.open_loop import measure
 from tests.benchmarks.serve.processes import Server, endcap_server
 from tests.benchmarks.serve.shop import open_shop
 from tests.benchmarks.serve.traffic import write_traffic
 
 LOG, LOG_NOTHING = signal.SIGUSR1, signal.SIGUSR2
+TWO = (True, False)
 PROGRAM = f"""
 import signal
 from service.intake.pending import ExposureQueue
@@ -45,12 +50,14 @@ import endcap
 endcap.main()
 """
 SETTLE_S = 1.0
-"""Before a turn: what the one before has put into the queue is on disk."""
+"""Of a turn: what the one before has put into the queue is on disk, and nothing is measured."""
 N_ITEMS, N_USERS = 5_000, 20_000
+N_DRAWS = 1_000
+"""Of the bootstrap."""
 
 
 class LoggingCost(msgspec.Struct, frozen=True, kw_only=True):
-    """Medians over the turns."""
+    """Over the pages of all turns."""
 
     rate_a_second: float
     turns: int
@@ -59,10 +66,29 @@ class LoggingCost(msgspec.Struct, frozen=True, kw_only=True):
     p99_ms_with: float
     p99_ms_without: float
     p99_ratio: float
-    """Median over the turns of with / without."""
+    """With / without."""
+    p99_ratio_low: float
+    """Ends of its 90 % interval: a bootstrap that draws pairs of turns."""
+    p99_ratio_high: float
     cpu_ms_with: float
     """A page, of all threads, over all turns: what other work on the machine does not blur."""
     cpu_ms_without: float
+
+
+@dataclass(frozen=True)
+class Turn:
+    """Some seconds of pages, all of them logged or none."""
+
+    is_logged: bool
+    begin_s: float
+    """When what is measured begins, on the clock of the generator."""
+    end_s: float
+    cpu_s: float
+
+    def latencies_s(self, times: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Pick the pages that were due in this turn; `times` as `open_loop.measure` writes it."""
+        due_s = times[:, 0]
+        return times[(self.begin_s <= due_s) & (due_s < self.end_s), 1]
 
 
 def measure_logging(
@@ -74,7 +100,7 @@ def measure_logging(
     n_items: int = N_ITEMS,
     n_users: int = N_USERS,
 ) -> LoggingCost:
-    """Measure each `turns` times for `seconds`, one after the other."""
+    """Measure each `turns` times for `seconds` after `SETTLE_S`, without a break between them."""
     shop = open_shop(root, n_items, n_users)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=root)))
@@ -86,40 +112,72 @@ def measure_logging(
         furnish(server)
         saturate(server, pages, seconds, pinned=theirs)
         _wait_for_sums(server, seconds)
-        found: dict[str, list[Latency]] = {"with": [], "without": []}
-        cpu_s = dict.fromkeys(found, 0.0)
-        n_pages = turns * int(rate * seconds)
-        for turn in range(turns):
-            for name in sorted(found, reverse=bool(turn % 2)):
-                _tell(server, LOG if name == "with" else LOG_NOTHING)
-                n_stored = _n_stored(server)
-                cpu_s[name] -= server.cpu_s()
-                latency = measure(server, pages, rate, seconds, theirs)
-                cpu_s[name] += server.cpu_s()
-                assert latency.n_failed == 0
-                time.sleep(SETTLE_S)
-                assert (_n_stored(server) > n_stored) == (name == "with")
-                found[name].append(latency)
-    p50 = {name: statistics.median(one.p50_ms for one in found[name]) for name in found}
-    p99 = {name: statistics.median(one.p99_ms for one in found[name]) for name in found}
-    ratios = [a.p99_ms / b.p99_ms for a, b in zip(found["with"], found["without"], strict=True)]
+        # The generator starts and opens its connections before the first turn, and outlasts them.
+        spare_s = 2 * (SETTLE_S + seconds)
+        long_s = spare_s + 2 * turns * (SETTLE_S + seconds + SETTLE_S)
+        with ThreadPoolExecutor(1) as beside:
+            file = folder / "times.npy"
+            running = beside.submit(measure, server, pages, rate, long_s, theirs, times=file)
+            time.sleep(spare_s / 2)
+            taken = [_take_turn(server, n % 4 in (0, 3), seconds) for n in range(2 * turns)]
+            assert running.result().n_failed == 0
+        return _compare(rate, taken, np.load(file))
+
+
+def _take_turn(server: Server, is_logged: bool, seconds: float) -> Turn:
+    """Let the server log or not, and see that it does; asking for that is before and after."""
+    for pid in server.workers():
+        os.kill(pid, LOG if is_logged else LOG_NOTHING)
+    time.sleep(SETTLE_S / 2)
+    n_stored = _n_stored(server)
+    time.sleep(SETTLE_S / 2)
+    begin_s, cpu_s = time.perf_counter(), -server.cpu_s()
+    time.sleep(seconds)
+    end_s, cpu_s = time.perf_counter(), cpu_s + server.cpu_s()
+    assert (_n_stored(server) > n_stored) == is_logged
+    return Turn(is_logged, begin_s, end_s, cpu_s)
+
+
+def _compare(rate: float, turns: Sequence[Turn], times: NDArray[np.float64]) -> LoggingCost:
+    taken = {is_logged: [one for one in turns if one.is_logged == is_logged] for is_logged in TWO}
+    pages = {
+        is_logged: [one.latencies_s(times) * 1000 for one in of] for is_logged, of in taken.items()
+    }
+    every = {is_logged: np.concatenate(of) for is_logged, of in pages.items()}
+    p50 = {is_logged: float(np.percentile(of, 50)) for is_logged, of in every.items()}
+    p99 = {is_logged: float(np.percentile(of, 99)) for is_logged, of in every.items()}
+    low, high = _interval(pages[True], pages[False])
+    cpu_ms = {
+        is_logged: sum(one.cpu_s for one in of) / len(every[is_logged]) * 1000
+        for is_logged, of in taken.items()
+    }
     return LoggingCost(
         rate_a_second=rate,
-        turns=turns,
-        p50_ms_with=p50["with"],
-        p50_ms_without=p50["without"],
-        p99_ms_with=p99["with"],
-        p99_ms_without=p99["without"],
-        p99_ratio=statistics.median(ratios),
-        cpu_ms_with=cpu_s["with"] / n_pages * 1000,
-        cpu_ms_without=cpu_s["without"] / n_pages * 1000,
+        turns=len(taken[True]),
+        p50_ms_with=p50[True],
+        p50_ms_without=p50[False],
+        p99_ms_with=p99[True],
+        p99_ms_without=p99[False],
+        p99_ratio=p99[True] / p99[False],
+        p99_ratio_low=low,
+        p99_ratio_high=high,
+        cpu_ms_with=cpu_ms[True],
+        cpu_ms_without=cpu_ms[False],
     )
 
 
-def _tell(server: Server, what: signal.Signals) -> None:
-    for pid in server.workers():
-        os.kill(pid, what)
-    time.sleep(SETTLE_S)
+def _interval(
+    logged: Sequence[NDArray[np.float64]], others: Sequence[NDArray[np.float64]]
+) -> tuple[float, float]:
+    """Draw pairs of turns with replacement, `N_DRAWS` times; return the 5th and 95th percentile."""
+    rng = np.random.default_rng(7)
+    ratios = []
+    for _ in range(N_DRAWS):
+        drawn = rng.integers(len(logged), size=len(logged)).tolist()
+        p99 = [np.percentile(np.concatenate([of[n] for n in drawn]), 99) for of in (logged, others)]
+        ratios.append(p99[0] / p99[1])
+    low, high = np.percentile(ratios, [5, 95]).tolist()
+    return low, high
 
 
 def _n_stored(server: Server) -> float:

@@ -2,7 +2,8 @@
 
 So a server that stalls is charged for all who would have come meanwhile (coordinated omission is
 counted). One thread over non-blocking sockets; it spins, so give it a core of its own.
-Run as a program: ``python -m tests.benchmarks.serve.open_loop ADDRESS FILE KEY RATE SECONDS``.
+Run as a program: ``python -m tests.benchmarks.serve.open_loop ADDRESS FILE KEY RATE SECONDS``,
+and ``TIMES`` behind it for a file in which each page's time stands (`measure`).
 """
 
 from __future__ import annotations
@@ -46,11 +47,23 @@ class Latency:
 
 
 def measure(
-    server: Server, requests: Path, rate_per_s: float, seconds: float, pinned: Sequence[int] = ()
+    server: Server,
+    requests: Path,
+    rate_per_s: float,
+    seconds: float,
+    pinned: Sequence[int] = (),
+    *,
+    times: Path | None = None,
 ) -> Latency:
-    """Run the generator as a process of its own."""
+    """Run the generator as a process of its own.
+
+    `times` is written if it is given: of each page when it was due, on the clock of
+    `time.perf_counter`, which processes share on Linux, and its latency; seconds, shape (n, 2).
+    """
     command = [sys.executable, "-m", "tests.benchmarks.serve.open_loop", server.address]
     command += [str(requests), server.keys["publishable"], str(rate_per_s), str(seconds)]
+    if times is not None:
+        command.append(str(times))
     if pinned:
         command = ["taskset", "--cpu-list", ",".join(map(str, pinned)), *command]
     output = subprocess.run(
@@ -73,6 +86,8 @@ class Generator:
         self._marker = EVENT_ID.encode()
         self._started_ms = int(time.time() * 1000) % 10**9
         self.latencies_s: list[float] = []
+        self.due_s: list[float] = []
+        """Of each page, as its latency."""
         self.event_latencies_s: list[float] = []
         self._is_event: dict[int, bool] = {}
         self.n_failed = 0
@@ -127,8 +142,11 @@ class Generator:
         if head[9:10] != b"2":
             self.n_failed += 1
         else:
+            due_s = self._due_s[number]
             kind = self.event_latencies_s if self._is_event[number] else self.latencies_s
-            kind.append(time.perf_counter() - self._due_s[number])
+            kind.append(time.perf_counter() - due_s)
+            if not self._is_event[number]:
+                self.due_s.append(due_s)
         self._idle.append(number)
 
 
@@ -150,9 +168,11 @@ def read_requests(path: Path, host: str, key: str) -> list[bytes]:
 
 def main(arguments: list[str]) -> None:
     """Measure and print one JSON object."""
-    address, path, key, rate, seconds = arguments
+    address, path, key, rate, seconds, *times = arguments
     generator = Generator(address, read_requests(Path(path), urlsplit(address).netloc, key))
     generator.run(float(rate), float(seconds))
+    for written in times:
+        np.save(written, np.column_stack((generator.due_s, generator.latencies_s)))
     times_ms = np.array(generator.latencies_s or [float("nan")]) * 1000
     p50, p95, p99, p999 = np.percentile(times_ms, [50, 95, 99, 99.9]).round(3).tolist()
     event_p50 = event_p99 = None

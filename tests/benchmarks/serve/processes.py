@@ -14,9 +14,11 @@ from pathlib import Path
 
 import httpx
 
+from tests.child_processes import children
+
 READY_S = 120.0
 STOP_S = 30.0
-_LOG_PROCESS = b"service.log_server"
+_LOG_PROCESS = "service.log_server"
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
@@ -32,20 +34,17 @@ class Server:
 
     def workers(self) -> list[int]:
         """Return the processes that answer requests."""
-        return [pid for pid in self._children() if _is_worker(pid)] or [self.process.pid]
+        found = children(self.process.pid)
+        return [pid for pid, command in found.items() if _is_worker(command)] or [self.process.pid]
 
     def log_process(self) -> list[int]:
         """Return the process that writes the log, if there is one."""
-        return [pid for pid in self._children() if _LOG_PROCESS in _command(pid)]
+        found = children(self.process.pid)
+        return [pid for pid, command in found.items() if _LOG_PROCESS in command]
 
     def cpu_s(self) -> float:
         """Return the processor time spent so far, of all workers and for their log."""
         return sum(map(_cpu_s, self.workers() + self.log_process()))
-
-    def _children(self) -> list[int]:
-        # Each thread has children of its own there.
-        threads = Path(f"/proc/{self.process.pid}/task").glob("*/children")
-        return [int(child) for thread in threads for child in thread.read_text().split()]
 
     def metrics(self) -> dict[str, float]:
         """Return the value of every series at /metrics."""
@@ -155,15 +154,10 @@ def _wait_until_ready(url: str, process: subprocess.Popen[str]) -> None:
     raise RuntimeError(f"{url} was not ready within {READY_S:.0f} s")
 
 
-def _is_worker(pid: int) -> bool:
-    command = _command(pid)
+def _is_worker(command: str) -> bool:
     return not any(
-        name in command for name in (b"resource_tracker", b"readying_process", _LOG_PROCESS)
+        name in command for name in ("resource_tracker", "readying_process", _LOG_PROCESS)
     )
-
-
-def _command(pid: int) -> bytes:
-    return Path(f"/proc/{pid}/cmdline").read_bytes()
 
 
 def _cpu_s(pid: int) -> float:
