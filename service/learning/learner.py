@@ -18,6 +18,8 @@ from service.stores.banner_rates import (
 )
 from service.stores.control import ControlStore
 from service.stores.event_log import EventLog
+from service.stores.log_replay import attach, is_waiting
+from service.stores.replay_process import ReplayProcess
 
 NAME = "banners"
 LEASE_MS, RENEW_MS = 90_000, 30_000
@@ -54,6 +56,7 @@ class BannerLearner:
         self._period_ms = period_ms
         self._half_life_days = half_life_days
         self._lease = lease
+        self._replay = ReplayProcess(events)
         self._is_holder = False
         self._asked_ms: int | None = None
         self._known: tuple[int, ...] = ()
@@ -67,11 +70,18 @@ class BannerLearner:
                 self._known = periods
 
     def run_once(self) -> bool:
-        """Count what is new and publish what is due, if this worker has the lease; tell if so."""
+        """Count what is new and publish what is due, if this worker has the lease; tell if so.
+
+        Where counts are made anew, archived days are read first, in a process beside.
+        """
         if not self._has_lease():
             return False
         now_ms = self._now_ms()
         with open_banner_counts(self._events) as connection:
+            if is_waiting(connection):
+                if not self._replay.is_done():
+                    return False
+                attach(connection, self._events)
             fold_banners(connection, now_ms)
             period = self._due(list_periods(connection), now_ms)
             if period is None:
@@ -94,6 +104,10 @@ class BannerLearner:
             except Exception:  # a task's loop: the next round may succeed
                 log.exception("banners_not_learned")
             await asyncio.sleep(poll_s)
+
+    def close(self) -> None:
+        """End what was begun beside."""
+        self._replay.close()
 
     def _has_lease(self) -> bool:
         now_ms = self._now_ms()

@@ -56,6 +56,7 @@ def _learn_banners(ground: Ground, control: Control) -> RateBook:
         lease=_lease(ground, control),
     )
     learner.read()
+    ground.stack.callback(learner.close)
     ground.keep_running(learner.watch)
     return rates
 

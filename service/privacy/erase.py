@@ -16,7 +16,7 @@ from service.privacy.control_erasure import ControlErasure
 from service.privacy.file_search import files_holding
 from service.rollouts.bucketing import UnitKind
 from service.rollouts.segment import number_of
-from service.stores import rollup_replay
+from service.stores import log_replay
 from service.stores.archive_files import ARCHIVE_FOLDER, archive_lock, drop_drafts, has_archive
 from service.stores.erasures import announce, withdraw
 from service.stores.event_log import EVENTS_FILE, EventLog, event_log
@@ -85,14 +85,14 @@ def erase_person(
     keys = keys_of(events, pseudonymiser.pseudonym(kind, external_id))
     with archive_lock(events):
         archived = _erase_archived(events, keys)
-        replayed = rollup_replay.forget(events, keys)
+        replayed = log_replay.forget(events, keys)
         deleted = delete_rows(events, keys)
     erased = [
         *(Erased(place=f"{store}: {table}", rows=n) for table, n in deleted.items()),
         *(Erased(place=file, rows=n) for file, n in archived.items()),
     ]
     if replayed:
-        erased.append(Erased(place=rollup_replay.REPLAY_FILE, rows=replayed))
+        erased.append(Erased(place=log_replay.REPLAY_FILE, rows=replayed))
     empty(events)
     erased.append(Erased(place=sums, rows=erase_units(events, keys)))
     artifacts = ArtifactStore(home)
@@ -110,7 +110,7 @@ def erase_person(
     # What was answered meanwhile was still on its way to the store then.
     late = {table: n for table, n in delete_rows(events, keys).items() if n}
     with archive_lock(events):
-        replayed = rollup_replay.forget(events, keys)
+        replayed = log_replay.forget(events, keys)
     if late or replayed:
         erased += [Erased(place=f"{store}: {table}, late", rows=n) for table, n in late.items()]
         empty(events)

@@ -12,20 +12,18 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from subprocess import Popen
 
 import structlog
 
 from service.stores.event_database import is_busy
 from service.stores.event_log import Database, EventLog
 from service.stores.file_lease import FileLease
+from service.stores.log_replay import attach, is_waiting
+from service.stores.replay_process import ReplayProcess
 from service.stores.rollup import add_new, open_rollup
-from service.stores.rollup_replay import attach, check_replay, is_waiting, start_replay
 
 LEASE_FILE = "rollup.lease"
 POLL_S = 5.0
-REPLAY_AGAIN_S = 600.0
-"""Before archived days that could not be read are tried again."""
 STEP_ROWS = 50_000
 """Rows of the log that one step adds, in a second or two: many of one unit cost little more."""
 SHARE = 0.25
@@ -57,9 +55,7 @@ class RollupKeeper:
         self._step_rows = step_rows
         self._monotonic_s = monotonic_s
         self._connection: Database | None = None
-        self._replaying: Popen[bytes] | None = None
-        """The process that puts archived days beside the store, where sums are made anew."""
-        self._replay_from_s = float("-inf")
+        self._replay = ReplayProcess(events, monotonic_s=monotonic_s)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="rollup-keeper", daemon=True)
 
@@ -73,9 +69,7 @@ class RollupKeeper:
         """Stop after the step under way, and let another process go on."""
         self._stopping.set()
         self._thread.join()
-        if self._replaying is not None:
-            with self._replaying as process:  # what it has written so far is no use to anybody
-                process.kill()
+        self._replay.close()
 
     def step(self) -> bool:
         """Take one step, if this process has or gets the lease; tell whether there is more to do.
@@ -92,33 +86,16 @@ class RollupKeeper:
                 self._events, max_new=0, cache_kib=_CACHE_KIB, busy_timeout_ms=_BUSY_TIMEOUT_MS
             )
         if is_waiting(self._connection):
-            return self._replay()
+            is_there = self._replay.is_done()
+            if is_there:
+                attach(self._connection, self._events)
+            return is_there
         try:
             return add_new(self._connection, self._step_rows)
         except Exception as error:
             if not is_busy(error):
                 raise
             return False  # a report adds up itself, or somebody is erased
-
-    def _replay(self) -> bool:
-        """Have the archive read, and begin to add once it is; tell whether it is."""
-        process = self._replaying
-        if process is None:
-            if self._monotonic_s() < self._replay_from_s:
-                return False
-            self._replay_from_s = self._monotonic_s() + REPLAY_AGAIN_S
-            self._replaying = start_replay(self._events)
-            _log.info("sums_made_anew", what="archived days are read first")
-            return False
-        if process.poll() is None:
-            return False
-        self._replaying = None
-        with process:
-            said = process.stderr.read() if process.stderr is not None else b""
-        check_replay(process, said)
-        assert self._connection is not None
-        attach(self._connection, self._events)
-        return True
 
     def give_back(self) -> None:
         """Close the sums and let another process have the lease."""

@@ -19,6 +19,8 @@ from service.stores.event_log import EventLog, PostgresLog
 
 ARCHIVE_FOLDER = "archive"
 LOCK_FILE = "archive.lock"
+TURN_FILE = "archive.turn"
+"""Held by whoever has or wants the lock, so that long work can tell."""
 DAY_MS = 86_400_000
 MIN_DAYS = 8
 """Clicks are put down to exposures of the last seven days, which have to be in the store."""
@@ -59,6 +61,19 @@ def day_of(file: Path) -> int:
     return (date.fromisoformat(file.parent.name.removeprefix("day=")) - _FIRST).days
 
 
+def stamp_of(file: Path) -> tuple[int, int]:
+    """Return what is another once a file has changed.
+
+    Raises
+    ------
+    StoreError
+        If it cannot be looked at.
+    """
+    with reported(file):
+        found = file.stat()
+    return found.st_ino, found.st_mtime_ns
+
+
 def day_files(events: EventLog, table: ArchivedTable) -> list[Path]:
     """List the files that are there, oldest day first; a database on the network has none."""
     if isinstance(events, PostgresLog):
@@ -86,9 +101,34 @@ def archive_lock(events: EventLog) -> Iterator[None]:
     StoreError
         If the file of the lock cannot be made.
     """
-    path = events.with_name(LOCK_FILE)
+    turn, path = events.with_name(TURN_FILE), events.with_name(LOCK_FILE)
+    with _locked(turn, fcntl.LOCK_SH), _locked(path, fcntl.LOCK_EX):
+        yield
+
+
+@contextmanager
+def archive_turn(events: EventLog) -> Iterator[None]:
+    """Have the lock for one piece of long work, when nobody else wants it; as `archive_lock`."""
+    with _locked(events.with_name(TURN_FILE), fcntl.LOCK_EX):
+        pass
+    with _locked(events.with_name(LOCK_FILE), fcntl.LOCK_EX):
+        yield
+
+
+def is_archive_awaited(events: EventLog) -> bool:
+    """Tell who has a turn whether somebody waits for the lock."""
+    with events.with_name(TURN_FILE).open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+@contextmanager
+def _locked(path: Path, how: int) -> Iterator[None]:
     with reported(path):
         file = path.open("a")
     with file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        fcntl.flock(file, how)
         yield

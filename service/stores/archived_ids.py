@@ -14,8 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.stores.archive import read_batches
-from service.stores.archive_files import day_files
-from service.stores.event_database import reported
+from service.stores.archive_files import day_files, stamp_of
 from service.stores.event_log import EventLog
 
 _BYTES = 16
@@ -48,7 +47,7 @@ class ArchivedIds:
         return {event_ids[row] for row in rows}
 
     def _refresh(self) -> None:
-        files = {file: _stamp(file) for file in day_files(self._events, "events")}
+        files = {file: stamp_of(file) for file in day_files(self._events, "events")}
         if files != self._seen:
             parts = [_hashes(_ids_of(file)) for file in files]
             self._sorted = np.sort(np.concatenate([_hashes([]), *parts]))
@@ -58,12 +57,6 @@ class ArchivedIds:
 def _ids_of(file: Path) -> Iterable[str]:
     for batch in read_batches(file, "events", {"event_id"}):
         yield from batch.column("event_id").to_pylist()
-
-
-def _stamp(file: Path) -> tuple[int, int]:
-    with reported(file):
-        found = file.stat()
-    return found.st_ino, found.st_mtime_ns
 
 
 def _hashes(event_ids: Iterable[str]) -> _Hashes:

@@ -132,7 +132,7 @@ def _sum_up(path: EventLog, now_ms: int) -> dict[str, int]:
     progress = "SELECT name, seq FROM main.progress"
     with closing(open_rollup(path)) as sums:
         of_rollouts = dict(sums.execute(progress).fetchall())
-    with open_banner_counts(path) as counts:
+    with open_banner_counts(path, waits=True) as counts:
         fold_banners(counts, now_ms)
         of_banners = dict(counts.execute(progress).fetchall())
     return {table: min(of_rollouts[table], of_banners[table]) for table in CLOCKS}

@@ -1,20 +1,22 @@
 """How often each banner was shown, seen and clicked, by day.
 
-Derived from the event store, a fold at a time, and kept when the log itself expires. It names
-nobody. Writers of events never wait for it.
+Derived from the event store and, where they are made anew, from its archive; a fold at a time, and
+kept when the log itself expires. It names nobody. Writers of events never wait for it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import count
+from functools import partial
 from typing import NamedTuple
 
+from service.stores import log_replay
 from service.stores.derived import make_tables, transaction
 from service.stores.event_database import connect_derived, reported_derived
 from service.stores.event_log import BANNERS, Database, EventLog
 from service.stores.event_schema import RENDERED, VIEWABLE, EventFlag
+from service.stores.replay_process import make_replay
 from service.stores.settled_events import last_settled
 
 VERSION = 3
@@ -132,8 +134,11 @@ GROUP BY 1, 2, 3, 4, 5
 
 
 @contextmanager
-def open_banner_counts(events: EventLog) -> Iterator[Database]:
+def open_banner_counts(events: EventLog, *, waits: bool = False) -> Iterator[Database]:
     """Open the counts beside the event store `events`, which is attached as ``log``.
+
+    Counts that are made anew want the archive first (`log_replay`); who `waits` has it read now,
+    which may take minutes.
 
     Raises
     ------
@@ -143,20 +148,34 @@ def open_banner_counts(events: EventLog) -> Iterator[Database]:
     with reported_derived(events, BANNERS):
         connection = connect_derived(events, BANNERS, busy_timeout_ms=60_000)
         try:
-            make_tables(connection, BANNERS, VERSION, _SCHEMA)
+            mark = partial(log_replay.mark, connection, events)
+            make_tables(connection, BANNERS, VERSION, _SCHEMA, on_made=mark)
+            log_replay.attach(connection, events)
+            if waits and log_replay.is_waiting(connection):
+                make_replay(events)
+                log_replay.attach(connection, events)
             yield connection
         finally:
             connection.close()
 
 
 def fold_banners(connection: Database, now_ms: int, *, max_chunks: int | None = None) -> None:
-    """Count what was stored since the last fold, of exposures and of events at most so much."""
-    _fold(connection, "exposures", _FOLD_EXPOSURES, max_chunks, now_ms)
-    _fold(connection, "events", _FOLD_EVENTS, max_chunks, now_ms)
+    """Count what was stored since the last fold, of exposures and of events at most so much.
+
+    While archived days wait to be read (`log_replay`) nothing is counted.
+    """
+    log_replay.follow(connection)
+    if log_replay.is_waiting(connection):
+        return
+    is_all = _fold_both(connection, now_ms, max_chunks)
+    if is_all and log_replay.finish(connection):
+        _fold_both(connection, now_ms, max_chunks)
     today = now_ms // DAY_MS
     with transaction(connection):
-        connection.execute("DELETE FROM reached WHERE day < ?", (today - WINDOW_MS // DAY_MS - 1,))
         connection.execute("DELETE FROM banner_days WHERE day < ?", (today - KEPT_DAYS,))
+        if not log_replay.is_replaying(connection):  # else old days are still being counted
+            last_day = today - WINDOW_MS // DAY_MS - 1
+            connection.execute("DELETE FROM reached WHERE day < ?", (last_day,))
 
 
 def read_banner_counts(
@@ -186,15 +205,29 @@ def read_banner_days(connection: Database, banner_id: str) -> list[tuple[int, in
     ).fetchall()
 
 
+def _fold_both(connection: Database, now_ms: int, max_chunks: int | None) -> bool:
+    """Add what is new, and tell whether that was all."""
+    done = [
+        _fold(connection, "exposures", _FOLD_EXPOSURES, max_chunks, now_ms),
+        _fold(connection, "events", _FOLD_EVENTS, max_chunks, now_ms),
+    ]
+    return all(done)
+
+
 def _fold(
     connection: Database,
     table: str,
     statements: tuple[str, ...],
     max_chunks: int | None,
     now_ms: int,
-) -> None:
-    """Add the rows of a table that are new, a chunk a transaction; events as far as settled."""
-    for n_chunks in count(1):
+) -> bool:
+    """Add the rows of a table that are new, a chunk a transaction; events as far as settled.
+
+    Tells whether those were all.
+    """
+    n_chunks = 0
+    while True:
+        n_chunks += 1
         with transaction(connection):
             (after,) = connection.execute(
                 "SELECT seq FROM progress WHERE name = ?", (table,)
@@ -208,4 +241,4 @@ def _fold(
                     connection.execute(statement, {"after": after, "upto": upto})
                 connection.execute("UPDATE progress SET seq = ? WHERE name = ?", (upto, table))
         if upto >= last or upto < bound or n_chunks == max_chunks:
-            return
+            return bool(upto >= last)

@@ -22,7 +22,7 @@ from service.stores.event_log import EVENTS_FILE, LOG, Database, PostgresLog
 from service.stores.event_schema import metadata
 from service.stores.file_lease import FileLease
 from service.stores.postgres import hold_writers, open_raw, reported_by_server
-from service.stores.rollup_replay import write_whole
+from service.stores.replay_writing import write_whole
 
 BLOCK_ROWS = 20_000
 DRAFT_FILE = "events-move.sqlite"

@@ -76,7 +76,7 @@ def expire_rows(
         with archive_lock(path):
             finish_moves(path)
     open_rollup(path).close()
-    with open_banner_counts(path) as counts:
+    with open_banner_counts(path, waits=True) as counts:
         fold_banners(counts, now_ms)
     if "purchase" in limits_days:
         forget_old_buyers(path, now_ms - limits_days["purchase"] * DAY_MS)

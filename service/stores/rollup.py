@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from functools import partial
 
-from service.stores import rollup_days, rollup_replay, rollup_visits
+from service.stores import log_replay, rollup_days, rollup_visits
 from service.stores.derived import make_tables, transaction
 from service.stores.event_database import (
     connect_derived,
@@ -23,6 +23,7 @@ from service.stores.event_database import (
     reported_derived,
 )
 from service.stores.event_log import ROLLUP, Database, EventLog
+from service.stores.replay_process import make_replay
 from service.stores.rollup_folds import (
     ASSIGNED,
     FOLD_EVENTS,
@@ -77,10 +78,10 @@ def open_rollup(
         )
         try:
             _make_tables(connection, events)
-            rollup_replay.attach(connection, events)
-            if max_new is None and rollup_replay.is_waiting(connection):
-                rollup_replay.make_replay(events)
-                rollup_replay.attach(connection, events)
+            log_replay.attach(connection, events)
+            if max_new is None and log_replay.is_waiting(connection):
+                make_replay(events)
+                log_replay.attach(connection, events)
             _add_all(connection, sys.maxsize if max_new is None else max_new)
         except BaseException:
             connection.close()
@@ -91,7 +92,7 @@ def open_rollup(
 def add_new(connection: Database, n_rows: int, *, now_ms: int | None = None) -> bool:
     """Add at most `n_rows` of the log in one transaction, and tell whether there is more.
 
-    While archived days wait to be read (`rollup_replay`) nothing is added.
+    While archived days wait to be read (`log_replay`) nothing is added.
     Events wait for all exposures stored before them, and the newest for one that they name and
     another worker is about to store, so what they name is known. Without `now_ms` it is now.
 
@@ -100,17 +101,17 @@ def add_new(connection: Database, n_rows: int, *, now_ms: int | None = None) -> 
     Exception
         As the driver says it; then nothing was added.
     """
-    rollup_replay.follow(connection)
-    if rollup_replay.is_waiting(connection):
+    log_replay.follow(connection)
+    if log_replay.is_waiting(connection):
         return False
     with transaction(connection):
         has_more = _fold(connection, n_rows, now_ms)
         has_more = rollup_visits.fold_visits(connection, n_rows) or has_more
-    return has_more or rollup_replay.finish(connection)
+    return has_more or log_replay.finish(connection)
 
 
 def _make_tables(connection: Database, events: EventLog) -> None:
-    mark = partial(rollup_replay.mark, connection, events)
+    mark = partial(log_replay.mark, connection, events)
     make_tables(connection, ROLLUP, VERSION, _TABLES, upgrades=_UPGRADES, on_made=mark)
 
 
@@ -156,7 +157,7 @@ def count_waiting(connection: Database) -> int:
         )
     )
     # By their numbers, those that moved from between them are in it; not where all have moved.
-    return max(n_stored, rollup_replay.count_archived(connection))
+    return max(n_stored, log_replay.count_archived(connection))
 
 
 def erase_units(events: EventLog, keys: Collection[str]) -> int:

@@ -7,6 +7,7 @@ import pytest
 from models.errors import NotFoundError
 from service.learning.performance import one_performance, read_performance
 from service.stores import banner_counts
+from service.stores.archiving import archive_old_days
 from service.stores.banner_counts import (
     DAY_MS,
     KEPT_DAYS,
@@ -16,6 +17,7 @@ from service.stores.banner_counts import (
     read_banner_counts,
 )
 from service.stores.event_schema import EventFlag
+from service.stores.replay_process import make_replay
 from tests.unit.service.learning.banner_logs import banner_slate, done, write_log
 
 CLICK, RENDERED, VIEWABLE = 1, 16, 17
@@ -84,6 +86,42 @@ def test_fold_may_be_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         for expected in (2, 4, 5, 5):
             fold_banners(connection, 2_000, max_chunks=1)
             assert read_banner_counts(connection, 2_000)[0].n_assigned == expected
+
+
+@pytest.mark.parametrize("max_chunks", [None, 1])
+def test_counts_made_anew_count_archived_days(
+    tmp_path: Path, max_chunks: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A lost file, or a new version of Endcap: all slates and clicks are counted again, once.
+
+    The second report of a click is in another fold than the first.
+    """
+    day = 60
+    path = write_log(
+        tmp_path,
+        [banner_slate(f"x{i}", "a", at_ms=i % day * DAY_MS) for i in range(2 * day)],
+        [
+            done(CLICK, f"x{i % 30}", "a", received_ms=i % 30 * DAY_MS + 5, at_ms=1)
+            for i in range(day)
+        ],
+    )
+    now_ms = day * DAY_MS
+    before = counts_of(path, now_ms)
+    assert (before[0].n_assigned, before[0].n_clicked) == (2 * day, 30)
+    moved = archive_old_days(path, 20, now_ms=now_ms)
+    assert moved == {"events": day, "exposures": 2 * 40}
+    write_log(tmp_path, [banner_slate("new", "a", at_ms=now_ms)])
+    for file in tmp_path.glob("banners.sqlite*"):
+        file.unlink()
+    monkeypatch.setattr(banner_counts, "CHUNK", 7)
+    assert counts_of(path, now_ms) == [], "they wait for the archive"
+    make_replay(path)
+    with open_banner_counts(path) as counts:
+        for _ in range(30):
+            fold_banners(counts, now_ms, max_chunks=max_chunks)
+        found = read_banner_counts(counts, now_ms)
+    assert found == [before[0]._replace(n_assigned=2 * day + 1)]
+    assert not list(tmp_path.glob("rollup-replay.sqlite*"))
 
 
 def test_counts_fade_by_half_lives_and_go_at_last(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 from service.control.configuration import Configuration
 from service.control.documents import Banner, Placement
 from service.learning.learner import LEAD_MS, LEASE_MS, BannerLearner
+from service.stores.archiving import archive_old_days
 from service.stores.banner_counts import DAY_MS, open_banner_counts
 from service.stores.banner_rates import ANY_FIT, PublishedRates, list_periods
 from service.stores.control import ControlStore
@@ -122,6 +123,29 @@ def test_restart_forgets_nothing(tmp_path: Path, store: ControlStore) -> None:
     again.now_ms = DAY_MS
     again.learner.run_once()
     assert again.rate("a") == pytest.approx(again.rate("b") * 2, rel=0.4)
+
+
+def test_counts_made_anew_are_read_from_the_archive_beside(
+    tmp_path: Path, store: ControlStore
+) -> None:
+    """Nothing is published of half of them; then the rates are those of before."""
+    log_clicks(tmp_path, 0, {"a": 20, "b": 5})
+    worker = Worker(tmp_path, store)
+    worker.now_ms = 20 * DAY_MS
+    worker.learner.run_once()
+    before = worker.rate("a")
+    moved = archive_old_days(tmp_path / "events.sqlite", 10, now_ms=worker.now_ms)
+    assert moved == {"events": 25, "exposures": 200}
+    for file in tmp_path.glob("banners.sqlite*"):
+        file.unlink()
+    again = Worker(tmp_path, store)
+    again.now_ms = worker.now_ms
+    assert not again.learner.run_once()
+    assert again.periods == []
+    again.learner._replay.wait()
+    assert again.learner.run_once()
+    again.learner.close()
+    assert again.rate("a") == before
 
 
 def test_season_changes_what_is_believed(tmp_path: Path, store: ControlStore) -> None:

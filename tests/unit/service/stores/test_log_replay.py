@@ -1,29 +1,41 @@
 """Sums that are made anew count archived days as those did that saw them come."""
 
+import fcntl
 import sqlite3
 import subprocess
-from contextlib import closing
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from pathlib import Path
+from threading import Event
 
 import numpy as np
 import pytest
 
 from models.errors import StoreError
 from service.exposure import Exposure
-from service.reports import rollup_keeper
 from service.reports.rollup_keeper import RollupKeeper
-from service.stores import rollup, rollup_replay
-from service.stores.archive_files import archive_lock, day_files
+from service.stores import archive, log_replay, replay_process, replay_writing, rollup
+from service.stores.archive_files import (
+    LOCK_FILE,
+    archive_lock,
+    archive_turn,
+    day_files,
+    is_archive_awaited,
+)
 from service.stores.archive_removal import erase_archived
 from service.stores.archiving import archive_old_days, finish_moves
+from service.stores.banner_counts import fold_banners, open_banner_counts
 from service.stores.days import read_days
 from service.stores.event_database import connect, open_event_database
 from service.stores.events import Batch, StoredEvent
+from service.stores.log_replay import REPLAY_FILE
 from service.stores.outcomes import read_outcomes
-from service.stores.personal_rows import delete_rows
+from service.stores.personal_rows import COLUMNS, delete_rows
+from service.stores.replay_writing import write_replay
 from service.stores.retention import DAY_MS
 from service.stores.rollup import ROLLUP_FILE, add_new, count_waiting, erase_units, open_rollup
-from service.stores.rollup_replay import REPLAY_FILE, write_replay
 from service.stores.sqlite_events import SqliteEventStore
 from tests.unit.service.intake.samples import slate
 
@@ -127,8 +139,7 @@ def test_keeper_has_the_archive_read_beside_it(path: Path, before: tuple[object,
     assert not keeper.step()
     waiting = read_outcomes(path, "r", max_new=1_000)
     assert (waiting.arms, waiting.n_waiting) == ([], N_ROWS + 1)
-    assert keeper._replaying is not None
-    keeper._replaying.wait(60)
+    keeper._replay.wait()
     assert keeper.step()
     while keeper.step():
         pass
@@ -194,7 +205,7 @@ def test_erased_person_does_not_come_back(
     with archive_lock(path):
         finish_moves(path)
         erase_archived(path, keys)
-        assert (rollup_replay.forget(path, keys) > 0) == is_written
+        assert (log_replay.forget(path, keys) > 0) == is_written
         delete_rows(path, keys)
     erase_units(path, keys)
     with closing(open_rollup(path)) as sums:
@@ -240,26 +251,168 @@ def test_archive_that_cannot_be_read_is_told(
     clock = Clock()
     started: list[Path] = []
 
+    start_replay = replay_process._start
+
     def start(events: Path) -> subprocess.Popen[bytes]:
         started.append(events)
-        return rollup_replay.start_replay(events)
+        return start_replay(events)
 
-    monkeypatch.setattr(rollup_keeper, "start_replay", start)
+    monkeypatch.setattr(replay_process, "_start", start)
     keeper = RollupKeeper(path, monotonic_s=clock)
     assert not keeper.step()
-    assert keeper._replaying is not None
-    keeper._replaying.wait(60)
+    keeper._replay.wait()
     with pytest.raises(StoreError, match=r"rows\.parquet"):
         keeper.step()
     keeper.give_back()
     assert not keeper.step()
     assert len(started) == 1
-    clock.now_s += rollup_keeper.REPLAY_AGAIN_S
+    clock.now_s += replay_process.REPLAY_AGAIN_S
     assert not keeper.step()
     assert len(started) == 2
-    assert keeper._replaying is not None
-    keeper._replaying.communicate(timeout=60)
+    keeper._replay.wait()
+    keeper._replay.close()
     keeper.give_back()
+
+
+def forget_units(path: Path, keys: list[str]) -> int:
+    """Take persons out of everything that holds rows, as an erasure does; count what was beside."""
+    with archive_lock(path):
+        finish_moves(path)
+        erase_archived(path, keys)
+        n_rows = log_replay.forget(path, keys)
+        delete_rows(path, keys)
+    erase_units(path, keys)
+    return n_rows
+
+
+def rows_of(file: Path, keys: list[str]) -> int:
+    """Count a file's rows with one of two pseudonyms, of all tables that people are in."""
+    with closing(sqlite3.connect(file)) as connection:
+        return sum(
+            connection.execute(
+                f"SELECT count(*) FROM {table} WHERE {column} IN (?, ?)", keys
+            ).fetchone()[0]
+            for table in log_replay.REPLAYED
+            for column in COLUMNS[table]
+        )
+
+
+@pytest.mark.parametrize("n_turns", [1, 2, 12, 30, 60, 75])
+def test_erasure_goes_between_any_two_slices(
+    path: Path, before: tuple[object, ...], n_turns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the store's rows, archived days or indexes are written: nothing of a person stays.
+
+    Neither what was copied, nor what an open file of the archive would still have given.
+    """
+    monkeypatch.setattr(replay_writing, "SLICE_ROWS", 40)
+    monkeypatch.setattr(archive, "BATCH_ROWS", 5)
+    open_rollup(path, max_new=0).close()
+    keys = ["u3", "u4"]
+    turns: list[int] = []
+    seen: list[int] = []
+
+    @contextmanager
+    def erase_after(events: Path) -> Iterator[None]:
+        with archive_turn(events):
+            yield
+        turns.append(1)
+        if len(turns) == n_turns:
+            seen.append(forget_units(path, keys))
+            draft = path.with_name(f"{REPLAY_FILE}.part")
+            assert not draft.exists() or not rows_of(draft, keys)
+
+    monkeypatch.setattr(replay_writing, "archive_turn", erase_after)
+    write_replay(path)
+    assert len(seen) == 1
+    assert (seen[0] > 0) == (n_turns > 2)
+    assert rows_of(path.with_name(REPLAY_FILE), keys) == 0
+    with closing(open_rollup(path)) as sums:
+        found = {key for (key,) in sums.execute("SELECT key FROM keys")}
+    assert {"u1", "u2", "u5"} <= found
+    assert not found & set(keys)
+    forget_sums(path)
+    monkeypatch.undo()
+    with closing(open_rollup(path)) as sums:
+        assert {key for (key,) in sums.execute("SELECT key FROM keys")} == found
+    del before
+
+
+def test_who_waits_for_the_lock_goes_before_the_next_slice(path: Path) -> None:
+    """Long work sees that somebody waits, and does not take the lock from under their nose."""
+    order: list[str] = []
+    begun = Event()
+
+    def erase() -> None:
+        begun.set()
+        with archive_lock(path):
+            order.append("erased")
+
+    with ThreadPoolExecutor(1) as pool:
+        with archive_turn(path):
+            assert not is_archive_awaited(path)
+            erasing = pool.submit(erase)
+            assert begun.wait(30)
+            while not is_archive_awaited(path):
+                time.sleep(0)
+            assert not order
+        with archive_turn(path):
+            order.append("written")
+        erasing.result(30)
+    assert order == ["erased", "written"]
+
+
+def test_index_is_cut_off_for_who_waits_and_made_again(
+    path: Path, before: tuple[object, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every index that the store has is there in the end; the lock was free in between."""
+    looks: list[bool] = []
+
+    def is_awaited(events: Path) -> bool:
+        with archive_lock_is_held(events):
+            looks.append(len(looks) < 3)
+        return looks[-1]
+
+    monkeypatch.setattr(replay_writing, "_STEPS_A_LOOK", 100)
+    monkeypatch.setattr(replay_writing, "is_archive_awaited", is_awaited)
+    write_replay(path)
+    assert looks[:4] == [True, True, True, False]
+    query = "SELECT sql FROM sqlite_schema WHERE type = 'index' AND tbl_name = 'events'"
+    with (
+        closing(sqlite3.connect(path)) as store,
+        closing(sqlite3.connect(path.with_name(REPLAY_FILE))) as replay,
+    ):
+        assert set(store.execute(query)) == set(replay.execute(query))
+    assert figures(path) == before
+
+
+@contextmanager
+def archive_lock_is_held(path: Path) -> Iterator[None]:
+    """Assert that somebody has the lock."""
+    with path.with_name(LOCK_FILE).open("a") as file, pytest.raises(BlockingIOError):
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    yield
+
+
+def test_file_stays_until_all_sums_have_read_it(path: Path) -> None:
+    """Counts of banners and of rollouts that are made anew read the same file, whoever ends first.
+
+    Made anew while the other reads it, they do not take it away either.
+    """
+    archive_old_days(path, 10, now_ms=NOW_MS)
+    for file in path.parent.glob("banners.sqlite*"):
+        file.unlink()
+    forget_sums(path)
+    replay = path.with_name(REPLAY_FILE)
+    read_archive(path)
+    with open_banner_counts(path) as counts:
+        assert log_replay.is_replaying(counts)
+        open_rollup(path).close()
+        assert replay.exists()
+        fold_banners(counts, NOW_MS)
+        assert not replay.exists()
+        assert not log_replay.is_replaying(counts)
+    assert not list(path.parent.glob(f"{REPLAY_FILE}*"))
 
 
 class Clock:
