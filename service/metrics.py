@@ -68,6 +68,11 @@ class Metrics:
             ("stage",),
             _SHORT_SECONDS,
         )
+        self.shared_candidates = self._counter(
+            "endcap_shared_candidates_total",
+            "Histories that were scored for all workers, and those that another had scored.",
+            ("outcome",),
+        )
         self._stages = [HistogramTally(self.stages.labels(one), _SHORT_SECONDS) for one in STAGES]
         self._timed: list[tuple[float, ...]] = []
         """When each page began and ended its stages."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from socket import gethostname
 
 from service.breath import breathe
+from service.forked_workers import memory_of_candidates
 from service.intake.opening import Intake
 from service.learning.learner import NAME, BannerLearner
 from service.opening.control import Control
@@ -15,6 +16,7 @@ from service.opening.model import Model
 from service.readying import Readying
 from service.serve.engine import Clock, Engine
 from service.serve.rates import RateBook
+from service.serve.shared_candidates import SharedCandidates
 
 
 def open_engine(ground: Ground, control: Control, model: Model, intake: Intake) -> Engine:
@@ -31,6 +33,7 @@ def open_engine(ground: Ground, control: Control, model: Model, intake: Intake) 
         deadline_ms=ground.settings.deadline_ms,
         clock=Clock(now_ms=ground.now_ms),
         ready=ground.stack.enter_context(Readying(ground.home, model.artifacts)).open,
+        shared=_share_candidates(ground),
     )
     snapshot = live.get()
     if snapshot is not None:
@@ -38,6 +41,15 @@ def open_engine(ground: Ground, control: Control, model: Model, intake: Intake) 
     live.before_swap = partial(engine.prepare, breathe=breathe)
     current.before_swap = engine.prepare_configuration
     return engine
+
+
+def _share_candidates(ground: Ground) -> SharedCandidates | None:
+    """Give to other workers what this one works out, if there are any."""
+    memory = memory_of_candidates()
+    if memory is None:
+        return None
+    shared = ground.metrics.shared_candidates
+    return SharedCandidates(memory, shared.labels("found").inc, shared.labels("kept").inc)
 
 
 def _learn_banners(ground: Ground, control: Control) -> RateBook:

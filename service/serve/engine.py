@@ -30,6 +30,7 @@ from service.serve.profiles import Profiles
 from service.serve.rates import RateBook
 from service.serve.recent import PersonSource, RecentSource, Strangers
 from service.serve.request import PlacementRequest, ServeRequest
+from service.serve.shared_candidates import SharedCandidates
 from service.serve.shelf import Shelf
 from service.serve.shelves import Ready, Shelves
 from service.serve.stages import Stopwatch
@@ -69,11 +70,13 @@ class Engine:
     make_id: Callable[[], str] = field(default_factory=lambda: id_maker(secrets.randbits(256)))
     ready: Ready = lambda _snapshot, _rows: None
     """Where candidates worked out ahead are had, and which shoppers are wanted first."""
+    shared: SharedCandidates | None = None
+    """What the workers of this machine have worked out, if there are several."""
     _profiles: Profiles = field(default_factory=Profiles)
 
     def __post_init__(self) -> None:
         monotonic_s = self.clock.monotonic_s
-        self._shelves = Shelves(self.configuration, self.snapshot, monotonic_s)
+        self._shelves = Shelves(self.configuration, self.snapshot, monotonic_s, self.shared)
         self.gathering = Gathering(self.recent, self.people, monotonic_s)
 
     async def serve(
@@ -203,12 +206,18 @@ class Engine:
         self._shelves.prepare_configuration(configuration, self.clock.now_ms())
 
     def forget(self, key: str) -> None:
-        """Drop what is kept of a pseudonym."""
+        """Drop what is kept of a pseudonym, and candidates whoever they are of."""
         self._profiles.forget(key)
+        self._forget_shared()
 
     def forget_all(self) -> None:
         """Drop what is kept of everybody."""
         self._profiles.forget_all()
+        self._forget_shared()
+
+    def _forget_shared(self) -> None:
+        if self.shared is not None:
+            self.shared.clear()
 
     def _shelf_of(
         self, newest: Shelf, request: ServeRequest, keys: Keys, known: Known

@@ -30,6 +30,7 @@ from service.serve.history import (
 )
 from service.serve.recent import RecentEvent
 from service.serve.remembered import MAX_OWN, RememberedSlates
+from service.serve.shared_candidates import Worked
 from service.serve.shelf import Layer, Shelf, rounded
 from service.serve.stock import Stock
 
@@ -89,6 +90,8 @@ class Profile:
         ready = self._ready()
         if ready is not None:
             return ready.shares(self.user_row)
+        if self._shared is not None:
+            return self._shared.shares
         return history_shares(self.stock.snapshot, self.history)
 
     @cached_property
@@ -107,7 +110,12 @@ class Profile:
     @cached_property
     def scored(self) -> ScoredItems:
         """The best few candidates, or none where only popularity speaks."""
-        return self._score(HEAD)
+        if self._shared is not None:
+            return self._shared.best
+        best = self._score(HEAD)
+        if self.stock.shared is not None:
+            self.stock.shared.keep(self.history, self.weights, best)
+        return best
 
     def prepare(self) -> None:
         """Work the best few candidates out, before anybody asks for them."""
@@ -117,7 +125,9 @@ class Profile:
         """Whether the candidates are worked out, so that asking for them costs next to nothing."""
         if shelf.stock is not self.stock:
             return False
-        return "scored" in self.__dict__ or (excludes_bought and self._ready() is not None)
+        if "scored" in self.__dict__ or self._shared is not None:
+            return True
+        return excludes_bought and self._ready() is not None
 
     @property
     def is_stranger(self) -> bool:
@@ -171,6 +181,12 @@ class Profile:
         if ready is None or self.recent or self.user_row == MISSING_ROW:
             return None
         return ready if ready.has((self.user_row,)) else None
+
+    @cached_property
+    def _shared(self) -> Worked | None:
+        """What another worker has worked out of the same history."""
+        shared = self.stock.shared
+        return None if shared is None else shared.get(self.history)
 
     def _score(self, k: int) -> ScoredItems:
         return best_candidates(self.stock.snapshot, self.history, self.weights, k)

@@ -15,6 +15,7 @@ from service.control.configuration import Configuration
 from service.serve.handover import Handover
 from service.serve.model_segments import KnownBy
 from service.serve.read_ahead import read_ahead
+from service.serve.shared_candidates import SharedCandidates
 from service.serve.shelf import Shelf
 from service.serve.stock import Stock
 
@@ -29,10 +30,12 @@ class Shelves:
         configuration: Callable[[], Configuration],
         snapshot: Callable[[], Snapshot | None],
         monotonic_s: Callable[[], float],
+        shared: SharedCandidates | None = None,
     ) -> None:
         self._configuration = configuration
         self._snapshot = snapshot
         self._monotonic_s = monotonic_s
+        self._shared = shared
         self._shelf: Shelf | None = None
         self.prepared: Shelf | None = None
         """What no page has asked for yet."""
@@ -77,7 +80,7 @@ class Shelves:
         `breathe` is called between two pieces of it.
         """
         read_ahead(snapshot, breathe)
-        self._stock = stock = Stock(snapshot, ready)
+        self._stock = stock = Stock(snapshot, ready, self._shared)
         self._prepare(stock, self._configuration(), now_ms, breathe)
 
     def prepare_configuration(self, configuration: Configuration, now_ms: int) -> None:
@@ -105,7 +108,7 @@ class Shelves:
         for stock in (shelved, self._stock):
             if stock is not None and stock.snapshot is snapshot:
                 return stock
-        self._stock = Stock(snapshot)
+        self._stock = Stock(snapshot, shared=self._shared)
         return self._stock
 
 

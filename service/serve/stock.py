@@ -13,6 +13,7 @@ from models.ready_candidates import ReadyCandidates
 from models.snapshot import Snapshot
 from models.vocabulary import MISSING_ROW
 from service.control.rule import Selection
+from service.serve.shared_candidates import SharedCandidates
 
 MAX_CACHED = 50_000
 """Entries of each look-up cache; a full one is emptied, so that memory stays bounded."""
@@ -51,10 +52,17 @@ _CARD = msgspec.json.Decoder(Card)
 class Stock:
     """A snapshot behind look-ups; it outlives changes of the configuration."""
 
-    def __init__(self, snapshot: Snapshot, ready: ReadyCandidates | None = None) -> None:
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        ready: ReadyCandidates | None = None,
+        shared: SharedCandidates | None = None,
+    ) -> None:
         self.snapshot = snapshot
         self.ready = ready
         """What is worked out ahead of the users of the snapshot."""
+        self.shared = None if shared is None else shared.of(snapshot.manifest)
+        """What any worker of this machine has worked out of a history."""
         self.segment_names = list(snapshot.users.segment_keys)
         self._items: dict[int, Item] = {}
         self._rows: dict[str, int] = {}

@@ -13,6 +13,7 @@ import rich_click as click
 from models.errors import EndcapError
 from tests.benchmarks.serve.closed_loop import check_wrk
 from tests.benchmarks.serve.measure import Sizes, measure
+from tests.benchmarks.serve.scale import measure_scale
 
 DEFAULT_ROOT = Path(tempfile.gettempdir()) / "endcap-benchmarks"
 
@@ -33,6 +34,7 @@ def _cores(_context: click.Context, _option: click.Parameter, given: str) -> tup
     "--soak", "soak_s", default=0.0, metavar="SECONDS", help="Watch memory and p99 at 50 %."
 )
 @click.option("--grow", is_flag=True, help="Then measure 10 k, 50 k, 200 k and 1 M items.")
+@click.option("--scale", default=None, type=int, help="Measure so many workers against one only.")
 @click.option("--profile", default=None, type=Path, help="Write a flame graph (SVG; py-spy).")
 @click.option("--server-cores", default="", callback=_cores, help="Such as 3, or 0,1.")
 @click.option("--generator-cores", default="", callback=_cores, help="Such as 2.")
@@ -40,11 +42,11 @@ def _cores(_context: click.Context, _option: click.Parameter, given: str) -> tup
     "--folder", default=DEFAULT_ROOT, type=Path, show_default=True, help="Where shops are kept."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def main(folder: Path, grow: bool, as_json: bool, **given: Any) -> None:
+def main(folder: Path, grow: bool, scale: int | None, as_json: bool, **given: Any) -> None:
     """Measure what a page costs."""
     check_wrk()
     sizes = Sizes(**given)
-    results = [measure(folder, sizes)]
+    results = [measure_scale(folder, sizes, scale) if scale else measure(folder, sizes)]
     if grow:
         results += [measure(folder, sizes.grown(n)) for n in (10_000, 50_000, 200_000, 1_000_000)]
     written = json.dumps(results if grow else results[0], indent=None if as_json else 2)

@@ -19,7 +19,13 @@ from tests.benchmarks.serve.closed_loop import Burst, saturate
 from tests.benchmarks.serve.extras import Load, flame_graph, soak, swap
 from tests.benchmarks.serve.homes import furnish, make_home
 from tests.benchmarks.serve.open_loop import measure as measure_latency
-from tests.benchmarks.serve.processes import Server, empty_server, endcap_server, memory_of
+from tests.benchmarks.serve.processes import (
+    PROGRAM,
+    Server,
+    empty_server,
+    endcap_server,
+    memory_of,
+)
 from tests.benchmarks.serve.shop import bytes_per_row, open_shop
 from tests.benchmarks.serve.traffic import Traffic, write_traffic
 
@@ -97,9 +103,9 @@ def measure(root: Path, sizes: Sizes) -> dict[str, Any]:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=root)))
         traffic = write_traffic(folder, sizes.items, sizes.users)
         empty = stack.enter_context(empty_server(pinned=ours))
-        warm = stack.enter_context(_shop_server(folder / "warm", shop, sizes.workers, ours))
-        fresh = stack.enter_context(_shop_server(folder / "fresh", shop, sizes.workers, ours))
-        result: dict[str, Any] = {**_machine(), **_sizes(sizes, shop), "start_s": warm.start_s}
+        warm = stack.enter_context(shop_server(folder / "warm", shop, sizes.workers, ours))
+        fresh = stack.enter_context(shop_server(folder / "fresh", shop, sizes.workers, ours))
+        result: dict[str, Any] = {**machine(), **_sizes(sizes, shop), "start_s": warm.start_s}
         scene = Scene(empty, warm, fresh, traffic, sizes, theirs)
         turns = _saturations(scene)
         result |= _throughput(turns, traffic)
@@ -120,10 +126,13 @@ def measure(root: Path, sizes: Sizes) -> dict[str, Any]:
 
 
 @contextmanager
-def _shop_server(home: Path, shop: Path, n_workers: int, pinned: Sequence[int]) -> Iterator[Server]:
+def shop_server(
+    home: Path, shop: Path, n_workers: int, pinned: Sequence[int], program: str = PROGRAM
+) -> Iterator[Server]:
+    """Run a server of a shop with what is measured on its pages, until the block ends."""
     home.mkdir()
     options = ("--workers", str(n_workers))
-    with endcap_server(make_home(home, shop), *options, pinned=pinned) as server:
+    with endcap_server(make_home(home, shop), *options, pinned=pinned, program=program) as server:
         furnish(server)
         yield server
 
@@ -141,7 +150,7 @@ def _saturations(scene: Scene) -> Turns:
     turns = Turns()
     seconds = scene.sizes.seconds / scene.sizes.rounds
     saturate(empty, traffic.empty, WARM_UP_S, pinned=pinned)
-    _warm_up(scene)
+    warm_up(warm, traffic, pinned)
     n_new = 0
     for _ in range(scene.sizes.rounds):
         for name, server, requests in (
@@ -163,12 +172,19 @@ def _saturations(scene: Scene) -> Turns:
     return turns
 
 
-def _warm_up(scene: Scene) -> None:
-    """Let every shopper of the file come once."""
-    requests, n_pages = scene.traffic.page_quiet, scene.traffic.n_pages
-    n, end_s = 0, time.monotonic() + MAX_WARM_UP_S
-    while n < n_pages and time.monotonic() < end_s:
-        n += saturate(scene.warm, requests, WARM_UP_S, skip=n, pinned=scene.pinned).n_requests
+def warm_up(
+    server: Server,
+    traffic: Traffic,
+    pinned: Sequence[int],
+    n_times: int = 1,
+    limit_s: float = MAX_WARM_UP_S,
+) -> None:
+    """Let every shopper of the file come so often."""
+    n, end_s = 0, time.monotonic() + limit_s
+    while n < n_times * traffic.n_pages and time.monotonic() < end_s:
+        n += saturate(
+            server, traffic.page_quiet, WARM_UP_S, skip=n % traffic.n_pages, pinned=pinned
+        ).n_requests
 
 
 def _throughput(turns: Turns, traffic: Traffic) -> dict[str, Any]:
@@ -246,7 +262,8 @@ def _sizes(sizes: Sizes, shop: Path) -> dict[str, Any]:
     }
 
 
-def _machine() -> dict[str, Any]:
+def machine() -> dict[str, Any]:
+    """Name the machine, and the versions of what serves."""
     names = ("litestar", "uvicorn", "uvloop", "httptools", "msgspec", "numpy")
     return {
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}",

@@ -16,6 +16,7 @@ import httpx
 
 from tests.child_processes import children
 
+PROGRAM = "import endcap; endcap.main()"
 READY_S = 120.0
 STOP_S = 30.0
 _LOG_PROCESS = "service.log_server"
@@ -89,7 +90,7 @@ def endcap_server(
     *options: str,
     keys: dict[str, str] | None = None,
     pinned: Sequence[int] = (),
-    program: str = "import endcap; endcap.main()",
+    program: str = PROGRAM,
 ) -> Iterator[Server]:
     """Run `endcap serve` on a free port until the block ends."""
     command = [sys.executable, "-c", program, "serve", "--json"]
