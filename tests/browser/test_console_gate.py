@@ -49,7 +49,7 @@ def test_over_session_leads_back_to_where_one_was(chromium: Browser, shop: Runni
 def test_signing_in_needs_no_script(chromium: Browser, shop: RunningServer) -> None:
     """The form is a form."""
     with opened_console(chromium, shop, look=Look(has_script=False)) as page:
-        assert page.get_by_role("heading", level=1).text_content() == "Overview"
+        expect(page.get_by_role("heading", level=1)).to_have_text("Overview")
 
 
 def test_unknown_address_is_a_page(chromium: Browser, shop: RunningServer) -> None:

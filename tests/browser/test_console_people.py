@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +16,11 @@ from models.artifact import ArtifactStore
 from models.pseudonym import load_pseudonymiser
 from service.privacy.erase import search
 from tests.browser.console_pages import Look, assert_fit_for_all, opened_console
-from tests.end_to_end.running_server import RunningServer, assert_live_everywhere
+from tests.end_to_end.running_server import (
+    RunningServer,
+    assert_live_everywhere,
+    wait_until,
+)
 from tests.snapshots import tiny_snapshot
 
 pytestmark = pytest.mark.browser
@@ -23,6 +28,8 @@ pytestmark = pytest.mark.browser
 PICTURE = "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 4 3'><path d='M0 0h4v3H0z'/></svg>"
 BUYER = "shopper-who-bought@example.org"
 LEAVER = "shopper-who-leaves@example.org"
+LIVE_S = 10
+"""Workers look at the pointer once a second, and then open the model."""
 
 
 @pytest.fixture(scope="module")
@@ -187,6 +194,14 @@ def test_catalogue_is_searched_and_downloaded(chromium: Browser, shop: RunningSe
         assert_fit_for_all(page)
 
 
+def is_answered_by(shop: RunningServer, version: str | None) -> bool:
+    """Tell whether twenty pages, of either worker, come from a version of the model."""
+    ask = {"placements": [{"id": "home_recs"}]}
+    return all(
+        shop.call("POST", "/v1/serve", ask).json()["model_version"] == version for _ in range(20)
+    )
+
+
 def test_model_is_promoted_and_rolled_back(
     chromium: Browser, shop: RunningServer, home: Path
 ) -> None:
@@ -194,14 +209,6 @@ def test_model_is_promoted_and_rolled_back(
     artifacts = ArtifactStore(home)
     first = artifacts.live_version()
     other = artifacts.publish(tiny_snapshot())
-
-    def answering() -> str:
-        return str(
-            shop.call("POST", "/v1/serve", {"placements": [{"id": "home_recs"}]}).json()[
-                "model_version"
-            ]
-        )
-
     with opened(chromium, shop, "/console/models", scope="trainer") as page:
         assert_fit_for_all(page)
         page.get_by_role("link", name=f"Promote {other}").click()
@@ -209,13 +216,11 @@ def test_model_is_promoted_and_rolled_back(
         assert artifacts.live_version() == first
         page.get_by_role("button", name="Make it live").click()
         expect(page.get_by_text(f"Model {other} is live")).to_be_visible()
-        page.wait_for_timeout(1_500)  # workers look at the pointer once a second
-        assert {answering() for _ in range(10)} == {other}
+        wait_until(lambda: is_answered_by(shop, other), LIVE_S)
         page.get_by_role("button", name="Roll back").click()
         page.get_by_role("dialog").get_by_role("button", name="Roll back").click()
         expect(page.get_by_text(f"model {first} is live again")).to_be_visible()
-        page.wait_for_timeout(1_500)
-        assert {answering() for _ in range(10)} == {first}
+        wait_until(lambda: is_answered_by(shop, first), LIVE_S)
         page.get_by_role("link", name=str(first)).click()
         assert_fit_for_all(page)
         rows = table_of(page, page.get_by_role("link", name="CSV of Metrics of every recommender"))
@@ -236,6 +241,7 @@ def test_insights_are_drawn_and_downloaded(chromium: Browser, shop: RunningServe
         assert len(rows) == 1 + 28
         assert float(rows[-1][rows[0].index("Average order value")]) == 25.0
         page.get_by_role("link", name="365 days").click()
+        expect(page).to_have_url(re.compile("days=365"))
         rows = table_of(page, page.get_by_role("link", name="CSV of the channels"))
         assert {row[0] for row in rows[1:]} >= {"web"}
 

@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-import socket
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.browser.console_pages import assert_sound, opened_console
-from tests.end_to_end.running_server import run_server
+from tests.end_to_end.running_server import reserved_port, run_server
 
 pytestmark = pytest.mark.browser
 
 
-def free_port() -> str:
-    """Find a port that the server can have twice."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return str(probe.getsockname()[1])
-
-
 def test_open_page_survives_a_restart(chromium: Browser, tmp_path: Path) -> None:
     """It says that the server is gone; when it is back the session holds and the page follows."""
-    port = free_port()
-    with run_server(tmp_path, "--port", port) as first:
+    with reserved_port() as free, run_server(tmp_path, "--port", port := str(free)) as first:
         first.put("/v1/rollouts/r", {"share": 0.1})
         with opened_console(chromium, first) as page:
             page.goto(f"{first.address}/console/rollouts/r")

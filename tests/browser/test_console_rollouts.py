@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
@@ -18,7 +17,8 @@ from tests.browser.console_pages import (
     look_at,
     opened_console,
 )
-from tests.end_to_end.running_server import WITHIN_S, RunningServer
+from tests.busy_machine import Stopwatch
+from tests.end_to_end.running_server import SETTLED_S, WITHIN_S, RunningServer, wait_until
 
 pytestmark = pytest.mark.browser
 
@@ -31,9 +31,7 @@ def key(shop: RunningServer) -> str:
     made = next(_keys)
     shop.put(f"/v1/rollouts/{made}", {"share": 0.1})
     shop.put(f"/v1/placements/{made}", {"kind": "items", "count": 4, "static_ids": ["mug"]})
-    end = time.monotonic() + 5
-    while not all(is_known(shop, made) for _ in range(8)):
-        assert time.monotonic() < end
+    wait_until(lambda: all(is_known(shop, made) for _ in range(8)), 5)
     return made
 
 
@@ -67,10 +65,9 @@ def variants(shop: RunningServer, key: str, n: int = 20) -> set[str]:
 
 def wait_for(shop: RunningServer, key: str, expected: set[str]) -> float:
     """Wait until all pages are so, and return how long that took, in s."""
-    begin = time.monotonic()
-    while variants(shop, key, 6) != expected:
-        assert time.monotonic() - begin < 5
-    return time.monotonic() - begin
+    watch = Stopwatch()
+    wait_until(lambda: variants(shop, key, 6) == expected, 5)
+    return watch.seconds()
 
 
 def set_share(page: Page, percent: str) -> None:
@@ -168,7 +165,7 @@ def test_forms_work_without_script(chromium: Browser, shop: RunningServer, key: 
         page.get_by_role("button", name="Whom does it move?").click()
         expect(page.locator("#reach")).to_contain_text("people seen in the last 30 days")
         page.get_by_role("button", name="Move the share").click()
-        assert stored(shop, key)["share"] == 0.3
+        wait_until(lambda: stored(shop, key)["share"] == 0.3, SETTLED_S)
         page.get_by_role("link", name="Edit").click()
         page.get_by_label("Countries").fill("AE, SA")
         page.get_by_label("Starts").fill("2030-01-01T10:00")
@@ -176,7 +173,7 @@ def test_forms_work_without_script(chromium: Browser, shop: RunningServer, key: 
         expect(page.locator("#facts")).to_contain_text("country is AE or SA")
         expect(page.locator("#switch")).to_contain_text("starts in")
         page.get_by_role("button", name="Kill").click()
-        assert stored(shop, key)["killed"] is True
+        wait_until(lambda: stored(shop, key)["killed"] is True, SETTLED_S)
 
 
 def test_every_page_is_fit_for_all(chromium: Browser, shop: RunningServer, key: str) -> None:

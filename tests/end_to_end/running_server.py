@@ -4,16 +4,18 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import httpx
 
+from tests.busy_machine import Stopwatch
 from tests.child_processes import children
 
 READY_S = 60.0
@@ -24,9 +26,12 @@ WITHIN_S = 1.0
 
 
 class RunningServer:
-    """The address, keys and process of a server."""
+    """The home, address, keys and process of a server."""
 
-    def __init__(self, address: str, keys: dict[str, str], process: subprocess.Popen[str]) -> None:
+    def __init__(
+        self, home: Path, address: str, keys: dict[str, str], process: subprocess.Popen[str]
+    ) -> None:
+        self.home = home
         self.address = address
         self.keys = keys
         self.process = process
@@ -98,7 +103,7 @@ def run_server(
             assert announced, (home / "server.log").read_text()
             started = json.loads(announced)
             shown = {made["info"]["scope"]: made["key"] for made in started["keys"]}
-            server = RunningServer(started["address"], keys or shown, process)
+            server = RunningServer(home, started["address"], keys or shown, process)
             wait_until(lambda: _is_ready(server.address), READY_S)
             yield server
         finally:
@@ -125,18 +130,35 @@ def assert_live_everywhere(holds: Callable[[], bool], n_calls: int = 20) -> None
     may go to one worker, so a row that holds before the time is up proves nothing.
     """
     wait_until(holds, WITHIN_S)
-    end = time.monotonic() + WITHIN_S
-    while time.monotonic() < end:
+    watch = Stopwatch()
+    while watch.seconds() < WITHIN_S:
         holds()
     assert all(holds() for _ in range(n_calls))
 
 
 def wait_until(holds: Callable[[], bool], limit_s: float) -> None:
     """Assert that something holds in time."""
-    end = time.monotonic() + limit_s
+    watch = Stopwatch()
     while not holds():
-        assert time.monotonic() < end, f"not within {limit_s} s"
+        assert watch.seconds() < limit_s, f"not within {limit_s} s"
         time.sleep(0.02)
+
+
+def eventually(read: Callable[[], object], expected: object, limit_s: float = SETTLED_S) -> None:
+    """Assert that something comes to be so; what it is instead is shown."""
+    with suppress(AssertionError):
+        wait_until(lambda: read() == expected, limit_s)
+    assert read() == expected
+
+
+@contextmanager
+def reserved_port() -> Iterator[int]:
+    """Find a port that a server may listen on, again and again, and that nobody else is given."""
+    with socket.socket() as held:
+        # Whoever says the same may bind to the port too, as long as nobody listens on it yet.
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        held.bind(("127.0.0.1", 0))
+        yield int(held.getsockname()[1])
 
 
 def _is_ready(address: str) -> bool:

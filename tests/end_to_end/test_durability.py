@@ -19,6 +19,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.busy_machine import Stopwatch
 from tests.child_processes import children
 from tests.end_to_end.running_server import (
     RunningServer,
@@ -217,7 +218,7 @@ def test_clock_that_steps_back_loses_and_repeats_nothing(tmp_path: Path) -> None
             loads.append(load)
             server.put("/v1/rollouts/recs", {"share": n / 4})
             assert_live_everywhere(partial(_has_share, server, n / 4), n_calls=4)
-            with httpx.stream("GET", server.address + stream, verify=False) as answer:
+            with httpx.stream("GET", server.address + stream, verify=False, timeout=20) as answer:
                 assert answer.status_code == 200
             for i in range(20):
                 [slate] = server.serve("recs", user={"user_id": f"u{i}"})
@@ -293,9 +294,9 @@ def test_locked_store_delays_events_and_nothing_else(tmp_path: Path) -> None:
             sending = asyncio.create_task(send_all(load, [[batch] for batch in batches("held", 9)]))
             end = time.monotonic() + LOCKED_S
             while time.monotonic() < end:
-                begin = time.monotonic()
+                watch = Stopwatch()
                 [slate] = await asyncio.to_thread(server.serve, "recs", user={"user_id": "u"})
-                assert time.monotonic() - begin < 1
+                assert watch.seconds() < 1
                 slates.append(slate["exposure_id"])
             assert not load.acknowledged
             lock.execute("ROLLBACK")

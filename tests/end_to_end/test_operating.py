@@ -113,11 +113,11 @@ def test_sigterm_finishes_what_is_in_flight(tmp_path: Path, workers: str) -> Non
         connection = send(
             address,
             f"PUT /v1/placements/home HTTP/1.1\r\nHost: x\r\nX-API-Key: {key}\r\n"
-            f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n{body[:5]}",
+            f"Content-Length: {len(body)}\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n",
         )
-        # A second connection that is answered shows that the first has been taken up.
-        assert httpx.get(address + "/health/ready", timeout=STOP_S).status_code == 200
-        time.sleep(0.3)
+        # Asked for the body, one knows that the request has been taken up.
+        assert connection.recv(4096) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        connection.sendall(body[:5].encode())
         process.send_signal(signal.SIGTERM)
         wait_until(lambda: is_refused(address), STOP_S / 2)
         assert process.poll() is None
@@ -130,7 +130,7 @@ def test_sigterm_finishes_what_is_in_flight(tmp_path: Path, workers: str) -> Non
 def test_closed_terminal_is_a_stop(tmp_path: Path) -> None:
     """SIGHUP to a single worker: what waits is written, and the process ends as with SIGTERM."""
     with started(tmp_path) as (process, address, key):
-        answer = httpx.get(f"{address}/health/ready", headers={"X-API-Key": key})
+        answer = httpx.get(f"{address}/health/ready", headers={"X-API-Key": key}, timeout=STOP_S)
         assert answer.status_code == 200
         process.send_signal(signal.SIGHUP)
         assert process.wait(STOP_S) == 0

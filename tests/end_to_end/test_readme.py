@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.end_to_end.running_server import reserved_port
+
 ROOT = Path(__file__).resolve().parents[2]
 MARK = "<!-- runs: tests/end_to_end/test_readme.py -->\n```sh\n"
 
@@ -33,23 +35,14 @@ def readme_script(port: int) -> str:
     )
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(240)
-def test_readme_blocks_work_pasted(
-    tmp_path: Path, require_tool: Callable[[str, str], Path]
-) -> None:
-    """Every command of the quickstart and the API section succeeds and answers what it promises."""
-    require_tool("curl", "apt-get install curl")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
-    commands = os.pathsep.join([str(ROOT / ".venv" / "bin"), os.environ["PATH"]])
-    environment = os.environ | {"PATH": commands, "ENDCAP_PORT": str(port)}
-    script = "set -euo pipefail\ntrap 'kill -TERM %1 && wait %1' EXIT\n" + readme_script(port)
+def paste(commands: str, port: int, folder: Path) -> str:
+    """Run commands in a shell, stop the server that they start, and return what they print."""
+    programs = os.pathsep.join([str(ROOT / ".venv" / "bin"), os.environ["PATH"]])
+    script = "set -euo pipefail\ntrap 'kill -TERM %1 && wait %1' EXIT\n" + commands
     process = subprocess.Popen(
         [shutil.which("bash") or "bash", "-c", script],
-        cwd=tmp_path,
-        env=environment,
+        cwd=folder,
+        env=os.environ | {"PATH": programs, "ENDCAP_PORT": str(port)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -61,7 +54,18 @@ def test_readme_blocks_work_pasted(
         os.killpg(process.pid, signal.SIGKILL)
         raise
     assert process.returncode == 0, errors[-4000:] + output[-4000:]
+    return output
 
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+def test_readme_blocks_work_pasted(
+    tmp_path: Path, require_tool: Callable[[str, str], Path]
+) -> None:
+    """Every command of the quickstart and the API section succeeds and answers what it promises."""
+    require_tool("curl", "apt-get install curl")
+    with reserved_port() as port:
+        output = paste(readme_script(port), port, tmp_path)
     answers = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
     slates = [slate for answer in answers for slate in answer.get("placements", ())]
     by_placement = {(slate["id"], slate["kind"]) for slate in slates}

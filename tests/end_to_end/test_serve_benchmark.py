@@ -15,6 +15,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.mark.skipif(
     shutil.which("wrk") is None and "ENDCAP_CI" not in os.environ, reason="needs wrk"
 )
+@pytest.mark.slow
 @pytest.mark.timeout(300)  # it takes a minute on an idle machine, two on a busy one
 def test_benchmark_answers_every_request_and_logs_every_exposure(tmp_path: Path) -> None:
     """No request fails, swap included, each page is logged, and the named figures are there."""

@@ -90,7 +90,7 @@ def test_no_events_are_no_mistake(shop: Shop) -> None:
         (b"[" * 5_000, 400, "", ""),
         (b" " * 2_000_000, 413, "body_too_large", "1000000 bytes"),
         (gzip.compress(b" " * 2_000_000), 413, "body_too_large", "1000000 bytes"),
-        (gzip.compress(b"[]")[:-4], 400, "input_invalid", "ends too early"),
+        (gzip.compress(b"[]", mtime=0)[:-4], 400, "input_invalid", "ends too early"),
     ],
 )
 def test_bad_body_is_a_problem(
