@@ -1,4 +1,4 @@
-"""Keeps the learned click rates up to date: one worker counts and publishes, every worker reads."""
+"""Keeps the learned click rates up to date: one worker publishes them, every worker reads them."""
 
 from __future__ import annotations
 
@@ -70,9 +70,10 @@ class BannerLearner:
                 self._known = periods
 
     def run_once(self) -> bool:
-        """Count what is new and publish what is due, if this worker has the lease; tell if so.
+        """Publish what is due, if this worker has the lease; tell if so.
 
-        Where counts are made anew, archived days are read first, in a process beside.
+        Little is new to be counted then: the keeper of the running sums counts all the time. Where
+        counts are made anew, archived days are read first, in a process beside.
         """
         if not self._has_lease():
             return False
@@ -82,10 +83,10 @@ class BannerLearner:
                 if not self._replay.is_done():
                     return False
                 attach(connection, self._events)
-            fold_banners(connection, now_ms)
             period = self._due(list_periods(connection), now_ms)
             if period is None:
                 return False
+            fold_banners(connection, now_ms)
             counts = read_banner_counts(connection, now_ms, self._half_life_days)
             configuration = self._configuration()
             learned = learn_click_rates(

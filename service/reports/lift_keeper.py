@@ -93,7 +93,9 @@ class LiftKeeper:
 
     def _keep(self, key: str) -> bool:
         try:
-            report = report_rollout(self._events, self._store, key, at_ms=self._now_ms())
+            # What is not added up yet is the keeper's of the sums, who need not hurry: to add a
+            # burst of pages up here takes a core for seconds, and memory that the worker keeps.
+            report = report_rollout(self._events, self._store, key, at_ms=self._now_ms(), max_new=0)
         except EndcapError as error:
             _log.warning("lift_not_kept", rollout=key, reason=error.message)
             return False

@@ -1,5 +1,7 @@
 """Keeps the running sums up to date behind the service, so that a report finds them ready.
 
+The counts of banners, which click rates are learned from, are kept beside them.
+
 Every worker has a keeper, and the one with the lease works: in a thread of its own, of low
 priority, in short steps of SQL alone, which hold neither the interpreter nor the event store.
 """
@@ -15,6 +17,7 @@ from contextlib import suppress
 
 import structlog
 
+from service.stores.banner_counts import fold_banners, open_banner_counts
 from service.stores.event_database import is_busy
 from service.stores.event_log import Database, EventLog
 from service.stores.file_lease import FileLease
@@ -48,12 +51,14 @@ class RollupKeeper:
         poll_s: float = POLL_S,
         step_rows: int = STEP_ROWS,
         monotonic_s: Callable[[], float] = time.monotonic,
+        now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
         self._events = events
         self._lease = FileLease(events.with_name(LEASE_FILE))
         self._poll_s = poll_s
         self._step_rows = step_rows
         self._monotonic_s = monotonic_s
+        self._now_ms = now_ms
         self._connection: Database | None = None
         self._replay = ReplayProcess(events, monotonic_s=monotonic_s)
         self._stopping = threading.Event()
@@ -97,6 +102,18 @@ class RollupKeeper:
                 raise
             return False  # a report adds up itself, or somebody is erased
 
+    def count_banners(self) -> None:
+        """Count what is new of banners, if this process has or gets the lease.
+
+        Raises
+        ------
+        Exception
+            If a store cannot be read or written; the next time may succeed.
+        """
+        if self._lease.take():
+            with open_banner_counts(self._events) as counts:
+                fold_banners(counts, self._now_ms(), max_chunks=1)
+
     def give_back(self) -> None:
         """Close the sums and let another process have the lease."""
         if self._connection is not None:
@@ -111,6 +128,7 @@ class RollupKeeper:
             begin_s = self._monotonic_s()
             try:
                 is_behind = self.step()
+                self.count_banners()
             except Exception:  # a thread's loop: the next round may succeed
                 _log.exception("rollup_not_kept")
                 self.give_back()

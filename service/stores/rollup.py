@@ -41,6 +41,8 @@ CHUNK = 200_000
 """Rows that one step adds when somebody waits: bounds temporary tables and what a crash costs."""
 
 _CACHE_KIB = 131_072
+_READ_CACHE_KIB = 16_384
+"""Of whoever adds nothing, which is what runs again and again in a worker beside pages."""
 # Other tables may name what these rows bring, so they come first.
 _FOLDS = (
     ("identities", FOLD_IDENTITIES),
@@ -58,7 +60,7 @@ def open_rollup(
     events: EventLog,
     *,
     max_new: int | None = None,
-    cache_kib: int = _CACHE_KIB,
+    cache_kib: int | None = None,
     busy_timeout_ms: int = _BUSY_TIMEOUT_MS,
 ) -> Database:
     """Open the running sums beside the event store `events`, which is attached as ``log``.
@@ -72,6 +74,8 @@ def open_rollup(
     StoreError
         If a file cannot be read or written.
     """
+    if cache_kib is None:
+        cache_kib = _READ_CACHE_KIB if max_new == 0 else _CACHE_KIB
     with reported_derived(events, ROLLUP):
         connection = connect_derived(
             events, ROLLUP, busy_timeout_ms=busy_timeout_ms, cache_kib=cache_kib

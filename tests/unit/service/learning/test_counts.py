@@ -6,6 +6,7 @@ import pytest
 
 from models.errors import NotFoundError
 from service.learning.performance import one_performance, read_performance
+from service.reports.rollup_keeper import RollupKeeper
 from service.stores import banner_counts
 from service.stores.archiving import archive_old_days
 from service.stores.banner_counts import (
@@ -36,6 +37,20 @@ def test_click_waits_a_moment_for_the_slate_that_it_names(tmp_path: Path) -> Non
     assert counts_of(path) == []
     write_log(tmp_path, [banner_slate("x1", "a")])
     assert counts_of(path) == [BannerCount("hero", 1, "", "", "a", 1, 0, 0, 1, 0)]
+
+
+def test_keeper_of_the_sums_counts_ahead_of_whoever_learns(tmp_path: Path) -> None:
+    """The one with the lease does, and the other leaves it alone."""
+    path = write_log(tmp_path, [banner_slate("x1", "a")])
+    first, second = (RollupKeeper(path, now_ms=lambda: 2_000) for _ in range(2))
+    first.step()
+    second.count_banners()
+    with open_banner_counts(path) as connection:
+        assert read_banner_counts(connection, 2_000) == []
+    first.count_banners()
+    with open_banner_counts(path) as connection:
+        assert [one.n_assigned for one in read_banner_counts(connection, 2_000)] == [1]
+    first.give_back()
 
 
 def test_what_is_shown_and_clicked_is_counted_once(tmp_path: Path) -> None:

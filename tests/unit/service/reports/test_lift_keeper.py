@@ -7,6 +7,8 @@ import pytest
 
 from service.reports.lift_keeper import FIRST_MS, LEASE_MS, LiftKeeper, is_due
 from service.stores.lift_points import LiftPoint
+from service.stores.outcomes import read_outcomes
+from tests.unit.service.learning.banner_logs import banner_slate, write_log
 from tests.unit.service.routes.samples import NOW_MS, Shop, open_client
 
 DAY_MS = 86_400_000
@@ -65,6 +67,13 @@ def test_one_worker_keeps_what_can_be_told(shop: Shop, monkeypatch: pytest.Monke
     assert one.run_once() == 0  # a minute has not passed
     shop.advance(LEASE_MS + 1)
     assert two.run_once() == 1
+
+
+def test_lift_is_of_what_is_added_up_already(shop: Shop) -> None:
+    """What came since then is added up by the keeper of the sums, and not in a worker."""
+    events = write_log(shop.services.settings.home, [banner_slate("x1", "a")])
+    assert keeper(shop, "one").run_once() == 0
+    assert read_outcomes(events, "r", max_new=0).n_waiting == 1
 
 
 @pytest.mark.parametrize("patch", [{"share": 0}, {"enabled": False}, {"killed": True}])
