@@ -169,9 +169,12 @@ def erase_thoroughly(connection: Database) -> None:
 
 
 def fold_log(connection: Database) -> None:
-    """Bring what was overwritten to the file itself: its log still holds the old pages."""
+    """Bring what was overwritten to the file itself: its log still holds the old pages.
+
+    Of no file that is attached, for those are read-only.
+    """
     if isinstance(connection, sqlite3.Connection):
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        connection.execute("PRAGMA main.wal_checkpoint(TRUNCATE)")
 
 
 @contextmanager

@@ -206,6 +206,15 @@ def test_erased_unit_leaves_the_arms(path: EventLog, store: Store) -> None:
     assert erase_units(path, ["u3", "u4"]) == 0
 
 
+def test_unit_is_erased_while_the_log_is_written(path: EventLog, store: Store) -> None:
+    """The log is read-only here: what its store has yet to bring into its file is not folded."""
+    store(shown("x1", "a"))
+    read_outcomes(path, "r")
+    store(shown("x2", "b"))
+    assert erase_units(path, ["a"]) > 0
+    assert [arm.n_units for arm in read_outcomes(path, "r").arms] == [1]
+
+
 def test_unit_that_buys_in_two_epochs_is_one_buyer(path: EventLog, store: Store) -> None:
     """Two epochs, one unit, an order and a cart in each: one buyer, one carter, two orders."""
     store(shown("x1", "a"), shown("x2", "a", at_ms=3_000, epoch=2))
