@@ -74,8 +74,8 @@ class Metrics:
             ("outcome",),
         )
         self._stages = [HistogramTally(self.stages.labels(one), _SHORT_SECONDS) for one in STAGES]
-        self._timed: list[tuple[float, ...]] = []
-        """When each page began and ended its stages."""
+        self._timed: list[float] = []
+        """When each page began and ended its stages, one page after the other."""
 
     def _count_exposures(self) -> None:
         self.exposures_served = self._counter(
@@ -186,7 +186,7 @@ class Metrics:
             self._placements.count((exposure.tier, exposure.degraded))
             if exposure.crossover:
                 self.crossovers.inc()
-        self._timed.append((watch.started_s, *watch.laps_s))
+        self._timed += (watch.started_s, *watch.laps_s)
 
     def count_request(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count a request by one of the routes that are asked most."""
@@ -206,7 +206,7 @@ class Metrics:
         for tally in self._requests.values():
             tally.flush()
         if self._timed:
-            durations = np.diff(np.array(self._timed), axis=1)
+            durations = np.diff(np.array(self._timed).reshape(-1, 1 + len(STAGES)), axis=1)
             self._timed.clear()
             for tally, seconds in zip(self._stages, durations.T, strict=True):
                 tally.observe_all(seconds)
