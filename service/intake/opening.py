@@ -27,6 +27,7 @@ from service.stores.event_database import (
 from service.stores.event_log import EventLog
 from service.stores.event_reads import EventReader
 from service.stores.events import EventStore
+from service.stores.exposure_rows import pack_exposures
 from service.stores.identities import IdentityStore
 from service.stores.key_filter import KeyFilter
 from service.stores.key_filter_filling import keep_filled
@@ -111,13 +112,17 @@ def open_intake(
     path = open_event_database(home, address)
     bell = threading.Condition()
     events = EventWriter(bell, max_pending=max_events)
-    exposures = ExposureQueue(count=count, max_pending=max_exposures)
+    store = _open_store(path, now_ms())
+    is_remote = isinstance(store, RemoteEventStore)
+    exposures = ExposureQueue(
+        count=count, max_pending=max_exposures, pack=pack_exposures if is_remote else None
+    )
     quick = QuickReads() if isinstance(path, Path) else None
     key_filter = KeyFilter(path) if isinstance(path, Path) else None
     recents = RecentEvents(EventReader(path), EventReader(path), quick=quick, key_filter=key_filter)
     state = LogState(now_ms, unreachable_since_ms=partial(unreachable_since_ms, path))
     writer = StoreWriter(
-        _open_store(path, now_ms()),
+        store,
         events=events,
         exposures=exposures,
         bell=bell,

@@ -10,12 +10,13 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
+import msgspec
 import structlog
 
 from models.errors import CapacityError, EndcapError, StoreError
 from service.exposure import Exposure
 from service.intake.log_state import LogState
-from service.intake.pending import Count, EventWriter, ExposureQueue, Submission
+from service.intake.pending import Count, EventWriter, ExposureQueue, LoggedPage, Submission
 from service.stores.events import (
     Batch,
     Committed,
@@ -132,23 +133,24 @@ class StoreWriter:
         with self._bell:
             submissions = self._events.take(MAX_GROUP)
         # With the events, so that a click never comes to the disk before what was clicked.
-        exposures = self._exposures.take(MAX_GROUP)
-        if not submissions and not exposures:
+        pages = self._exposures.take(MAX_GROUP)
+        if not submissions and not pages:
             return
         self._is_refused = False
-        self._write(submissions, exposures)
+        self._write(submissions, pages)
         if self._is_refused:
             with self._bell:
                 self._bell.wait(PAUSE_S)
 
-    def _write(self, submissions: Sequence[Submission], exposures: Sequence[Exposure]) -> None:
+    def _write(self, submissions: Sequence[Submission], pages: Sequence[LoggedPage]) -> None:
         """Commit a group, or its members one by one if one of them cannot be stored at all."""
+        exposures = [exposure for page in pages for exposure in page.exposures]
         try:
-            committed, ledger = self._commit(submissions, exposures)
+            committed, ledger = self._commit(submissions, exposures, _packed(pages))
         except (CapacityError, StoreError) as error:
             # Nothing was written: events are refused, exposures wait.
             self._is_refused = True
-            self._exposures.give_back(exposures)
+            self._exposures.give_back(pages)
             self._state.refuse(error)
             self._answer(submissions, _refusal(error))
         except Exception as error:
@@ -158,7 +160,7 @@ class StoreWriter:
                 for submission in submissions:
                     self._write([submission], [])
                 for exposure in exposures:
-                    self._write([], [exposure])
+                    self._write([], [LoggedPage((exposure,))])
                 return
             _log.exception("event_store_value_refused")
             self._exposures.drop(len(exposures), "a value cannot be stored")
@@ -171,14 +173,17 @@ class StoreWriter:
             self._answer(submissions, committed)
 
     def _commit(
-        self, submissions: Sequence[Submission], exposures: Sequence[Exposure]
+        self,
+        submissions: Sequence[Submission],
+        exposures: Sequence[Exposure],
+        packed: Sequence[msgspec.Raw] | None,
     ) -> tuple[Committed, Counts]:
         events = [event for submission in submissions for event in submission.events]
         ledger = self._exposures.ledger(len(exposures))
         counts = ledger | _arrivals(submissions)
         begin_s = self._monotonic_s()
         self._state.begin()
-        committed = self._insist(Batch(events, exposures, counts))
+        committed = self._insist(Batch(events, exposures, counts, packed))
         self._state.succeed()
         self._observe_commit(self._monotonic_s() - begin_s)
         return committed, ledger
@@ -232,9 +237,10 @@ class StoreWriter:
         with self._bell:
             submissions = self._events.take(2**62)
         self._answer(submissions, CapacityError("the service has stopped; send the events again"))
-        exposures = self._exposures.take(len(self._exposures))
-        if exposures:
-            self._exposures.drop(len(exposures), "the service stopped before they were written")
+        n_left = len(self._exposures)
+        if n_left:
+            self._exposures.take(n_left)
+            self._exposures.drop(n_left, "the service stopped before they were written")
         self._exposures.tell_drops("the service stops")
         ledger = self._exposures.ledger(0)
         try:
@@ -254,6 +260,12 @@ class StoreWriter:
             self._note_lost(ledger)
         except OSError as error:
             _log.error("lost_exposures_not_noted", error=str(error), **ledger)
+
+
+def _packed(pages: Sequence[LoggedPage]) -> list[msgspec.Raw] | None:
+    """Return what was packed of the pages, or nothing where one was not."""
+    packed = [page.packed for page in pages if page.packed is not None]
+    return packed if len(packed) == len(pages) else None
 
 
 def _refusal(error: EndcapError) -> EndcapError:

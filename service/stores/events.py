@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Protocol
 
+import msgspec
+
 from models.errors import CapacityError, StoreError
 from service.exposure import Exposure
 
@@ -59,6 +61,8 @@ class Batch:
     counts: Counts = field(default_factory=dict)
     """What the store cannot know itself: received, rejected, served, assigned, dropped, and repeats
     that the caller left out of `events`."""
+    packed: Sequence[msgspec.Raw] | None = None
+    """All of `exposures` as `pack_exposures` writes them, where somebody did that already."""
 
 
 @dataclass(frozen=True, slots=True)

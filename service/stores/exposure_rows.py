@@ -13,7 +13,7 @@ COLUMNS = Exposure.__struct_fields__
 assert COLUMNS[-2:] == ("candidates", "shown")
 
 _encode = msgspec.json.Encoder().encode
-
+_pack = msgspec.msgpack.Encoder().encode
 
 Value = str | int | bool | None
 
@@ -48,3 +48,34 @@ def exposure_rows(exposures: Sequence[Exposure]) -> ExposureRows:
         if exposure.user_key is None and exposure.unit_key and exposure.reason == "SPLIT":
             dealt.add(exposure.unit_key)
     return ExposureRows(values, list(dealt))
+
+
+def pack_exposures(exposures: Sequence[Exposure]) -> msgspec.Raw:
+    """Make rows, and write them as they go to another process.
+
+    Raises
+    ------
+    ValueError
+        If a text is not Unicode.
+    """
+    return msgspec.Raw(_pack(exposure_rows(exposures)))
+
+
+def unpack_exposures(packed: Sequence[msgspec.Raw]) -> ExposureRows:
+    """Lay the rows of all pieces end to end.
+
+    Raises
+    ------
+    msgspec.MsgspecError
+        If a piece was not written by `pack_exposures`.
+    """
+    values: list[Value] = []
+    dealt: set[str] = set()
+    for piece in packed:
+        rows = _unpack(piece)
+        values += rows.values
+        dealt.update(rows.dealt)
+    return ExposureRows(values, list(dealt))
+
+
+_unpack = msgspec.msgpack.Decoder(ExposureRows).decode

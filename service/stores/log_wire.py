@@ -8,7 +8,6 @@ from typing import Literal
 import msgspec
 
 from service.stores.events import Counts, StoredEvent
-from service.stores.exposure_rows import ExposureRows
 
 SOCKET_VARIABLE = "ENDCAP_LOG_SOCKET"
 """Tells a worker where the log process listens; no setting."""
@@ -32,7 +31,8 @@ class Group(msgspec.Struct, frozen=True, array_like=True, tag=True):
     number: int
     """Rises by one a group; one that comes again is answered as it was before."""
     events: Sequence[StoredEvent]
-    rows: ExposureRows
+    exposures: Sequence[msgspec.Raw]
+    """Pieces as `pack_exposures` writes them."""
     counts: Counts
 
 

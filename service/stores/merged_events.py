@@ -13,6 +13,7 @@ from typing import NamedTuple
 import msgspec
 
 from service.stores.event_tables import EventTables, reported
+from service.stores.exposure_rows import unpack_exposures
 from service.stores.log_wire import Done, Group, Hello
 
 _FIND_WRITER = "SELECT writer_id, last_answer FROM writers WHERE token = ?"
@@ -76,7 +77,7 @@ class MergedEvents:
         return _Writer(self._tables.register(hello.pid, hello.opened_ms, hello.token), None)
 
     def _insert(self, writer_id: int, group: Group) -> Done:
-        inserted = self._tables.insert(group.events, group.rows)
+        inserted = self._tables.insert(group.events, unpack_exposures(group.exposures))
         self._tables.count(writer_id, group.counts, inserted)
         done = Done(group.number, bytes(inserted.is_new), inserted.first_seq, inserted.n_exposures)
         self._tables.connection.execute(_NOTE_ANSWER, (done.number, _encode(done), writer_id))

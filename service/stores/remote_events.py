@@ -1,7 +1,7 @@
 """Has a worker's groups written by the log process, which writes those of all workers.
 
-A group is made into rows here and sent once. If the process dies meanwhile, or does not answer, the
-same group goes to the next one, which knows whether it is on disk already.
+Rows of exposures are packed in the worker, and a group is sent once. If the process dies meanwhile,
+or does not answer, the same group goes to the next one, which knows whether it is on disk already.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from secrets import token_hex
 
 from models.errors import CapacityError, StoreError
 from service.stores.events import Batch, Committed, StoreBusyError, number_events
-from service.stores.exposure_rows import exposure_rows
+from service.stores.exposure_rows import pack_exposures
 from service.stores.log_wire import (
     PID_FILE,
     Answer,
@@ -99,7 +99,10 @@ class RemoteEventStore:
         self._disconnect()
 
     def _take_up(self, batch: Batch) -> None:
-        group = Group(self._number + 1, batch.events, exposure_rows(batch.exposures), batch.counts)
+        packed = batch.packed
+        if packed is None:
+            packed = [pack_exposures(batch.exposures)]
+        group = Group(self._number + 1, batch.events, packed, batch.counts)
         if 0 < self._n_sent < len(self._framed):
             self._disconnect()  # half of a group that nobody wants any more
         self._framed, self._n_sent = frame(group), 0

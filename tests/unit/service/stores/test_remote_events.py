@@ -297,9 +297,9 @@ def test_messages_are_put_together_from_any_pieces(n: int) -> None:
 
 
 def _group(what: Batch, number: int) -> Group:
-    from service.stores.exposure_rows import exposure_rows
+    from service.stores.exposure_rows import pack_exposures
 
-    return Group(number, list(what.events), exposure_rows(what.exposures), what.counts)
+    return Group(number, list(what.events), [pack_exposures(what.exposures)], what.counts)
 
 
 def _requests(connection: socket.socket) -> list[object]:
