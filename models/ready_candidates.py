@@ -22,7 +22,7 @@ from models.scoring import ScoredItems
 from models.snapshot import Snapshot
 
 FORMAT = 2
-"""Raise it with any change of the record or of what scoring gives."""
+"""Raise it with any change of the record or of what scoring gives, but for the last bits."""
 BLOCK = 64
 """Users between two questions whether to go on."""
 

@@ -12,21 +12,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from threading import local
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.distinct import distinct
 from models.manifest import Blend
-from models.ragged import Neighbours
 from models.snapshot import Snapshot
+from models.spoken import lay_out, loudest, slots_of
 
 MS_PER_DAY = 86_400_000.0
-FEW_PER_CANDIDATE = 5
-"""Items of the catalogue beside candidates up to which ticking off beats sorting."""
-
-_KEPT = local()
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,42 +135,27 @@ def score_shares(
     if not len(shares):
         empty = np.empty(0, dtype=np.int32)
         return ScoredItems(empty, np.empty(0, dtype=np.float32), empty)
-    speakers = newest.rows
-    places, parts, ends = _spoken(snapshot.graph, speakers, shares)
-    heard = snapshot.graph.rows.take(places)
-    candidates, prior = heard, snapshot.priors.popular
-    if prior is not None:
-        candidates = np.concatenate((heard, prior[0][:n_popular]))
+    speakers, items, blend = newest.rows, snapshot.items, snapshot.manifest.blend
+    spoken, prior = lay_out(snapshot.graph, speakers, shares), snapshot.priors.popular
+    heard = (spoken.rows,) if prior is None else (spoken.rows, prior[0][:n_popular])
     # What is an index again and again is made of the type that numpy turns every index into.
-    indices, n_items = candidates.astype(np.intp), len(snapshot.items.ids)
-    if n_items > FEW_PER_CANDIDATE * len(candidates):
-        rows = distinct(candidates).astype(np.intp)
-    else:
-        rows = _ticked_off(indices, n_items)
-    spoken = indices[: len(heard)]
-    slot_of = _scratch(n_items)
-    slot_of[rows] = np.arange(len(rows), dtype=np.int32)
-
-    slots = slot_of.take(spoken)
-    if snapshot.items.is_new is not None:
-        of_new = snapshot.items.is_new.take(spoken).nonzero()[0]
+    candidates = np.concatenate(heard, dtype=np.intp)
+    slots, distinct = slots_of(candidates, len(items.ids))
+    slots, rows, parts = slots[: len(spoken.rows)], candidates.take(distinct), spoken.parts
+    if items.is_new is not None:
+        of_new = items.is_new.take(spoken.rows).nonzero()[0]
         if len(of_new):
-            even = even_shares(newest, shares, snapshot.manifest.blend)
-            weights = even.take(ends.searchsorted(of_new, side="right"))
-            parts[of_new] = snapshot.graph.weights.take(places.take(of_new)) * weights
-    scores = np.bincount(slots, parts, len(rows)).astype(np.float32)
+            even = even_shares(newest, shares, blend)
+            weights = even.take(spoken.ends.searchsorted(of_new, side="right"))
+            parts[of_new] = spoken.weights.take(of_new) * weights
+    scores = np.bincount(slots, parts, len(candidates)).take(distinct).astype(np.float32)
     scores += _factor_part(snapshot, speakers, shares, rows)
-    scores += np.float32(snapshot.manifest.blend.popularity_weight) * (
-        snapshot.items.popularity.take(rows)
-    )
-    best = _best(scores, k)
-    place_of = np.full(len(rows), -1, dtype=np.int32)
-    place_of[best] = np.arange(len(best), dtype=np.int32)
-    loudest = _loudest(place_of.take(slots), parts, len(best))
-    because = np.full(len(best), -1, dtype=np.int32)
-    spoke = (loudest >= 0).nonzero()[0]
-    because[spoke] = speakers[ends.searchsorted(loudest[spoke], side="right")]
-    return ScoredItems(rows[best].astype(np.int32), scores[best], because)
+    popularity = items.popularity.take(rows)
+    popularity *= np.float32(blend.popularity_weight)
+    scores += popularity
+    best = _best(scores, rows, k)
+    because = loudest(spoken, speakers, slots, distinct.take(best), len(candidates))
+    return ScoredItems(rows.take(best).astype(np.int32), scores.take(best), because)
 
 
 def score_parts(
@@ -217,39 +196,6 @@ def even_shares(newest: History, shares: NDArray[np.float32], blend: Blend) -> N
     return even.astype(np.float32)
 
 
-def _spoken(
-    graph: Neighbours, rows: NDArray[np.int32], weights: NDArray[np.float32]
-) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.int64]]:
-    """Lay the neighbour lists of `rows` end to end: places in the graph, parts of scores, ends."""
-    begins = graph.offsets.take(rows)
-    lengths = graph.offsets.take(rows + 1) - begins
-    ends = lengths.cumsum()
-    places = np.arange(int(ends[-1]))
-    places += (begins - ends + lengths).repeat(lengths)
-    parts = graph.weights.take(places)
-    parts *= weights.repeat(lengths)
-    return places, parts, ends
-
-
-def _ticked_off(rows: NDArray[np.intp], n: int) -> NDArray[np.intp]:
-    """Return the distinct ones of `rows`, which are below `n`, ascending."""
-    is_there = np.zeros(n, dtype=np.bool_)
-    is_there[rows] = True
-    each: NDArray[np.intp] = is_there.nonzero()[0]
-    return each
-
-
-def _scratch(n: int) -> NDArray[np.int32]:
-    """Return room for a number per item; what stands there is of no meaning.
-
-    A thread keeps it, for new memory of this size costs a page fault every thousand items.
-    """
-    room: NDArray[np.int32] | None = getattr(_KEPT, "room", None)
-    if room is None or len(room) < n:
-        room = _KEPT.room = np.empty(n, dtype=np.int32)
-    return room
-
-
 def _factor_part(
     snapshot: Snapshot,
     speakers: NDArray[np.int32],
@@ -258,38 +204,27 @@ def _factor_part(
 ) -> NDArray[np.float32]:
     """Return ``a · x_u · q_i`` of some items, shape (n,)."""
     factors = snapshot.items.factors
-    user_factor = np.float32(snapshot.manifest.blend.factor_weight) * (
-        weights @ snapshot.items.fold_in.take(speakers, axis=0)
-    )
-    part = np.empty(len(rows), dtype=np.float32)
+    user_factor = weights.dot(snapshot.items.fold_in.take(speakers, axis=0))
+    user_factor *= np.float32(snapshot.manifest.blend.factor_weight)
+    part: NDArray[np.float32]
     if 2 * len(rows) > len(factors):  # gathering most rows costs more than multiplying all
-        part[:] = (factors @ user_factor)[rows]
+        part = factors.dot(user_factor)[rows]
     else:  # `take` needs half the time of factors[rows]
-        np.matmul(factors.take(rows, axis=0), user_factor, out=part)
+        part = factors.take(rows, axis=0).dot(user_factor)
     return part
 
 
-def _best(scores: NDArray[np.float32], k: int) -> NDArray[np.intp]:
-    """Return the places of the `k` highest scores, falling; equals by place, at the border too."""
+def _best(scores: NDArray[np.float32], rows: NDArray[np.integer], k: int) -> NDArray[np.intp]:
+    """Return the places of the `k` highest scores, falling; equals by row, at the border too."""
     if k >= len(scores):
-        every: NDArray[np.intp] = (-scores).argsort(kind="stable")
-        return every
+        return _falling(scores, rows)
     border = np.partition(scores, len(scores) - k)[len(scores) - k]
     places: NDArray[np.intp] = (scores >= border).nonzero()[0]
-    return places[(-scores[places]).argsort(kind="stable")[:k]]
+    return places.take(_falling(scores.take(places), rows.take(places))[:k])
 
 
-def _loudest(places: NDArray[np.int32], parts: NDArray[np.float32], n: int) -> NDArray[np.intp]:
-    """Return where the largest part for each of `n` places stands, -1 for none; of equals the last.
-
-    Where `places` is below 0 nobody asks.
-    """
-    asked = (places >= 0).nonzero()[0]
-    places, parts = places.take(asked), parts.take(asked)
-    largest = np.zeros(n, dtype=np.float32)
-    np.maximum.at(largest, places, parts)
-    is_loudest = parts == largest.take(places)
-    is_loudest &= parts > 0
-    loudest = np.full(n, -1, dtype=np.intp)
-    loudest[places[is_loudest]] = asked[is_loudest]
-    return loudest
+def _falling(scores: NDArray[np.float32], rows: NDArray[np.integer]) -> NDArray[np.intp]:
+    """Return the order by falling score, equals by row."""
+    by_row = rows.argsort()
+    falling: NDArray[np.intp] = by_row.take((-scores.take(by_row)).argsort(kind="stable"))
+    return falling

@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from models import scoring
 from models.histories import Histories
 from models.manifest import Blend
 from models.scoring import (
@@ -81,16 +80,6 @@ def test_order_of_moments_says_nothing_of_new_items() -> None:
     lamp = scored.rows.tolist().index(2)
     assert scored.scores[lamp] == pytest.approx(0.2 / 2 + 0.5 * (2 / 3 + 4 / 3))
     assert scored.because[lamp] == 0
-
-
-def test_candidates_are_ticked_off_or_sorted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whichever is quicker for a catalogue: the same candidates and scores."""
-    snapshot, of = _random_shop(np.random.default_rng(2))
-    ticked = score(snapshot, of)
-    monkeypatch.setattr(scoring, "FEW_PER_CANDIDATE", 0)
-    is_sorted = score(snapshot, of)
-    assert ticked.rows.tolist() == is_sorted.rows.tolist()
-    assert ticked.scores.tolist() == is_sorted.scores.tolist()
 
 
 @pytest.mark.parametrize("seed", range(3))
