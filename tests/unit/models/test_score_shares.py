@@ -4,9 +4,11 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from models import scoring
 from models.manifest import Blend
 from models.scoring import History, ScoredItems, score_shares
 from models.snapshot import POPULAR, Snapshot
@@ -98,6 +100,16 @@ def test_quick_way_is_the_plain_loop(world: World, k: int, n_popular: int) -> No
         np.float32,
         np.int32,
     ]
+
+
+@pytest.mark.parametrize("numbers", [1, 3, 4, 11])
+@given(world=worlds())
+def test_factors_are_gathered_some_at_a_time(world: World, numbers: int) -> None:
+    """One item's at a time or several: the scores are those of the plain loop."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scoring, "GATHERED_AT_ONCE", numbers)
+        scored = world.score(20, 0)
+    assert scored.scores.tolist() == [-score for score, *_ in world.plain(0)]
 
 
 @given(worlds())
