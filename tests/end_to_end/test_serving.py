@@ -128,7 +128,7 @@ def test_visitor_who_signs_in_keeps_the_arm(server: RunningServer) -> None:
     assert_live_everywhere(lambda: '"NO_UNIT"' in server.call("POST", "/v1/serve", page).text)
     before = {n: arm_of(anonymous_id=f"device-{n}") for n in range(16)}
     assert set(before.values()) == {"control", "personal"}
-    written = "SELECT count(*) FROM exposures WHERE placement_id = 'stitch'"
+    written = "SELECT count(anonymous_key) FROM exposures WHERE placement_id = 'stitch'"
     wait_until(lambda: column(server.home, written) == [16], SETTLED_S)  # some ms after the answers
     both = {n: arm_of(anonymous_id=f"device-{n}", user_id=f"member-{n}") for n in range(16)}
     assert both == before
