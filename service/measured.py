@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import BaseTransport
 from time import perf_counter
 from typing import Any, cast
 
@@ -17,6 +18,7 @@ from service.patience import PatientReceive, SlowBodyError
 from service.routes.event_shortcut import EventShortcut
 from service.routes.shortcut import PageShortcut
 from service.sender import Sender, read_sender
+from service.spare_descriptors import SpareDescriptors
 
 UNMATCHED = "unmatched"
 CLIENT_LEFT = 499
@@ -30,6 +32,7 @@ class MeasuredApp(Litestar):
         self._requests = metrics.requests
         self._series: dict[tuple[str, str, int], Histogram] = {}
         self.heads = KnownHeads()
+        self._descriptors = SpareDescriptors(metrics.connections_refused.inc)
         super().__init__(**options)
         has_cors = self.cors_config is not None
         self._shortcut = PageShortcut(self, has_cors=has_cors)
@@ -37,6 +40,10 @@ class MeasuredApp(Litestar):
         self._short_ways: dict[str, PageShortcut | EventShortcut] = {
             one.path: one for one in (self._shortcut, events)
         }
+
+    def refuses(self, transport: BaseTransport) -> bool:
+        """Say whether a new connection has to go; `PageProtocol` asks."""
+        return self._descriptors.refuses(transport)
 
     def read_sender(self, headers: list[tuple[bytes, bytes]]) -> Sender:
         """Read what answering wants to know of the headers; `PageProtocol` asks."""

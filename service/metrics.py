@@ -146,6 +146,10 @@ class Metrics:
             "livemin",
         )
         self.control_up.set(1)
+        self.connections_refused = self._counter(
+            "endcap_connections_refused_total",
+            "Connections refused because the worker needs its last file descriptors itself.",
+        )
         self.change_clients = self._gauge(
             "endcap_change_clients", "Clients that listen for changes.", "livesum"
         )

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from service.known_heads import KnownHeads, Request
+from service.spare_descriptors import REFUSAL
 
 if TYPE_CHECKING:  # it loads far more than the supervisor of workers needs
     from service.sender import Sender
@@ -35,6 +36,10 @@ class Pages(Protocol):
     heads: KnownHeads
     """Of its requests, on whatever connection."""
 
+    def refuses(self, transport: asyncio.BaseTransport) -> bool:
+        """Say whether a new connection has to go."""
+        ...
+
     def read_sender(self, headers: Headers) -> Sender:
         """Read what answering wants to know of the headers."""
         ...
@@ -49,7 +54,8 @@ class PageProtocol(HttpToolsProtocol):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self._pages = _pages_of(self.app)
+        self._pages = app = _pages_of(self.app)
+        self._refuses = (lambda _: False) if app is None else app.refuses
         if self.root_path or self.limit_concurrency is not None:
             self._pages = None  # whose rules are uvicorn's
         self._held: bytes | None = None
@@ -63,6 +69,13 @@ class PageProtocol(HttpToolsProtocol):
         self._answered_s = 0.0
         self._lines_of: Headers | None = None
         self._lines = b""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        """Take a connection, or refuse it; the transport calls this."""
+        super().connection_made(transport)
+        if self._refuses(transport):
+            transport.write(REFUSAL)
+            transport.close()
 
     def data_received(self, data: bytes) -> None:
         """Read what came; the transport calls this."""

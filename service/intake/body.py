@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
@@ -17,10 +17,13 @@ from models.errors import EndcapError, InputError
 from models.events import Event
 
 MAX_BODY_BYTES = 1_048_576
+MAX_EVENTS = 10_000
+"""In one body: a wrong one may have two bytes, and costs as much as a right one."""
 
 # msgspec raises the second for bytes in a text that are no UTF-8.
 _UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError)
 _GZIP_MAGIC = b"\x1f\x8b"
+_PIECE = 4_096
 _decode_event = msgspec.json.Decoder(Event).decode
 _decode_events = msgspec.json.Decoder(list[Event]).decode
 _decode_raws = msgspec.json.Decoder(list[msgspec.Raw]).decode
@@ -28,7 +31,7 @@ _decode_raw = msgspec.json.Decoder(msgspec.Raw).decode
 
 
 class BodySizeError(InputError):
-    """A body is larger than the limit, as it came or unpacked."""
+    """A body is larger than the limit, as it came or unpacked, or has too many events."""
 
     code = "body_too_large"
 
@@ -53,6 +56,7 @@ class _Named(msgspec.Struct):
 
 
 _decode_named = msgspec.json.Decoder(_Named).decode
+_Many = TypeVar("_Many", bound=Sequence[object])
 
 
 def read_events(body: bytes, max_bytes: int = MAX_BODY_BYTES) -> list[Arrival]:
@@ -61,7 +65,7 @@ def read_events(body: bytes, max_bytes: int = MAX_BODY_BYTES) -> list[Arrival]:
     Raises
     ------
     BodySizeError
-        If the body has more than `max_bytes`, as it came or unpacked.
+        If the body has more than `max_bytes`, as it came or unpacked, or than `MAX_EVENTS` events.
     InputError
         If it is no JSON, no intact gzip or holds no event.
     """
@@ -73,6 +77,22 @@ def read_events(body: bytes, max_bytes: int = MAX_BODY_BYTES) -> list[Arrival]:
     except msgspec.DecodeError as error:
         return _read_lines(body, error)
     return [Arrival("$", _read_one(one, "$"))]
+
+
+def at_most(events: _Many) -> _Many:
+    """Return the events of a body, if they are not too many.
+
+    Raises
+    ------
+    BodySizeError
+        If they are.
+    """
+    if len(events) > MAX_EVENTS:
+        raise BodySizeError(
+            f"the body has {len(events)} events, and at most {MAX_EVENTS} may come at once; "
+            "send fewer at a time"
+        )
+    return events
 
 
 def unpack(body: bytes, max_bytes: int = MAX_BODY_BYTES) -> bytes:
@@ -95,13 +115,14 @@ def unpack(body: bytes, max_bytes: int = MAX_BODY_BYTES) -> bytes:
 def _read_array(body: bytes) -> list[Arrival]:
     try:
         # Nearly always all events are right, and one call decodes them all.
-        return [Arrival(f"$[{i}]", event) for i, event in enumerate(_decode_events(body))]
+        events = at_most(_decode_events(body))
+        return [Arrival(f"$[{i}]", event) for i, event in enumerate(events)]
     except _UNDECODABLE:
         pass
     try:
-        return _read_each(_decode_raws(body))
+        return _read_each(at_most(_decode_raws(body)))
     except msgspec.DecodeError as error:
-        return _read_each(_with_half_characters(body, error))
+        return _read_each(at_most(_with_half_characters(body, error)))
 
 
 def _with_half_characters(body: bytes, error: msgspec.DecodeError) -> list[bytes]:
@@ -121,7 +142,7 @@ def _read_lines(body: bytes, error: msgspec.DecodeError) -> list[Arrival]:
     lines = [line for line in body.splitlines() if line.strip()]
     if len(lines) < 2:
         raise _no_json(error) from error
-    arrivals = _read_each(lines)
+    arrivals = _read_each(at_most(lines))
     if not any(_is_json(line) for line in lines):
         raise _no_json(error) from error
     return arrivals
@@ -165,19 +186,24 @@ def _is_json(line: bytes) -> bool:
 def _gunzip(body: bytes, max_bytes: int) -> bytes:
     """Unpack at most `max_bytes`, however much the body would grow to."""
     unpacked = bytearray()
-    while body:
-        unpacker = zlib.decompressobj(wbits=31)
+    unpacker = zlib.decompressobj(wbits=31)
+    rest = memoryview(body)
+    while rest:
+        if unpacker.eof:
+            unpacker = zlib.decompressobj(wbits=31)
+        # In pieces: of each the unpacker copies what is left of it at the end of a part.
+        piece = rest[:_PIECE]
         try:
-            unpacked += unpacker.decompress(body, max_bytes + 1 - len(unpacked))
+            unpacked += unpacker.decompress(piece, max_bytes + 1 - len(unpacked))
         except zlib.error as error:
             raise InputError(
                 f"the body starts like gzip but cannot be unpacked: {error}"
             ) from error
         if len(unpacked) > max_bytes:
             raise _too_large(max_bytes)
-        if not unpacker.eof:
-            raise InputError("the body is gzip that ends too early; send it whole")
-        body = unpacker.unused_data
+        rest = rest[len(piece) - len(unpacker.unused_data) :]
+    if not unpacker.eof:
+        raise InputError("the body is gzip that ends too early; send it whole")
     return bytes(unpacked)
 
 

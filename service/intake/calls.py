@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from models.errors import InputError
-from service.intake.body import Arrival, WrongEvent
+from service.intake.body import Arrival, WrongEvent, at_most
 from service.intake.commerce import Meaning, segment_meaning
 from service.intake.messages import (
     Fields,
@@ -77,7 +77,7 @@ def read_batch(body: bytes, received_ms: int) -> Sorted:
     shared = {"context": envelope["context"]} if "context" in envelope else {}
     placed = [
         ({**shared, **message} if isinstance(message, Mapping) else message, f"$.batch[{i}]")
-        for i, message in enumerate(messages)
+        for i, message in enumerate(at_most(messages))
     ]
     return _sort(placed, text(envelope.get("sentAt")), received_ms)
 
@@ -90,6 +90,7 @@ def _sort(messages: Sequence[tuple[Any, str]], sent_at: str | None, received_ms:
             found.arrivals.append(Arrival(path, wrong))
             continue
         _sort_one(message, path, sent_at, received_ms, found)
+        at_most(found.arrivals)
     return found
 
 
@@ -162,7 +163,7 @@ def _add_items(
         values = {**common, **_line(properties, meaning)}
         found.arrivals.append(_arrive(meaning.kind, values, path, "properties."))
         return
-    for i, product in enumerate(products):
+    for i, product in enumerate(at_most(products)):
         fields = product if isinstance(product, Mapping) else {}
         exposure_id = first_text(fields, "exposure_id", "exposureId")
         values = {

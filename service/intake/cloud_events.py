@@ -16,7 +16,7 @@ from urllib.parse import unquote
 import msgspec
 
 from models.errors import InputError
-from service.intake.body import Arrival, WrongEvent, read_events
+from service.intake.body import Arrival, WrongEvent, at_most, read_events
 from service.intake.messages import digest
 
 _STRUCTURED = "application/cloudevents+json"
@@ -48,7 +48,7 @@ def read_cloud_events(body: bytes, headers: Mapping[str, str]) -> list[Arrival]:
         return [_arrival(decoded, "$")]
     if not isinstance(decoded, list):
         raise InputError(f"the body is no array; {_BATCH} says that it is one of CloudEvents")
-    return [_arrival(each, f"$[{i}]") for i, each in enumerate(decoded)]
+    return [_arrival(each, f"$[{i}]") for i, each in enumerate(at_most(decoded))]
 
 
 def _media_type(headers: Mapping[str, str]) -> str:

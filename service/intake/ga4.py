@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from models.errors import InputError
-from service.intake.body import Arrival, WrongEvent
+from service.intake.body import Arrival, WrongEvent, at_most
 from service.intake.commerce import GA4_EVENTS, Meaning
 from service.intake.messages import (
     Fields,
@@ -38,13 +38,14 @@ def read_ga4(body: bytes, received_ms: int) -> Sorted:
     if not isinstance(events, list):
         raise InputError('the body has no list \'events\'; send {"client_id": …, "events": […]}')
     found = Sorted([], [], [])
-    for i, event in enumerate(events):
+    for i, event in enumerate(at_most(events)):
         path = f"$.events[{i}]"
         if not isinstance(event, Mapping):
             wrong = WrongEvent(None, path, "Expected an object: an event with name and params")
             found.arrivals.append(Arrival(path, wrong))
             continue
         _sort_one(envelope, event, path, received_ms, found)
+        at_most(found.arrivals)
     return found
 
 
@@ -98,7 +99,7 @@ def _add_items(params: Fields, meaning: Meaning, common: Fields, path: str, foun
         return
     if meaning.kind in ("purchase", "refund"):
         common = {**common, "order_id": first_text(params, "transaction_id")}
-    for i, item in enumerate(items):
+    for i, item in enumerate(at_most(items)):
         fields = item if isinstance(item, Mapping) else {}
         place = f"params.items[{i}]."
         values = {

@@ -13,6 +13,7 @@ from litestar.types import HTTPScope, Receive, Send
 
 from models.events import Event
 from service.access import Headers
+from service.intake.body import at_most
 from service.intake.identify import store_form
 from service.routes.short_way import JSON, Door, Heard, replay
 from service.routes.verdicts import note_failure, verdicts_of
@@ -62,7 +63,7 @@ def _right_events(heard: Heard) -> list[StoredEvent]:
     if heard.body[:1] == b"{":
         decoded = [_decode_event(heard.body)]
     elif heard.body[:1] == b"[":
-        decoded = _decode_events(heard.body)
+        decoded = at_most(_decode_events(heard.body))
     else:
         return []
     services = heard.services

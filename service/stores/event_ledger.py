@@ -8,7 +8,7 @@ import msgspec
 
 from service.stores.archive_files import CLOCKS, archive_lock, has_archive
 from service.stores.event_database import connect
-from service.stores.event_log import Database, EventLog
+from service.stores.event_log import Database, EventLog, PostgresLog
 from service.stores.lost_counts import read_lost
 
 
@@ -39,7 +39,14 @@ class Reconciliation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def reconcile(path: EventLog) -> Reconciliation:
-    """Read counters, rows and files of the archive, and check that they add up."""
+    """Read counters, rows and files of the archive, and check that they add up.
+
+    What this machine's stops lost while a database was away is brought there first.
+    """
+    if isinstance(path, PostgresLog):
+        from service.stores.postgres_lost import settle_lost  # noqa: PLC0415  # its driver
+
+        settle_lost(path)
     with archive_lock(path):
         found = _read(path)
         missing = _compare_files(path, found) if has_archive(path) or _archived(found) else []

@@ -17,6 +17,8 @@ def open_event_store(log: EventLog, *, opened_ms: int, busy_timeout_ms: int = 25
     """
     if isinstance(log, PostgresLog):
         from service.stores.postgres_events import PostgresEventStore  # noqa: PLC0415  # its driver
+        from service.stores.postgres_lost import settle_lost  # noqa: PLC0415  # as above
 
+        settle_lost(log)
         return PostgresEventStore(log, opened_ms=opened_ms, busy_timeout_ms=busy_timeout_ms)
     return SqliteEventStore(log, opened_ms=opened_ms, busy_timeout_ms=busy_timeout_ms)

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 import psycopg
+import structlog
 from sqlalchemy import Float, Integer
 
 from service.exposure import Exposure
@@ -28,12 +29,14 @@ from service.stores.events import (
     StoreBusyError,
     StoredEvent,
 )
+from service.stores.lost_counts import note_lost
 from service.stores.postgres import PostgresConnection, refusal_of
 
 _OFFERED_AGAIN: tuple[Counter, ...] = ("served", "assigned", "dropped")
 """What the next batch counts again, because exposures that nobody knows stored are kept."""
 
 _encode = msgspec.json.Encoder().encode
+_log = structlog.get_logger(__name__)
 
 
 def _insert(table: str, columns: Sequence[str], values: Mapping[str, str]) -> str:
@@ -106,8 +109,20 @@ class PostgresEventStore:
             self.abandon()
 
     def abandon(self) -> None:
-        """Close the connection without the note."""
+        """Close the connection without the note.
+
+        The caller counts as lost what a transaction in doubt may have stored.
+        """
         self._connection.close()
+        doubt, self._doubt = self._doubt, None
+        if doubt is not None and doubt.counts.get("served"):
+            n = doubt.counts.get
+            again: Counts = {"served": -n("served", 0)}
+            again["dropped"] = -n("assigned", 0) - n("dropped", 0)
+            try:
+                note_lost(self._log, again, self._opened_ms, if_committed=doubt.transaction)
+            except OSError as error:
+                _log.error("doubt_not_noted", error=str(error), **again)
 
     def _commit(self, batch: Batch, corrections: Counts) -> Committed:
         run = self._connection.execute

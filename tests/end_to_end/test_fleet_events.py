@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import httpx
 import psycopg
 import pytest
 
@@ -237,6 +238,75 @@ def test_database_that_restarts_loses_and_repeats_nothing(
         code, ledger = run(fleet, "events", "reconcile")
         assert code == 0, ledger
         assert ledger["exposure_rows"] >= 20
+
+
+def test_stop_while_the_database_is_away_is_in_the_ledger_of_all(
+    postgres_server: PostgresServer, tmp_path: Path
+) -> None:
+    """PostgreSQL crashes under load and both machines stop before it is back.
+
+    What they showed and could not store is in the ledger as dropped, to the last slate, whichever
+    machine is asked; every event that was acknowledged is stored, and no other counts.
+    """
+    url = postgres_server.make_database()
+    answered: set[str] = set()
+    with machines(url, tmp_path) as fleet:
+        loads = Load(fleet.a), Load(fleet.b)
+        shares = [batches(f"away{client}", 400) for client in range(4)]
+
+        async def browse(server: RunningServer) -> None:
+            headers = {"X-API-Key": server.keys["publishable"]}
+            body = {"user": {"user_id": "u"}, "placements": [{"id": "recs"}]}
+            async with httpx.AsyncClient(headers=headers, timeout=30, verify=False) as client:
+                while True:
+                    try:
+                        page = await client.post(server.address + "/v1/serve", json=body)
+                    except httpx.TransportError:
+                        return
+                    if page.status_code == 200:
+                        answered.update(one["exposure_id"] for one in page.json()["placements"])
+
+        async def crash_and_stop() -> None:
+            sending = [
+                asyncio.create_task(send_all(load, shares[n : n + 2]))
+                for n, load in zip((0, 2), loads, strict=True)
+            ]
+            browsing = [
+                asyncio.create_task(browse(one)) for one in (fleet.a, fleet.b) for _ in range(2)
+            ]
+            while sum(len(load.acknowledged) for load in loads) < 60:
+                await asyncio.sleep(0.01)
+            await asyncio.to_thread(postgres_server.stop, "immediate")
+            n_before = len(answered)
+            while len(answered) < n_before + 100:
+                await asyncio.sleep(0.01)
+            for server in (fleet.a, fleet.b):
+                await asyncio.to_thread(server.stop)
+            await asyncio.gather(*sending, *browsing)
+
+        try:
+            asyncio.run(crash_and_stop())
+        finally:
+            postgres_server.start()
+    assert ids([*loads[0].acknowledged, *loads[1].acknowledged]) <= stored(url)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ENDCAP_EVENTS_URL", url)
+        for home, server in zip(fleet.homes, (fleet.a, fleet.b), strict=True):
+            with run_server(home, keys=server.keys) as again:
+                assert send(again, {"event": "view", "event_id": home.name, "item_id": "mug"})
+    ledgers = [run(fleet, "events", "reconcile", place=place)[1] for place in (0, 1)]
+    assert ledgers[0] == ledgers[1]
+    ledger = ledgers[0]
+    verdicts = [ledger[name] for name in ("accepted", "duplicate", "rejected")]
+    assert ledger["received"] == sum(verdicts)
+    assert ledger["accepted"] == ledger["event_rows"] == len(stored(url))
+    assert ledger["assigned"] == ledger["stored"] == ledger["exposure_rows"]
+    assert ledger["dropped"] >= 100
+    assert ledger["served"] == ledger["stored"] + ledger["dropped"]
+    assert ledger["served"] >= len(answered)
+    assert 1 <= ledger["unclosed_writers"] <= 3
+    [difference] = ledger["differences"]
+    assert difference == f"served {ledger['served']} is not assigned {ledger['assigned']}"
 
 
 def test_database_that_hangs_is_told_and_loses_nothing(

@@ -2,13 +2,15 @@
 
 import json
 import os
+import re
+import resource
 import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
@@ -272,3 +274,53 @@ def test_keys_command_makes_lists_and_revokes(tmp_path: Path) -> None:
     assert isinstance(info, dict)
     assert keys("list") == {"keys": [info]}
     assert keys("revoke", info["id"])["revoked_at_ms"]
+
+
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="needs prlimit, which is Linux's")
+def test_worker_near_its_limit_of_files_refuses_connections_and_goes_on(tmp_path: Path) -> None:
+    """Hundreds of connections for which there are no descriptors: those that have one are served,
+
+    events are stored and files opened; who comes late hears 503. Once they leave all is as before.
+    """
+    with run_server(tmp_path) as server, ExitStack() as stack:
+        pid = server.process.pid
+        n_used = len(list(Path(f"/proc/{pid}/fd").iterdir()))
+        limit = n_used + 130
+        resource.prlimit(
+            pid, resource.RLIMIT_NOFILE, (limit, resource.prlimit(pid, resource.RLIMIT_NOFILE)[1])
+        )
+        headers = {"X-API-Key": server.keys["admin"]}
+        early = stack.enter_context(
+            httpx.Client(base_url=server.address, headers=headers, timeout=STOP_S)
+        )
+        assert early.get("/health/ready").status_code == 200
+        target = urlsplit(server.address)
+        with ExitStack() as idle:
+            place = target.hostname, target.port or 0
+            waiting = [
+                idle.enter_context(socket.create_connection(place, timeout=STOP_S))
+                for _ in range(300)
+            ]
+            # The last of them has an answer without a question.
+            refused = waiting[-1].recv(100)
+            assert refused.startswith(b"HTTP/1.1 503 ")
+            assert len(list(Path(f"/proc/{pid}/fd").iterdir())) <= limit - 40
+            event = {"event": "view", "event_id": "late", "item_id": "p1", "user_id": "u"}
+            assert early.post("/v1/events", json=event).status_code == 202
+            # Reports, the erasure of a person and the key's document open files of their own.
+            assert early.get("/v1/users/u").status_code == 200
+            assert early.delete("/v1/users/u").json()["is_verified"]
+            metrics = early.get("/metrics").text
+            [found] = re.findall(r"^endcap_connections_refused_total (\S+)$", metrics, re.MULTILINE)
+            assert float(found) >= 100
+        wait_until(lambda: _is_served(server), STOP_S)
+    log = (tmp_path / "server.log").read_text()
+    assert "connections_refused" in log
+    assert "Too many open files" not in log
+
+
+def _is_served(server: RunningServer) -> bool:
+    try:
+        return server.call("POST", "/v1/events", []).status_code != 503
+    except httpx.TransportError:
+        return False

@@ -48,6 +48,10 @@ class EchoApp:
     heads: KnownHeads = field(default_factory=KnownHeads)
     at_once: list[Request] = field(default_factory=list)
 
+    def refuses(self, transport: asyncio.BaseTransport) -> bool:
+        """Refuse no connection."""
+        return False
+
     def read_sender(self, headers: list[tuple[bytes, bytes]]) -> Sender:
         """Read the headers as the service does."""
         return read_sender(headers)

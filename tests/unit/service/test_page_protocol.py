@@ -11,6 +11,7 @@ from uvicorn.server import ServerState
 from service.known_heads import KnownHeads, Request
 from service.page_protocol import MAX_HELD, PageProtocol
 from service.sender import Sender, read_sender
+from service.spare_descriptors import REFUSAL
 from tests.unit.service.connections import Transport
 
 PAGE = b"POST /v1/serve HTTP/1.1\r\nHost: shop\r\nContent-Length: 4\r\n\r\n"
@@ -20,10 +21,15 @@ JSON = b"content-type: application/json\r\ncontent-length: 3\r\n"
 class App:
     """Answers at once what says so, and the rest as an ASGI app."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_full: bool = False) -> None:
+        self.is_full = is_full
         self.heads = KnownHeads()
         self.at_once: list[tuple[bytes, bytes, bytes]] = []
         self.heard: list[bytes] = []
+
+    def refuses(self, transport: asyncio.BaseTransport) -> bool:
+        """Refuse no connection, unless told to."""
+        return self.is_full
 
     def read_sender(self, headers: list[tuple[bytes, bytes]]) -> Sender:
         """Read the headers as the service does."""
@@ -48,10 +54,12 @@ class App:
 
 
 def talk(
-    *parts: bytes, then: Callable[[PageProtocol], object] = lambda _: None
+    *parts: bytes,
+    then: Callable[[PageProtocol], object] = lambda _: None,
+    is_full: bool = False,
 ) -> tuple[App, bytes]:
     """Send parts one after the other, and return what came back in the end."""
-    app, transport = App(), Transport()
+    app, transport = App(is_full=is_full), Transport()
 
     async def run() -> None:
         config = uvicorn.Config(app, http=PageProtocol, log_config=None, date_header=False)
@@ -140,6 +148,16 @@ def _end(protocol: PageProtocol, turns: int = 3) -> None:
         protocol.loop.call_soon(_end, protocol, turns - 1)
     else:
         protocol.data_received(b"dy")
+
+
+def test_connection_without_room_is_refused_at_once() -> None:
+    """It hears so before it has asked for anything, and is closed."""
+    app, answer = talk(is_full=True)
+    assert answer == REFUSAL
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 503 ")
+    assert f"content-length: {len(body)}".encode() in head
+    assert not app.at_once
 
 
 def test_lost_connection_leaves_nothing_behind() -> None:

@@ -2,12 +2,18 @@
 
 import gzip
 import json
+import random
+from collections.abc import Callable
 
 import pytest
 
 from models.errors import InputError
 from models.events import Purchase, View
+from service.intake import body as body_module
 from service.intake.body import BodySizeError, WrongEvent, read_events
+from service.intake.calls import read_batch
+from service.intake.cloud_events import read_cloud_events
+from service.intake.ga4 import read_ga4
 
 VIEW = {"event": "view", "event_id": "e1", "item_id": "p1"}
 BOUGHT = {"event": "purchase", "event_id": "e2", "item_id": "p2", "price": 2.5}
@@ -115,6 +121,64 @@ def test_size_is_limited_before_and_after_unpacking() -> None:
         with pytest.raises(BodySizeError, match="more than 1000 bytes"):
             read_events(body, max_bytes=1_000)
     assert len(read_events(packed, max_bytes=len(large))) == 1
+
+
+@pytest.mark.parametrize("form", ["[%s]", "%s"], ids=["array", "lines"])
+@pytest.mark.parametrize("event", [b"0", encode(VIEW)], ids=["wrong", "right"])
+def test_number_of_events_is_limited(
+    form: str, event: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wrong ones of two bytes cost as much as right ones, so a body may not have more of them."""
+    monkeypatch.setattr(body_module, "MAX_EVENTS", 3)
+    between = "," if "[" in form else "\n"
+    for n in (3, 4):
+        sent = (form % between.join([event.decode()] * n)).encode()
+        if n == 3:
+            assert len(read_events(sent)) == 3
+        else:
+            with pytest.raises(BodySizeError, match="4 events, and at most 3 may come at once"):
+                read_events(sent)
+
+
+def _read_cloud_batch(body: bytes, _: int) -> object:
+    return read_cloud_events(body, {"content-type": "application/cloudevents-batch+json"})
+
+
+_FOUR = [0, 0, 0, 0]
+_CLICKED = {"type": "track", "event": "Product Clicked", "properties": {"products": _FOUR}}
+_BOUGHT = {"name": "purchase", "params": {"items": _FOUR}}
+
+
+@pytest.mark.parametrize(
+    ("read", "sent"),
+    [
+        (read_batch, {"batch": _FOUR}),
+        (read_batch, {"batch": [_CLICKED]}),
+        (read_batch, {"batch": [{"type": "track"}] * 4}),
+        (read_ga4, {"client_id": "c", "events": _FOUR}),
+        (read_ga4, {"client_id": "c", "events": [_BOUGHT]}),
+        (_read_cloud_batch, _FOUR),
+    ],
+)
+def test_number_of_events_is_limited_in_every_form(
+    read: Callable[[bytes, int], object], sent: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Calls of client libraries, their products, and CloudEvents."""
+    monkeypatch.setattr(body_module, "MAX_EVENTS", 3)
+    with pytest.raises(BodySizeError, match="4 events"):
+        read(encode(sent), 1)
+
+
+def test_gzip_of_many_parts_is_read_in_pieces() -> None:
+    """What is left after a part is never copied whole: a cut stands anywhere in a part."""
+    texts = [encode(VIEW) + b"\n" for _ in range(300)]
+    packed = b"".join(gzip.compress(text) + gzip.compress(b"") for text in texts)
+    assert len(packed) > 5 * body_module._PIECE
+    assert body_module.unpack(packed) == b"".join(texts).strip()
+    alone = gzip.compress(random.Random(1).randbytes(3 * body_module._PIECE))
+    assert len(body_module._gunzip(alone, 1_000_000)) == 3 * body_module._PIECE
+    with pytest.raises(InputError, match="ends too early"):
+        body_module.unpack(packed[:-5])
 
 
 def test_broken_gzip_is_refused() -> None:

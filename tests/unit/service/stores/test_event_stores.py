@@ -9,8 +9,10 @@ import pytest
 
 from service.exposure import Candidate
 from service.stores.event_database import connect
+from service.stores.event_ledger import reconcile
 from service.stores.event_log import EventLog
 from service.stores.events import Batch, EventStore, StoreBusyError
+from service.stores.lost_counts import LOST_FILE, note_lost
 from service.stores.opening import open_event_store
 from tests.unit.service.intake.samples import slate, view
 
@@ -192,3 +194,55 @@ def test_postgres_store_lost_at_the_end_of_a_transaction_counts_once(
         "assigned": 1,
         "stored": 1,
     }
+
+
+@pytest.mark.parametrize("event_url", ["postgres"], indirect=True)
+@pytest.mark.parametrize("is_in", [True, False])
+def test_postgres_store_that_stops_in_doubt_has_each_exposure_in_the_ledger_once(
+    event_log: EventLog, open_store: OpenStore, monkeypatch: pytest.MonkeyPatch, is_in: bool
+) -> None:
+    """Nobody heard whether two exposures got in, and the service stops: it counts them, one that
+
+    was dropped before and one that came later as lost. The database knows better at the next start.
+    """
+    import psycopg
+
+    from models.errors import StoreError
+    from service.stores.postgres import PostgresConnection
+
+    store = open_store()
+    run = PostgresConnection.execute
+
+    def lose(self: PostgresConnection, sql: str, parameters: object = (), /) -> object:
+        if sql == "COMMIT":
+            if is_in:
+                run(self, sql)
+            self.drop()
+            raise psycopg.OperationalError("the connection is gone")
+        return run(self, sql, parameters)  # type: ignore[arg-type]  # whatever they are
+
+    two = [slate("x"), slate("y")]
+    with monkeypatch.context() as patched:
+        patched.setattr(PostgresConnection, "execute", lose)
+        with pytest.raises(StoreError, match="gone"):
+            store.commit(Batch([], two, {"served": 3, "assigned": 2, "dropped": 1}))
+    store.abandon()
+    note_lost(event_log, {"served": 4, "assigned": 0, "dropped": 4}, 2)
+    for _ in range(2):  # a second start finds nothing more to count
+        open_store().close(3)
+        found = reconcile(event_log)
+        counts = found.served, found.assigned, found.stored, found.dropped
+        assert counts == ((4, 2, 2, 2) if is_in else (4, 0, 0, 4))
+        assert found.exposure_rows == found.stored
+    assert event_log.with_name(LOST_FILE).read_bytes() == b""
+
+
+@pytest.mark.parametrize("event_url", ["postgres"], indirect=True)
+def test_lost_counts_that_were_brought_in_before_a_cut_count_once(event_log: EventLog) -> None:
+    """The process was killed after the database had them, and before the file was empty."""
+    file = event_log.with_name(LOST_FILE)
+    note_lost(event_log, {"served": 3, "assigned": 0, "dropped": 3}, 1)
+    lines = file.read_bytes()
+    assert reconcile(event_log).dropped == 3
+    file.write_bytes(lines)
+    assert reconcile(event_log).dropped == 3
