@@ -24,11 +24,10 @@ from models.erasure import without_users
 from models.errors import ArtifactError, ConflictError, GateError, NotFoundError
 from models.ids import list_known
 from models.lance_library import load_lancedb
+from models.live_pointer import LivePointer
 from models.locks import file_lock
 from models.manifest import Manifest
 from models.snapshot import Arrays, Snapshot
-
-MAX_POINTER_HISTORY = 50
 
 _MANIFEST = "manifest.json"
 _VERSION = re.compile(r"[0-9a-f]{16}")
@@ -48,7 +47,7 @@ class ArtifactStore:
     def __init__(self, home: Path) -> None:
         self._models = home / "models"
         self._cache = home / "cache"
-        self._pointer = self._models / "live"
+        self._live = LivePointer(self._models)
 
     @staticmethod
     def prepare() -> None:
@@ -100,32 +99,30 @@ class ArtifactStore:
         manifest.check_format()
         if manifest.gate.verdict == "refused":
             self._force(manifest, is_forced)
-        with file_lock(self._models / ".pointer.lock"):
-            history = self._history()
+        with self._live.changing() as history:
             if history[:1] != [version]:
-                self._point([version, *history])
+                self._live.move([version, *history])
 
     def rollback(self) -> str:
         """Make the version live that was live before, and return it."""
-        with file_lock(self._models / ".pointer.lock"):
-            history = self._history()
+        with self._live.changing() as history:
             if len(history) < 2:
                 raise ConflictError(
                     "no other version was live before; see 'endcap models list' "
                     "and choose one with 'endcap models promote VERSION'"
                 )
             self.manifest(history[1])
-            self._point(history[1:])
+            self._live.move(history[1:])
             return history[1]
 
     def live_version(self) -> str | None:
         """Read which version is live; cheap enough to poll."""
-        history = self._history()
+        history = self._live.history()
         return history[0] if history else None
 
     def previous_version(self) -> str | None:
         """Read which version `rollback` would make live."""
-        history = self._history()
+        history = self._live.history()
         return history[1] if len(history) > 1 else None
 
     def versions(self) -> list[Manifest]:
@@ -268,27 +265,6 @@ class ArtifactStore:
         if not self._models.is_dir():
             return []
         return [path.name for path in self._models.iterdir() if _VERSION.fullmatch(path.name)]
-
-    def _history(self) -> list[str]:
-        try:
-            return self._pointer.read_text().split()
-        except FileNotFoundError:
-            return []
-        except (OSError, UnicodeDecodeError) as error:
-            raise ArtifactError(
-                f"cannot read which model version is live in {self._pointer}: {error}; "
-                "remove it, then choose one with 'endcap models promote VERSION'"
-            ) from error
-
-    def _point(self, history: list[str]) -> None:
-        lines = "\n".join(history[:MAX_POINTER_HISTORY]) + "\n"
-        try:
-            replace_file(self._pointer, lines.encode())
-        except OSError as error:
-            raise ArtifactError(
-                f"cannot move {self._pointer} to {history[0]}: {error}; "
-                "the live version is untouched; make room and try again"
-            ) from error
 
 
 def checksums_of(snapshot: Snapshot) -> dict[str, str]:

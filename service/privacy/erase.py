@@ -56,6 +56,7 @@ _LEFT_OF_A_FLEET = [
     "models on the other machines: run 'endcap users erase' on each",
     "free pages and the write-ahead log of the database server: VACUUM, and a log that ends",
 ]
+_DATABASE = "database"
 TOLD_S = 1.0
 """How long running workers have to read whom to drop from memory; they look five times a second."""
 
@@ -80,26 +81,10 @@ def erase_person(
         If a place cannot be written; what was erased before stays erased: ask again.
     """
     events = event_log(home) if events is None else events
-    is_file = isinstance(events, Path)
-    store, sums = (EVENTS_FILE, ROLLUP_FILE) if is_file else ("database", "database: sums")
     keys = keys_of(events, pseudonymiser.pseudonym(kind, external_id))
-    with archive_lock(events):
-        archived = _erase_archived(events, keys)
-        replayed = log_replay.forget(events, keys)
-        deleted = delete_rows(events, keys)
     erased = [
-        *(Erased(place=f"{store}: {table}", rows=n) for table, n in deleted.items()),
-        *(Erased(place=file, rows=n) for file, n in archived.items()),
-    ]
-    if replayed:
-        erased.append(Erased(place=log_replay.REPLAY_FILE, rows=replayed))
-    empty(events)
-    erased.append(Erased(place=sums, rows=erase_units(events, keys)))
-    artifacts = ArtifactStore(home)
-    for manifest in artifacts.versions():
-        is_changed = artifacts.erase_users(manifest.version, keys)
-        erased.append(Erased(place=f"model version {manifest.version}", rows=int(is_changed)))
-    erased += [
+        *_erase_rows(events, keys),
+        *_erase_from_versions(home, keys),
         Erased(place="forced units of rollouts", rows=control.forget_forced(keys)),
         Erased(place="uploaded lists", rows=control.forget_members(keys)),
         Erased(place="audit trail and epochs", rows=control.forget_trail(keys)),
@@ -107,26 +92,19 @@ def erase_person(
     told = announce(events, keys, control.now_ms())
     wait_s(TOLD_S)
     withdraw(events, told)
-    # What was answered meanwhile was still on its way to the store then.
-    late = {table: n for table, n in delete_rows(events, keys).items() if n}
-    with archive_lock(events):
-        replayed = log_replay.forget(events, keys)
-    if late or replayed:
-        erased += [Erased(place=f"{store}: {table}, late", rows=n) for table, n in late.items()]
-        empty(events)
-        erased.append(Erased(place=f"{sums}, late", rows=erase_units(events, keys)))
+    erased += _erase_late_rows(events, keys)
     erased.append(Erased(place="memory of every worker process (told to drop it)", rows=0))
     texts = [*keys, *([external_id] if _is_telling(external_id) else [])]
     found_in = sorted([*search(home, texts, keys), *control.find_left(texts, keys)])
-    if not is_file:
+    if not isinstance(events, Path):
         left = read_rows(events, keys)
-        found_in += [f"{store}: {table}" for table, rows in left.items() if rows]
+        found_in += [f"{_DATABASE}: {table}" for table, rows in left.items() if rows]
     return Receipt(
         pseudonyms=keys,
         erased=erased,
         found_in=found_in,
         is_verified=not found_in,
-        left_to_you=[*_LEFT, *([] if is_file else _LEFT_OF_A_FLEET)],
+        left_to_you=[*_LEFT, *([] if isinstance(events, Path) else _LEFT_OF_A_FLEET)],
     )
 
 
@@ -146,6 +124,57 @@ def search(home: Path, texts: Collection[str], keys: Collection[str] = ()) -> li
 
         found += files_with_text(events, texts)
     return sorted({*found})
+
+
+def _erase_rows(events: EventLog, keys: list[str]) -> list[Erased]:
+    """Delete a person's rows from the store, the archive and what is derived from them."""
+    store, sums = _places(events)
+    with archive_lock(events):
+        archived = _erase_archived(events, keys)
+        replayed = log_replay.forget(events, keys)
+        deleted = delete_rows(events, keys)
+    erased = [
+        *(Erased(place=f"{store}: {table}", rows=n) for table, n in deleted.items()),
+        *(Erased(place=file, rows=n) for file, n in archived.items()),
+    ]
+    if replayed:
+        erased.append(Erased(place=log_replay.REPLAY_FILE, rows=replayed))
+    empty(events)
+    return [*erased, Erased(place=sums, rows=erase_units(events, keys))]
+
+
+def _erase_late_rows(events: EventLog, keys: list[str]) -> list[Erased]:
+    """Delete rows of what was answered while workers were told: it was on its way to the store."""
+    store, sums = _places(events)
+    late = {table: n for table, n in delete_rows(events, keys).items() if n}
+    with archive_lock(events):
+        replayed = log_replay.forget(events, keys)
+    if not late and not replayed:
+        return []
+    empty(events)
+    return [
+        *(Erased(place=f"{store}: {table}, late", rows=n) for table, n in late.items()),
+        Erased(place=f"{sums}, late", rows=erase_units(events, keys)),
+    ]
+
+
+def _erase_from_versions(home: Path, keys: list[str]) -> list[Erased]:
+    """Take a person's row out of every version of the model."""
+    artifacts = ArtifactStore(home)
+    return [
+        Erased(
+            place=f"model version {manifest.version}",
+            rows=int(artifacts.erase_users(manifest.version, keys)),
+        )
+        for manifest in artifacts.versions()
+    ]
+
+
+def _places(events: EventLog) -> tuple[str, str]:
+    """Name the store and its sums, as a receipt does."""
+    if isinstance(events, Path):
+        return EVENTS_FILE, ROLLUP_FILE
+    return _DATABASE, f"{_DATABASE}: sums"
 
 
 def _erase_archived(events: EventLog, keys: list[str]) -> dict[str, int]:
