@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -46,6 +47,25 @@ class Server:
     def cpu_s(self) -> float:
         """Return the processor time spent so far, of all workers and for their log."""
         return sum(map(_cpu_s, self.workers() + self.log_process()))
+
+    def loop_cpu_s(self) -> float:
+        """Return the processor time of the workers' event loops, each in its first thread."""
+        return sum(_cpu_s(f"{pid}/task/{pid}") for pid in self.workers())
+
+    @contextmanager
+    def resting(self) -> Iterator[None]:
+        """Let none of its processes run until the block ends, whatever they have left to do."""
+        own = self.process.pid
+        os.kill(own, signal.SIGSTOP)
+        theirs = list(children(own))
+        for pid in theirs:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            # The supervisor last: it asks its workers whether they live.
+            for pid in (*theirs, own):
+                os.kill(pid, signal.SIGCONT)
 
     def metrics(self) -> dict[str, float]:
         """Return the value of every series at /metrics."""
@@ -161,7 +181,7 @@ def _is_worker(command: str) -> bool:
     )
 
 
-def _cpu_s(pid: int) -> float:
+def _cpu_s(pid: int | str) -> float:
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / _TICKS_PER_S
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import tempfile
+import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
@@ -22,6 +24,8 @@ LONGEST = 3
 """Times what is measured: how long that may take."""
 ONE, SEVERAL, APART = "one", "several", "apart"
 """The servers: of one worker, of several, and of several where each scores for itself."""
+AWAKE_S = 1.5
+"""Until a server that rested knows that its log process answers."""
 SCORE_APART = (
     "import service.forked_workers as workers; workers.memory_of_candidates = lambda: None; "
     "import endcap; endcap.main()"
@@ -53,7 +57,7 @@ def measure_scale(root: Path, sizes: Sizes, n_workers: int) -> dict[str, Any]:
             n_times = ENOUGH * (1 if server is servers[ONE] else n_workers)
             warm_up(server, traffic, theirs, n_times, limit_s=LONGEST * sizes.seconds)
         turns = [
-            {name: _turn(server, traffic, sizes, theirs) for name, server in servers.items()}
+            {name: _alone(servers, name, traffic, sizes, theirs) for name in servers}
             for _ in range(sizes.rounds)
         ]
     result: dict[str, Any] = {**machine(), "workers": n_workers, "turns": turns}
@@ -70,8 +74,20 @@ def measure_scale(root: Path, sizes: Sizes, n_workers: int) -> dict[str, Any]:
     return result
 
 
+def _alone(
+    servers: dict[str, Server], name: str, traffic: Traffic, sizes: Sizes, pinned: Sequence[int]
+) -> dict[str, dict[str, Any]]:
+    """Measure a server while the others rest: each has a log and sums to catch up with."""
+    with ExitStack() as stack:
+        for other in servers.values():
+            if other is not servers[name]:
+                stack.enter_context(other.resting())
+        time.sleep(AWAKE_S)
+        return _turn(servers[name], traffic, sizes, pinned)
+
+
 def _turn(
-    server: Server, traffic: Traffic, sizes: Sizes, pinned: tuple[int, ...] | list[int]
+    server: Server, traffic: Traffic, sizes: Sizes, pinned: Sequence[int]
 ) -> dict[str, dict[str, Any]]:
     seconds = sizes.seconds / sizes.rounds
     told = {}
@@ -79,9 +95,11 @@ def _turn(
         ("page_quiet", traffic.page_quiet, 1.0),
         ("page_warm", traffic.page_warm, traffic.page_share),
     ):
-        before = server.metrics()
+        before, loop_s = server.metrics(), server.loop_cpu_s()
         burst = saturate(server, requests, seconds, connections=CONNECTIONS, pinned=pinned)
+        loop_s = server.loop_cpu_s() - loop_s
         told[name] = _told(burst, share, before, server.metrics())
+        told[name]["loop_us"] = round(loop_s / (burst.n_requests * share) * 1e6, 1)
     return told
 
 
