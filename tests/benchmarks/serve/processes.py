@@ -19,6 +19,8 @@ from tests.child_processes import children
 
 PROGRAM = "import endcap; endcap.main()"
 READY_S = 120.0
+AWAKE_S = 0.3
+"""Until workers that rested have answered their supervisor."""
 STOP_S = 30.0
 _LOG_PROCESS = "service.log_server"
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
@@ -63,9 +65,11 @@ class Server:
         try:
             yield
         finally:
-            # The supervisor last: it asks its workers whether they live.
-            for pid in (*theirs, own):
+            for pid in theirs:
                 os.kill(pid, signal.SIGCONT)
+            # It kills a worker that has not answered in time, and may have asked before it rested.
+            time.sleep(AWAKE_S)
+            os.kill(own, signal.SIGCONT)
 
     def metrics(self) -> dict[str, float]:
         """Return the value of every series at /metrics."""
