@@ -39,6 +39,7 @@ def test_benchmark_answers_every_request_and_logs_every_exposure(tmp_path: Path)
 @pytest.mark.skipif(
     shutil.which("wrk") is None and "ENDCAP_CI" not in os.environ, reason="needs wrk"
 )
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_scale_measures_workers_against_one(tmp_path: Path) -> None:
     """No request fails, both ratios are there, and only workers that share find anything."""
