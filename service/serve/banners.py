@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
+import numpy as np
+
 from models.snapshot import POPULAR, country_prior
 from service.control.rule import Rule
 from service.exposure import Candidate, Tier
@@ -208,7 +210,7 @@ def _ranked(shelf: Shelf, visit: Visit) -> Iterator[tuple[Tier, str, Ranked]]:
         else:
             yield "personal", "affinity", profile.banners(shelf)
     if rows:
-        yield "segment", "page", shelf.banners.rank(rows, [1 / len(rows)] * len(rows))
+        yield "segment", "page", _rank_alike(shelf, rows)
     if visit.context.country is not None:
         yield "segment", "country", _prior(shelf, country_prior(visit.context.country))
     yield "popular", "popular", _prior(shelf, POPULAR)
@@ -221,7 +223,11 @@ def _prior(shelf: Shelf, key: str) -> Ranked:
         layer = shelf.prior(key, "segment", "banners", only_available=True)
         if layer is None or not layer.rows:
             return []
-        rows = layer.rows[:MAX_PRIOR_ITEMS]
-        ranked = shelf.banners.rank(rows, [1 / len(rows)] * len(rows))
+        ranked = _rank_alike(shelf, layer.rows[:MAX_PRIOR_ITEMS])
         shelf.banner_priors[key] = ranked
     return ranked
+
+
+def _rank_alike(shelf: Shelf, rows: list[int]) -> Ranked:
+    """Rank the banners for items that all count the same."""
+    return shelf.banners.rank(np.array(rows), np.full(len(rows), 1 / len(rows)))

@@ -21,6 +21,9 @@ NO_HISTORY = History(
 
 T = TypeVar("T", bound=np.generic)
 
+Met = tuple[int, int, int]
+"""An item of a history: row, kind, time in ms."""
+
 _PURCHASE, _REFUND = int(InteractionKind.PURCHASE), int(InteractionKind.REFUND)
 _FEW = 4
 """Events that are put behind a history one by one; of more, the whole is taken apart once."""
@@ -58,24 +61,26 @@ def add_events(
     An item keeps its strongest kind, moves to the end when it is met again, and a refund takes a
     purchase back. Of what came in two parts, adding both gives what adding all at once does.
     """
-    known = [(row, event) for event in events if (row := stock.row(event.item_id)) != MISSING_ROW]
-    for row, event in known:
-        if event.kind == _PURCHASE:
-            purchased |= {row}
-        elif event.kind == _REFUND:
-            purchased -= {row}
+    known = [
+        (row, int(event.kind), event.at_ms)
+        for event in events
+        if (row := stock.row(event.item_id)) != MISSING_ROW
+    ]
+    for row, kind, _ in known:
+        if kind >= _PURCHASE:
+            purchased = purchased - {row} if kind == _REFUND else purchased | {row}
     if len(known) > _FEW:
         return _with_many(history, known), purchased
-    for row, event in known:
-        history = _with_one(history, row, event)
+    for one in known:
+        history = _with_one(history, *one)
     return history, purchased
 
 
-def _with_one(history: History, row: int, event: RecentEvent) -> History:
-    found = (history.rows == row).nonzero()[0]
-    place = int(found[0]) if len(found) else len(history.rows)
-    kind, at_ms = int(event.kind), event.at_ms
-    if len(found):
+def _with_one(history: History, row: int, kind: int, at_ms: int) -> History:
+    rows = history.rows.tolist()
+    place = len(rows)
+    if row in rows:
+        place = rows.index(row)
         kind = _strongest(kind, int(history.kinds[place]))
         at_ms = max(at_ms, int(history.at_ms[place]))
     return History(
@@ -88,23 +93,33 @@ def _with_one(history: History, row: int, event: RecentEvent) -> History:
 def _moved(values: NDArray[T], place: int, last: int) -> NDArray[T]:
     """Leave out what stands at a place, if anything does, and put a value at the end."""
     n = len(values)
-    moved = np.empty(n if place < n else n + 1, dtype=values.dtype)
-    moved[:place] = values[:place]
-    moved[place:-1] = values[place + 1 :]
+    if place == n:
+        moved = np.empty(n + 1, dtype=values.dtype)
+        moved[:n] = values
+    else:
+        moved = np.empty(n, dtype=values.dtype)
+        moved[:place] = values[:place]
+        moved[place:-1] = values[place + 1 :]
     moved[-1] = last
     return moved
 
 
-def _with_many(history: History, known: list[tuple[int, RecentEvent]]) -> History:
-    pairs = zip(history.kinds.tolist(), history.at_ms.tolist(), strict=True)
-    merged = dict(zip(history.rows.tolist(), pairs, strict=True))
-    for row, event in known:
-        kind, (before, before_ms) = int(event.kind), merged.pop(row, (_REFUND, event.at_ms))
-        merged[row] = (_strongest(kind, before), max(event.at_ms, before_ms))
+def _with_many(history: History, known: list[Met]) -> History:
+    rows = history.rows.tolist()
+    trained = zip(rows, history.kinds.tolist(), history.at_ms.tolist(), strict=True)
+    merged: dict[int, Met] = dict(zip(rows, trained, strict=True))
+    for one in known:
+        row = one[0]
+        if row in merged:
+            _, before, before_ms = merged.pop(row)
+            merged[row] = row, _strongest(one[1], before), max(one[2], before_ms)
+        else:
+            merged[row] = one
+    met = list(zip(*merged.values(), strict=True))
     return History(
-        np.fromiter(merged, dtype=np.int32, count=len(merged)),
-        np.fromiter((kind for kind, _ in merged.values()), dtype=np.int8, count=len(merged)),
-        np.fromiter((at for _, at in merged.values()), dtype=np.int64, count=len(merged)),
+        np.array(met[0], dtype=np.int32),
+        np.array(met[1], dtype=np.int8),
+        np.array(met[2], dtype=np.int64),
     )
 
 

@@ -150,7 +150,7 @@ class Profile:
         if self._banners_of is not shelf:
             newest = slice(-self.stock.snapshot.manifest.blend.max_recent, None)
             rows = self.history.rows[newest] if self.speaks else self.history.rows[:0]
-            ranked = shelf.banners.rank(rows.tolist(), self.weights[newest].tolist())
+            ranked = shelf.banners.rank(rows, self.weights[newest])
             self._banners = b"".join([_PAIR.pack(*pair) for pair in ranked])
             self._banners_of = shelf
             return ranked

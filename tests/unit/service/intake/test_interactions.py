@@ -87,6 +87,15 @@ def test_known_event_changes_nothing() -> None:
     assert len(packed.with_row(row(0x01 << 8, at_ms=9))) == 3
 
 
+@given(ROWS)
+def test_one_event_is_read_from_either_end(rows: list[InteractionRow]) -> None:
+    """By its place as of a list, and not beyond."""
+    packed, plain = Interactions.of(rows), events(rows)
+    assert [packed[place] for place in range(-len(plain), len(plain))] == plain + plain
+    with pytest.raises(IndexError):
+        _ = packed[len(plain)]
+
+
 def test_same_union_is_worked_out_once() -> None:
     """A visitor who is signed in asks for it with every page, until one of the lists is new."""
     mine, visit = Interactions.of([row(1)]), Interactions.of([row(2)])
