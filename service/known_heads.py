@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
+import msgspec
+
 if TYPE_CHECKING:  # it loads far more than the supervisor of workers needs
     from service.sender import Sender
 
@@ -23,7 +25,7 @@ _GET = re.compile(rb"GET (/v1/placements/[A-Za-z0-9._~%&=?+:,@!-]*) HTTP/1\.1")
 _LINE_END, _HEAD_END = b"\r\n", b"\r\n\r\n"
 
 
-class Request(NamedTuple):
+class Request(msgspec.Struct, frozen=True, gc=False):
     """A request for a page, all of it."""
 
     method: bytes

@@ -7,8 +7,6 @@ what is ordinary. What it saves is measured in docs/adr/0010-hot-path.md.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import msgspec
 from litestar import Litestar
 from litestar.types import HTTPScope, Receive, Send
@@ -30,7 +28,7 @@ _PAGE_TARGET = PATH.encode()
 Headers = list[tuple[bytes, bytes]]
 
 
-class Answer(NamedTuple):
+class Answer(msgspec.Struct, frozen=True, gc=False):
     """What is sent with status 200, and the route that it counts for."""
 
     lines: bytes
@@ -52,7 +50,12 @@ class PageShortcut:
     def at_once(self, request: Request) -> Answer | None:
         """Answer a request of either kind, or return nothing if that is not possible right now."""
         watch = Stopwatch()
-        method, target, sender, body = request
+        method, target, sender, body = (
+            request.method,
+            request.target,
+            request.sender,
+            request.body,
+        )
         services = self._door.services(has_origin=sender.has_origin)
         if services is None or sender.key_digest is None:
             return None

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
+import msgspec
+from msgspec.structs import replace
+
 from service.exposure import Candidate, Tier
 from service.fits import FITS, NO_FIT
 from service.serve.banner_table import CompiledBanner
@@ -22,7 +25,7 @@ MAX_LEARNED = 64
 _FIT_RANK: dict[str | None, int] = {fit: rank for rank, fit in enumerate(FITS)}
 
 
-class BannerPick(NamedTuple):
+class BannerPick(msgspec.Struct, frozen=True, gc=False):
     """One banner taken for a slate."""
 
     banner: CompiledBanner
@@ -73,7 +76,7 @@ def pick_learned(
     placed = []
     for one in draw.lottery.play(placement.explore_share, seed):
         pick = pick_of(one.number)
-        placed.append((pick._replace(source=EXPLORED) if one.by_chance else pick, one.propensity))
+        placed.append((replace(pick, source=EXPLORED) if one.by_chance else pick, one.propensity))
     chosen = [pick_of(number) for number in draw.lottery.best]
     return LearnedPicks(placed, chosen, () if seed is None else draw.candidates)
 
@@ -81,6 +84,6 @@ def pick_learned(
 def _explain(pick: BannerPick, score: float, cell: Cell) -> BannerPick:
     """Say by what a banner stands there, if nothing but its click rate speaks for it."""
     if pick.tier != "static":
-        return pick._replace(score=score)
+        return replace(pick, score=score)
     tier: Tier = "segment" if cell.is_segment else "popular"
-    return pick._replace(score=score, tier=tier, source=CLICK_RATE)
+    return replace(pick, score=score, tier=tier, source=CLICK_RATE)

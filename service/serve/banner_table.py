@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 
 import msgspec
 import numpy as np
@@ -131,7 +131,7 @@ class BannerTable:
         return numbers
 
     def _likeness(self, breathe: Callable[[], None] = no_breath) -> NDArray[np.float32]:
-        """Return what content of length 1 is multiplied by to get its likeness, shape (c, n_banners).
+        """Return what content is multiplied by to get its likeness, shape (c, n_banners).
 
         That is the unit-length mean content of each banner's items, times `LIKENESS_SHARE`.
         """

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 import numpy as np
+from msgspec.structs import replace
 
 from models.snapshot import POPULAR, country_prior
 from service.control.rule import Rule
@@ -87,7 +88,7 @@ def pick_banners(shelf: Shelf, visit: Visit, plan: Plan, barred: set[str]) -> Ba
     pools = [following[place : place + 1] for place in range(len(chosen))]
     seed = draw_seed(unit.kind, unit.key, placement.id, visit.now_ms)
     ranked = [
-        (pick._replace(source=EXPLORED) if by_chance else pick, propensity)
+        (replace(pick, source=EXPLORED) if by_chance else pick, propensity)
         for pick, propensity, by_chance in explore(chosen, pools, placement.explore_share, seed)
     ]
     return BannerSlatePicks(weave(ranked, by_rule), chosen, pinned)

@@ -227,7 +227,9 @@ class Engine:
         if handover is None or request.options.is_for_merchandisers:
             return newest, None
         before = handover.before
-        if before.stock is None or not self._profiles.has(before.stock, *keys[:2], known.recent):
+        if before.stock is None or not self._profiles.has(
+            before.stock, keys.user, keys.anonymous, known.recent
+        ):
             return newest, None
         if handover.has_room(self.clock.monotonic_s()):
             return newest, handover

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from typing import Literal, NamedTuple
+from typing import Literal
+
+import msgspec
 
 from service.exposure import Tier
 from service.serve.rules import CapRule
@@ -13,7 +15,7 @@ from service.serve.stock import Item
 CapReason = Literal["brand_cap", "category_cap", "rule_cap"]
 
 
-class Pick(NamedTuple):
+class Pick(msgspec.Struct, frozen=True, gc=False):
     """One item taken for a slate."""
 
     item: Item

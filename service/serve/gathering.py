@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
 
+import msgspec
 import structlog
 
 from models.pseudonym import Pseudonymiser
@@ -19,7 +19,7 @@ from service.serve.visit import Visit
 log = structlog.get_logger(__name__)
 
 
-class Keys(NamedTuple):
+class Keys(msgspec.Struct, frozen=True, gc=False):
     """Pseudonyms of a visitor's ids; none without consent."""
 
     user: str | None
@@ -32,7 +32,7 @@ class Keys(NamedTuple):
         return (self.user or self.anonymous) is None
 
 
-class Known(NamedTuple):
+class Known(msgspec.Struct, frozen=True, gc=False):
     """What was found out about a visitor."""
 
     person: Person

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from service.control.rule import Rule
 from service.rollouts.definition import Recipe
 from service.serve.exploration import MS_PER_HOUR, draw_seed, explore
@@ -75,12 +77,12 @@ def pick_items(shelf: Shelf, visit: Visit, plan: Plan, barred: set[str]) -> Pick
         pools = _pools(shelf, visit, plan, (chosen, pinned), barred)
         seed = draw_seed(unit.kind, unit.key, placement.id, visit.now_ms)
         ranked = [
-            (pick._replace(source=EXPLORED) if by_chance else pick, propensity)
+            (replace(pick, source=EXPLORED) if by_chance else pick, propensity)
             for pick, propensity, by_chance in explore(chosen, pools, placement.explore_share, seed)
         ]
     placed = weave(ranked, {place: (pick, 1.0) for place, (pick, _) in pinned.picks.items()})
     if not placement.show_because and not visit.explain:
-        placed = [(pick._replace(because_row=-1), chance) for pick, chance in placed]
+        placed = [(replace(pick, because_row=-1), chance) for pick, chance in placed]
     return Picked(placed, chosen, *pinned)
 
 

@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple, TypeVar
 
 import msgspec
 import numpy as np
+from msgspec.structs import replace
 
 from service.control.documents import Placement
 from service.control.rule import Rule
@@ -81,7 +82,7 @@ def pin_items(
                 if pick is None:
                     skipped.append(Skipped(rule, None, "nothing_fits"))
             if pick is not None:
-                picks[position] = (pick._replace(tier="static", source=PIN, because_row=-1), rule)
+                picks[position] = (replace(pick, tier="static", source=PIN, because_row=-1), rule)
     return Pinned(picks, skipped)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import msgspec
 
 from service.control.documents import BANNER_RECIPES, ITEM_RECIPES, Placement, PlacementKind
@@ -23,7 +21,7 @@ _FITTING: dict[PlacementKind, frozenset[Recipe]] = {
 }
 
 
-class Plan(NamedTuple):
+class Plan(msgspec.Struct, frozen=True, gc=False):
     """What fills one placement, and why."""
 
     placement: Placement

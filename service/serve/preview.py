@@ -5,8 +5,9 @@ It goes the way of every page; only what it is decided from is replaced, and not
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
+
+import msgspec
 
 from models.errors import InputError
 from models.ids import list_known
@@ -60,7 +61,7 @@ def as_previewed(visit: Visit, preview: Preview) -> Visit:
     segments: Mapping[str, Members] = visit.segments
     if preview.segments is not None:
         segments = {key: _Everyone() for key in preview.segments}
-    return dataclasses.replace(
+    return msgspec.structs.replace(
         visit,
         now_ms=now_ms,
         profile=profile,

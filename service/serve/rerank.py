@@ -14,6 +14,8 @@ def spread(categories: Sequence[int], max_run: int = MAX_RUN) -> list[int]:
     Every place is kept, and keeps its rank unless a run pushes it back. -1, an unknown category,
     never makes a run. Where only one category is left the run goes on.
     """
+    if not _has_run(categories, max_run):
+        return list(range(len(categories)))
     waiting = list(range(len(categories)))
     order: list[int] = []
     run_of, run = -1, 0
@@ -27,3 +29,14 @@ def spread(categories: Sequence[int], max_run: int = MAX_RUN) -> list[int]:
         run = run + 1 if categories[place] == run_of else 1
         run_of = categories[place]
     return order
+
+
+def _has_run(categories: Sequence[int], max_run: int) -> bool:
+    """Say whether anything has to move."""
+    run_of, run = -1, 0
+    for category in categories:
+        run = run + 1 if category == run_of else 1
+        run_of = category
+        if run > max_run and category != -1:
+            return True
+    return False

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import partial
+
+import msgspec
+from msgspec import field
 
 from models.vocabulary import MISSING_ROW
 from service.rollouts.segment import INTENT_PREFIX
@@ -18,8 +20,7 @@ from service.serve.rates import RateTable
 from service.serve.request import Context
 
 
-@dataclass(slots=True)
-class Visit:
+class Visit(msgspec.Struct):
     """One request while it is decided. Keys are pseudonyms; without consent there are none."""
 
     request_id: str
