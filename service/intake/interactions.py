@@ -91,10 +91,8 @@ class Interactions(Sequence[RecentEvent]):
             raise ValueError(f"interactions are cut with a step of 1, not {step}")
         if end <= begin:
             return Interactions()
-        # From the end, where the news are.
-        ids = self._ids.rsplit(_BETWEEN_IDS, len(self) - end)[0] if end < len(self) else self._ids
-        if begin:
-            ids = _BETWEEN_IDS.join(ids.rsplit(_BETWEEN_IDS, end - begin)[1:])
+        ids = _first(self._ids, end, len(self) - end)
+        ids = _last(ids, end - begin, begin)
         return Interactions(self._marks[begin * _MARK.size : end * _MARK.size], ids)
 
     def __eq__(self, other: object) -> bool:
@@ -143,3 +141,21 @@ class Interactions(Sequence[RecentEvent]):
             return []
         marks, item_ids = _MARK.iter_unpack(self._marks), self._ids.split(_BETWEEN_IDS)
         return [(*mark, item_id) for mark, item_id in zip(marks, item_ids, strict=True)]
+
+
+def _first(ids: str, n: int, n_others: int) -> str:
+    """Take the first `n` ids, cutting on the side where there are fewer."""
+    if not n_others:
+        return ids
+    if n < n_others:
+        return _BETWEEN_IDS.join(ids.split(_BETWEEN_IDS, n)[:n])
+    return ids.rsplit(_BETWEEN_IDS, n_others)[0]
+
+
+def _last(ids: str, n: int, n_others: int) -> str:
+    """Take the last `n` ids, cutting on the side where there are fewer."""
+    if not n_others:
+        return ids
+    if n < n_others:
+        return _BETWEEN_IDS.join(ids.rsplit(_BETWEEN_IDS, n)[-n:])
+    return ids.split(_BETWEEN_IDS, n_others)[-1]

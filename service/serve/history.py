@@ -24,6 +24,7 @@ T = TypeVar("T", bound=np.generic)
 Met = tuple[int, int, int]
 """An item of a history: row, kind, time in ms."""
 
+_VIEW = int(InteractionKind.VIEW)
 _PURCHASE, _REFUND = int(InteractionKind.PURCHASE), int(InteractionKind.REFUND)
 _FEW = 4
 """Events that are put behind a history one by one; of more, the whole is taken apart once."""
@@ -74,6 +75,45 @@ def add_events(
     for one in known:
         history = _with_one(history, *one)
     return history, purchased
+
+
+def continue_history(
+    stock: Stock,
+    user_row: int,
+    merged: tuple[History, frozenset[int]],
+    before: Sequence[RecentEvent],
+    recent: Sequence[RecentEvent],
+) -> tuple[History, frozenset[int]] | None:
+    """Return what merging `recent` gives, from what merging `before` gave, if that is quicker.
+
+    That is where there are only newer ones, or where one came and the oldest, of which only so
+    many are known, is gone.
+    """
+    if recent[: len(before)] == before:
+        return add_events(stock, *merged, recent[len(before) :])
+    if len(recent) != len(before) or len(before) <= _FEW or recent[:-1] != before[1:]:
+        return None
+    history = _without_oldest(stock, user_row, merged[0], before)
+    return None if history is None else add_events(stock, history, merged[1], recent[-1:])
+
+
+def _without_oldest(
+    stock: Stock, user_row: int, history: History, events: Sequence[RecentEvent]
+) -> History | None:
+    """Take the first of the events back; nothing where it left more behind than its item."""
+    gone = events[0]
+    row = stock.row(gone.item_id)
+    if gone.kind >= _PURCHASE or gone.at_ms >= events[1].at_ms:
+        return None
+    if row == MISSING_ROW:
+        return history
+    if row in trained_history(stock, user_row).rows.tolist():
+        return None
+    place = history.rows.tolist().index(row)
+    if history.at_ms[place] != gone.at_ms:  # it was met again
+        return history if gone.kind == _VIEW else None
+    others = np.arange(len(history.rows)) != place
+    return History(history.rows[others], history.kinds[others], history.at_ms[others])
 
 
 def _with_one(history: History, row: int, kind: int, at_ms: int) -> History:

@@ -23,7 +23,7 @@ from models.ready_candidates import ReadyCandidates
 from models.scoring import History, ScoredItems
 from models.vocabulary import MISSING_ROW
 from service.serve.history import (
-    add_events,
+    continue_history,
     merge_history,
     trained_history,
     trained_purchases,
@@ -58,11 +58,10 @@ class Profile:
         self._merged: tuple[History, frozenset[int]] | None = None
         """Of those with news; of all others the snapshot has it, and views of it take 0.6 KB."""
         if recent:
-            n_before = 0 if before is None else len(before.recent)
-            if before is not None and before.stock is stock and recent[:n_before] == before.recent:
-                news = recent[n_before:]
-                self._merged = add_events(stock, before.history, before.purchased, news)
-            else:
+            if before is not None and before.stock is stock:
+                merged = before.history, before.purchased
+                self._merged = continue_history(stock, user_row, merged, before.recent, recent)
+            if self._merged is None:
                 self._merged = merge_history(stock, user_row, recent)
         self._remembered = RememberedSlates(MAX_OWN)
         self._remembered_of: Shelf | None = None
