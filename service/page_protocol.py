@@ -11,8 +11,9 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
+from service.impatient_protocol import ImpatientProtocol
 from service.known_heads import KnownHeads, Request
 from service.spare_descriptors import REFUSAL
 
@@ -49,7 +50,7 @@ class Pages(Protocol):
         ...
 
 
-class PageProtocol(HttpToolsProtocol):
+class PageProtocol(ImpatientProtocol):
     """One connection."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
@@ -106,6 +107,7 @@ class PageProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Hold a request that may be for a page; the parser calls this."""
         if self._pages is not None and not self._is_refused and self._is_ordinary():
+            self.take_head()
             self._held = b""
         else:
             super().on_headers_complete()
@@ -161,6 +163,7 @@ class PageProtocol(HttpToolsProtocol):
             self._is_refused = True
             return False
         self._write(answer)
+        self.take_head()
         self.server_state.total_requests += 1
         # A timer that rings too early costs less than one that is set anew for each request.
         self._answered_s = self.loop.time()
