@@ -129,9 +129,19 @@ def test_sigterm_finishes_what_is_in_flight(tmp_path: Path, workers: str) -> Non
         assert process.wait(STOP_S) == 0
 
 
+@contextmanager
+def hangups(handler: signal.Handlers) -> Iterator[None]:
+    """Start processes that ignore a closed terminal or do not, however the tests were started."""
+    before = signal.signal(signal.SIGHUP, handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 def test_closed_terminal_is_a_stop(tmp_path: Path) -> None:
     """SIGHUP to a single worker: what waits is written, and the process ends as with SIGTERM."""
-    with started(tmp_path) as (process, address, key):
+    with hangups(signal.SIG_DFL), started(tmp_path) as (process, address, key):
         answer = httpx.get(f"{address}/health/ready", headers={"X-API-Key": key}, timeout=STOP_S)
         assert answer.status_code == 200
         process.send_signal(signal.SIGHUP)
@@ -140,18 +150,14 @@ def test_closed_terminal_is_a_stop(tmp_path: Path) -> None:
 
 def test_closed_terminal_is_nothing_to_who_was_told_not_to_hear_it(tmp_path: Path) -> None:
     """As under nohup: SIGHUP is ignored from the start, and stays so; SIGTERM still ends it."""
-    heard = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    try:
-        with started(tmp_path) as (process, address, _):
-            wait_until(lambda: not is_refused(address), STOP_S)
-            assert httpx.get(f"{address}/health/ready", timeout=STOP_S).status_code == 200
-            process.send_signal(signal.SIGHUP)
-            time.sleep(1)
-            assert httpx.get(f"{address}/health/ready", timeout=STOP_S).status_code == 200
-            process.terminate()
-            assert process.wait(STOP_S) == 0
-    finally:
-        signal.signal(signal.SIGHUP, heard)
+    with hangups(signal.SIG_IGN), started(tmp_path) as (process, address, _):
+        wait_until(lambda: not is_refused(address), STOP_S)
+        assert httpx.get(f"{address}/health/ready", timeout=STOP_S).status_code == 200
+        process.send_signal(signal.SIGHUP)
+        time.sleep(1)
+        assert httpx.get(f"{address}/health/ready", timeout=STOP_S).status_code == 200
+        process.terminate()
+        assert process.wait(STOP_S) == 0
 
 
 def test_port_in_use_is_a_clear_error(tmp_path: Path) -> None:
