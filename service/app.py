@@ -66,10 +66,10 @@ SWITCH_INTERVAL_S = 0.0005
 """How long pages keep the interpreter lock from the threads that read and write the store; at the
 default of 5 ms one read of the store, which takes the lock a few times, misses the deadline."""
 
-COLLECT_AFTER = 300, 1, 15_000
+COLLECT_AFTER = 1_000, 1, 5_000
 """Thresholds of the garbage collector. Pages stand still while it looks, 0.6 µs an object: at 5,000
 objects, 20 times, that was 63 ms for what had survived twice. Looking at few of them each time
-costs little more in all. A full collection looks at all that a worker keeps, so it is rare."""
+costs no more in all. A full collection looks at all that a worker keeps, so it is rare."""
 
 ROUTES: list[ControllerRouterHandler] = [
     PlacementController,
