@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -17,7 +18,6 @@ from models.pseudonym import load_pseudonymiser
 from service.stores.event_schema import KIND_NAMES
 from tests.browser.console_pages import assert_accessible, opened_console
 from tests.browser.test_endcap_js import PERSON, WATCH_SHIFTS
-from tests.busy_machine import Stopwatch
 from tests.end_to_end.running_server import WITHIN_S, RunningServer, eventually, run_server
 from tests.snapshots import tiny_snapshot
 
@@ -125,14 +125,14 @@ def test_storefront_follows_a_share_within_a_second(page: Page, server: RunningS
     assert before != STATIC
     try:
         move_share(server, 0.0)
-        watch = Stopwatch()
+        began = time.monotonic()
         eventually(lambda: titles(page), STATIC)
-        assert watch.seconds() < WITHIN_S
+        assert time.monotonic() - began < WITHIN_S
         expect(page.locator("#shelf-home_recs")).to_have_text("Best sellers")
         expect(page.locator(f"{RECS}[data-tier=static]")).to_have_count(1)
     finally:
         move_share(server, 1.0)
-    page.wait_for_selector(f"{RECS}[data-tier=popular]")
+    page.wait_for_selector(f"{RECS}[data-tier=popular]", timeout=3_000)
     assert titles(page) == before
 
 
@@ -150,7 +150,7 @@ def test_storefront_follows_the_slider_of_the_console(
             eventually(lambda: titles(page), STATIC)
         finally:
             move_share(server, 1.0)
-    page.wait_for_selector(f"{RECS}[data-tier=popular]")
+    page.wait_for_selector(f"{RECS}[data-tier=popular]", timeout=3_000)
 
 
 def test_storefront_follows_a_hidden_item(page: Page, server: RunningServer) -> None:

@@ -218,7 +218,7 @@ def test_stages_are_timed_for_merchandisers_and_metrics(shop: Shop) -> None:
 def test_slow_store_lets_the_next_tier_answer_in_time(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A store that does not answer costs a page its newest events, and no more time than it has."""
+    """A store that takes a second costs a page its newest events, and not a second."""
     released = asyncio.Event()
 
     async def stuck(self: object, *keys: object) -> Any:
@@ -231,11 +231,11 @@ def test_slow_store_lets_the_next_tier_answer_in_time(
     began_s = perf_counter()
     body = {**PAGE, "user": {"anonymous_id": "a"}, "options": {"deadline_ms": 40}}
     answer = shop.call("POST", "/v1/serve", scope="publishable", json=body)
-    assert perf_counter() - began_s < 5  # on a busy machine too
+    assert perf_counter() - began_s < 1
     slate = answer.json()["placements"][1]
     assert answer.status_code == 200
     assert (slate["tier"], slate["degraded"], len(slate["items"])) == ("popular", "deadline", 3)
-    assert answer.json()["took_ms"] < 5000
+    assert answer.json()["took_ms"] < 1000
 
 
 def test_pages_of_every_way_count_for_guardrails(
