@@ -113,10 +113,8 @@ def open_intake(
     bell = threading.Condition()
     events = EventWriter(bell, max_pending=max_events)
     store = _open_store(path, now_ms())
-    is_remote = isinstance(store, RemoteEventStore)
-    exposures = ExposureQueue(
-        count=count, max_pending=max_exposures, pack=pack_exposures if is_remote else None
-    )
+    pack = pack_exposures if isinstance(store, RemoteEventStore) else None
+    exposures = ExposureQueue(count=count, max_pending=max_exposures, pack=pack)
     quick = QuickReads() if isinstance(path, Path) else None
     key_filter = KeyFilter(path) if isinstance(path, Path) else None
     recents = RecentEvents(EventReader(path), EventReader(path), quick=quick, key_filter=key_filter)
@@ -147,17 +145,7 @@ def open_intake(
         watch_log, state, events, wait_s=wait_s, n_exposures=exposures.__len__, show=show_log
     )
     return Intake(
-        events,
-        exposures,
-        recents,
-        people,
-        views,
-        state,
-        path,
-        key_filter,
-        writer,
-        poll_s,
-        watch,
+        events, exposures, recents, people, views, state, path, key_filter, writer, poll_s, watch
     )
 
 

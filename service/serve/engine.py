@@ -208,16 +208,12 @@ class Engine:
     def forget(self, key: str) -> None:
         """Drop what is kept of a pseudonym, and candidates whoever they are of."""
         self._profiles.forget(key)
-        self._forget_shared()
+        self._shelves.forget()
 
     def forget_all(self) -> None:
         """Drop what is kept of everybody."""
         self._profiles.forget_all()
-        self._forget_shared()
-
-    def _forget_shared(self) -> None:
-        if self.shared is not None:
-            self.shared.clear()
+        self._shelves.forget()
 
     def _shelf_of(
         self, newest: Shelf, request: ServeRequest, keys: Keys, known: Known

@@ -89,6 +89,11 @@ class Shelves:
         if stock is not None:
             self._prepare(stock, configuration, now_ms, no_breath)
 
+    def forget(self) -> None:
+        """Let go of what workers share of shoppers, whoever they are."""
+        if self._shared is not None:
+            self._shared.clear()
+
     def _prepare(
         self,
         stock: Stock,

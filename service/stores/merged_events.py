@@ -13,7 +13,7 @@ from typing import NamedTuple
 import msgspec
 
 from service.stores.event_tables import EventTables, reported
-from service.stores.exposure_rows import unpack_exposures
+from service.stores.exposure_rows import ExposureRows, unpack_exposures
 from service.stores.log_wire import Done, Group, Hello
 
 _FIND_WRITER = "SELECT writer_id, last_answer FROM writers WHERE token = ?"
@@ -39,12 +39,13 @@ class MergedEvents:
         """Write the groups of as many workers, all or nothing; errors are those of the port."""
         done: list[Done] = []
         known: dict[str, _Writer] = {}
+        unpacked = [unpack_exposures(group.exposures) for _, group in groups]
         with self._tables.transaction():
-            for hello, group in groups:
+            for (hello, group), exposures in zip(groups, unpacked, strict=True):
                 # One that came back may have the same group waiting twice.
                 writer = known.get(hello.token) or self._find(hello)
                 if writer.last is None or writer.last.number != group.number:
-                    writer = writer._replace(last=self._insert(writer.writer_id, group))
+                    writer = writer._replace(last=self._insert(writer.writer_id, group, exposures))
                 assert writer.last is not None
                 known[hello.token] = writer
                 done.append(writer.last)
@@ -76,8 +77,8 @@ class MergedEvents:
             return _Writer(row[0], None if row[1] is None else _decode(row[1]))
         return _Writer(self._tables.register(hello.pid, hello.opened_ms, hello.token), None)
 
-    def _insert(self, writer_id: int, group: Group) -> Done:
-        inserted = self._tables.insert(group.events, unpack_exposures(group.exposures))
+    def _insert(self, writer_id: int, group: Group, exposures: ExposureRows) -> Done:
+        inserted = self._tables.insert(group.events, exposures)
         self._tables.count(writer_id, group.counts, inserted)
         done = Done(group.number, bytes(inserted.is_new), inserted.first_seq, inserted.n_exposures)
         self._tables.connection.execute(_NOTE_ANSWER, (done.number, _encode(done), writer_id))
