@@ -4,7 +4,7 @@ One thread takes what the workers' connections bring, commits it in one transact
 what comes meanwhile waits in the sockets and makes the next one. `service.log_process` starts it:
 ``python -m service.log_server EVENTS LISTENER``, with the listening socket's number. It goes when
 standard input ends, which every process that could still bring something holds open, and hears no
-signal that asks it to.
+signal that asks it to. It writes on cores where no page is answered, if there are any.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ import structlog
 from models.errors import CapacityError, StoreError
 from service.logs import configure_logs
 from service.reports.rollup_keeper import RollupKeeper
+from service.spare_cores import SpareCores
 from service.stores.events import StoreBusyError
 from service.stores.log_wire import (
     Answer,
@@ -77,6 +78,7 @@ class LogServer:
         self._open_events = open_events
         self._monotonic_s = monotonic_s
         self._events: MergedEvents | None = None
+        self._cores = SpareCores()
         self._workers: set[_Worker] = set()
         self._leaves_at_s = float("inf")
         self._selector = selectors.DefaultSelector()
@@ -181,6 +183,7 @@ class LogServer:
             for worker in workers
             if worker.hello is not None and worker.group is not None
         ]
+        self._cores.keep_off([worker.hello.pid for worker in self._workers if worker.hello])
         try:
             done = self._open().commit(groups)
         except StoreBusyError as error:

@@ -40,6 +40,24 @@ async def browse(server: RunningServer, until: asyncio.Event, slowest_s: float) 
     return shown
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_log_process_keeps_off_the_cores_of_pages(tmp_path: Path, workers: int) -> None:
+    """Every thread of it, once it has written, where there are more cores than workers."""
+    ours = os.sched_getaffinity(0)
+    with run_server(tmp_path, "--workers", str(workers)) as server:
+        server.put("/v1/placements/recs", SLOT)
+        [slate] = server.serve("recs", user={"user_id": "u"})
+        wait_until(
+            lambda: column(tmp_path, "SELECT exposure_id FROM exposures") == [slate["exposure_id"]],
+            5,
+        )
+        pid = log_process_of(server)
+        threads = [int(task.name) for task in Path(f"/proc/{pid}/task").iterdir()]
+        [used] = {frozenset(os.sched_getaffinity(thread)) for thread in threads}
+        assert used
+        assert used < ours or len(ours) <= workers
+
+
 @pytest.mark.parametrize("workers", ["1", "3"])
 def test_killed_log_process_loses_and_repeats_nothing(tmp_path: Path, workers: str) -> None:
     """SIGKILL three times under load: it comes back, every event and exposure is stored once."""

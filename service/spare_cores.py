@@ -1,0 +1,68 @@
+"""Keeps a process off the cores where pages are answered.
+
+Linux wakes a thread on the core of whoever wakes it often enough, and may leave it there for tens
+of milliseconds with another core idle. An event loop that shares its core by turns answers pages at
+half its speed meanwhile, or not at all. docs/adr/0010-hot-path.md has the figures.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Collection
+from contextlib import suppress
+from pathlib import Path
+
+
+class SpareCores:
+    """The cores that this process was given, and those of them that it uses now."""
+
+    def __init__(self) -> None:
+        self._given = _given()
+        self._used = self._given
+
+    def keep_off(self, pids: Collection[int]) -> None:
+        """Let all threads of this process run where the first thread of no process of `pids` runs.
+
+        Anywhere, if that leaves no core or the system has no such thing. Costs some 20 µs a
+        process, so it may be called before each task: whoever is kept away from may have moved.
+        """
+        wanted = spare(self._given, [core_of(pid) for pid in pids])
+        if wanted != self._used:
+            self._used = wanted
+            _use(wanted)
+
+
+def spare(given: frozenset[int], taken: Collection[int | None]) -> frozenset[int]:
+    """Return the cores that nobody has taken; all of them where there are not more than takers."""
+    if len(given) <= len(taken):
+        return given
+    return given.difference(core for core in taken if core is not None)
+
+
+def core_of(pid: int) -> int | None:
+    """Return the core on which the first thread of a process runs, or ran last, if it is known."""
+    try:
+        return int(
+            Path(f"/proc/{pid}/task/{pid}/stat").read_bytes().rpartition(b")")[2].split()[36]
+        )
+    except (OSError, IndexError, ValueError):
+        return None
+
+
+if sys.platform == "linux":
+
+    def _given() -> frozenset[int]:
+        return frozenset(os.sched_getaffinity(0))
+
+    def _use(cores: frozenset[int]) -> None:
+        for thread in Path("/proc/self/task").iterdir():
+            with suppress(OSError):  # it has ended, or the cores were taken from the process
+                os.sched_setaffinity(int(thread.name), cores)
+else:
+
+    def _given() -> frozenset[int]:
+        return frozenset()
+
+    def _use(cores: frozenset[int]) -> None:
+        """Nothing: no other system has both."""

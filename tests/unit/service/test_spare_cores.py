@@ -1,0 +1,91 @@
+"""Which cores are left to a process that keeps off those of others, and that its threads use them.
+
+What changes affinities runs in a process of its own.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from service.spare_cores import core_of, spare
+
+ECHO = """
+import sys
+for line in sys.stdin:
+    print(line, end="", flush=True)
+"""
+KEEP_OFF = """
+import os, sys, threading
+from pathlib import Path
+from service.spare_cores import SpareCores
+
+stop = threading.Event()
+threading.Thread(target=stop.wait).start()
+cores = SpareCores()
+for line in sys.stdin:
+    cores.keep_off([int(line)])
+    tasks = Path("/proc/self/task").iterdir()
+    [used] = {frozenset(os.sched_getaffinity(int(task.name))) for task in tasks}
+    print(*sorted(used), flush=True)
+stop.set()
+"""
+
+
+@contextmanager
+def program(text: str) -> Iterator[subprocess.Popen[str]]:
+    """Run one that answers line by line, until the block ends."""
+    command = [sys.executable, "-c", text]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as process:
+        yield process
+        process.communicate()
+        assert process.returncode == 0
+
+
+def ask(process: subprocess.Popen[str], number: int) -> list[int]:
+    """Send a line, and read the numbers of the line that comes back."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    print(number, file=process.stdin, flush=True)
+    return [int(word) for word in process.stdout.readline().split()]
+
+
+@pytest.mark.parametrize(
+    ("given", "taken", "expected"),
+    [
+        ({0, 1, 2, 3}, [2], {0, 1, 3}),
+        ({0, 1, 2, 3}, [2, 2], {0, 1, 3}),
+        ({0, 1, 2, 3}, [0, 1, 3], {2}),
+        ({0, 1, 2, 3}, [7, None], {0, 1, 2, 3}),
+        ({0, 1}, [1], {0}),
+        ({0, 1}, [1, 1], {0, 1}),
+        ({0, 1}, [], {0, 1}),
+        ({3}, [3], {3}),
+        (set(), [1], set()),
+    ],
+)
+def test_cores_are_spare_unless_there_are_as_many_takers(
+    given: set[int], taken: list[int | None], expected: set[int]
+) -> None:
+    """What somebody answers pages on is left out, but never all, nor the last for many takers."""
+    assert spare(frozenset(given), taken) == expected
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux's")
+def test_threads_of_a_process_leave_the_core_of_another() -> None:
+    """All of them, the next time it is asked too, and they come back when it is gone."""
+    ours = sorted(os.sched_getaffinity(0))
+    if len(ours) < 2:
+        pytest.skip("one core")
+    with program(KEEP_OFF) as process:
+        with program(ECHO) as worker:
+            for core in (ours[0], ours[-1]):
+                os.sched_setaffinity(worker.pid, {core})
+                ask(worker, 0)  # one that sleeps moves when it wakes
+                assert ask(process, worker.pid) == [one for one in ours if one != core]
+        assert core_of(worker.pid) is None
+        assert ask(process, worker.pid) == ours
