@@ -26,6 +26,7 @@ from models.errors import CapacityError, StoreError
 from service.logs import configure_logs
 from service.reports.rollup_keeper import RollupKeeper
 from service.spare_cores import SpareCores
+from service.stores.checkpointer import Checkpointer
 from service.stores.events import StoreBusyError
 from service.stores.log_wire import (
     Answer,
@@ -202,6 +203,13 @@ class LogServer:
         else:
             for worker, answer in zip(workers, done, strict=True):
                 self._finish(worker, answer)
+            self._finish_checkpoint()
+
+    def _finish_checkpoint(self) -> None:
+        try:
+            self._open().finish_checkpoint()
+        except (CapacityError, StoreError) as error:  # the log grows on, and is moved later
+            _log.warning("log_not_moved", error=str(error))
 
     def _open(self) -> MergedEvents:
         if self._events is None:
@@ -246,10 +254,13 @@ def main(arguments: list[str]) -> int:
     """Serve the workers of one server."""
     path, listener = arguments
     configure_logs(os.environ.get("ENDCAP_LOG_LEVEL", "info"))
-    keeper = RollupKeeper(Path(path))
+    events = Path(path)
+    keeper, checkpointer = RollupKeeper(events), Checkpointer(events)
     with socket.socket(fileno=int(listener)) as listening:
         keeper.start()
-        LogServer(listening, lambda: MergedEvents(Path(path)), sys.stdin.fileno()).run()
+        checkpointer.start()
+        LogServer(listening, lambda: MergedEvents(events, checkpointer), sys.stdin.fileno()).run()
+    checkpointer.close()
     keeper.close()
     return 0
 

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from service.stores.checkpointer import Checkpointer
 from service.stores.event_tables import EventTables, reported
 from service.stores.exposure_rows import ExposureRows, unpack_exposures
 from service.stores.log_wire import Done, Group, Hello
@@ -31,8 +32,11 @@ class _Writer(NamedTuple):
 class MergedEvents:
     """The tables, and which worker was answered what last."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, checkpointer: Checkpointer | None = None) -> None:
         self._tables = EventTables(path)
+        self._checkpointer = checkpointer
+        if checkpointer is not None:
+            checkpointer.relieve(self._tables.connection)
         self._writers: dict[str, _Writer] = {}
 
     def commit(self, groups: Sequence[tuple[Hello, Group]]) -> list[Done]:
@@ -50,7 +54,15 @@ class MergedEvents:
                 known[hello.token] = writer
                 done.append(writer.last)
         self._writers |= known
+        if self._checkpointer is not None:
+            self._checkpointer.note(sum(sum(one.is_new) + one.n_exposures for one in done))
         return done
+
+    def finish_checkpoint(self) -> None:
+        """Let the log begin anew if it was moved into the file; to be called when nobody waits."""
+        if self._checkpointer is not None:
+            with reported():
+                self._checkpointer.finish(self._tables.connection)
 
     def leave(self, hello: Hello, closed_ms: int) -> None:
         """Note that a worker drained, if it ever wrote."""
