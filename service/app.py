@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
@@ -17,6 +16,7 @@ from threadpoolctl import threadpool_limits
 from models.errors import EndcapError
 from service.access import guard
 from service.cors import cors_config, vary_by_origin
+from service.garbage import settle
 from service.json_body import JsonBody
 from service.logs import configure_logs
 from service.measured import MeasuredApp
@@ -65,11 +65,6 @@ from service.short_turns import take_short_turns
 SWITCH_INTERVAL_S = 0.0005
 """How long pages keep the interpreter lock from the threads that read and write the store; at the
 default of 5 ms one read of the store, which takes the lock a few times, misses the deadline."""
-
-COLLECT_AFTER = 1_000, 1, 5_000
-"""Thresholds of the garbage collector. Pages stand still while it looks, 0.6 µs an object: at 5,000
-objects, 20 times, that was 63 ms for what had survived twice. Looking at few of them each time
-costs no more in all. A full collection looks at all that a worker keeps, so it is rare."""
 
 ROUTES: list[ControllerRouterHandler] = [
     PlacementController,
@@ -141,9 +136,7 @@ def create_app(
         async with AsyncExitStack() as stack:
             app.state[STATE_KEY] = open_services(settings, metrics, now_ms, stack)
             if tidies_up:
-                gc.collect()
-                gc.freeze()
-                gc.set_threshold(*COLLECT_AFTER)
+                settle()
             yield
 
     app = MeasuredApp(

@@ -12,6 +12,7 @@ from models.artifact import ArtifactStore
 from models.errors import EndcapError
 from models.snapshot import Snapshot
 from service.breath import breathe, no_breath
+from service.garbage import held_off
 
 log = structlog.get_logger(__name__)
 
@@ -57,13 +58,14 @@ class LiveModel:
         self._unreadable = None
         if version is None or version in (self.version, self._failed_version):
             return False
-        try:
-            snapshot = self._store.open(version, breathe)
-        except EndcapError as error:
-            self._failed_version = version
-            log.error("model_open_failed", version=version, reason=error.message)
-            return False
-        self.before_swap(snapshot)
+        with held_off():
+            try:
+                snapshot = self._store.open(version, breathe)
+            except EndcapError as error:
+                self._failed_version = version
+                log.error("model_open_failed", version=version, reason=error.message)
+                return False
+            self.before_swap(snapshot)
         self._snapshot, self._failed_version = snapshot, None
         self._on_swap(version)
         log.info("model_swapped", version=version)

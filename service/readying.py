@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import fcntl
 import os
-import subprocess
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from threading import Thread
 from typing import Self
 
 import msgspec
@@ -22,6 +20,7 @@ import structlog
 from models.artifact import ArtifactStore
 from models.ready_candidates import ReadyCandidates, can_be_ready, make_room, ready_name
 from models.snapshot import Snapshot
+from service.quiet_start import QuietProcess
 from service.serve.model_segments import KnownBy
 
 MIN_USERS = 2_000
@@ -41,7 +40,7 @@ class Readying:
         self._home = home
         self._artifacts = artifacts
         self._min_users = min_users
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: QuietProcess | None = None
         self._working_on: Path | None = None
 
     def open(self, snapshot: Snapshot, first: Sequence[KnownBy]) -> ReadyCandidates | None:
@@ -67,10 +66,9 @@ class Readying:
     def close(self) -> None:
         """Stop the process; what it has done is kept."""
         process, self._process = self._process, None
-        if process is not None and process.poll() is None:
+        if process is not None:
             process.terminate()
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(STOP_S)
+            process.wait(STOP_S)
 
     def _complete(
         self, snapshot: Snapshot, whole: Path, part: Path, first: Sequence[KnownBy]
@@ -98,15 +96,12 @@ class Readying:
     ) -> None:
         self._working_on = whole
         arguments = map(str, (self._home, version, whole, part, os.getpid()))
-        self._process = process = subprocess.Popen(
+        self._process = QuietProcess(
             [sys.executable, "-m", _MODULE, *arguments],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
-            pass_fds=(lock,),
+            {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
+            msgspec.json.encode(first),
+            lock,
         )
-        # It reads once it has started, and none is left behind when it ends by itself.
-        Thread(target=process.communicate, args=(msgspec.json.encode(first),), daemon=True).start()
 
 
 def boot_id() -> str:

@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,6 +25,7 @@ from models.ready_candidates import fill, ready_name
 from models.vocabulary import MISSING_ROW
 from service.logs import configure_logs
 from service.serve.model_segments import KnownBy, user_row
+from service.spare_cores import SpareCores
 
 log = structlog.get_logger(__name__)
 
@@ -48,7 +50,7 @@ def main(arguments: list[str]) -> int:
     first = msgspec.json.decode(sys.stdin.buffer.read() or b"[]", type=list[KnownBy])
     begin_s = time.monotonic()
     try:
-        is_whole = work(order, first, lambda: os.getppid() == int(parent))
+        is_whole = work(order, first, partial(_is_wanted, int(parent), SpareCores()))
     except (EndcapError, OSError, ValueError) as error:
         log.error("candidates_failed", version=version, reason=str(error))
         return 1
@@ -77,6 +79,12 @@ def work(order: Order, first: Sequence[KnownBy], is_wanted: Callable[[], bool]) 
         if left != whole and left.suffix == ".part":
             left.unlink(missing_ok=True)
     return True
+
+
+def _is_wanted(parent: int, cores: SpareCores) -> bool:
+    """Tell whether the worker is there, and leave it its core."""
+    cores.keep_off([parent])
+    return os.getppid() == parent
 
 
 def _step_back() -> None:
