@@ -14,7 +14,7 @@ import selectors
 import socket
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -73,13 +73,15 @@ class LogServer:
         open_events: Callable[[], MergedEvents],
         stop_descriptor: int,
         *,
+        keep_off: Callable[[Collection[int]], None] = lambda _pids: None,
         monotonic_s: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`keep_off` is told whose cores to leave, of processes, whenever something comes."""
         self._listener = listener
+        self._keep_off = keep_off
         self._open_events = open_events
         self._monotonic_s = monotonic_s
         self._events: MergedEvents | None = None
-        self._cores = SpareCores()
         self._workers: set[_Worker] = set()
         self._leaves_at_s = float("inf")
         self._selector = selectors.DefaultSelector()
@@ -119,6 +121,8 @@ class LogServer:
     def _listen(self, timeout_s: float | None) -> None:
         """Take in what is there; when something was, whatever else is there by now too."""
         ready = self._selector.select(timeout_s)
+        if ready:
+            self._keep_off([worker.hello.pid for worker in self._workers if worker.hello])
         while ready:
             for key, _ in ready:
                 key.data()
@@ -184,7 +188,6 @@ class LogServer:
             for worker in workers
             if worker.hello is not None and worker.group is not None
         ]
-        self._cores.keep_off([worker.hello.pid for worker in self._workers if worker.hello])
         try:
             done = self._open().commit(groups)
         except StoreBusyError as error:
@@ -259,7 +262,12 @@ def main(arguments: list[str]) -> int:
     with socket.socket(fileno=int(listener)) as listening:
         keeper.start()
         checkpointer.start()
-        LogServer(listening, lambda: MergedEvents(events, checkpointer), sys.stdin.fileno()).run()
+        LogServer(
+            listening,
+            lambda: MergedEvents(events, checkpointer),
+            sys.stdin.fileno(),
+            keep_off=SpareCores().keep_off,
+        ).run()
     checkpointer.close()
     keeper.close()
     return 0

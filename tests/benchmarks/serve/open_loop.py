@@ -21,12 +21,15 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tests.benchmarks.serve.processes import Server
 from tests.benchmarks.serve.traffic import EVENT_ID
 
 CONNECTIONS = 128
 GRACE_S = 10.0
+HELD_UP_S = 0.001
+"""A turn of the generator's loop takes 5 to 300 µs; one of this length lost its core meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,8 @@ def measure(
     """Run the generator as a process of its own.
 
     `times` is written if it is given: of each page when it was due, on the clock of
-    `time.perf_counter`, which processes share on Linux, and its latency; seconds, shape (n, 2).
+    `time.perf_counter`, which processes share on Linux, and its latency, both in seconds; then 1 if
+    the generator was held up before it read the answer, else 0; shape (n, 3).
     """
     command = [sys.executable, "-m", "tests.benchmarks.serve.open_loop", server.address]
     command += [str(requests), server.keys["publishable"], str(rate_per_s), str(seconds)]
@@ -89,6 +93,8 @@ class Generator:
         self.due_s: list[float] = []
         """Of each page, as its latency."""
         self.event_latencies_s: list[float] = []
+        self.held_up_s: list[tuple[float, float]] = []
+        """From when to when something else had the generator's core: no fault of the server's."""
         self._is_event: dict[int, bool] = {}
         self.n_failed = 0
         for _ in range(CONNECTIONS):
@@ -109,8 +115,12 @@ class Generator:
         begin_s = time.perf_counter()
         n, n_wanted = 0, max(int(rate_per_s * seconds), 1)
         end_s = begin_s + seconds + GRACE_S
+        turned_s = begin_s
         while self.n_answered + self.n_failed < n_wanted:
             now_s = time.perf_counter()
+            if now_s - turned_s > HELD_UP_S:
+                self.held_up_s.append((turned_s, now_s))
+            turned_s = now_s
             if now_s > end_s:
                 self.n_failed = n_wanted - self.n_answered
                 return
@@ -150,6 +160,21 @@ class Generator:
         self._idle.append(number)
 
 
+def met(
+    due_s: NDArray[np.float64],
+    latencies_s: NDArray[np.float64],
+    held_up_s: Sequence[tuple[float, float]],
+) -> NDArray[np.bool_]:
+    """Tell of each page whether any of the spans lies between due and answered, even in part.
+
+    The spans follow each other; `due_s` and `latencies_s` have shape (n,), as what is returned.
+    """
+    begins, ends = np.array(held_up_s, dtype=np.float64).reshape(-1, 2).T
+    # The first span that had not ended when the page was due.
+    first = np.searchsorted(ends, due_s, side="right")
+    return np.append(begins, np.inf)[first] < due_s + latencies_s
+
+
 def _content_length(head: bytes) -> int:
     at = head.lower().find(b"content-length:")
     return int(head[at + 15 :].split(b"\r\n", 1)[0]) if at >= 0 else 0
@@ -172,7 +197,9 @@ def main(arguments: list[str]) -> None:
     generator = Generator(address, read_requests(Path(path), urlsplit(address).netloc, key))
     generator.run(float(rate), float(seconds))
     for written in times:
-        np.save(written, np.column_stack((generator.due_s, generator.latencies_s)))
+        due_s, latencies_s = np.array(generator.due_s), np.array(generator.latencies_s)
+        is_held_up = met(due_s, latencies_s, generator.held_up_s)
+        np.save(written, np.column_stack((due_s, latencies_s, is_held_up)))
     times_ms = np.array(generator.latencies_s or [float("nan")]) * 1000
     p50, p95, p99, p999 = np.percentile(times_ms, [50, 95, 99, 99.9]).round(3).tolist()
     event_p50 = event_p99 = None
