@@ -12,12 +12,13 @@ from contextlib import contextmanager
 from threading import Event
 
 COLLECT_AFTER = 1_000, 1, 5_000
-"""Thresholds of the garbage collector: at 5,000 objects, 20 times, it was 63 ms for what had
-survived twice. Looking at few of them each time costs no more in all. A full collection looks at
-all that a worker keeps, so it is rare."""
+"""Thresholds of the garbage collector. With 5,000 young objects, and the older ones after 20 of
+those, pages stood still for 63 ms at a time. Looking at few of them each time costs no more in all.
+A full collection looks at all that a worker keeps, so it is rare; Python 3.14 has none, and decides
+itself how many of the old it looks at."""
 
 _settled = Event()
-"""Kept here, for to count what is hidden takes 10 ms."""
+"""The collector knows how much it hides (`gc.get_freeze_count`), but takes 10 ms to count it."""
 
 
 def settle() -> None:
@@ -30,9 +31,10 @@ def settle() -> None:
 
 @contextmanager
 def held_off() -> Iterator[None]:
-    """Let the collector wait, and in a process that settled hide what is made meanwhile too.
+    """Let the collector wait, and in a process that settled hide what is there by then too.
 
-    For a tenth of a second in which much is made that stays: a model.
+    For the moment in which a model is opened: much is made, and stays. What was garbage in a circle
+    and not collected yet stays for good, too; pages make none.
     """
     was_on = gc.isenabled()
     gc.disable()

@@ -91,8 +91,9 @@ class LiveModel:
         manifest = self._store.manifest(snapshot.manifest.version)
         if manifest.checksums == snapshot.manifest.checksums:
             return
-        fresh = self._store.open(manifest.version)
-        self.before_swap(fresh)
+        with held_off():
+            fresh = self._store.open(manifest.version)
+            self.before_swap(fresh)
         self._snapshot = fresh
 
     def _tell_unreadable(self, error: EndcapError) -> None:

@@ -121,12 +121,17 @@ class LogServer:
     def _listen(self, timeout_s: float | None) -> None:
         """Take in what is there; when something was, whatever else is there by now too."""
         ready = self._selector.select(timeout_s)
-        if ready:
-            self._keep_off([worker.hello.pid for worker in self._workers if worker.hello])
+        if not ready:
+            return
+        self._leave_cores()
         while ready:
             for key, _ in ready:
                 key.data()
             ready = self._selector.select(0)
+        self._leave_cores()  # to whoever has just said its name too
+
+    def _leave_cores(self) -> None:
+        self._keep_off([worker.hello.pid for worker in self._workers if worker.hello])
 
     def _accept(self) -> None:
         with suppress(BlockingIOError):
@@ -211,7 +216,7 @@ class LogServer:
     def _finish_checkpoint(self) -> None:
         try:
             self._open().finish_checkpoint()
-        except (CapacityError, StoreError) as error:  # the log grows on, and is moved later
+        except Exception as error:  # the log grows on, and is moved later
             _log.warning("log_not_moved", error=str(error))
 
     def _open(self) -> MergedEvents:

@@ -8,11 +8,13 @@ called by `ctypes`, leaves it to others.
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 from threading import Event, Thread
 
 _ROOM = 512
@@ -31,7 +33,7 @@ class QuietProcess:
         given: bytes,
         kept: int | None = None,
     ) -> None:
-        """Run a program, its path first; it writes nowhere, and its descriptor 3 is our `kept`.
+        """Run a program, its path first; its descriptor 3 is our `kept`, its output goes nowhere.
 
         Raises
         ------
@@ -50,7 +52,12 @@ class QuietProcess:
         finally:
             os.close(theirs)
         # It reads once it has started, and none is left behind when it ends by itself.
-        Thread(target=self._attend, args=(ours, given), daemon=True).start()
+        attending = Thread(target=self._attend, args=(ours, given), daemon=True)
+        try:
+            attending.start()
+        except RuntimeError as error:
+            os.close(ours)  # there is nothing to read then, so it ends
+            raise OSError(errno.EAGAIN, str(error)) from error
 
     def wait(self, timeout_s: float | None = None) -> int | None:
         """Wait for its end, at most so long; return the exit code if it has ended."""
@@ -66,14 +73,31 @@ class QuietProcess:
     def _attend(self, pipe: int, given: bytes) -> None:
         with suppress(BrokenPipeError), os.fdopen(pipe, "wb") as file:
             file.write(given)
-        _, status = os.waitpid(self.pid, 0)
-        self.returncode = os.waitstatus_to_exitcode(status)
-        self._has_ended.set()
+        try:
+            _, status = os.waitpid(self.pid, 0)
+            self.returncode = os.waitstatus_to_exitcode(status)
+        except ChildProcessError:  # ended children are waited for by the system, if it was told so
+            self.returncode = 0
+        finally:
+            self._has_ended.set()
+
+
+def _others(kept: int | None) -> list[int]:
+    """List what the child would have too, such as the socket at which workers listen."""
+    first = _KEPT + (kept is not None)
+    found = [int(entry.name) for entry in Path("/dev/fd").iterdir()]
+    return [one for one in found if one >= first and _is_inheritable(one)]
+
+
+def _is_inheritable(descriptor: int) -> bool:
+    try:
+        return os.get_inheritable(descriptor)
+    except OSError:  # it is closed by now
+        return False
 
 
 if sys.platform == "linux":
     _library = ctypes.CDLL(None)
-    _closes_others = hasattr(_library, "posix_spawn_file_actions_addclosefrom_np")  # glibc 2.34
 
     def _spawn(
         command: Sequence[str], environment: Mapping[str, str], stdin: int, kept: int | None
@@ -87,9 +111,8 @@ if sys.platform == "linux":
             _check(_library.posix_spawn_file_actions_addopen(actions, 1, nowhere, os.O_WRONLY, 0))
             if kept is not None:
                 _check(_library.posix_spawn_file_actions_adddup2(actions, kept, _KEPT))
-            if _closes_others:  # such as a listening socket, which is meant for workers
-                first = _KEPT + (kept is not None)
-                _check(_library.posix_spawn_file_actions_addclosefrom_np(actions, first))
+            for other in _others(kept):
+                _check(_library.posix_spawn_file_actions_addclose(actions, other))
             path = os.fsencode(command[0])
             words = _texts(command)
             variables = _texts([f"{name}={value}" for name, value in environment.items()])
@@ -113,5 +136,6 @@ else:
             (os.POSIX_SPAWN_DUP2, stdin, 0),
             (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
             *(() if kept is None else ((os.POSIX_SPAWN_DUP2, kept, _KEPT),)),
+            *((os.POSIX_SPAWN_CLOSE, other) for other in _others(kept)),
         ]
         return os.posix_spawn(command[0], command, environment, file_actions=actions)

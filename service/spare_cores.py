@@ -15,11 +15,10 @@ from pathlib import Path
 
 
 class SpareCores:
-    """The cores that this process was given, and those of them that it uses now."""
+    """The cores that this process was given at its start, and those of them that it uses now."""
 
     def __init__(self) -> None:
-        self._given = _given()
-        self._used = self._given
+        self._given = self._used = _GIVEN
 
     def keep_off(self, pids: Collection[int]) -> None:
         """Let all threads of this process run where the first thread of no process of `pids` runs.
@@ -31,6 +30,12 @@ class SpareCores:
         if wanted != self._used:
             self._used = wanted
             _use(wanted)
+
+
+def give_all(pid: int) -> None:
+    """Let a process that was just started run wherever this one could at first."""
+    with suppress(OSError):
+        _set(pid, _GIVEN)
 
 
 def spare(given: frozenset[int], taken: Collection[int | None]) -> frozenset[int]:
@@ -55,14 +60,25 @@ if sys.platform == "linux":
     def _given() -> frozenset[int]:
         return frozenset(os.sched_getaffinity(0))
 
+    def _set(thread: int, cores: frozenset[int]) -> None:
+        os.sched_setaffinity(thread, cores)
+
     def _use(cores: frozenset[int]) -> None:
-        for thread in Path("/proc/self/task").iterdir():
-            with suppress(OSError):  # it has ended, or the cores were taken from the process
-                os.sched_setaffinity(int(thread.name), cores)
+        with suppress(OSError):  # no descriptor is left
+            for thread in Path("/proc/self/task").iterdir():
+                with suppress(OSError):  # it has ended, or the cores were taken from the process
+                    _set(int(thread.name), cores)
 else:
 
     def _given() -> frozenset[int]:
         return frozenset()
 
-    def _use(cores: frozenset[int]) -> None:
+    def _set(thread: int, cores: frozenset[int]) -> None:
         """Nothing: no other system has both."""
+
+    def _use(cores: frozenset[int]) -> None:
+        """Nothing."""
+
+
+_GIVEN = _given()
+"""When the program began; a child of ours may have been given fewer by a thread that keeps off."""

@@ -17,6 +17,8 @@ from service.stores.event_log import Database
 
 AFTER_ROWS = 6_000
 """Some 8,000 pages, 32 MB: a longer log lets pages that many commits touch be moved once."""
+ROWS_A_COMMIT = 8
+"""As many pages as a commit writes besides, counted as rows."""
 AFTER_S = 60.0
 """When less is written."""
 LONGEST_PAGES = 64_000
@@ -24,6 +26,9 @@ LONGEST_PAGES = 64_000
 N_PASSES = 4
 """What is committed during one is for the next, which is shorter."""
 FEW_PAGES = 500
+"""What may be left for the connection that writes."""
+BETWEEN_PASSES_S = 0.02
+"""In which an erasure, which SQLite lets wait for nobody else who moves the log, gets its turn."""
 
 _log = structlog.get_logger(__name__)
 
@@ -40,7 +45,7 @@ class Checkpointer:
         self._n_rows = 0
         self._is_due = threading.Event()
         self._is_moved = threading.Event()
-        self._is_closing = False
+        self._is_closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="checkpointer", daemon=True)
 
     def start(self) -> None:
@@ -49,7 +54,7 @@ class Checkpointer:
 
     def close(self) -> None:
         """Stop after the pass under way."""
-        self._is_closing = True
+        self._is_closing.set()
         self._is_due.set()
         self._thread.join()
 
@@ -58,9 +63,9 @@ class Checkpointer:
         connection.execute(f"PRAGMA wal_autocheckpoint = {LONGEST_PAGES}")
 
     def note(self, n_rows: int) -> None:
-        """Count rows that were committed."""
+        """Count a commit of so many rows."""
         # The thread may take the count meanwhile: then some rows are not in it, or stay in it.
-        self._n_rows += n_rows
+        self._n_rows += n_rows + ROWS_A_COMMIT
         if self._n_rows >= self._after_rows:
             self._is_due.set()
 
@@ -68,7 +73,7 @@ class Checkpointer:
         """Move what little was committed during the last pass, if there was one; tell whether.
 
         Between two commits the log has no end that moves, so after it the next one begins the log
-        anew. To be called when nobody waits for a commit.
+        anew. To be called when the answers of a commit are out.
         """
         if not self._is_moved.is_set():
             return False
@@ -78,9 +83,11 @@ class Checkpointer:
 
     def _run(self) -> None:
         connection: SqliteConnection | None = None
-        while not self._is_closing:
+        while True:
             self._is_due.wait(self._after_s)
             self._is_due.clear()
+            if self._is_closing.is_set():
+                break
             n_rows, self._n_rows = self._n_rows, 0
             if not n_rows:
                 continue
@@ -93,10 +100,11 @@ class Checkpointer:
             connection.close()
 
     def _move(self, connection: SqliteConnection) -> None:
-        moved = 0
+        before = 0
         for _ in range(N_PASSES):
-            _, _, now_moved = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-            if self._is_closing or abs(now_moved - moved) < FEW_PAGES:
+            # The last is how much of the log is in the file, not what this pass has brought.
+            _, _, n_moved = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+            if abs(n_moved - before) < FEW_PAGES or self._is_closing.wait(BETWEEN_PASSES_S):
                 break
-            moved = now_moved
+            before = n_moved
         self._is_moved.set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from service.stores.sqlite import reported as reported_of_file
 
 # A larger log before a checkpoint lets pages that many commits touch be written back once.
 _CHECKPOINT_PAGES = 8_000
+_TRY_AGAIN_S = 0.005
 _CACHE_KIB = 16_384
 _READER_CACHE_KIB = 4_096
 """Readers touch few pages, and each worker has several; the system caches the file as well."""
@@ -171,10 +173,17 @@ def erase_thoroughly(connection: Database) -> None:
 def fold_log(connection: Database) -> None:
     """Bring what was overwritten to the file itself: its log still holds the old pages.
 
-    Of no file that is attached, for those are read-only.
+    Of no file that is attached, for those are read-only. Whoever holds a page for longer than
+    `BUSY_TIMEOUT_MS` keeps it in the log; a search finds it there.
     """
-    if isinstance(connection, sqlite3.Connection):
-        connection.execute("PRAGMA main.wal_checkpoint(TRUNCATE)")
+    if not isinstance(connection, sqlite3.Connection):
+        return
+    end_s = time.monotonic() + BUSY_TIMEOUT_MS / 1000
+    # SQLite waits for readers, but not for another connection that moves the log right now.
+    while connection.execute("PRAGMA main.wal_checkpoint(TRUNCATE)").fetchone()[0]:
+        if time.monotonic() > end_s:
+            return
+        time.sleep(_TRY_AGAIN_S)
 
 
 @contextmanager

@@ -59,7 +59,7 @@ class MergedEvents:
         return done
 
     def finish_checkpoint(self) -> None:
-        """Let the log begin anew if it was moved into the file; to be called when nobody waits."""
+        """Let the log begin anew if it was moved into the file; to be called behind the answers."""
         if self._checkpointer is not None:
             with reported():
                 self._checkpointer.finish(self._tables.connection)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import structlog
 
 from models.errors import StoreError
+from service.spare_cores import give_all
 from service.stores.event_log import EventLog
 
 REPLAY_AGAIN_S = 600.0
@@ -79,12 +80,14 @@ def make_replay(events: EventLog) -> None:
 
 
 def _start(events: EventLog) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
+    process = subprocess.Popen(
         [sys.executable, "-m", _MODULE, str(events)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
     )
+    give_all(process.pid)
+    return process
 
 
 def _check(process: subprocess.Popen[bytes], said: bytes) -> None:

@@ -15,7 +15,7 @@ from service.garbage import held_off, settle
 class Node: pass
 
 settle()
-print(gc.get_threshold())
+print(gc.get_threshold()[:2])
 frozen = gc.get_freeze_count()
 with held_off():
     made = [Node() for _ in range(50_000)]
@@ -38,4 +38,4 @@ def test_what_was_made_meanwhile_is_hidden_in_a_process_that_settled() -> None:
     """The next collection has not all of it to look at, which would be a pause after all."""
     command = [sys.executable, "-c", SETTLED]
     told = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
-    assert told == [str(COLLECT_AFTER), "True True True"]
+    assert told == [str(COLLECT_AFTER[:2]), "True True True"]  # the third is 0 since 3.14

@@ -1,6 +1,8 @@
 """SQLite's log is moved beside the connection that writes, and begins anew."""
 
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -8,8 +10,8 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from service.stores.checkpointer import Checkpointer
-from service.stores.event_database import SqliteConnection, connect_file
+from service.stores.checkpointer import ROWS_A_COMMIT, Checkpointer
+from service.stores.event_database import SqliteConnection, connect_file, fold_log
 from tests.end_to_end.running_server import wait_until
 
 AFTER_ROWS = 50
@@ -33,7 +35,8 @@ def start(tmp_path: Path, writer: SqliteConnection) -> Iterator[Callable[..., Ch
     started = []
 
     def of(after_s: float = NEVER_S) -> Checkpointer:
-        one = Checkpointer(tmp_path / "rows.sqlite", after_rows=AFTER_ROWS, after_s=after_s)
+        n_counted = AFTER_ROWS * (1 + ROWS_A_COMMIT)
+        one = Checkpointer(tmp_path / "rows.sqlite", after_rows=n_counted, after_s=after_s)
         one.relieve(writer)
         one.start()
         started.append(one)
@@ -140,3 +143,26 @@ def test_failure_is_told_and_the_next_time_succeeds(
         assert str(tmp_path) in line["error"]
         write(writer, checkpointer)
         wait_until(partial(is_in_file, tmp_path, 2 * AFTER_ROWS), WITHIN_S)
+
+
+HOLD = """
+import fcntl, sys, time
+with open(sys.argv[1], "r+b") as file:
+    fcntl.lockf(file, fcntl.LOCK_EX, 1, 121)  # as whoever moves the log
+    print(flush=True)
+    time.sleep(0.5)
+"""
+
+
+def test_log_is_folded_though_somebody_moves_it(tmp_path: Path, writer: SqliteConnection) -> None:
+    """An erasure waits for a pass that is under way, for SQLite does not."""
+    writer.execute("INSERT INTO rows VALUES ('gone')")
+    log = tmp_path / "rows.sqlite-wal"
+    command = [sys.executable, "-c", HOLD, str(tmp_path / "rows.sqlite-shm")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        assert writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 1
+        assert log.stat().st_size > 0
+        fold_log(writer)
+        assert log.stat().st_size == 0
