@@ -19,7 +19,7 @@ from tests.browser.console_pages import Look, assert_fit_for_all, opened_console
 from tests.end_to_end.running_server import (
     RunningServer,
     assert_live_everywhere,
-    eventually,
+    wait_until,
 )
 from tests.snapshots import tiny_snapshot
 
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.browser
 PICTURE = "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 4 3'><path d='M0 0h4v3H0z'/></svg>"
 BUYER = "shopper-who-bought@example.org"
 LEAVER = "shopper-who-leaves@example.org"
-LIVE_S = 1.5
+LIVE_S = 10
 """Workers look at the pointer once a second, and then open the model."""
 
 
@@ -216,11 +216,11 @@ def test_model_is_promoted_and_rolled_back(
         assert artifacts.live_version() == first
         page.get_by_role("button", name="Make it live").click()
         expect(page.get_by_text(f"Model {other} is live")).to_be_visible()
-        eventually(lambda: is_answered_by(shop, other), True, LIVE_S)
+        wait_until(lambda: is_answered_by(shop, other), LIVE_S)
         page.get_by_role("button", name="Roll back").click()
         page.get_by_role("dialog").get_by_role("button", name="Roll back").click()
         expect(page.get_by_text(f"model {first} is live again")).to_be_visible()
-        eventually(lambda: is_answered_by(shop, first), True, LIVE_S)
+        wait_until(lambda: is_answered_by(shop, first), LIVE_S)
         page.get_by_role("link", name=str(first)).click()
         assert_fit_for_all(page)
         rows = table_of(page, page.get_by_role("link", name="CSV of Metrics of every recommender"))
