@@ -9,8 +9,6 @@ CANDIDATES := python3.13 python3.12 python3.11 python3
 # A name on PATH may be a shim that does not run, so each candidate is tried.
 SUPPORTED := import sys, venv; sys.exit(not (3, 11) <= sys.version_info < (3, 15))
 
-TEST_PROCESSES ?= 0
-
 UV_VERSION := 0.13.9
 LOCK_VENV := .venv-lock
 COMPILE = $(LOCK_VENV)/bin/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
@@ -53,8 +51,9 @@ $(STAMP): requirements-dev.lock pyproject.toml
 demo: install ## Run a simulated shop: data, training, server, live shoppers, console
 	@$(BIN)/endcap demo
 
-test: install ## Run the tests (TEST_PROCESSES=auto for up to four at once)
-	@$(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --maxprocesses 4 --no-loadscope-reorder
+test: install ## Run the tests: of the modules up to four at once, then of the whole, alone
+	@$(BIN)/python -m pytest tests/unit --numprocesses auto --maxprocesses 4 --dist loadfile
+	@$(BIN)/python -m pytest --ignore tests/unit
 
 bench-train: install ## Time and memory of a whole training run beside the raw implicit fit
 	@$(BIN)/python -m tests.benchmarks.train

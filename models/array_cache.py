@@ -11,6 +11,7 @@ import mmap
 import re
 import shutil
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +34,11 @@ AT_ONCE = 8
 """Arrays that are mapped without a breath."""
 
 
+def cache_lock(folder: Path) -> AbstractContextManager[None]:
+    """Let one process at a time fill `folder`, or change what it is filled from."""
+    return file_lock(folder.with_name(f".{folder.name}.lock"))
+
+
 def open_cached(
     folder: Path,
     names: Iterable[str],
@@ -41,20 +47,16 @@ def open_cached(
 ) -> Arrays:
     """Map the arrays `names` in `folder`, which is first filled from `load` if it is not whole.
 
-    Processes that come while one is filling wait for it. The arrays are read-only. `breathe` is
-    called before every few of them.
+    The caller holds `cache_lock`, so processes that come while one is filling wait for it. The
+    arrays are read-only. `breathe` is called before every few of them.
     """
     wanted = list(names)
-    arrays = _map(folder, wanted, breathe)
-    if arrays is not None:
-        return arrays
-    with file_lock(folder.with_name(f".{folder.name}.lock")):
-        arrays = _map(folder, wanted, breathe)
-        if arrays is None:
-            for left in folder.parent.glob(f"{STAGING_PREFIX}{folder.name}-*"):
-                shutil.rmtree(left, ignore_errors=True)
-            _fill(folder, load())
-            arrays = _map(folder, wanted, breathe)
+    arrays = map_cached(folder, wanted, breathe)
+    if arrays is None:
+        for left in folder.parent.glob(f"{STAGING_PREFIX}{folder.name}-*"):
+            shutil.rmtree(left, ignore_errors=True)
+        _fill(folder, load())
+        arrays = map_cached(folder, wanted, breathe)
     if arrays is None:
         raise OSError(
             f"the cache {folder} changed while it was written; remove the folder and retry"
@@ -68,7 +70,9 @@ def _fill(folder: Path, arrays: Arrays) -> None:
             np.save(staging / f"{name}.npy", array, allow_pickle=False)
 
 
-def _map(folder: Path, names: list[str], breathe: Callable[[], None]) -> Arrays | None:
+def map_cached(
+    folder: Path, names: Iterable[str], breathe: Callable[[], None] = lambda: None
+) -> Arrays | None:
     """Map every array, or nothing if a file is missing or too short.
 
     Raises

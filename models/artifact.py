@@ -11,15 +11,14 @@ import re
 import shutil
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
-from hashlib import blake2b
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
 
-from models.array_cache import open_cached
-from models.durable import remove_stagings, replace_file, staged_folder
+from models.array_cache import cache_lock, map_cached, open_cached
+from models.checksums import checksum, checksums_of, stamped
+from models.durable import moved_aside, remove_stagings, replace_file, staged_folder
 from models.erasure import without_users
 from models.errors import ArtifactError, ConflictError, GateError, NotFoundError
 from models.ids import list_known
@@ -68,10 +67,10 @@ class ArtifactStore:
         ArtifactError
             If it cannot be written; then nothing of it is left.
         """
-        manifest = _stamp(snapshot)
+        manifest = stamped(snapshot)
         folder = self._models / manifest.version
         try:
-            with file_lock(self._models / ".publish.lock"):
+            with self._writing():
                 remove_stagings(self._models)
                 if folder.exists():
                     self._replace_manifest(complete(manifest))
@@ -130,6 +129,11 @@ class ArtifactStore:
         found = [self.manifest(version) for version in self._names()]
         return sorted(found, key=lambda manifest: (manifest.created_at_ms, manifest.version))[::-1]
 
+    def settled_versions(self) -> list[Manifest]:
+        """List as `versions` does, but wait for who is writing one: none is missed."""
+        with self._writing():
+            return self.versions()
+
     def manifest(self, version: str) -> Manifest:
         """Read one manifest.
 
@@ -139,17 +143,18 @@ class ArtifactStore:
             If there is no such version.
         """
         path = self._models / version / _MANIFEST
-        if not _VERSION.fullmatch(version) or not path.is_file():
-            raise NotFoundError(
-                f"model version {version[:40]!r} does not exist in {self._models}; "
-                f"{list_known(self._names())}; see 'endcap models list'"
-            )
         try:
-            return msgspec.json.decode(path.read_bytes(), type=Manifest)
+            content = self._manifest_bytes(version) if _VERSION.fullmatch(version) else None
+            if content is not None:
+                return msgspec.json.decode(content, type=Manifest)
         except (OSError, msgspec.DecodeError) as error:
             raise ArtifactError(
                 f"cannot read {path}: {error}; promote another version or train again"
             ) from error
+        raise NotFoundError(
+            f"model version {version[:40]!r} does not exist in {self._models}; "
+            f"{list_known(self._names())}; see 'endcap models list'"
+        )
 
     def open(self, version: str, breathe: Callable[[], None] = lambda: None) -> Snapshot:
         """Open a version read-only; its arrays are memory-mapped and shared between processes.
@@ -161,13 +166,17 @@ class ArtifactStore:
         ArtifactError
             If its files are damaged or of another format.
         """
-        manifest = self.manifest(version)
-        manifest.check_format()
-        folder = self._models / version
+        manifest = self._readable(version)
+        folder, copy = self._models / version, self._cache / version
         try:
-            arrays = open_cached(
-                self._cache / version, manifest.checksums, lambda: _load(folder, manifest), breathe
-            )
+            arrays = map_cached(copy, manifest.checksums, breathe)
+            if arrays is None or self.manifest(version).checksums != manifest.checksums:
+                with cache_lock(copy):
+                    # Nobody is erased from it now: the manifest, the tables and the copy agree.
+                    manifest = self._readable(version)
+                    arrays = open_cached(
+                        copy, manifest.checksums, lambda: _load(folder, manifest), breathe
+                    )
             return Snapshot.from_arrays(manifest, arrays)
         except (*_STORAGE_ERRORS, KeyError) as error:
             raise ArtifactError(
@@ -195,24 +204,24 @@ class ArtifactStore:
         ArtifactError
             If it cannot be read or written; then it is as it was.
         """
-        snapshot = without_users(self.open(version), ids)
-        if snapshot is None:
-            return False
-        checksums = checksums_of(snapshot)
-        manifest = msgspec.structs.replace(snapshot.manifest, checksums=checksums)
-        try:
-            with (
-                file_lock(self._models / ".publish.lock"),
-                staged_folder(self._models / version) as staging,
-            ):
-                _write_tables(staging, snapshot)
-                replace_file(staging / _MANIFEST, _encode(manifest))
-        except _STORAGE_ERRORS as error:
-            raise ArtifactError(
-                f"cannot write model version {version} without the user: "
-                f"{_RUST_PLACE.sub('', str(error))}; make room and erase again"
-            ) from error
-        self.forget_cache(version)
+        with self._writing():
+            # Read in here: what another erasure writes meanwhile would be undone.
+            snapshot = without_users(self.open(version), ids)
+            if snapshot is None:
+                return False
+            manifest = msgspec.structs.replace(snapshot.manifest, checksums=checksums_of(snapshot))
+            folder, copy = self._models / version, self._cache / version
+            try:
+                with cache_lock(copy), staged_folder(folder) as staging:
+                    _write_tables(staging, snapshot)
+                    replace_file(staging / _MANIFEST, _encode(manifest))
+                    # First: so no copy is ever older than the manifest beside it.
+                    self.forget_cache(version)
+            except _STORAGE_ERRORS as error:
+                raise ArtifactError(
+                    f"cannot write model version {version} without the user: "
+                    f"{_RUST_PLACE.sub('', str(error))}; make room and erase again"
+                ) from error
         return True
 
     def forget_cache(self, version: str) -> None:
@@ -239,9 +248,11 @@ class ArtifactStore:
     def _replace_manifest(self, manifest: Manifest) -> None:
         """Give a version its new manifest; trained again while live, it keeps its own parent.
 
-        Refused again, it still says that it was forced.
+        Refused again, it still says that it was forced. Its tables stay, also without users who
+        were erased, so their checksums do.
         """
         old = self.manifest(manifest.version)
+        manifest = msgspec.structs.replace(manifest, checksums=old.checksums)
         if manifest.parent == manifest.version:
             manifest = msgspec.structs.replace(manifest, parent=old.parent)
         if (old.gate.verdict, manifest.gate.verdict) == ("forced", "refused"):
@@ -258,44 +269,33 @@ class ArtifactStore:
         gate = msgspec.structs.replace(
             gate, verdict="forced", reason=f"{gate.reason}; promoted with --force"
         )
-        with file_lock(self._models / ".publish.lock"):
+        with self._writing():
             self._replace_manifest(msgspec.structs.replace(manifest, gate=gate))
+
+    def _writing(self) -> AbstractContextManager[None]:
+        """Let one process at a time write versions."""
+        return file_lock(self._models / ".publish.lock")
+
+    def _readable(self, version: str) -> Manifest:
+        manifest = self.manifest(version)
+        manifest.check_format()
+        return manifest
+
+    def _manifest_bytes(self, version: str) -> bytes | None:
+        """Read a manifest, also while an erasure puts the version's new folder in its place."""
+        folder = self._models / version
+        for places in ([folder], moved_aside(folder), [folder]):
+            for place in places:
+                try:
+                    return (place / _MANIFEST).read_bytes()
+                except (FileNotFoundError, NotADirectoryError):
+                    continue
+        return None
 
     def _names(self) -> list[str]:
         if not self._models.is_dir():
             return []
         return [path.name for path in self._models.iterdir() if _VERSION.fullmatch(path.name)]
-
-
-def checksums_of(snapshot: Snapshot) -> dict[str, str]:
-    """Hash every array, several at a time: hashing leaves the interpreter to others."""
-    arrays = sorted(snapshot.to_arrays().items())
-    with ThreadPoolExecutor() as pool:
-        hashes = pool.map(checksum, [array for _, array in arrays])
-        return dict(zip([name for name, _ in arrays], hashes, strict=True))
-
-
-def checksum(array: NDArray[np.generic]) -> str:
-    """Hash an array's type, shape and bytes to 32 hexadecimal digits."""
-    digest = blake2b(f"{array.dtype.str}{array.shape}".encode(), digest_size=16)
-    digest.update(np.ascontiguousarray(array).view(np.uint8).reshape(-1).data)
-    return digest.hexdigest()
-
-
-def _stamp(snapshot: Snapshot) -> Manifest:
-    """Fill in the checksums and the version, which depends on what was learnt, not on when."""
-    manifest = snapshot.manifest
-    checksums = checksums_of(snapshot)
-    identity = (
-        manifest.format_version,
-        checksums,
-        manifest.blend,
-        manifest.hyperparameters,
-        (manifest.data_from_ms, manifest.data_until_ms),
-    )
-    encoded = msgspec.json.encode(identity, order="deterministic")
-    version = blake2b(encoded, digest_size=8).hexdigest()
-    return msgspec.structs.replace(manifest, version=version, checksums=checksums)
 
 
 def _encode(manifest: Manifest) -> bytes:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 STAGING_PREFIX = ".staging-"
+_OLD = "-old"
 
 
 @contextmanager
@@ -25,7 +26,7 @@ def staged_folder(target: Path) -> Iterator[Path]:
         yield staging
         _sync_tree(staging)
         if target.exists():
-            old = staging.with_name(staging.name + "-old")
+            old = staging.with_name(staging.name + _OLD)
             target.rename(old)
             staging.rename(target)
             shutil.rmtree(old)
@@ -34,6 +35,11 @@ def staged_folder(target: Path) -> Iterator[Path]:
         sync_folder(target.parent)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+
+
+def moved_aside(target: Path) -> list[Path]:
+    """Name the folders that `staged_folder` is replacing: for a moment `target` is missing."""
+    return list(target.parent.glob(f"{STAGING_PREFIX}{target.name}-*{_OLD}"))
 
 
 def remove_stagings(folder: Path) -> None:

@@ -15,7 +15,7 @@ import msgspec
 SCHEMA_VERSION: Final = 1
 
 Grade = Literal["assigned", "rendered", "viewable"]
-"""How far it got: the server decided / it was drawn / half of it was visible for a second."""
+"""How far it got: the server decided / it was drawn / half of it or of a window showed for 1 s."""
 
 
 class InteractionKind(IntEnum):

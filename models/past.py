@@ -5,9 +5,28 @@ Service and trainer do not import each other, so ``endcap.py`` hands one's reade
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
+
+EARLIEST_MS = 315_532_800_000
+"""The year 1980: no shop has a log from before. A number that is earlier is no epoch ms, but
+seconds, or a date such as 20260801."""
+TOO_EARLY = "timestamp_before_1980"
+LOSSY = "\ufffd"
+"""What reading puts where bytes are not UTF-8: two ids that have it may look the same."""
+NOT_UTF8 = "_not_utf8"
+"""Ends the reason of a row of which an id has that mark."""
+EXTRA = "row_has_extra_fields"
+FIX_ENCODING = (
+    "the file is not in UTF-8; convert it and read that, for example with: "
+    "iconv -f latin1 -t utf-8 FILE > NEW"
+)
+_NEXT_STEPS = {
+    TOO_EARLY: "epoch times are milliseconds: multiply seconds by 1000, and write a date as "
+    "2026-08-01 (or name its format, timestamp_format in the file of --mapping)",
+    EXTRA: "a row has more fields than the header has columns: put a text with a comma in quotes",
+}
 
 
 class PastInteraction(NamedTuple):
@@ -54,3 +73,13 @@ class PastRows(NamedTuple):
 
 ReadPast = Callable[[str, Path | None, int], PastRows]
 """Reads a path or glob under a mapping file; what is later than the third, epoch ms, is refused."""
+
+
+def next_steps(reasons: Iterable[str]) -> list[str]:
+    """Say what to do about rows that were refused, where the reason does not say it."""
+    found: dict[str, list[str]] = {}
+    for reason in sorted(reasons):
+        step = FIX_ENCODING if reason.endswith(NOT_UTF8) else _NEXT_STEPS.get(reason)
+        if step is not None:
+            found.setdefault(step, []).append(reason)
+    return [f"{', '.join(names)}: {step}" for step, names in found.items()]

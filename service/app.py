@@ -26,7 +26,6 @@ from service.opening.services import open_services
 from service.problems import (
     answer_bad_value,
     answer_endcap_error,
-    answer_http_exception,
     answer_too_deep,
     answer_unexpected,
 )
@@ -37,6 +36,7 @@ from service.routes.catalogue import CatalogueController
 from service.routes.changes import stream_changes
 from service.routes.clients import CLIENT_ROUTES
 from service.routes.console import console_router
+from service.routes.console.gate import answer_unrouted
 from service.routes.events import post_events
 from service.routes.history import HISTORY_ROUTES
 from service.routes.insights import read_insights
@@ -98,7 +98,6 @@ ROUTES: list[ControllerRouterHandler] = [
     *HISTORY_ROUTES,
     health.live,
     health.ready,
-    health.head_health,
     health.metrics,
 ]
 STOREFRONT: list[ControllerRouterHandler] = [*STOREFRONT_PAGES, *STOREFRONT_FILES]
@@ -156,7 +155,7 @@ def create_app(
         openapi_config=describe_api(),
         exception_handlers={
             EndcapError: answer_endcap_error,
-            HTTPException: answer_http_exception,
+            HTTPException: answer_unrouted,
             msgspec.MsgspecError: answer_bad_value,
             RecursionError: answer_too_deep,
             Exception: answer_unexpected,

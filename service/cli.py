@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from models.pseudonym import load_pseudonymiser, rotate_key
+from models.terminal import print_table, visible
 from service.control.fleet import check_fleet, replace_fleet_key
 from service.control.keys import (
     COMMAND_LINE,
@@ -79,7 +80,7 @@ def serve(as_json: bool, **given: Any) -> None:
     )
 
     settings = read_settings(os.environ, given)
-    _ = settings.kept_days, settings.events_address
+    settings.check()
     configure_logs(settings.log_level)
 
     def announce(address: str) -> None:
@@ -134,7 +135,7 @@ def list_(home: str | None, as_json: bool) -> None:
     if as_json:
         _print_json({"keys": found})
     else:
-        Console().print(_key_table(found))
+        print_table(_key_table(found), Console())
 
 
 @keys.command()
@@ -185,10 +186,12 @@ def open_store(settings: Settings) -> Iterator[ControlStore]:
 
 
 def _key_table(found: list[KeyInfo]) -> Table:
-    table = Table("id", "scope", "name", "made", "revoked")
+    table = Table()
+    for heading in ("id", "scope", "name", "made", "revoked"):
+        table.add_column(heading, no_wrap=heading in {"id", "scope"}, overflow="fold")
     for key in found:
         days = _day(key.created_at_ms), _day(key.revoked_at_ms)
-        table.add_row(key.id, key.scope, Text(key.name), *days)
+        table.add_row(key.id, key.scope, Text(visible(key.name)), *days)
     return table
 
 

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from models.errors import ConfigError, EndcapError
 from models.pseudonym import load_pseudonymiser
+from models.terminal import print_table, wide_console
 from models.vocabulary import Vocabulary
 from service.cli import SHARED_EVENTS, as_json_option, setting_option
 from service.import_cli import import_file
@@ -150,21 +151,27 @@ def move(home: str | None, as_json: bool) -> None:
 @setting_option("home")
 @as_json_option
 def report(rollout: str, html: Path | None, home: str | None, as_json: bool) -> None:
-    """Print what ROLLOUT did by variant, how far variants differ, and whether one may act on it."""
+    """Print what ROLLOUT did by variant, how far variants differ, and whether one may act on it.
+
+    Whatever is stored when it is asked is counted: it waits at most ten seconds for the newest.
+    """
     from service.reports.gather import report_rollout  # noqa: PLC0415  # loads SciPy
     from service.reports.table import print_report, report_page  # noqa: PLC0415  # as above
+    from service.stores.caught_up import catch_up  # noqa: PLC0415  # as above
     from service.stores.control import ControlStore  # noqa: PLC0415  # loads SQLAlchemy
 
     settings = read_home_settings(home)
     control = ControlStore(settings.control_place)
     try:
         path = _open_log(home)
+        is_whole = catch_up(path)
         found = report_rollout(
             path,
             control,
             rollout,
             at_ms=time.time_ns() // 1_000_000,
             catalogue=_live_catalogue(settings.home),
+            is_caught_up=is_whole,
         )
     finally:
         control.close()
@@ -176,7 +183,7 @@ def report(rollout: str, html: Path | None, home: str | None, as_json: bool) -> 
     if as_json:
         _print_json(found)
     else:
-        print_report(found, Console())
+        print_report(found, wide_console())
 
 
 def _live_catalogue(home: Path) -> Vocabulary | None:
@@ -220,7 +227,7 @@ def _print_ledger(found: Reconciliation) -> None:
             f"{getattr(found, right):,}",
         )
     console = Console()
-    console.print(table)
+    print_table(table, console)
     if found.unclosed_writers:
         console.print(
             f"writers that run, or were killed before they drained: {found.unclosed_writers}"

@@ -63,4 +63,6 @@ def import_file(
             click.echo(f"{n_rows:>12,}  dropped: {rule}")
         if done.rejects_file is not None:
             click.echo(f"the rejected rows and why: {done.rejects_file}", err=True)
+        for step in done.next_steps:
+            click.echo(f"  {step}", err=True)
     sys.exit(1 if done.rejected and done.rejected == done.received else 0)

@@ -12,6 +12,7 @@ from litestar.types import HTTPScope, Receive, Scope, Send
 from litestar.types.asgi_types import LifeSpanReceive, LifeSpanScope, LifeSpanSend
 from prometheus_client import Histogram
 
+from service.head_requests import as_get, takes_head, without_body
 from service.known_heads import KnownHeads, Request
 from service.metrics import Metrics
 from service.patience import PatientReceive, SlowBodyError
@@ -87,10 +88,13 @@ class MeasuredApp(Litestar):
                 status = message["status"]
             await send(message)
 
+        answered, answer = http, cast("Send", noting_status)
+        if http["method"] == "HEAD" and takes_head(http["path"]):
+            answered, answer = as_get(http), without_body(answer)
         try:
-            await super().__call__(scope, receive, noting_status)
+            await super().__call__(answered, receive, answer)
         finally:
-            route = str(scope.get("path_template") or UNMATCHED)
+            route = str(answered.get("path_template") or UNMATCHED)
             method = str(scope.get("method"))
             self._observe((method, route, status), perf_counter() - begin)
 

@@ -10,7 +10,9 @@ import rich_click as click
 from rich.console import Console
 from rich.table import Table
 
+from models.terminal import print_table, visible
 from service.cli import as_json_option, open_store, setting_option
+from service.plan_limits import check_numbers, write_days
 from service.reports.plan import PlanMetric, Question, RolloutPlan, make_plan
 from service.reports.planner import POWER
 from service.settings import read_home_settings
@@ -51,7 +53,7 @@ def plan(rollout: str, home: str | None, as_json: bool, **asked: Any) -> None:
     from service.reports.traffic import read_traffic  # noqa: PLC0415  # loads SQLAlchemy
 
     settings = read_home_settings(home)
-    question = Question(**asked)
+    question = check_numbers(Question(**asked))
     with open_store(settings) as control:
         traffic = read_traffic(
             open_event_database(settings.home, settings.events_address),
@@ -68,8 +70,8 @@ def plan(rollout: str, home: str | None, as_json: bool, **asked: Any) -> None:
 
 def _print(found: RolloutPlan, console: Console) -> None:
     console.print(
-        f"{found.rollout}: {found.metric.replace('_', ' ')}, {found.share:.0%} treated; seen in "
-        f"{found.power:.0%} of such experiments, one look at the end"
+        f"{visible(found.rollout)}: {found.metric.replace('_', ' ')}, {found.share:.0%} treated; "
+        f"seen in {found.power:.0%} of such experiments, one look at the end"
     )
     if found.baseline is not None:
         console.print(f"control: {found.baseline:.4g} {_SOURCES[found.baseline_from]}")
@@ -82,9 +84,9 @@ def _print(found: RolloutPlan, console: Console) -> None:
         table.add_row(
             f"{line.lift:+.3g}",
             *(_count(n) for n in (line.units, line.units_control, line.units_treated)),
-            "" if line.days is None else f"{line.days:,.1f}",
+            write_days(line.days),
         )
-    console.print(table)
+    print_table(table, console)
     for note in found.notes:
         console.print(f"! {note}")
 

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Meta
 
 from models.errors import ConfigError
+from service.origins import check_origins
 from service.stores.event_log import EventLog, event_log
 from service.stores.postgres_address import PostgresAddress, read_address
 
@@ -60,7 +61,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = 1_000_000
     cors_origins: Annotated[
         tuple[str, ...],
-        Meta(description="Origins whose pages may call, separated by commas; * is any."),
+        Meta(
+            description="Origins whose pages may call, such as https://shop.example, separated by "
+            "commas; https://*.shop.example is all below it, * is any."
+        ),
     ] = ()
     deadline_ms: Annotated[
         int,
@@ -146,6 +150,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Literal["debug", "info", "warning", "error"],
         Meta(description="The least important log line that is written."),
     ] = "info"
+
+    def check(self) -> None:
+        """Raise `ConfigError` for what only a server uses, before it makes or opens anything."""
+        from service.stores.archive_files import check_days  # noqa: PLC0415  # loads SQLAlchemy
+
+        _ = self.kept_days, self.events_address, self.control_place
+        check_origins(self.cors_origins)
+        if self.archive_days:
+            check_days(self.archive_days)
 
     @property
     def control_place(self) -> Path | PostgresAddress:

@@ -13,7 +13,6 @@ from typing import NoReturn
 import pytest
 from hypothesis import settings
 
-from tests.groups import make_scheduler, put_in_order
 from tests.postgres_server import PostgresServer, find_programs, run_postgres
 from training.simulation.config import WorldConfig
 from training.simulation.files import WorldFiles
@@ -25,18 +24,6 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 settings.register_profile("dev", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
 settings.load_profile("ci" if IS_CI else "dev")
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
-    """Share the tests out among processes by group (`make test TEST_PROCESSES=auto`)."""
-    return make_scheduler(config, log)
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Order the tests for processes that share them."""
-    if hasattr(config, "workerinput"):
-        put_in_order(items)
 
 
 def _missing(message: str) -> NoReturn:

@@ -6,11 +6,19 @@ from collections.abc import Sequence
 
 import polars as pl
 
+from models.past import EARLIEST_MS, EXTRA, NOT_UTF8
 from training.column_names import check_columns
-from training.columns import as_epoch_ms, as_number, as_text, is_valid_id, matches_any
+from training.columns import (
+    as_epoch_ms,
+    as_number,
+    as_text,
+    has_lost_bytes,
+    is_valid_id,
+    matches_any,
+)
 from training.item_ids import is_no_product, normalise_item_id
 from training.mapping import CatalogColumns, Mapping
-from training.read import FILE, MALFORMED, ROW
+from training.marks import BLANK, EXTRA_FIELDS, FILE, MALFORMED, ROW
 from training.verdicts import Check, judge
 
 _DEFAULT_NAMES = CatalogColumns()
@@ -28,7 +36,8 @@ def judge_catalog(frames: Sequence[pl.LazyFrame], mapping: Mapping) -> pl.DataFr
         If a file has no item ids, or the mapping names a column that it does not have.
     """
     named = [_name_columns(frame, mapping) for frame in frames]
-    return judge(pl.concat(named, how="vertical"), _rules(mapping), _checks()).collect()
+    rows = pl.concat(named, how="vertical")
+    return judge(rows, _rules(mapping), _checks(), texts=_TEXTS).collect()
 
 
 def merge_items(rows: pl.DataFrame) -> pl.DataFrame:
@@ -69,6 +78,8 @@ def _name_columns(frame: pl.LazyFrame, mapping: Mapping) -> pl.LazyFrame:
         FILE,
         ROW,
         MALFORMED,
+        EXTRA_FIELDS,
+        BLANK,
         normalise_item_id(text("item_id"), mapping.items).alias("item_id"),
         pl.when(~matches_any(title, own.blank)).then(title).alias("title"),
         *(text(field).str.strip_chars().alias(field) for field in _TEXTS if field != "title"),
@@ -122,7 +133,7 @@ def _vector(name: str | None, schema: pl.Schema) -> pl.Expr:
 
 
 def _rules(mapping: Mapping) -> dict[str, pl.Expr]:
-    rules = {"not_products": is_no_product(mapping.items)}
+    rules = {"blank": pl.col(BLANK), "not_products": is_no_product(mapping.items)}
     if mapping.catalog.drop_unpriced:
         price = pl.col("price")
         rules["drop_unpriced"] = (price.is_null() | (price <= 0)) & ~pl.col(MALFORMED)
@@ -134,8 +145,10 @@ def _checks() -> list[Check]:
     nothing = pl.lit(None, dtype=pl.String)
     checks = [
         Check("row_malformed", pl.col(MALFORMED), nothing),
+        Check(EXTRA, pl.col(EXTRA_FIELDS), nothing),
         Check("item_id_missing", item.is_null(), nothing),
         Check("item_id_invalid", ~is_valid_id(item), item),
+        Check(f"item_id{NOT_UTF8}", has_lost_bytes(item), item),
         Check(
             "price_invalid",
             (pl.col("raw_price").is_not_null() & price.is_null()) | (price < 0),
@@ -144,8 +157,11 @@ def _checks() -> list[Check]:
     ]
     for field in _MOMENTS:
         raw = pl.col(f"raw_{field}")
-        bad = raw.is_not_null() & pl.col(f"{field}_ms").is_null()
-        checks.append(Check(f"{field}_invalid", bad, raw))
+        at_ms = pl.col(f"{field}_ms")
+        checks.append(Check(f"{field}_invalid", raw.is_not_null() & at_ms.is_null(), raw))
+        # A date may be older than shops are, a number is then not one of milliseconds.
+        is_number = raw.str.contains(r"^\s*\d+\s*$")
+        checks.append(Check(f"{field}_before_1980", is_number & (at_ms < EARLIEST_MS), raw))
     vector = pl.col("vector")
     has_hole = vector.list.eval(pl.element().is_finite().fill_null(False).not_()).list.any()
     return [*checks, Check("vector_invalid", has_hole, nothing)]

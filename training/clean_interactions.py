@@ -8,22 +8,26 @@ import polars as pl
 
 from models.errors import ConfigError
 from models.events import INTERACTION_KINDS, InteractionKind
-from training.column_names import check_columns
+from models.past import EARLIEST_MS, EXTRA, NOT_UTF8, TOO_EARLY
+from training.column_names import check_columns, list_columns
 from training.columns import (
     MAX_AT_MS,
     as_epoch_ms,
     as_number,
     as_text,
+    has_lost_bytes,
     is_valid_id,
     matches_any,
 )
 from training.item_ids import is_no_product, normalise_item_id
 from training.mapping import InteractionColumns, Mapping
-from training.read import FILE, MALFORMED, ROW, columns_of
+from training.marks import BLANK, EXTRA_FIELDS, FILE, MALFORMED, ROW
+from training.read import columns_of
 from training.verdicts import DROPPED, Check, judge
 
 _DEFAULT_NAMES = InteractionColumns()
 _REQUIRED = ("item_id", "timestamp")
+_TEXTS = ("country", "channel")
 
 
 def judge_interactions(
@@ -46,7 +50,8 @@ def judge_interactions(
     """
     own = mapping.interactions
     named = [_name_columns(frame, mapping, carried) for frame in frames]
-    judged = judge(pl.concat(named, how="vertical"), _rules(mapping), _checks(until_ms)).collect()
+    rows = pl.concat(named, how="vertical")
+    judged = judge(rows, _rules(mapping), _checks(until_ms), texts=_TEXTS).collect()
     if own.drop_duplicates:
         judged = _drop_duplicates(judged)
     return judged
@@ -59,12 +64,12 @@ def _name_columns(frame: pl.LazyFrame, mapping: Mapping, carried: Sequence[str])
     if "user_id" not in names and "user_key" not in names:
         raise ConfigError(
             f"the interactions have no column {own.columns.user_id!r} for user_id; "
-            f"columns: {', '.join(columns_of(frame))}; name it under [interactions.columns]"
+            f"columns: {list_columns(columns_of(frame))}; name it under [interactions.columns]"
         )
     if "event" not in names and own.event is None:
         raise ConfigError(
             f"the interactions have no column {own.columns.event!r}; "
-            f"columns: {', '.join(columns_of(frame))}; "
+            f"columns: {list_columns(columns_of(frame))}; "
             'name it under [interactions.columns], or write event = "purchase" under [interactions]'
         )
     schema = frame.collect_schema()
@@ -86,6 +91,8 @@ def _name_columns(frame: pl.LazyFrame, mapping: Mapping, carried: Sequence[str])
         FILE,
         ROW,
         MALFORMED,
+        EXTRA_FIELDS,
+        BLANK,
         text("user_id").str.strip_chars().alias("user_id"),
         text("user_key").alias("user_key"),
         pl.lit("user_key" in names).alias("has_keys"),
@@ -122,6 +129,7 @@ def _rules(mapping: Mapping) -> dict[str, pl.Expr]:
     user = pl.col("user_id")
     is_missing = user.is_null() & pl.col("user_key").is_null() & ~pl.col(MALFORMED)
     return {
+        "blank": pl.col(BLANK),
         # The service's own log also holds visitors who gave no consent or never signed in.
         "without_user_key": is_missing & pl.col("has_keys"),
         "drop_missing_users": is_missing if own.drop_missing_users else pl.lit(False),
@@ -141,14 +149,19 @@ def _checks(until_ms: int) -> list[Check]:
     quantity, price = pl.col("quantity"), pl.col("price")
     return [
         Check("row_malformed", pl.col(MALFORMED), nothing),
+        Check(EXTRA, pl.col(EXTRA_FIELDS), nothing),
         Check("user_id_missing", user.is_null(), nothing),
         Check("user_id_invalid", ~is_valid_id(user), nothing),
+        Check(f"user_id{NOT_UTF8}", has_lost_bytes(user), nothing),
         Check("item_id_missing", item.is_null(), nothing),
         Check("item_id_invalid", ~is_valid_id(item), item),
+        Check(f"item_id{NOT_UTF8}", has_lost_bytes(item), item),
+        Check(f"order_id{NOT_UTF8}", has_lost_bytes(pl.col("order_id")), nothing),
         Check("event_missing", pl.col("event").is_null() & pl.col("kind").is_null(), nothing),
         Check("event_unknown", pl.col("kind").is_null(), pl.col("event")),
         Check("timestamp_missing", raw_time.is_null(), nothing),
         Check("timestamp_invalid", pl.col("at_ms").is_null(), raw_time),
+        Check(TOO_EARLY, pl.col("at_ms") < EARLIEST_MS, raw_time),
         Check("timestamp_in_future", pl.col("at_ms") > until_ms, raw_time),
         Check("quantity_invalid", quantity.is_null() | (quantity <= 0), raw_quantity),
         Check(

@@ -8,7 +8,15 @@ import msgspec
 import polars as pl
 
 from models.errors import ConfigError
+from models.past import FIX_ENCODING, LOSSY
+from training.csv_files import printable
 from training.read import columns_of
+
+
+def list_columns(present: Sequence[str]) -> str:
+    """Write the columns of a file for a message, with what a header in another encoding means."""
+    names = ", ".join(map(printable, present)) or "none"
+    return f"{names} ({FIX_ENCODING})" if LOSSY in names else names
 
 
 def check_columns(
@@ -33,7 +41,8 @@ def check_columns(
             names[field] = name
         elif field in required or name != getattr(defaults, field):
             raise ConfigError(
-                f"the {kind} have no column {name!r} for {field}; columns: {', '.join(present)}; "
+                f"the {kind} have no column {name!r} for {field}; "
+                f"columns: {list_columns(present)}; "
                 f"name it under [{kind}.columns] in the file of --mapping"
             )
     return names

@@ -8,6 +8,7 @@ from __future__ import annotations
 import polars as pl
 
 from models.ids import MAX_ID_BYTES
+from models.past import LOSSY
 
 MAX_AT_MS = 7_258_118_400_000
 """The year 2200; a timestamp beyond it is a mistake of units."""
@@ -55,6 +56,11 @@ def as_epoch_ms(name: str, dtype: pl.DataType, text_format: str | None, zone: st
 def is_valid_id(column: pl.Expr) -> pl.Expr:
     """Tell whether text obeys the rule of `models.ids`."""
     return (column.str.len_bytes() <= MAX_ID_BYTES) & ~column.str.contains("\0", literal=True)
+
+
+def has_lost_bytes(column: pl.Expr) -> pl.Expr:
+    """Tell whether text has the mark of bytes that were not UTF-8; null has none."""
+    return column.str.contains(LOSSY, literal=True).fill_null(False)
 
 
 def matches_any(column: pl.Expr, patterns: tuple[str, ...]) -> pl.Expr:

@@ -14,12 +14,14 @@ from numpy.typing import NDArray
 from models.dataset import Catalog, Dataset, Interactions
 from models.errors import ConfigError, InputError
 from models.events import InteractionKind
+from models.past import next_steps
 from models.vocabulary import Vocabulary
 from training.clean_catalog import judge_catalog, merge_items
 from training.clean_interactions import judge_interactions
 from training.columns import MAX_AT_MS
+from training.csv_files import open_quote, printable
 from training.mapping import Mapping
-from training.read import scan_files
+from training.read import expand, scan_files
 from training.refunds import take_back
 from training.verdicts import (
     RowCounts,
@@ -105,11 +107,21 @@ def collect_rows(
             return judge_interactions(frames, mapping, until_ms, carried=carried)
         return judge_catalog(frames, mapping)
     except (pl.exceptions.PolarsError, OSError) as error:
-        what = str(error).splitlines()[0]
-        advice = "check the file"
-        if what.startswith("could not parse"):
-            advice = 'where a text begins with " it must end with one, and one inside is doubled'
-        raise InputError(f"cannot read {', '.join(sources)}: {what}; {advice}") from error
+        raise _unreadable(sources, str(error).splitlines()[0]) from error
+
+
+def _unreadable(sources: Sequence[str], what: str) -> InputError:
+    """Say which file, and which of its rows, cannot be read, where the reader does not."""
+    files, advice = ", ".join(sources), "check the file"
+    if what.startswith("could not parse"):
+        advice = 'where a text begins with " it must end with one, and one inside is doubled'
+        what = "a text in quotes does not end"
+        for path in (path for source in sources for path in expand(source) if ".csv" in path):
+            row = open_quote(path)
+            if row is not None:
+                files, what = repr(path), f"a text in quotes does not end in row {row}"
+                break
+    return InputError(f"cannot read {files}: {printable(what)}; {advice}")
 
 
 def _check(kind: str, counts: RowCounts, mapping: Mapping, rejects: Path | None) -> None:
@@ -120,7 +132,8 @@ def _check(kind: str, counts: RowCounts, mapping: Mapping, rejects: Path | None)
     if not counts.kept:
         raise InputError(
             f"no row of the {kind} is left of {counts.read}: dropped {counts.dropped}, "
-            f"rejected {counts.rejected}; correct the file or the mapping"
+            f"rejected {counts.rejected}; "
+            + "; ".join([*next_steps(counts.rejected), "correct the file or the mapping"])
         )
 
 

@@ -10,7 +10,7 @@ import polars as pl
 from models.past import PastInteraction, PastRows, RefusedRow
 from training.load import collect_rows
 from training.mapping import load_mapping
-from training.read import FILE, ROW
+from training.marks import FILE, ROW
 from training.verdicts import DROPPED, REASON, VALUE, count_rows
 
 _CARRIED = ("platform", "session_id", "anonymous_key", "session_key", "event_id")

@@ -12,10 +12,8 @@ from pathlib import Path
 import polars as pl
 
 from models.errors import InputError
-
-FILE = "__file"
-ROW = "__row"
-MALFORMED = "__malformed"
+from training.csv_files import check_text, printable, scan_csv
+from training.marks import BLANK, EXTRA_FIELDS, FILE, MALFORMED, ROW
 
 _FORMATS = {
     ".parquet": "parquet",
@@ -31,16 +29,15 @@ _COMPRESSIONS = (".gz", ".zst")
 def scan_files(source: str, wanted: Sequence[str]) -> list[pl.LazyFrame]:
     """Open every file of a path, a glob or an object-store URI, each as one lazy frame.
 
-    Beside the file's columns a frame has `FILE`, `ROW` (0-based in its file) and `MALFORMED` (true
-    where the row could not be taken apart). `wanted` are the columns that a JSON Lines file, which
-    has no header, is searched for.
+    Beside the file's columns a frame has those of `training.marks`. `wanted` are the columns that
+    are asked for; a JSON Lines file, which has no header, is searched for them.
 
     Raises
     ------
     InputError
-        If there is no such file, or one is empty or of an unknown format.
+        If there is no such file, or one is empty, of an unknown format, or not what its name says.
     """
-    return [_scan(path, wanted) for path in _expand(source)]
+    return [_scan(path, wanted) for path in expand(source)]
 
 
 def columns_of(frame: pl.LazyFrame) -> list[str]:
@@ -48,7 +45,14 @@ def columns_of(frame: pl.LazyFrame) -> list[str]:
     return [name for name in frame.collect_schema().names() if not name.startswith("__")]
 
 
-def _expand(source: str) -> list[str]:
+def expand(source: str) -> list[str]:
+    """List the files of a path or a glob.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
     if "://" in source:
         return [source]
     paths = sorted(glob.glob(source, recursive=True))  # noqa: PTH207  # an absolute glob is allowed
@@ -69,29 +73,20 @@ def _scan(path: str, wanted: Sequence[str]) -> pl.LazyFrame:
         raise InputError(f"{path!r} is empty; expected a file with rows")
     openers: dict[str, Callable[[], pl.LazyFrame]] = {
         "parquet": lambda: pl.scan_parquet(path, row_index_name=ROW),
-        "csv": lambda: _scan_csv(path),
+        "csv": lambda: scan_csv(path, wanted),
         "jsonl": lambda: _scan_json_lines(path, wanted),
     }
     try:
         frame = openers[kind]()
-        if MALFORMED not in frame.collect_schema():
-            frame = frame.with_columns(pl.lit(False).alias(MALFORMED))
+        there = frame.collect_schema()
+        marks = [name for name in (MALFORMED, EXTRA_FIELDS, BLANK) if name not in there]
+        frame = frame.with_columns(pl.lit(False).alias(name) for name in marks)
     except (pl.exceptions.PolarsError, OSError) as error:
-        first_line = str(error).splitlines()[0]
+        first_line = printable(str(error).splitlines()[0])
         raise InputError(
             f"cannot read {path!r} as {kind}: {first_line}; check the file and its name"
         ) from error
     return frame.with_columns(pl.lit(path).alias(FILE))
-
-
-def _scan_csv(path: str) -> pl.LazyFrame:
-    return pl.scan_csv(
-        path,
-        infer_schema=False,
-        truncate_ragged_lines=True,
-        encoding="utf8-lossy",
-        row_index_name=ROW,
-    )
 
 
 def _scan_json_lines(path: str, wanted: Sequence[str]) -> pl.LazyFrame:
@@ -117,8 +112,10 @@ def _scan_json_lines(path: str, wanted: Sequence[str]) -> pl.LazyFrame:
 
 
 def _check_layout(path: str, lines: pl.LazyFrame) -> None:
-    """Refuse one JSON document over many lines, of which every line would be a bad row."""
+    """Refuse what is no text, and one JSON document over many lines, each of them a bad row."""
     first = lines.head(1).select(pl.col("line").str.strip_chars()).collect()["line"]
+    if len(first):
+        check_text(path, first[0])
     if len(first) and (first[0].startswith("[") or first[0] == "{"):
         raise InputError(
             f"{path!r} is one JSON document, not JSON Lines: it begins with {first[0][:20]!r}; "

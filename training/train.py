@@ -14,6 +14,7 @@ from models.artifact import ArtifactStore
 from models.dataset import Dataset
 from models.errors import ArtifactError
 from models.manifest import Drift, Gate, Interval, Manifest
+from models.past import FIX_ENCODING, next_steps
 from models.recommenders.blocks import one_blas_thread
 from models.recommenders.content import Content
 from models.recommenders.fitting import Basis, begin_fit
@@ -257,8 +258,12 @@ def _say_rows(loaded: Loaded, order: TrainOrder, progress: Progress) -> None:
         dropped = ", ".join(f"{rule} {n}" for rule, n in rows.dropped.items()) or "none"
         rejected = ", ".join(f"{reason} {n}" for reason, n in rows.rejected.items()) or "none"
         progress.say(f"{kind}: {rows.read} rows read, {rows.kept} kept")
-        progress.say(f"  dropped by rules of the mapping: {dropped}")
+        progress.say(f"  dropped by rule: {dropped}")
         progress.say(f"  rejected ({order.home / REJECTS_FILE}): {rejected}")
+        for step in next_steps(rows.rejected):
+            progress.say(f"    {step}")
+        if rows.not_utf8:
+            progress.say(f"  kept, though a text has lost letters: {rows.not_utf8}; {FIX_ENCODING}")
     dataset = loaded.dataset
     progress.say(
         f"{dataset.n_users} users, {dataset.n_items} items, {len(dataset.interactions)} "

@@ -15,11 +15,14 @@ import polars as pl
 
 from models.durable import replace_file
 from models.errors import RejectedShareError
-from training.read import FILE, ROW
+from models.past import next_steps
+from training.columns import has_lost_bytes
+from training.marks import FILE, ROW
 
 DROPPED = "__dropped"
 REASON = "__reason"
 VALUE = "__value"
+LOSSY_TEXT = "__lossy_text"
 
 _MAX_SHOWN = 200
 
@@ -33,6 +36,8 @@ class RowCounts(msgspec.Struct, frozen=True, kw_only=True):
     """By rule of the mapping."""
     rejected: dict[str, int]
     """By reason."""
+    not_utf8: int = 0
+    """Rows kept though a text that is no id has bytes that are not UTF-8."""
 
     @property
     def n_rejected(self) -> int:
@@ -50,9 +55,16 @@ class Check:
 
 
 def judge(
-    frame: pl.LazyFrame, rules: Mapping[str, pl.Expr], checks: Sequence[Check]
+    frame: pl.LazyFrame,
+    rules: Mapping[str, pl.Expr],
+    checks: Sequence[Check],
+    *,
+    texts: Sequence[str],
 ) -> pl.LazyFrame:
-    """Add the columns `DROPPED`, `REASON` and `VALUE`; a kept row has null in the first two."""
+    """Add the columns `DROPPED`, `REASON`, `VALUE` and, of the columns `texts`, `LOSSY_TEXT`.
+
+    A kept row has null in the first two.
+    """
     dropped = pl.coalesce(
         *(pl.when(is_meant).then(pl.lit(rule)) for rule, is_meant in rules.items()),
         pl.lit(None, dtype=pl.String),
@@ -69,7 +81,10 @@ def judge(
         pl.lit(None, dtype=pl.String),
     )
     return (
-        frame.with_columns(dropped.alias(DROPPED))
+        frame.with_columns(
+            dropped.alias(DROPPED),
+            pl.any_horizontal(has_lost_bytes(pl.col(name)) for name in texts).alias(LOSSY_TEXT),
+        )
         .with_columns(pl.when(pl.col(DROPPED).is_null()).then(reason).alias(REASON))
         .with_columns(value.str.slice(0, _MAX_SHOWN).alias(VALUE))
     )
@@ -84,6 +99,7 @@ def count_rows(judged: pl.DataFrame) -> RowCounts:
         kept=judged.height - sum(dropped.values()) - sum(rejected.values()),
         dropped=dropped,
         rejected=rejected,
+        not_utf8=kept_rows(judged.filter(LOSSY_TEXT)).height,
     )
 
 
@@ -118,7 +134,7 @@ def check_reject_share(kind: str, counts: RowCounts, max_reject_share: float, wh
         raise RejectedShareError(
             f"{counts.n_rejected} of {meant} rows of the {kind} are bad "
             f"({counts.n_rejected / meant:.1%}), more than max_reject_share "
-            f"{max_reject_share:.1%}: {worst}; {where}"
+            f"{max_reject_share:.1%}: {'; '.join([worst, *next_steps(counts.rejected), where])}"
         )
 
 

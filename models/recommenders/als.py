@@ -101,19 +101,20 @@ def fit_factors(
     # implicit takes the confidence itself, and one below 1 would be a dislike: hence 1 + alpha * w.
     observed = weights.copy()
     observed.data = 1.0 + settings.alpha * observed.data
-    model = AlternatingLeastSquares(
-        factors=d,
-        regularization=settings.regularization,
-        alpha=1.0,
-        iterations=settings.iterations if start is None else settings.further_iterations,
-        num_threads=n_threads(),
-        random_state=seed,
-    )
-    if start is not None:
-        # The library goes on from the factors that a model has, and changes them.
-        model.user_factors, model.item_factors = start[0].copy(), start[1].copy()
-    # Its own threads split the rows; BLAS threads inside them would fight for the same cores.
+    # Its own threads split the rows; BLAS threads inside them would fight for the same cores, and
+    # the library warns of those where it is made.
     with one_blas_thread():
+        model = AlternatingLeastSquares(
+            factors=d,
+            regularization=settings.regularization,
+            alpha=1.0,
+            iterations=settings.iterations if start is None else settings.further_iterations,
+            num_threads=n_threads(),
+            random_state=seed,
+        )
+        if start is not None:
+            # The library goes on from the factors that a model has, and changes them.
+            model.user_factors, model.item_factors = start[0].copy(), start[1].copy()
         model.fit(observed, show_progress=False)
     users = np.array(model.user_factors, dtype=np.float32)
     items = np.array(model.item_factors, dtype=np.float32)

@@ -35,8 +35,17 @@ export type Slate =
 interface AnyEvent {
   exposure_id?: string;
   event_id?: string;
+  /** By the device's clock, which the service puts right; else now. */
   timestamp?: string | number;
   preview?: boolean;
+  /** These come from the script's tag, unless they are said here. */
+  user_id?: string;
+  anonymous_id?: string;
+  session_id?: string;
+  consent?: boolean;
+  country?: string;
+  channel?: string;
+  platform?: string;
 }
 
 interface Line {
@@ -53,7 +62,7 @@ export type ShopEvent = AnyEvent &
     | { event: "click"; banner_id: string }
     | ({ event: "add_to_cart" } & Line)
     | ({ event: "purchase" | "refund"; order_id?: string } & Line)
-    | { event: "exposure"; grade: "rendered" | "viewable"; exposure_id: string }
+    | { event: "exposure"; grade: "rendered" | "viewable"; exposure_id: string; variant?: string }
   );
 
 export interface Endcap {
@@ -72,6 +81,10 @@ declare global {
   }
   interface HTMLElementEventMap {
     /** A slate came; `preventDefault()` says that the page draws it itself. */
+    endcap: CustomEvent<Slate>;
+  }
+  interface DocumentEventMap {
+    /** The same, which bubbles. */
     endcap: CustomEvent<Slate>;
   }
 }

@@ -3,7 +3,7 @@
   const script = document.currentScript, set = (script && script.dataset) || {};
   const base = (set.endpoint || (script && new URL(script.src).origin) || "").replace(/\/$/, "");
   const MAX_QUEUED = 100, MAX_SENT = 50, QUEUE = "endcap_queue", VISITOR = "endcap_visitor";
-  const consent = set.consent !== "false";
+  const consent = ["true", "granted", undefined].includes(set.consent);
   const safe = (act) => (...given) => {
     try {
       const made = act(...given);
@@ -31,14 +31,18 @@
   } : { consent };
   const where = () => ({ channel: set.channel || "web", platform: set.platform, country: set.country });
 
-  let queue, timer, wait = 1e3, sending = false;
+  let queue, timer, wait = 1e3, retryAt = 0, sending = false;
   const read = () => {
     try { queue = JSON.parse(local.get(QUEUE)); } catch { queue = 0; }
     return (queue = Array.isArray(queue) ? queue : []);
   };
   const save = () => local.set(QUEUE, JSON.stringify((queue = queue.slice(-MAX_QUEUED))));
-  const url = () => `${base}/v1/events?key=${encodeURIComponent(set.key)}`;
-  const later = (ms) => { clearTimeout(timer); timer = setTimeout(flush, ms); };
+  const url = () => `${base}/v1/events?key=${encodeURIComponent(set.key)}&sent_at=${Date.now()}`;
+  const later = (ms) => {
+    clearTimeout(timer);
+    // While the service is down, nothing that is tracked makes the next try earlier.
+    timer = setTimeout(flush, Math.max(ms, retryAt - performance.now()));
+  };
   const flush = safe(async () => {
     const sent = read().slice(0, MAX_SENT);
     if (sending || !sent.length) return;
@@ -49,8 +53,13 @@
       status = (await fetch(url(), { method: "POST", body: JSON.stringify(sent), keepalive: true })).status;
     } catch { /* the service is down */ }
     sending = false;
-    if (!status || status === 429 || status >= 500) return later((wait = Math.min(wait * 2, 6e4)));
+    if (!status || status === 429 || status >= 500) {
+      wait = Math.min(wait * 2, 6e4);
+      retryAt = performance.now() + wait;
+      return later(0);
+    }
     wait = 1e3;
+    retryAt = 0;
     const ids = new Set(sent.map((event) => event.event_id));
     queue = read().filter((event) => !ids.has(event.event_id));
     save();
@@ -94,15 +103,20 @@
     slot.replaceChildren(template, ...made);
     return true;
   };
+  // Near each share of an element that half of a window can be, for up to 150 windows' height.
+  const SHARES = Array.from({ length: 165 }, (_, step) => 0.5 * 0.97 ** step);
   const watch = (slot, exposure_id) => {
     let clock;
-    const observer = new IntersectionObserver(safe(([entry]) => {
-      clearTimeout(clock);
-      if (entry.intersectionRatio >= 0.5) clock = setTimeout(() => {
-        observer.disconnect();
-        track({ event: "exposure", grade: "viewable", exposure_id });
-      }, 1e3);
-    }), { threshold: 0.5 });
+    const observer = new IntersectionObserver(safe((entries) => {
+      const { isIntersecting, intersectionRatio, boundingClientRect: { height } } = entries.pop();
+      // Of an element taller than the window half may never show, so half of the window is enough.
+      if (isIntersecting && intersectionRatio * height >= Math.min(height, innerHeight) / 2)
+        clock ||= setTimeout(() => {
+          observer.disconnect();
+          track({ event: "exposure", grade: "viewable", exposure_id });
+        }, 1e3);
+      else { clearTimeout(clock); clock = 0; }
+    }), { threshold: SHARES });
     observer.observe(slot);
   };
   const render = (slot, slate) => {

@@ -63,6 +63,13 @@ class Form:
             raise FormError(name, f"{label}: {shown}; write it as 12.5")
         return number
 
+    def share(self, name: str, label: str) -> float:
+        """Read a percentage as a share of 0..1; `FormError` if it is not between 0 and 100 %."""
+        percent = self.number(name, label)
+        if not 0 <= percent <= 100:
+            raise FormError(name, f"{label}: {percent:g} % is not between 0 and 100 %")
+        return percent / 100
+
     def file(self, name: str) -> Upload | None:
         """Return an uploaded file, unless none was chosen."""
         return self.files.get(name)

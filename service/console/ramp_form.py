@@ -67,13 +67,13 @@ def read_ramp(form: Form) -> Any:
             continue
         steps.append(
             {
-                "share": round(_read(share, "the share of a step") / 100, 6),
+                "share": round(_percent(share, "the share of a step") / 100, 6),
                 "min_hours": _read(hours or "0", "the hours of a step"),
                 "min_units": int(_read(units or "0", "the units of a step")),
             }
         )
     guards = [
-        _guard(metric, _read(limit, GUARDRAILS.get(metric, metric)))
+        _guard(metric, limit)
         for metric, limit in zip_longest(
             form.all("guard_metric"), form.all("guard_limit"), fillvalue=""
         )
@@ -86,15 +86,23 @@ def read_ramp(form: Form) -> Any:
     return {"steps": steps, "guardrails": guards}
 
 
-def _guard(metric: str, limit: float) -> dict[str, Any]:
-    share = round(limit / 100, 6)
+def _guard(metric: str, limit: str) -> dict[str, Any]:
+    label = GUARDRAILS.get(metric, metric)
+    if metric == "p99":
+        return {"type": "latency", "max_p99_ms": _read(limit, label)}
+    share = round(_percent(limit, label) / 100, 6)
     if metric in _OUTCOMES:
         return {"type": "outcome", "metric": metric, "max_drop": share}
-    if metric == "p99":
-        return {"type": "latency", "max_p99_ms": limit}
     if metric == "errors":
         return {"type": "errors", "max_share": share}
     return {"type": "service", "metric": metric, "max_share": share}
+
+
+def _percent(text: str, label: str) -> float:
+    percent = _read(text, label)
+    if not 0 <= percent <= 100:
+        raise FormError("ramp", f"{label}: {percent:g} % is not between 0 and 100 %")
+    return percent
 
 
 def _read(text: str, label: str) -> float:

@@ -19,6 +19,7 @@ from service.control.documents import DOCUMENT_TYPES, ID_FIELDS, Document, Docum
 from service.control.fit import check_fit, rollout_key_of
 from service.control.forced import pseudonymise_forced
 from service.control.merge_patch import merge_patch
+from service.control.page_ids import check_new_id
 from service.control.precondition import Precondition
 from service.control.references import follow_change
 from service.control.stored_rollouts import in_epoch
@@ -86,6 +87,8 @@ class DocumentWriter:
             forced = pseudonymise_forced(document.forced, document.unit, self._pseudonymiser)
             document = msgspec.structs.replace(document, forced=forced)
         current = read_document(transaction, change.kind, change.id)
+        if current is None:
+            check_new_id(change.kind, change.id)
         if isinstance(document, Rollout) and isinstance(current, Rollout):
             # Who replaces a killed rollout may not know; only `kill` and PATCH end that.
             document = msgspec.structs.replace(document, killed=current.killed)
@@ -109,8 +112,10 @@ class DocumentWriter:
         create: bool,
     ) -> Changed:
         current = read_document(transaction, change.kind, change.id)
-        if current is None and not create:
-            raise not_found(transaction, change.kind, change.id)
+        if current is None:
+            if not create:
+                raise not_found(transaction, change.kind, change.id)
+            check_new_id(change.kind, change.id)
         before = {} if current is None else msgspec.to_builtins(current)
         merged = merge_patch(before, self._without_raw_ids(before, patch))
         document = convert(merged, DOCUMENT_TYPES[change.kind])
@@ -215,6 +220,14 @@ def _check_body_id(change: Change, document: Document) -> None:
         raise InputError(
             f"{field} {in_body!r} in the body is not {change.id!r} of the path; leave it out"
         )
+
+
+def check_ever_known(transaction: ControlTransaction, kind: DocumentKind, document_id: str) -> None:
+    """Raise `NotFoundError` if there is no such document and the audit trail knows of none."""
+    if transaction.find_document(kind, document_id) is None and not transaction.audit.page(
+        before=None, limit=1, kind=kind, id_=document_id
+    ):
+        raise not_found(transaction, kind, document_id)
 
 
 def not_found(

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from models.errors import InputError
+from service.intake import consents
 from service.intake.body import Arrival, WrongEvent, at_most
 from service.intake.commerce import Meaning, segment_meaning
 from service.intake.messages import (
@@ -73,13 +74,20 @@ def read_batch(body: bytes, received_ms: int) -> Sorted:
     messages = envelope.get("batch")
     if not isinstance(messages, list):
         raise InputError("the body has no list 'batch'; send {\"batch\": [...]} as the clients do")
-    # What the envelope says holds for messages that say nothing themselves.
-    shared = {"context": envelope["context"]} if "context" in envelope else {}
+    shared = inside(envelope, "context")
     placed = [
-        ({**shared, **message} if isinstance(message, Mapping) else message, f"$.batch[{i}]")
+        (_in_context(message, shared), f"$.batch[{i}]")
         for i, message in enumerate(at_most(messages))
     ]
     return _sort(placed, text(envelope.get("sentAt")), received_ms)
+
+
+def _in_context(message: Any, shared: Fields) -> Any:
+    """Add what the envelope says to a message, field by field where it says nothing itself."""
+    if not shared or not isinstance(message, Mapping):
+        return message
+    own = {name: said for name, said in inside(message, "context").items() if said is not None}
+    return {**message, "context": {**shared, **own}}
 
 
 def _sort(messages: Sequence[tuple[Any, str]], sent_at: str | None, received_ms: int) -> Sorted:
@@ -208,7 +216,7 @@ def _common(
         "user_id": text(message.get("userId")),
         "anonymous_id": text(message.get("anonymousId")),
         "session_id": text(context.get("sessionId")),
-        "consent": _consents(context),
+        "consent": consents.in_call(context.get("consent")),
         "country": text(inside(context, "location").get("country")),
         "channel": text(message.get("channel")),
         "platform": None if platform is None else platform.lower(),
@@ -220,17 +228,10 @@ def _common(
 def _known(message: Fields) -> Known | None:
     user_id = text(message.get("userId"))
     anonymous_id = text(message.get("anonymousId"))
-    if user_id is None or anonymous_id is None or not _consents(inside(message, "context")):
+    consent = inside(message, "context").get("consent")
+    if user_id is None or anonymous_id is None or not consents.in_call(consent):
         return None
     return Known(user_id, anonymous_id)
-
-
-def _consents(context: Fields) -> bool:
-    """Read consent: denied if it is false itself, or if every category of it is."""
-    if context.get("consent") is False:
-        return False
-    categories = inside(context, "consent", "categoryPreferences")
-    return not categories or any(choice is True for choice in categories.values())
 
 
 def _moment(message: Fields, sent_at: str | None, received_ms: int) -> str | int | None:

@@ -35,12 +35,14 @@ def read_cloud_events(body: bytes, headers: Mapping[str, str]) -> list[Arrival]:
     Raises
     ------
     InputError
-        If it is not JSON, or not what its content type says.
+        If it is not JSON, or not what its content type says, or a header is no UTF-8.
     """
     media_type = _media_type(headers)
     if media_type not in (_STRUCTURED, _BATCH):
         attributes = {
-            name[3:]: unquote(value) for name, value in headers.items() if name.startswith("ce-")
+            name[3:]: _attribute(name, value)
+            for name, value in headers.items()
+            if name.startswith("ce-")
         }
         return [_arrival({**attributes, "data": _decode(body)}, "$")]
     decoded = _decode(body)
@@ -53,6 +55,15 @@ def read_cloud_events(body: bytes, headers: Mapping[str, str]) -> list[Arrival]:
 
 def _media_type(headers: Mapping[str, str]) -> str:
     return headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def _attribute(name: str, value: str) -> str:
+    try:
+        return unquote(value, errors="strict")
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"the header {name[:40]} is not valid UTF-8; percent-encode UTF-8 bytes"
+        ) from error
 
 
 def _decode(body: bytes) -> Any:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from models.errors import InputError
+from service.intake import consents
 from service.intake.body import Arrival, WrongEvent, at_most
 from service.intake.commerce import GA4_EVENTS, Meaning
 from service.intake.messages import (
@@ -126,14 +127,13 @@ def _items(params: Fields) -> list[Any]:
 def _common(envelope: Fields, event: Fields, params: Fields, event_id: str) -> dict[str, Any]:
     micros = event.get("timestamp_micros") or envelope.get("timestamp_micros")
     moment = text(micros)
-    consent = inside(envelope, "consent")
     return {
         "event_id": event_id,
         "timestamp": int(moment) // 1000 if moment and moment.isdecimal() else None,
         "user_id": text(envelope.get("user_id")),
         "anonymous_id": first_text(envelope, "client_id", "app_instance_id"),
         "session_id": text(params.get("session_id")),
-        "consent": consent.get("ad_personalization") != "DENIED",
+        "consent": consents.in_ga4(envelope.get("consent")),
         "country": text(inside(envelope, "user_location").get("country_id")),
         "exposure_id": text(params.get("exposure_id")),
         "user_agent": text(envelope.get("user_agent")),

@@ -75,11 +75,17 @@ _FORMS: dict[type[WireEvent], _Form] = {
 
 
 def store_form(
-    event: Event, *, pseudonymiser: Pseudonymiser, received_ms: int, user_agent: str = ""
+    event: Event,
+    *,
+    pseudonymiser: Pseudonymiser,
+    received_ms: int,
+    user_agent: str = "",
+    behind_ms: int = 0,
 ) -> StoredEvent:
     """Say how an event is stored. Without consent nothing that names a person or an order is kept.
 
-    `user_agent` is the sender's; an event that names one of its own is judged by that.
+    `user_agent` is the sender's; an event that names one of its own is judged by that. `behind_ms`
+    is how far the clock that gave the event its timestamp is behind ours.
 
     Raises
     ------
@@ -94,7 +100,7 @@ def store_form(
         # Up to 64 characters are at most 256 bytes, and an ASCII character is one.
         if value is not None and ("\0" in value or (not value.isascii() and len(value) > 64)):
             _check_bytes(value, name)
-    at_ms = received_ms if event.timestamp is None else to_ms(event.timestamp)
+    at_ms = received_ms if event.timestamp is None else to_ms(event.timestamp, behind_ms)
     flags = 0
     if at_ms < received_ms - LATE_MS:
         flags = _LATE
@@ -137,8 +143,8 @@ def store_form(
     )
 
 
-def to_ms(timestamp: datetime | int) -> int:
-    """Convert a timestamp from the wire to epoch ms.
+def to_ms(timestamp: datetime | int, behind_ms: int = 0) -> int:
+    """Convert a timestamp from the wire, whose clock is so far behind ours, to epoch ms.
 
     Raises
     ------
@@ -155,6 +161,7 @@ def to_ms(timestamp: datetime | int) -> int:
         at_ms = int(timestamp.timestamp() * 1000)
     else:
         at_ms = timestamp
+    at_ms += behind_ms
     if not 0 <= at_ms <= MAX_AT_MS:
         raise FieldError(
             "timestamp",

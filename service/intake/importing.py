@@ -17,7 +17,7 @@ import msgspec
 
 from models.durable import replace_file
 from models.errors import CapacityError, StoreError
-from models.past import ReadPast, RefusedRow
+from models.past import ReadPast, RefusedRow, next_steps
 from models.pseudonym import Pseudonymiser
 from service.intake.identify import FUTURE_MS
 from service.intake.past import store_lines, store_past
@@ -46,6 +46,8 @@ class Imported(msgspec.Struct, frozen=True, kw_only=True):
     """Rows that a rule of the mapping leaves out, by rule; they are not among the received."""
     rejects_file: str | None
     """Where each rejected row is named with its reason."""
+    next_steps: list[str]
+    """What to do about rejected rows, where their reasons do not say it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +113,7 @@ def import_events(
         rejected=counts["rejected"],
         dropped=dropped,
         rejects_file=str(rejects) if refused else None,
+        next_steps=next_steps({row.reason for row in refused}),
     )
 
 

@@ -12,8 +12,9 @@ from functools import partial
 from pathlib import Path
 
 from service.intake.banner_views import BannerViews
+from service.intake.exposure_queue import Count, ExposureQueue
 from service.intake.log_state import LogState, watch_log
-from service.intake.pending import Count, EventWriter, ExposureQueue
+from service.intake.pending import EventWriter
 from service.intake.people import People
 from service.intake.quick_reads import QuickReads
 from service.intake.recents import RecentEvents
@@ -74,6 +75,7 @@ class Intake:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
         is_drained = await asyncio.to_thread(self._writer.close, timeout_s)
+        self.exposures.close(self._writer.keep_account)
         self.recents.close()
         self.people.close()
         self.banner_views.close()

@@ -14,9 +14,16 @@ import msgspec
 import pyarrow as pa
 
 from models.errors import InputError
-from models.events import InteractionKind
+from models.events import Event, InteractionKind
 from models.ids import MAX_ID_BYTES
-from models.past import PastInteraction, RefusedRow
+from models.past import (
+    EARLIEST_MS,
+    LOSSY,
+    NOT_UTF8,
+    TOO_EARLY,
+    PastInteraction,
+    RefusedRow,
+)
 from models.pseudonym import Pseudonymiser
 from service.intake.body import WrongEvent, read_events
 from service.intake.identify import FUTURE_MS, LATE_MS, FieldError, store_form
@@ -30,6 +37,16 @@ _MAX_QUANTITY, _MAX_PRICE, _MAX_TEXT = 1e9, 1e12, 64
 _PRICED = (InteractionKind.ADD_TO_CART, InteractionKind.PURCHASE, InteractionKind.REFUND)
 _ORDERED = (InteractionKind.PURCHASE, InteractionKind.REFUND)
 _LATE = int(EventFlag.LATE)
+_IDS = (
+    "user_id",
+    "anonymous_id",
+    "session_id",
+    "item_id",
+    "banner_id",
+    "order_id",
+    "event_id",
+    "exposure_id",
+)
 
 
 class Naming:
@@ -95,7 +112,12 @@ def store_lines(
                 except FieldError as error:
                     yield RefusedRow(*where, f"$.{error.name}: {error.message}", None)
                     continue
-                if stored.at_ms > received_ms + FUTURE_MS:
+                lossy = next((name for name in _IDS if LOSSY in (_text(event, name) or "")), None)
+                if lossy is not None:
+                    yield RefusedRow(*where, f"{lossy}{NOT_UTF8}", None)
+                elif stored.at_ms < EARLIEST_MS:
+                    yield RefusedRow(*where, TOO_EARLY, str(event.timestamp))
+                elif stored.at_ms > received_ms + FUTURE_MS:
                     yield RefusedRow(*where, "timestamp_in_future", str(event.timestamp))
                 else:
                     yield naming.name(stored) if stored.event_id == _NO_ID else stored
@@ -109,6 +131,12 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
                     yield number, line
     except OSError as error:
         raise InputError(f"cannot read {path}: {error}; check the file") from error
+
+
+def _text(event: Event, name: str) -> str | None:
+    """Read an id that only some types of events have."""
+    value: str | None = getattr(event, name, None)
+    return value
 
 
 def _with_id(line: bytes) -> bytes:
@@ -132,6 +160,8 @@ def _refuse(row: PastInteraction) -> tuple[str, str | None] | None:
         value: str | None = getattr(row, name)
         if value is not None and ("\0" in value or len(value.encode()) > MAX_ID_BYTES):
             return f"{name}_invalid", None
+        if value is not None and LOSSY in value:
+            return f"{name}{NOT_UTF8}", None
     for name in ("country", "channel", "platform"):
         value = getattr(row, name)
         if value is not None and len(value) > _MAX_TEXT:

@@ -9,7 +9,11 @@ _ROBOT = re.compile(
     # A word that ends in "bot" is one, but for a maker of telephones named Cubot.
     r"(?<!cu)bot(?![a-z0-9])|crawl|spider|slurp|headless|lighthouse|phantomjs|prerender|"
     r"pingdom|uptime|monitor|facebookexternalhit|bingpreview|mediapartners|google-inspectiontool|"
-    r"ia_archiver|archive\.org|validator|scraper|selenium|playwright|puppeteer",
+    r"ia_archiver|archive\.org|validator|scraper|selenium|playwright|puppeteer|"
+    # What draws a preview of a link, reads a feed or audits a site, without calling itself a bot.
+    r"uripreview|google web preview|googleother|feedfetcher|meta-external(?:agent|fetcher)|"
+    # People open links inside WhatsApp, too, in what calls itself Mozilla as every browser does.
+    r"ahrefssiteaudit|^whatsapp/(?!.*mozilla)",
     re.IGNORECASE,
 )
 

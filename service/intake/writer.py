@@ -15,8 +15,9 @@ import structlog
 
 from models.errors import CapacityError, EndcapError, StoreError
 from service.exposure import Exposure
+from service.intake.exposure_queue import Count, ExposureQueue, LoggedPage
 from service.intake.log_state import LogState
-from service.intake.pending import Count, EventWriter, ExposureQueue, LoggedPage, Submission
+from service.intake.pending import EventWriter, Submission
 from service.stores.events import (
     Batch,
     Committed,
@@ -250,9 +251,10 @@ class StoreWriter:
         except (CapacityError, StoreError) as error:
             _log.error("event_store_not_closed", error=str(error))
             self._store.abandon()
-            self._keep_account(ledger)
+            self.keep_account(ledger)
+        self._exposures.wrote(ledger)
 
-    def _keep_account(self, ledger: Counts) -> None:
+    def keep_account(self, ledger: Counts) -> None:
         """Say outside of the store what was lost, for the store does not take it."""
         if not any(ledger.values()):
             return

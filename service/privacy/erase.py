@@ -50,6 +50,8 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
 _LEFT = [
     "Parquet files of 'endcap events export' and lists of 'endcap recommend' that you keep "
     "elsewhere: write them again",
+    "your own files of interactions, if they name the person: take them out, or the next "
+    "'endcap train' or 'endcap events import' brings them back; so does a list uploaded anew",
     "backups",
 ]
 _LEFT_OF_A_FLEET = [
@@ -166,7 +168,7 @@ def _erase_from_versions(home: Path, keys: list[str]) -> list[Erased]:
             place=f"model version {manifest.version}",
             rows=int(artifacts.erase_users(manifest.version, keys)),
         )
-        for manifest in artifacts.versions()
+        for manifest in artifacts.settled_versions()
     ]
 
 

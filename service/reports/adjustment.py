@@ -30,6 +30,15 @@ def adjusted(control: PairSums, treatment: PairSums) -> tuple[Estimate, Estimate
     Deng, Xu, Kohavi, Walker (2013), Improving the sensitivity of online controlled experiments by
     utilizing pre-experiment data (CUPED), section 3. doi:10.1145/2433396.2433413
     """
+    slope = pooled_slope(control, treatment)
+    if slope is None:
+        return None
+    center = (control.x + treatment.x) / (control.n + treatment.n)
+    return _estimate(control, slope, center), _estimate(treatment, slope, center)
+
+
+def pooled_slope(control: PairSums, treatment: PairSums) -> float | None:
+    """Return how much `y` rises with `x` inside the arms; nothing where `adjusted` has nothing."""
     if min(control.n, treatment.n) < 2:
         return None
     spread = _spread(control.n, control.x, control.x, control.xx) + _spread(
@@ -40,9 +49,7 @@ def adjusted(control: PairSums, treatment: PairSums) -> tuple[Estimate, Estimate
     together = _spread(control.n, control.x, control.y, control.xy) + _spread(
         treatment.n, treatment.x, treatment.y, treatment.xy
     )
-    slope = together / spread
-    center = (control.x + treatment.x) / (control.n + treatment.n)
-    return _estimate(control, slope, center), _estimate(treatment, slope, center)
+    return together / spread
 
 
 def _estimate(sums: PairSums, slope: float, center: float) -> Estimate:

@@ -31,6 +31,7 @@ class Arm(msgspec.Struct, frozen=True, kw_only=True):
             "another one as another unit"
         ),
     ]
+    crossed_share: Annotated[Share | None, Meta(description="crossed_units / units")]
     exposures: int
     clicked_exposures: Annotated[int, Meta(description="exposures with at least one click")]
     clicks_named: Annotated[int, Meta(description="clicks that name their exposure")]
@@ -38,11 +39,18 @@ class Arm(msgspec.Struct, frozen=True, kw_only=True):
         int, Meta(description="clicks joined to the last exposure of the item within 7 days")
     ]
     click_through: Annotated[Share | None, Meta(description="clicked exposures / exposures")]
+    carts_named: Annotated[int, Meta(description="carts that name their exposure")]
+    carts_joined: Annotated[int, Meta(description="carts put down by their unit and time")]
     carters: Annotated[int, Meta(description="units that put something into the basket")]
     add_to_cart: Annotated[Share | None, Meta(description="carters / units")]
-    buyers: Annotated[int, Meta(description="units with a purchase after their first exposure")]
+    buyers: Annotated[
+        int,
+        Meta(description="units with a purchase that names an exposure, or came after the first"),
+    ]
     orders: int
     purchases: Annotated[int, Meta(description="lines of orders")]
+    purchases_named: Annotated[int, Meta(description="purchases that name their exposure")]
+    purchases_joined: Annotated[int, Meta(description="purchases put down by their unit and time")]
     conversion: Annotated[Share | None, Meta(description="buyers / units")]
     revenue: Annotated[float, Meta(description="purchases less refunds")]
     revenue_per_unit: float | None
@@ -90,16 +98,21 @@ def make_arm(sums: ArmSums, declared_share: float | None, stay: StaySums) -> Arm
         declared_share=declared_share,
         units=sums.n_units,
         crossed_units=sums.n_crossed,
+        crossed_share=_divide(sums.n_crossed, sums.n_units),
         exposures=sums.n_exposures,
         clicked_exposures=sums.n_clicked,
         clicks_named=sums.n_clicks_named,
         clicks_joined=sums.n_clicks_joined,
         click_through=_divide(sums.n_clicked, sums.n_exposures),
+        carts_named=sums.n_carts_named,
+        carts_joined=sums.n_carts_joined,
         carters=sums.n_carters,
         add_to_cart=_divide(sums.n_carters, sums.n_units),
         buyers=sums.n_buyers,
         orders=sums.n_orders,
         purchases=sums.n_purchases,
+        purchases_named=sums.n_purchases_named,
+        purchases_joined=sums.n_purchases_joined,
         conversion=_divide(sums.n_buyers, sums.n_units),
         revenue=sums.revenue,
         revenue_per_unit=_divide(sums.revenue, sums.n_units),

@@ -15,9 +15,10 @@ import msgspec
 from msgspec import Meta
 
 from service.reports import statistics
-from service.reports.adjustment import PairSums, adjusted
+from service.reports.adjustment import PairSums, adjusted, pooled_slope
 from service.reports.confidence_sequence import always_valid_difference, always_valid_relative
 from service.reports.false_discovery import adjusted_p_values
+from service.reports.returning import Returning, Stratum, with_returning
 from service.reports.statistics import Difference, Estimate
 from service.reports.stays import StaySums, estimate_stay
 from service.stores.rollout_sums import ArmSums
@@ -28,6 +29,7 @@ MetricName = Literal[
     "conversion",
     "revenue_per_unit",
     "capped_revenue_per_unit",
+    "average_order_value",
     "return_rate",
     "visits_per_unit",
     "dwell_per_visit",
@@ -71,19 +73,27 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
 Stays = Mapping[tuple[int, str], StaySums]
 """By epoch and variant."""
 _NO_STAYS: Stays = MappingProxyType({})
+_NOBODY: Returning = MappingProxyType({})
 
 
 class _Pair(NamedTuple):
     control: Estimate
     treated: Estimate
-    is_adjusted: bool
+    slope: float | None = None
+    """Of what is taken out, if anything is."""
 
 
 def compare(
-    variant: str, pairs: Sequence[tuple[ArmSums, ArmSums]], stays: Stays = _NO_STAYS
+    variant: str,
+    pairs: Sequence[tuple[ArmSums, ArmSums]],
+    stays: Stays = _NO_STAYS,
+    returning: Returning = _NOBODY,
 ) -> list[Comparison]:
-    """Compare a variant on every metric, given (control, variant) of each epoch with both."""
-    return [_compare(variant, metric, pairs, stays) for metric in METRICS]
+    """Compare a variant on every metric, given (control, variant) of each epoch with both.
+
+    Without `returning` the units of all epochs are taken for different ones.
+    """
+    return [_compare(variant, metric, pairs, stays, returning) for metric in METRICS]
 
 
 def with_false_discovery(comparisons: Sequence[Comparison]) -> list[Comparison]:
@@ -101,14 +111,23 @@ def _compare(
     metric: MetricName,
     pairs: Sequence[tuple[ArmSums, ArmSums]],
     stays: Stays,
+    returning: Returning,
 ) -> Comparison:
-    strata = [
-        (float(pair.control.n + pair.treated.n), pair)
-        for control, treated in pairs
-        if (pair := _estimates(control, treated, metric, stays)) is not None
+    found = [
+        (arms, pair) for arms in pairs if (pair := _estimates(*arms, metric, stays)) is not None
     ]
+    strata = [(float(pair.control.n + pair.treated.n), pair) for _, pair in found]
     control = statistics.stratified([(n, pair.control) for n, pair in strata])
     treated = statistics.stratified([(n, pair.treated) for n, pair in strata])
+    if control is not None and treated is not None and len(found) > 1 and returning:
+        total = sum(n for n, _ in strata)
+        places = [
+            _stratum(metric, arm, own, n / total, pair.slope)
+            for (arms, pair), (n, _) in zip(found, strata, strict=True)
+            for arm, own in zip(arms, pair[:2], strict=True)
+        ]
+        control, treated = with_returning(control, treated, metric, places, returning)
+    control, treated = statistics.comparable(control, treated) or (None, None)
     absolute = _interval(statistics.difference(control, treated))
     return Comparison(
         variant=variant,
@@ -117,7 +136,7 @@ def _compare(
         relative=_interval(statistics.relative_difference(control, treated)),
         always_valid=_interval(always_valid_difference(control, treated)),
         always_valid_relative=_interval(always_valid_relative(control, treated)),
-        is_adjusted=any(pair.is_adjusted for _, pair in strata),
+        is_adjusted=any(pair.slope is not None for _, pair in strata),
         p_value=None if absolute is None else statistics.p_value(control, treated),
     )
 
@@ -127,12 +146,30 @@ def _estimates(
 ) -> _Pair | None:
     first, second = _with_past(control, metric), _with_past(treated, metric)
     found = None if first is None or second is None else adjusted(first, second)
+    slope = None if first is None or second is None else pooled_slope(first, second)
     if found is not None:
-        return _Pair(*found, True)
+        return _Pair(*found, slope)
     plain = estimate(control, metric, stays), estimate(treated, metric, stays)
     if plain[0] is None or plain[1] is None:
         return None
-    return _Pair(plain[0], plain[1], False)
+    return _Pair(plain[0], plain[1])
+
+
+def _stratum(
+    metric: MetricName, arm: ArmSums, own: Estimate, share: float, slope: float | None
+) -> Stratum:
+    """Say how far a unit of an arm lies from `own`, what is estimated of the arm."""
+    place = arm.epoch, arm.variant, share
+    # One unit's worth went to the mean, as in the variance of one epoch.
+    free = math.sqrt(1 - 1 / own.n)
+    if metric in ("click_through", "average_order_value"):
+        whole = arm.n_exposures if metric == "click_through" else arm.n_orders
+        return Stratum(*place, size=whole * free, slope=own.value, mean=0.0)
+    past = None if slope is None else _with_past(arm, metric)
+    if slope is None or past is None:
+        return Stratum(*place, size=own.n * free, slope=0.0, mean=own.value)
+    mean = (past.y - slope * past.x) / past.n
+    return Stratum(*place, size=own.n * free, slope=slope, mean=mean)
 
 
 def _with_past(arm: ArmSums, metric: MetricName) -> PairSums | None:
@@ -154,6 +191,7 @@ def _with_past(arm: ArmSums, metric: MetricName) -> PairSums | None:
 
 def estimate(arm: ArmSums, metric: MetricName, stays: Stays = _NO_STAYS) -> Estimate | None:
     """Estimate a metric of an arm with its spread; nothing where there is too little to tell."""
+    sums: tuple[float, float]
     match metric:
         case "click_through":
             return statistics.ratio_of(
@@ -164,16 +202,26 @@ def estimate(arm: ArmSums, metric: MetricName, stays: Stays = _NO_STAYS) -> Esti
                 yy=arm.sum_cc,
                 xy=arm.sum_xc,
             )
+        case "average_order_value":
+            return statistics.ratio_of(
+                arm.n_units,
+                x=arm.n_orders,
+                y=arm.revenue,
+                xx=arm.sum_orders_squared,
+                yy=arm.sum_revenue_squared,
+                xy=arm.sum_orders_revenue,
+            )
         case "add_to_cart":
-            return statistics.mean_of(arm.n_units, arm.n_carters, arm.n_carters)
+            sums = arm.n_carters, arm.n_carters
         case "conversion":
-            return statistics.mean_of(arm.n_units, arm.n_buyers, arm.n_buyers)
+            sums = arm.n_buyers, arm.n_buyers
         case "revenue_per_unit":
-            return statistics.mean_of(arm.n_units, arm.revenue, arm.sum_revenue_squared)
+            sums = arm.revenue, arm.sum_revenue_squared
         case "capped_revenue_per_unit":
-            return statistics.mean_of(arm.n_units, arm.capped, arm.sum_capped_squared)
+            sums = arm.capped, arm.sum_capped_squared
         case _:
             return estimate_stay(stays.get((arm.epoch, arm.variant), StaySums()), metric)
+    return statistics.mean_of(arm.n_units, *sums)
 
 
 def _interval(found: Difference | None) -> Interval | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 
-from service.reports.statistics import Difference, Estimate, relative_variance
+from service.reports.statistics import Difference, Estimate, difference_variance, relative_variance
 
 ALPHA = 0.05
 TIGHTEST_AT = 10_000
@@ -47,7 +47,7 @@ def always_valid_difference(
         return None
     value = treatment.value - control.value
     margin = boundary(control.n + treatment.n, alpha=alpha) * math.sqrt(
-        control.variance + treatment.variance
+        difference_variance(control, treatment)
     )
     return Difference(value, value - margin, value + margin)
 

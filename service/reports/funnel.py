@@ -11,7 +11,7 @@ from msgspec import Meta
 
 from service.reports.comparison import Interval
 from service.reports.confidence_sequence import always_valid_difference
-from service.reports.statistics import mean_of
+from service.reports.statistics import Estimate, comparable, mean_of
 from service.rollouts.definition import CONTROL
 from service.stores.rollout_sums import STAGES, Misdrawn, Stage
 
@@ -93,12 +93,13 @@ def rendered_differences(stages: Sequence[Stage]) -> list[RenderedDifference]:
         return []
     found = []
     for variant in variants:
-        control, treated = (
-            mean_of(totals.get((name, "served"), 0), drawn, drawn)
-            for name in (CONTROL, variant)
-            for drawn in [totals.get((name, "rendered"), 0)]
+        pair = _comparable_shares(
+            *(
+                (totals.get((name, "served"), 0), totals.get((name, "rendered"), 0))
+                for name in (CONTROL, variant)
+            )
         )
-        difference = always_valid_difference(control, treated, alpha=RENDERED_ALPHA)
+        difference = None if pair is None else always_valid_difference(*pair, alpha=RENDERED_ALPHA)
         found.append(
             RenderedDifference(
                 variant=variant,
@@ -107,6 +108,21 @@ def rendered_differences(stages: Sequence[Stage]) -> list[RenderedDifference]:
             )
         )
     return found
+
+
+def _comparable_shares(
+    control: tuple[int, int], treated: tuple[int, int]
+) -> tuple[Estimate, Estimate] | None:
+    """Compare shares that may be close to 1: what was not drawn is what tells then."""
+    missed = comparable(*(mean_of(n, n - drawn, n - drawn) for n, drawn in (control, treated)))
+    drawn = comparable(*(mean_of(n, drawn, drawn) for n, drawn in (control, treated)))
+    if missed is None or drawn is None:
+        return None
+    return _widest(drawn[0], missed[0]), _widest(drawn[1], missed[1])
+
+
+def _widest(drawn: Estimate, missed: Estimate) -> Estimate:
+    return drawn._replace(variance=max(drawn.variance, missed.variance))
 
 
 def drawn_otherwise(misdrawn: Sequence[Misdrawn]) -> list[DrawnOtherwise]:

@@ -21,11 +21,13 @@ def report_rollout(
     at_ms: int,
     max_new: int | None = None,
     catalogue: Vocabulary | None = None,
+    is_caught_up: bool = False,
 ) -> Report:
     """Report a rollout from the event store at `events`, which is open to writers meanwhile.
 
     With `max_new` no more than so many stored rows are added to the running sums before, and the
     report tells how many it does not count yet. `catalogue` has the items that arms may cover.
+    After `service.stores.caught_up` what is left has come since: the next report's, and not told.
 
     Raises
     ------
@@ -43,4 +45,6 @@ def report_rollout(
         for each in epochs
     }
     sums = read_outcomes(events, key, max_new=max_new)
+    if is_caught_up:
+        sums = sums._replace(n_waiting=0)
     return make_report(key, sums, opened, at_ms=at_ms, catalogue=catalogue)

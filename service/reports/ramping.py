@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from service.reports.comparison import estimate
 from service.reports.confidence_sequence import ALPHA, always_valid_relative, lowest_share
+from service.reports.statistics import comparable
 from service.request_tally import RequestCounts
 from service.rollouts.definition import CONTROL, Rollout
 from service.rollouts.ramp import (
@@ -109,9 +110,8 @@ def _drop(
 ) -> str | None:
     if control is None:
         return None
-    lift = always_valid_relative(
-        estimate(control, guardrail.metric), estimate(arm, guardrail.metric), alpha=alpha
-    )
+    pair = comparable(estimate(control, guardrail.metric), estimate(arm, guardrail.metric))
+    lift = None if pair is None else always_valid_relative(*pair, alpha=alpha)
     if lift is None or lift.high >= -guardrail.max_drop:
         return None
     return (

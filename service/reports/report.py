@@ -25,6 +25,7 @@ from service.reports.funnel import (
     make_funnels,
     rendered_differences,
 )
+from service.reports.returning import Returning, index_returning
 from service.reports.stays import sum_stays
 from service.reports.verdict import Verdict, judge
 from service.rollouts.definition import CONTROL
@@ -90,7 +91,9 @@ def make_report(
         for number in numbers
     ]
     arms = whole_arms(sums, stays, catalogue)
-    comparisons = with_false_discovery(_combined_comparisons(sums.arms, stays))
+    comparisons = with_false_discovery(
+        _combined_comparisons(sums.arms, stays, index_returning(sums.returning))
+    )
     rendered = rendered_differences(sums.stages)
     return Report(
         rollout=key,
@@ -115,7 +118,9 @@ def make_report(
     )
 
 
-def _combined_comparisons(arms: Sequence[ArmSums], stays: Stays) -> list[Comparison]:
+def _combined_comparisons(
+    arms: Sequence[ArmSums], stays: Stays, returning: Returning
+) -> list[Comparison]:
     by_place = {(arm.epoch, arm.variant): arm for arm in arms}
     found: list[Comparison] = []
     for name in in_order({arm.variant for arm in arms} - {CONTROL}):
@@ -124,7 +129,7 @@ def _combined_comparisons(arms: Sequence[ArmSums], stays: Stays) -> list[Compari
             for arm in arms
             if arm.variant == name and (arm.epoch, CONTROL) in by_place
         ]
-        found += compare(name, pairs, stays)
+        found += compare(name, pairs, stays, returning)
     return found
 
 

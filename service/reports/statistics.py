@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 LEVEL = 0.95
+LEAST_TELLING = 20
+"""Units of an arm with something to tell, such as buyers, below which a normal limit is far off."""
 
 
 class Estimate(NamedTuple):
@@ -18,6 +20,8 @@ class Estimate(NamedTuple):
     value: float
     variance: float
     n: int
+    covariance: float = 0.0
+    """Of a treatment's, with control's: above zero where units were in both, at different times."""
 
 
 class Difference(NamedTuple):
@@ -56,6 +60,46 @@ def ratio_of(n: int, *, x: float, y: float, xx: float, yy: float, xy: float) -> 
     return Estimate(ratio, spread * n / (x * x), n)
 
 
+def n_telling(one: Estimate) -> float:
+    """Count the units that a mean rests on: of a share the hits, of money fewer than the payers.
+
+    It is (Σx)² / Σx², Kish's effective sample size with what units did as their weights.
+
+    References
+    ----------
+    Kish (1965), Survey Sampling, section 8.2
+    """
+    squared = one.value * one.value
+    whole = squared + one.variance * (one.n - 1)
+    return round(one.n * squared / whole, 6) if whole > 0 else 0.0
+
+
+def comparable(
+    control: Estimate | None, treatment: Estimate | None
+) -> tuple[Estimate, Estimate] | None:
+    """Return two means as they may be compared; nothing before either arm has enough to tell.
+
+    An arm of which 20 buyers were to be expected, by the other's rate, and that has fewer, is no
+    longer chance: so it is compared, and takes the spread of the other arm where that is larger.
+    Its own is too small: none at all where nobody bought, as if that were known for sure. Over
+    such arms a 95 % interval that is looked at often left out the truth in up to 60 % of tests
+    without effect (docs/adr/0008).
+    """
+    if control is None or treatment is None:
+        return None
+    own = n_telling(control), n_telling(treatment)
+    expected = own[1] / treatment.n * control.n, own[0] / control.n * treatment.n
+    if any(max(pair) < LEAST_TELLING for pair in zip(own, expected, strict=True)):
+        return None
+    return _spread_as(control, treatment, own[0]), _spread_as(treatment, control, own[1])
+
+
+def _spread_as(one: Estimate, other: Estimate, own: float) -> Estimate:
+    if own >= LEAST_TELLING:
+        return one
+    return one._replace(variance=max(one.variance, other.variance * other.n / one.n))
+
+
 def difference(control: Estimate | None, treatment: Estimate | None) -> Difference | None:
     """Compare two means that need not have the same spread.
 
@@ -66,7 +110,7 @@ def difference(control: Estimate | None, treatment: Estimate | None) -> Differen
     if control is None or treatment is None:
         return None
     value = treatment.value - control.value
-    margin = _quantile(control, treatment) * math.sqrt(control.variance + treatment.variance)
+    margin = _quantile(control, treatment) * math.sqrt(difference_variance(control, treatment))
     return Difference(value, value - margin, value + margin)
 
 
@@ -79,18 +123,24 @@ def relative_difference(control: Estimate | None, treatment: Estimate | None) ->
     return Difference(value, value - margin, value + margin)
 
 
+def difference_variance(control: Estimate, treatment: Estimate) -> float:
+    """Return the variance of treatment - control."""
+    return max(0.0, control.variance + treatment.variance - 2 * treatment.covariance)
+
+
 def relative_variance(control: Estimate, treatment: Estimate) -> float:
     """Return the variance of treatment / control by the delta method; control is above zero."""
     ratio = treatment.value / control.value
-    return (treatment.variance + ratio * ratio * control.variance) / control.value**2
+    spread = treatment.variance + ratio * ratio * control.variance
+    return max(0.0, spread - 2 * ratio * treatment.covariance) / control.value**2
 
 
 def p_value(control: Estimate | None, treatment: Estimate | None) -> float | None:
     """Return Welch's two-sided p-value of no difference; nothing without spread."""
-    if control is None or treatment is None or control.variance + treatment.variance == 0:
+    if control is None or treatment is None or difference_variance(control, treatment) == 0:
         return None
     distance = abs(treatment.value - control.value)
-    error = math.sqrt(control.variance + treatment.variance)
+    error = math.sqrt(difference_variance(control, treatment))
     from scipy.special import stdtr  # noqa: PLC0415  # 21 MB a worker, for what few do
 
     return float(2 * stdtr(_freedom(control, treatment), -distance / error))

@@ -23,6 +23,7 @@ _TITLES: dict[MetricName, str] = {
     "add_to_cart": "add to cart",
     "revenue_per_unit": "revenue/unit",
     "capped_revenue_per_unit": "  capped",
+    "average_order_value": "order value",
     "return_rate": "came back",
     "visits_per_unit": "visits/unit",
     "dwell_per_visit": "dwell/visit",
@@ -62,7 +63,7 @@ def print_report(report: Report, console: Console) -> None:
     ]
     if report.comparisons:
         parts.append(_comparisons(report.comparisons))
-    parts += [_shown(report), _stays(report)]
+    parts += [_acts(report), _shown(report), _stays(report)]
     parts.append(_funnels([funnel for funnel in report.funnels if funnel.by == "all"]))
     if len(report.epochs) > 1:
         parts += [_arms(f"epoch {epoch.epoch}", epoch.arms) for epoch in report.epochs]
@@ -127,6 +128,26 @@ def _comparisons(comparisons: list[Comparison]) -> Table:
             _TITLES[each.metric],
             _interval(each.relative),
             _interval(each.always_valid_relative),
+        )
+    return table
+
+
+def _acts(report: Report) -> Table:
+    table = _table("clicks, baskets, orders, and units that met two variants")
+    table.add_column("variant", no_wrap=True)
+    for name in ("named", "joined", "baskets", "orders", "order value", "crossed", "share"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for arm in report.arms:
+        value = arm.average_order_value
+        table.add_row(
+            Text(arm.variant),
+            f"{arm.clicks_named:,}",
+            f"{arm.clicks_joined:,}",
+            _percent(arm.add_to_cart, 2),
+            f"{arm.orders:,}",
+            "" if value is None else f"{value:,.2f}",
+            f"{arm.crossed_units:,}",
+            _percent(arm.crossed_share, 2),
         )
     return table
 

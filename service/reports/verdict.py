@@ -9,10 +9,11 @@ import msgspec
 from msgspec import Meta
 
 from service.reports.comparison import Comparison, Interval, MetricName
+from service.reports.statistics import LEAST_TELLING
 from service.rollouts.definition import CONTROL
 
 LEAST_UNITS = 100
-LEAST_BUYERS = 10
+LEAST_BUYERS = LEAST_TELLING
 
 Code = Literal["do_not_act", "too_early", "no_difference_yet", "better", "worse", "mixed"]
 
@@ -48,10 +49,13 @@ def judge(
             "equally often.",
         )
     variants = [name for name in units if name != CONTROL]
+    # An arm without buyers where another one's rate lets expect many is not early, but worse.
+    rate = max((buyers.get(name, 0) / max(n, 1) for name, n in units.items()), default=0.0)
     few = [
-        f"{name!r} has {units.get(name, 0)} units and {buyers.get(name, 0)} buyers"
+        f"{name!r} has {n} units and {buyers.get(name, 0)} buyers"
         for name in (CONTROL, *variants)
-        if units.get(name, 0) < LEAST_UNITS or buyers.get(name, 0) < LEAST_BUYERS
+        for n in [units.get(name, 0)]
+        if n < LEAST_UNITS or n * rate < LEAST_BUYERS
     ]
     if few or not variants:
         shown = "; ".join(few) or "no variant was shown"

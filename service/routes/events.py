@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from litestar import post
 from litestar._openapi.schema_generation import SchemaCreator
 from litestar.dto import AbstractDTO, DTOConfig
 from litestar.openapi.spec import Reference, Schema
-from litestar.params import JSONBody
+from litestar.params import JSONBody, QueryParameter
 from litestar.typing import FieldDefinition
 
 from models.events import Event
 from service.access import beacons, needs
 from service.intake.body import Arrival, read_events, unpack
 from service.intake.cloud_events import is_cloud_event, read_cloud_events
+from service.intake.identify import MAX_AT_MS
 from service.routes.documents import AnyRequest, problems
 from service.routes.verdicts import Verdicts, take_in
 from service.services import services_of
+
+SentAt = Annotated[
+    int | None,
+    QueryParameter(
+        required=False,
+        ge=0,
+        le=MAX_AT_MS,
+        description="when the body is sent, in epoch ms by the clock that the timestamps are of: "
+        "they are moved by what that clock is ahead or behind",
+    ),
+]
 
 
 class EventsBody(AbstractDTO[Any]):
@@ -69,7 +81,12 @@ class EventsBody(AbstractDTO[Any]):
     dto=EventsBody,
     responses=problems(413, 429, 503),
 )
-async def post_events(request: AnyRequest, data: JSONBody[list[Arrival] | None] = None) -> Verdicts:
+async def post_events(
+    request: AnyRequest,
+    data: JSONBody[list[Arrival] | None] = None,
+    *,
+    sent_at: SentAt = None,
+) -> Verdicts:
     """Store one event, a JSON array of events, or one event a line (JSON Lines); gzip is fine.
 
     CloudEvents are told by their content type or headers; else the content type is not asked. A
@@ -79,4 +96,5 @@ async def post_events(request: AnyRequest, data: JSONBody[list[Arrival] | None] 
     stored once. 400 says that nothing in the body could be stored; 429 and 503 when to send it
     again.
     """
-    return await take_in(request, data if data is not None else read_events(b""))
+    arrivals = data if data is not None else read_events(b"")
+    return await take_in(request, arrivals, sent_ms=sent_at)

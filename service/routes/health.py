@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
-from litestar import Response, get, head
+from litestar import Response, get
 from msgspec import Meta
 
 from models.errors import StoreError
@@ -79,13 +79,6 @@ def ready(request: AnyRequest) -> Health:
     answered all the same: it is still 200, with the status `degraded` and the `troubles`.
     """
     return _check(services_of(request))
-
-
-@head(["/health/live", "/health/ready"], opt=OPEN, include_in_schema=False, sync_to_thread=True)
-def head_health(request: AnyRequest) -> None:
-    """Answer as GET does, without a body."""
-    if request.url.path.endswith("ready"):
-        _check(services_of(request))
 
 
 @get(

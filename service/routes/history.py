@@ -11,6 +11,7 @@ from service.access import needs
 from service.control.documents import Banner, DocumentKind, Placement
 from service.control.rule import Rule
 from service.control.trail import AuditPage, read_page
+from service.control.writing import check_ever_known
 from service.rollouts.definition import Rollout
 from service.routes.documents import (
     AnyRequest,
@@ -65,7 +66,11 @@ def _history(
 ) -> AuditPage:
     check_path_id(document_id, f"{kind} id")
     store = services_of(request).control_store
-    return read_page(store, before=before, limit=limit, kind=kind, document_id=document_id)
+    found = read_page(store, before=before, limit=limit, kind=kind, document_id=document_id)
+    if not found.changes:
+        with store.transaction() as transaction:
+            check_ever_known(transaction, kind, document_id)
+    return found
 
 
 def _history_options(name: str) -> dict[str, Any]:
@@ -75,7 +80,7 @@ def _history_options(name: str) -> dict[str, Any]:
         "description": "Read its changes, the newest first; a deleted one's too.",
         "tags": [f"{name}s"],
         "opt": needs("merchandiser"),
-        "responses": problems(),
+        "responses": problems(404),
         "sync_to_thread": True,
     }
 

@@ -22,6 +22,7 @@ from models.errors import IdError
 from models.ids import check_id, list_known
 from service.access import needs, principal_of
 from service.changes import revision_of
+from service.intake.consents import is_yes
 from service.rollouts.flags import FlagAnswer, Metadata, answer_flag
 from service.rollouts.visitor import Visitor
 from service.routes.documents import AnyRequest, PathId
@@ -157,7 +158,8 @@ async def _visitor(services: Services, context: dict[str, Any]) -> Visitor:
     """Find who is asked about.
 
     `targetingKey` is the user id, or with `"anonymous": true` the anonymous id. `user_id` and
-    `anonymous_id` beside it are taken as such. `"consent": false` uses no id at all.
+    `anonymous_id` beside it are taken as such. `"consent"` that is given and
+    is no clear yes uses no id at all.
     """
     target = _id(context, "targetingKey")
     is_anonymous = context.get("anonymous") is True
@@ -168,7 +170,8 @@ async def _visitor(services: Services, context: dict[str, Any]) -> Visitor:
             "TARGETING_KEY_MISSING",
             "the context has no targetingKey, which says whom the flags are for; add one",
         )
-    has_consent = context.get("consent") is not False
+    consent = context.get("consent")
+    has_consent = consent is None or is_yes(consent)
     pseudonym = services.pseudonymiser.pseudonym
     user_key = pseudonym("user_id", user_id) if user_id and has_consent else None
     anonymous_key = (

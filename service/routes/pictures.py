@@ -6,7 +6,7 @@ import asyncio
 from typing import Annotated, ClassVar
 
 import msgspec
-from litestar import Controller, Response, get, head, post
+from litestar import Controller, Response, get, post
 from msgspec import Meta
 
 from service.access import OPEN, needs
@@ -106,17 +106,6 @@ class PictureController(Controller):
             return Response(b"", status_code=304, headers=headers)
         picture = services_of(request).pictures.read(picture_hash)
         return Response(picture.content, media_type=picture.media_type, headers=headers)
-
-    @head("/{picture_hash:str}", opt=OPEN, include_in_schema=False, sync_to_thread=True)
-    def read_head(self, request: AnyRequest, picture_hash: PathId) -> Response[None]:
-        """Answer as GET does, without the picture."""
-        picture = services_of(request).pictures.read(picture_hash)
-        headers = _HEADERS | {
-            "ETag": _tag(picture_hash),
-            "Content-Type": picture.media_type,
-            "Content-Length": str(len(picture.content)),
-        }
-        return Response(None, headers=headers)
 
 
 def _tag(picture_hash: str) -> str:

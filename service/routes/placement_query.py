@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import unquote_plus
+from urllib.parse import unquote_plus, unquote_to_bytes
 
 import msgspec
 
@@ -53,6 +53,25 @@ def request_of(placement_id: str, query: dict[str, Any]) -> ServeRequest:
             f"{path}: {rule}; see /schema", (FieldError(path=path, message=rule),)
         ) from error
     return ServeRequest(**parts)
+
+
+def check_encoding(query: bytes) -> None:
+    """Refuse a query whose bytes are no UTF-8: the framework makes one sign of all of them.
+
+    Raises
+    ------
+    BodyError
+        If it is not; different ids would become one.
+    """
+    if query.isascii() and b"%" not in query:
+        return
+    for pair in query.split(b"&"):
+        try:
+            unquote_to_bytes(pair).decode()
+        except UnicodeDecodeError as error:
+            name = pair.partition(b"=")[0][:40].decode("ascii", "replace")
+            path, rule = f"query.{name}", "it is not valid UTF-8; percent-encode UTF-8 bytes"
+            raise BodyError(f"{path}: {rule}", (FieldError(path=path, message=rule),)) from error
 
 
 def read_target(target: bytes) -> ServeRequest | None:

@@ -15,14 +15,16 @@ from service.privacy.erase import Receipt, erase_person
 from service.privacy.export import PersonalData, export_person
 from service.privacy.notice import Notice, notice
 from service.rollouts.bucketing import UnitKind
-from service.routes.documents import AnyRequest, problems
+from service.routes.documents import AnyRequest, path_id_with_slashes, problems
 from service.services import services_of
 
 Kind = Annotated[
     UnitKind, QueryParameter(description="whether the id is a user's or an anonymous visitor's")
 ]
 
-PersonId = Annotated[str, PathParameter(description="the shop's own id, percent-encoded")]
+PersonId = Annotated[
+    str, PathParameter(description="the shop's own id, percent-encoded, slashes too")
+]
 
 
 @get(
@@ -40,7 +42,7 @@ def read_notice(request: AnyRequest) -> Notice:
 
 
 @get(
-    "/v1/users/{external_id:str}",
+    "/v1/users/{external_id:path}",
     operation_id="exportUser",
     summary="Copy all that is kept of a person",
     tags=["privacy"],
@@ -51,19 +53,18 @@ def read_notice(request: AnyRequest) -> Notice:
 def export_user(request: AnyRequest, external_id: PersonId, kind: Kind = "user_id") -> PersonalData:
     """Return every row and model entry of a person; empty lists for one who is not known."""
     services = services_of(request)
-    check_id(external_id, kind)
     return export_person(
         services.settings.home,
         services.control_store,
         services.pseudonymiser,
         kind,
-        external_id,
+        _id_of(request, kind),
         events=services.settings.event_log,
     )
 
 
 @delete(
-    "/v1/users/{external_id:str}",
+    "/v1/users/{external_id:path}",
     operation_id="eraseUser",
     summary="Forget a person",
     tags=["privacy"],
@@ -77,8 +78,12 @@ async def erase_user(request: AnyRequest, external_id: PersonId, kind: Kind = "u
     Events, exposures, identities, running sums, model versions, forced units, uploaded lists, the
     audit trail, and the memory of every worker process.
     """
-    check_id(external_id, kind)
-    return await asyncio.to_thread(forget_person, request, kind, external_id)
+    return await asyncio.to_thread(forget_person, request, kind, _id_of(request, kind))
+
+
+def _id_of(request: AnyRequest, kind: UnitKind) -> str:
+    """Read the id as it was sent: it may have slashes, and no other bytes mean the same person."""
+    return check_id(path_id_with_slashes(request, "/v1/users/"), kind)
 
 
 def forget_person(request: AnyRequest, kind: UnitKind, external_id: str) -> Receipt:

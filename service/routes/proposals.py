@@ -9,6 +9,7 @@ from litestar import Controller, Response, get, post
 
 from service.access import needs, principal_of
 from service.control.approval import Proposal, list_proposals
+from service.control.writing import check_ever_known
 from service.routes.documents import AnyRequest, PathId, check_path_id, problems
 from service.services import services_of
 
@@ -29,13 +30,14 @@ class ProposalController(Controller):
     @get(
         operation_id="listProposals",
         summary="List the proposals of a rollout",
-        responses=problems(),
+        responses=problems(404),
         sync_to_thread=True,
     )
     def list_all(self, request: AnyRequest, rollout_key: PathId) -> Proposals:
         """List them, open and decided, the newest first."""
         check_path_id(rollout_key, "rollout key")
         with services_of(request).control_store.transaction() as transaction:
+            check_ever_known(transaction, "rollout", rollout_key)
             return Proposals(proposals=list_proposals(transaction, rollout_key))
 
     @post(

@@ -8,6 +8,7 @@ from litestar import get
 from litestar.params import QueryParameter
 
 from service.access import needs
+from service.plan_limits import check_numbers
 from service.reports.gather import report_rollout
 from service.reports.plan import PlanMetric, Question, RolloutPlan, make_plan
 from service.reports.planner import POWER
@@ -97,13 +98,15 @@ def read_plan(
     everybody whom the home has seen in 28 days. It is for one look at the end, which raises a false
     alarm in 5 % of experiments; who looks all the time needs about twice as many.
     """
-    question = Question(
-        metric=metric,
-        lift=lift,
-        power=power,
-        share=share,
-        baseline=baseline,
-        units_per_day=units_per_day,
+    question = check_numbers(
+        Question(
+            metric=metric,
+            lift=lift,
+            power=power,
+            share=share,
+            baseline=baseline,
+            units_per_day=units_per_day,
+        )
     )
     services = services_of(request)
     key = check_path_id(rollout_key, "rollout key")

@@ -13,7 +13,7 @@ from service.access import needs, principal_of
 from service.problems import BodyError, FieldError
 from service.routes.answer import answer_page
 from service.routes.documents import AnyRequest, PathId, check_path_id, problems
-from service.routes.placement_query import request_of
+from service.routes.placement_query import check_encoding, request_of
 from service.serve.page import Page
 from service.serve.request import MAX_COUNT, ServeRequest
 from service.serve.stages import Stopwatch
@@ -82,6 +82,7 @@ class PlacementServing(Controller):
     ) -> Response[Page]:
         """Fill one placement: the same as `POST /v1/serve` with one, for a quick start."""
         check_path_id(placement_id, "the placement id")
+        check_encoding(request.scope["query_string"])
         _check_names(request)
         query = {
             "user_id": user_id,

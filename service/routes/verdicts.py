@@ -55,9 +55,15 @@ class Verdicts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 async def take_in(
-    request: AnyRequest, arrivals: Sequence[Arrival], ignored: Sequence[Ignored] = ()
+    request: AnyRequest,
+    arrivals: Sequence[Arrival],
+    ignored: Sequence[Ignored] = (),
+    *,
+    sent_ms: int | None = None,
 ) -> Verdicts:
     """Store what is right, once it is on disk, and say what became of each.
+
+    `sent_ms` is when the body was sent, by the clock that gave the events their timestamps.
 
     Raises
     ------
@@ -68,7 +74,7 @@ async def take_in(
     if failure is not None:
         raise failure
     services = services_of(request)
-    judged = _identify(services, arrivals, request.headers.get("user-agent", ""))
+    judged = _identify(services, arrivals, request.headers.get("user-agent", ""), sent_ms)
     fresh = [event for event in judged if isinstance(event, StoredEvent)]
     is_new = await services.intake.events.submit(
         fresh, n_received=len(judged), n_rejected=len(judged) - len(fresh)
@@ -117,9 +123,10 @@ def note_failure(scope: HTTPScope, failure: Exception) -> None:
 
 
 def _identify(
-    services: Services, arrivals: Sequence[Arrival], user_agent: str
+    services: Services, arrivals: Sequence[Arrival], user_agent: str, sent_ms: int | None
 ) -> list[StoredEvent | WrongEvent]:
     received_ms = services.now_ms()
+    behind_ms = 0 if sent_ms is None else received_ms - sent_ms
     judged: list[StoredEvent | WrongEvent] = []
     for path, event in arrivals:
         if isinstance(event, WrongEvent):
@@ -132,6 +139,7 @@ def _identify(
                     pseudonymiser=services.pseudonymiser,
                     received_ms=received_ms,
                     user_agent=user_agent,
+                    behind_ms=behind_ms,
                 )
             )
         except WrongFieldError as error:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from service.stores.event_database import reported
 from service.stores.event_log import Database, EventLog
+from service.stores.returning_units import read_returning
 from service.stores.rollout_sums import (
     BEFORE_MS,
     CAPPED_SHARE,
@@ -26,6 +27,7 @@ from service.stores.rollup_folds import FIRST_MS, VARIANT, VARIANT_BITS
 
 _NAME = "(SELECT name FROM names WHERE id = {})"
 _ROLLOUT = "(SELECT id FROM names WHERE name = :rollout)"
+_NAMED = f"deed.rollout = {_ROLLOUT}"
 _USER = 'deed."user"'
 _KNOWN = '(SELECT known.unit FROM identities AS known WHERE known."user" = deed."user")'
 
@@ -47,14 +49,17 @@ def _first(candidate: str) -> str:
 
 _UNIT, _EPOCH = f"place >> {VARIANT_BITS}", f"place & {(1 << VARIANT_BITS) - 1}"
 
-# A deed belongs to the unit that its user is dealt as, else to its user, else to its visitor.
+# A deed belongs to the unit and epoch of the exposure that it names, whatever its own ids and clock
+# say; else to the unit that its user is dealt as, else to its user, else to its visitor.
 _TABLES = f"""
 CREATE TEMP TABLE orders AS
 SELECT place, sum(kind = 2) AS n_carts,
        count(DISTINCT order_id) AS n_orders, sum(kind = 3) AS n_purchases,
-       sum(CASE kind WHEN 3 THEN value WHEN 4 THEN -value ELSE 0 END) AS revenue
+       sum(CASE kind WHEN 3 THEN value WHEN 4 THEN -value ELSE 0 END) AS revenue,
+       sum(kind = 2 AND named) AS n_carts_named, sum(kind = 3 AND named) AS n_purchases_named
 FROM (
-  SELECT kind, value, order_id, coalesce(
+  SELECT kind, value, order_id, {_NAMED} IS TRUE AS named, coalesce(
+    CASE WHEN {_NAMED} THEN deed.place END,
     {_latest(_KNOWN)}, {_latest(_USER)}, {_latest("deed.anonymous")}
   ) AS place FROM deeds AS deed
 ) AS placed WHERE place IS NOT NULL GROUP BY place;
@@ -66,17 +71,18 @@ SELECT unit, sum(value) AS paid FROM (
     WHEN {_first(_KNOWN)} IS NOT NULL THEN {_KNOWN}
     WHEN {_first(_USER)} IS NOT NULL THEN {_USER}
     WHEN {_first("deed.anonymous")} IS NOT NULL THEN deed.anonymous END AS unit
-  FROM deeds AS deed WHERE kind = 3
+  FROM deeds AS deed WHERE kind = 3 AND {_NAMED} IS NOT TRUE
 ) AS bought
 WHERE unit IS NOT NULL AND {_first("bought.unit")} BETWEEN at_ms + 1 AND at_ms + :before
 GROUP BY unit;
 CREATE INDEX past_unit ON past (unit);
 
 CREATE TEMP TABLE money AS
-SELECT units.unit, units.epoch, {VARIANT} AS variant, n_carts, n_orders, n_purchases, revenue, paid
+SELECT units.unit, units.epoch, {VARIANT} AS variant, n_carts, n_orders, n_purchases, revenue, paid,
+       n_carts_named, n_purchases_named
 FROM (
   SELECT {_UNIT} AS unit, {_EPOCH} AS epoch FROM orders
-  UNION SELECT units.unit, units.epoch FROM past JOIN units
+  UNION SELECT units.unit, units.epoch FROM past CROSS JOIN units
     ON units.rollout = {_ROLLOUT} AND units.unit = past.unit
 ) AS seen
 CROSS JOIN units ON units.rollout = {_ROLLOUT} AND units.unit = seen.unit
@@ -99,7 +105,10 @@ WITH spent AS (
          sum(paid IS NOT NULL) AS n_before,
          sum(paid IS NOT NULL AND coalesce(n_purchases, 0) > 0) AS n_twice,
          total(min(paid, :cap)) AS past, total(min(paid, :cap) * min(paid, :cap)) AS past_squared,
-         total(min(paid, :cap) * min(revenue, :cap)) AS past_capped
+         total(min(paid, :cap) * min(revenue, :cap)) AS past_capped,
+         total(n_orders * n_orders) AS orders_squared, total(n_orders * revenue) AS orders_revenue,
+         coalesce(sum(n_carts), 0) AS n_carts, coalesce(sum(n_carts_named), 0) AS n_carts_named,
+         coalesce(sum(n_purchases_named), 0) AS n_purchases_named
   FROM money GROUP BY epoch, variant
 )
 SELECT arms.epoch, {_NAME.format("arms.variant")} AS name, n_units, n_crossed, n_exposures,
@@ -107,7 +116,10 @@ SELECT arms.epoch, {_NAME.format("arms.variant")} AS name, n_units, n_crossed, n
        coalesce(n_orders, 0), coalesce(n_purchases, 0), coalesce(revenue, 0.0),
        coalesce(squared, 0.0), coalesce(n_carters, 0), coalesce(capped, 0.0),
        coalesce(capped_squared, 0.0), coalesce(n_before, 0), coalesce(n_twice, 0),
-       coalesce(past, 0.0), coalesce(past_squared, 0.0), coalesce(past_capped, 0.0)
+       coalesce(past, 0.0), coalesce(past_squared, 0.0), coalesce(past_capped, 0.0),
+       coalesce(orders_squared, 0.0), coalesce(orders_revenue, 0.0),
+       coalesce(n_carts_named, 0), coalesce(n_carts - n_carts_named, 0),
+       coalesce(n_purchases_named, 0), coalesce(n_purchases - n_purchases_named, 0)
 FROM arms LEFT JOIN spent ON spent.epoch = arms.epoch AND spent.variant = arms.variant
 WHERE arms.rollout = {_ROLLOUT} AND n_units > 0 ORDER BY arms.epoch, name
 """
@@ -148,11 +160,17 @@ FROM cohorts WHERE rollout = {_ROLLOUT} AND n_units > 0 ORDER BY 1, 2, 3
 _SHOWN = "SELECT variant, id, n FROM shown WHERE rollout_key = :rollout"
 
 
-def read_outcomes(path: EventLog, rollout_key: str, *, max_new: int | None = None) -> RolloutSums:
+def read_outcomes(
+    path: EventLog,
+    rollout_key: str,
+    *,
+    max_new: int | None = None,
+    with_returning: bool = True,
+) -> RolloutSums:
     """Add up one rollout from the event store at `path`, while others write to it.
 
     With `max_new` at most so many rows are added to the running sums before; `n_waiting` tells how
-    many more there are.
+    many more there are. Who compares nothing over several epochs does well without `returning`.
 
     Raises
     ------
@@ -163,12 +181,12 @@ def read_outcomes(path: EventLog, rollout_key: str, *, max_new: int | None = Non
         connection = open_rollup(path, max_new=max_new)
         try:
             connection.execute("BEGIN")
-            return _read(connection, rollout_key)
+            return _read(connection, rollout_key, with_returning)
         finally:
             connection.close()
 
 
-def _read(connection: Database, rollout_key: str) -> RolloutSums:
+def _read(connection: Database, rollout_key: str, with_returning: bool) -> RolloutSums:
     values: dict[str, str | float | None] = {
         "rollout": rollout_key,
         "before": BEFORE_MS,
@@ -179,12 +197,13 @@ def _read(connection: Database, rollout_key: str) -> RolloutSums:
     last = max(0, int(n_paying * CAPPED_SHARE) - 1)
     cap = connection.execute(_CAP, (last,)).fetchone()
     # Above every revenue where nobody paid.
-    values["cap"] = 1e300 if cap is None else cap[0]
+    values["cap"] = limit = 1e300 if cap is None else cap[0]
     n_shown: dict[str, dict[str, int]] = {}
     for variant, shown_id, n in connection.execute(_SHOWN, values):
         n_shown.setdefault(variant, {})[shown_id] = n
+    arms = [ArmSums(*row) for row in connection.execute(_ARMS, values)]
     return RolloutSums(
-        arms=[ArmSums(*row) for row in connection.execute(_ARMS, values)],
+        arms=arms,
         people={name: People(*row) for name, *row in connection.execute(_PEOPLE, values)},
         not_split=dict(connection.execute(_NOT_SPLIT, values).fetchall()),
         stages=[Stage(*row) for row in connection.execute(_STAGES, values)],
@@ -195,6 +214,7 @@ def _read(connection: Database, rollout_key: str) -> RolloutSums:
             Cohort._make((*row[:-3], row[-3:])) for row in connection.execute(_COHORTS, values)
         ],
         n_waiting=count_waiting(connection),
+        returning=read_returning(connection, rollout_key, limit, arms) if with_returning else (),
     )
 
 

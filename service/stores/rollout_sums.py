@@ -68,6 +68,51 @@ class ArmSums(NamedTuple):
     sum_before_squared: float = 0.0
     sum_before_capped: float = 0.0
     """Sum over units of what they paid before times what they paid after, both capped."""
+    sum_orders_squared: float = 0.0
+    sum_orders_revenue: float = 0.0
+    n_carts_named: int = 0
+    """Carts that name their exposure; the rest are put down by unit and time."""
+    n_carts_joined: int = 0
+    n_purchases_named: int = 0
+    n_purchases_joined: int = 0
+
+
+class ReturningSums(NamedTuple):
+    """Units of a variant in an epoch that were there in another one too, in whatever variant.
+
+    What is said of one epoch is of `epoch`; products are of that with the same in `other_epoch`.
+    `x` is exposures, `c` clicked ones, a unit.
+    """
+
+    epoch: int
+    variant: str
+    other_epoch: int
+    other_variant: str
+    n_units: float
+    """Not always whole, like all below: of very many a sample is counted."""
+    sum_xx: float
+    sum_cc: float
+    sum_xc: float
+    """Exposures in `epoch` times clicked ones in `other_epoch`."""
+    n_carters: float = 0
+    n_carted_twice: float = 0
+    """In both epochs."""
+    n_buyers: float = 0
+    n_bought_twice: float = 0
+    revenue: float = 0.0
+    sum_revenue_squared: float = 0.0
+    capped: float = 0.0
+    sum_capped_squared: float = 0.0
+    n_bought_before: float = 0
+    """With a purchase in `BEFORE_MS` before their first exposure, in whatever epoch."""
+    n_buyers_before: float = 0
+    """Those of them that bought in `epoch` too."""
+    before: float = 0.0
+    sum_before_squared: float = 0.0
+    sum_before_capped: float = 0.0
+    sum_orders_squared: float = 0.0
+    sum_orders_revenue: float = 0.0
+    """Orders in `epoch` times revenue in `other_epoch`."""
 
 
 class People(NamedTuple):
@@ -138,3 +183,5 @@ class RolloutSums(NamedTuple):
     cohorts: Sequence[Cohort] = ()
     n_waiting: int = 0
     """Rows of the log that are not in these sums yet."""
+    returning: Sequence[ReturningSums] = ()
+    """Of each two epochs, both ways; nothing where no unit is there in two."""

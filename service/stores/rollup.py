@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from functools import partial
 
-from service.stores import log_replay, rollup_days, rollup_visits
+from service.stores import log_replay, rollup_days, rollup_deeds, rollup_visits
 from service.stores.derived import make_tables, transaction
 from service.stores.event_database import (
     connect_derived,
@@ -24,6 +24,7 @@ from service.stores.event_database import (
 )
 from service.stores.event_log import ROLLUP, Database, EventLog
 from service.stores.replay_process import make_replay
+from service.stores.rollup_deeds import Folds
 from service.stores.rollup_folds import (
     ASSIGNED,
     FOLD_EVENTS,
@@ -36,7 +37,7 @@ from service.stores.rollup_folds import (
 from service.stores.settled_events import last_settled
 
 ROLLUP_FILE = "rollup.sqlite"
-VERSION = 6
+VERSION = 7
 CHUNK = 200_000
 """Rows that one step adds when somebody waits: bounds temporary tables and what a crash costs."""
 
@@ -49,11 +50,19 @@ _FOLDS = (
     ("exposures", FOLD_EXPOSURES),
     ("events", FOLD_EVENTS),
 )
+_NEWEST = "SELECT " + ", ".join(
+    f"(SELECT coalesce(max(seq), 0) FROM log.{table})" for table, _ in _FOLDS
+)
+# These follow what the sums before have already.
+_BEHIND = (rollup_deeds.FOLDS, rollup_visits.FOLDS)
 _BUSY_TIMEOUT_MS = 600_000
 _PAUSE_S = 0.12
 _VALUES = {"assigned": ASSIGNED, "uncounted": UNCOUNTED}
-_TABLES = f"{SCHEMA};\n{rollup_visits.SCHEMA}"
-_UPGRADES = {5: rollup_visits.SCHEMA}
+_TABLES = f"{SCHEMA};\n{rollup_deeds.SCHEMA};\n{rollup_visits.SCHEMA}"
+_UPGRADES = {
+    5: f"{rollup_deeds.UPGRADE};\n{rollup_visits.SCHEMA}",
+    6: rollup_deeds.UPGRADE,
+}
 
 
 def open_rollup(
@@ -110,7 +119,10 @@ def add_new(connection: Database, n_rows: int, *, now_ms: int | None = None) -> 
         return False
     with transaction(connection):
         has_more = _fold(connection, n_rows, now_ms)
-        has_more = rollup_visits.fold_visits(connection, n_rows) or has_more
+        for folds in _BEHIND:
+            has_more = _fold_behind(connection, folds, n_rows) or has_more
+        if not has_more:
+            rollup_visits.prune(connection)
     return has_more or log_replay.finish(connection)
 
 
@@ -120,20 +132,42 @@ def _make_tables(connection: Database, events: EventLog) -> None:
 
 
 def _fold(connection: Database, n_rows: int, now_ms: int | None) -> bool:
-    for table, statements in _FOLDS:
-        after, last = connection.execute(
-            f"SELECT seq, (SELECT coalesce(max(seq), 0) FROM log.{table}) "
-            "FROM progress WHERE name = ?",
-            (table,),
+    # Of one moment: events that come while exposures are added up may name some that are not yet.
+    newest = connection.execute(_NEWEST).fetchone()
+    shown = 0
+    for (table, statements), last in zip(_FOLDS, newest, strict=True):
+        (after,) = connection.execute(
+            "SELECT seq FROM progress WHERE name = ?", (table,)
         ).fetchone()
         upto = min(after + n_rows, last)
         if table == "events":
-            upto = last_settled(connection, after, upto, now_ms)
+            upto = last_settled(connection, after, upto, now_ms, shown=shown)
+        elif table == "exposures":
+            shown = max(after, upto)
         if upto <= after:
             continue
         for statement in statements:
             connection.execute(statement, {**_VALUES, "after": after, "upto": upto})
         connection.execute("UPDATE progress SET seq = ? WHERE name = ?", (upto, table))
+        n_rows -= upto - after
+        if not n_rows:
+            return True
+    return False
+
+
+def _fold_behind(connection: Database, folds: Folds, n_rows: int) -> bool:
+    for name, table, statements in folds:
+        after, last = connection.execute(
+            "SELECT mine.seq, theirs.seq FROM progress AS mine, progress AS theirs "
+            "WHERE mine.name = ? AND theirs.name = ?",
+            (name, table),
+        ).fetchone()
+        upto = min(after + n_rows, last)
+        if upto <= after:
+            continue
+        for statement in statements:
+            connection.execute(statement, {"after": after, "upto": upto})
+        connection.execute("UPDATE progress SET seq = ? WHERE name = ?", (upto, name))
         n_rows -= upto - after
         if not n_rows:
             return True
@@ -149,17 +183,13 @@ def _add_all(connection: Database, n_rows: int) -> None:
 
 def count_waiting(connection: Database) -> int:
     """Count the rows of the log that are not in the running sums yet; about, where rows went."""
-    n_stored = sum(
-        max(0, int(last - seq))
-        for last, seq in (
-            connection.execute(
-                f"SELECT (SELECT coalesce(max(seq), 0) FROM log.{table}), min(seq) "
-                "FROM progress WHERE name IN (?, ?)",
-                (table, name),
-            ).fetchone()
-            for name, table, _ in rollup_visits.FOLDS
-        )
-    )
+    progress = dict(connection.execute("SELECT name, seq FROM progress").fetchall())
+    behind = [(name, of) for folds in _BEHIND for name, of, _ in folds]
+    n_stored = 0
+    for table, _ in _FOLDS:
+        (last,) = connection.execute(f"SELECT coalesce(max(seq), 0) FROM log.{table}").fetchone()
+        seq = min(progress[table], *(progress[name] for name, of in behind if of == table))
+        n_stored += max(0, int(last - seq))
     # By their numbers, those that moved from between them are in it; not where all have moved.
     return max(n_stored, log_replay.count_archived(connection))
 
@@ -221,8 +251,9 @@ def _erase(connection: Database, keys: Collection[str]) -> int:
         "DELETE FROM units WHERE (rollout, unit, epoch) IN (SELECT * FROM touched)"
     ).rowcount
     connection.execute("DROP TABLE touched")
+    for statement in rollup_deeds.forget(units):
+        n_rows += connection.execute(statement).rowcount
     for condition in (
-        f'deeds WHERE "user" IN ({units}) OR anonymous IN ({units})',
         f'identities WHERE "user" IN ({units}) OR unit IN ({units})',
         f"visits WHERE unit IN ({units})",
         f"keys WHERE id IN ({units})",

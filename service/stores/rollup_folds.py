@@ -45,9 +45,6 @@ CREATE TABLE arms (
 CREATE TABLE people (
   rollout INTEGER, variant INTEGER, n_units INTEGER NOT NULL, n_crossed INTEGER NOT NULL,
   PRIMARY KEY (rollout, variant)) WITHOUT ROWID;
-CREATE TABLE deeds (
-  seq INTEGER PRIMARY KEY, kind INTEGER NOT NULL, at_ms INTEGER NOT NULL, value REAL NOT NULL,
-  order_id TEXT, "user" INTEGER, anonymous INTEGER);
 CREATE TABLE stages (
   rollout_key TEXT, epoch INTEGER, variant TEXT, placement_id TEXT, tier TEXT, platform TEXT,
   country TEXT, stage INTEGER, n INTEGER NOT NULL,
@@ -66,14 +63,15 @@ CREATE TABLE reached (
   exposure_seq INTEGER, stage INTEGER, PRIMARY KEY (exposure_seq, stage)) WITHOUT ROWID;
 {rollup_days.SCHEMA}"""
 
+SPLIT = "rollout_key IS NOT NULL AND unit_key IS NOT NULL AND reason = 'SPLIT'"
+"""Of exposures that are in an arm."""
+EPOCH = "coalesce(epoch, 0)"
+
 _NEW = "seq > :after AND seq <= :upto"
-_SPLIT = "rollout_key IS NOT NULL AND unit_key IS NOT NULL AND reason = 'SPLIT'"
 _PLACE = (
     "coalesce(placement_id, ''), coalesce(tier, ''), coalesce(platform, ''), coalesce(country, '')"
 )
 _VARIANT_NAME = "coalesce(variant, '')"
-_EPOCH = "coalesce(epoch, 0)"
-
 
 _ADD_STAGES = """
 ON CONFLICT (rollout_key, epoch, variant, placement_id, tier, platform, country, stage)
@@ -81,11 +79,13 @@ DO UPDATE SET n = stages.n + excluded.n
 """
 
 
-def _name(column: str) -> str:
+def name_id(column: str) -> str:
+    """Find the number of a name."""
     return f"(SELECT id FROM names WHERE name = {column})"
 
 
-def _key(column: str) -> str:
+def key_id(column: str) -> str:
+    """Find the number of a pseudonym."""
     return f"(SELECT id FROM keys WHERE key = {column})"
 
 
@@ -125,21 +125,21 @@ TAKE_OUT, PUT_BACK = _move("-"), _move("+")
 FOLD_EXPOSURES = (
     f"""
 INSERT INTO names (name)
-SELECT rollout_key FROM log.exposures WHERE {_NEW} AND {_SPLIT}
-UNION SELECT {_VARIANT_NAME} FROM log.exposures WHERE {_NEW} AND {_SPLIT}
+SELECT rollout_key FROM log.exposures WHERE {_NEW} AND {SPLIT}
+UNION SELECT {_VARIANT_NAME} FROM log.exposures WHERE {_NEW} AND {SPLIT}
 ON CONFLICT DO NOTHING
 """,
     f"""
 INSERT INTO keys (key)
-SELECT DISTINCT unit_key FROM log.exposures WHERE {_NEW} AND {_SPLIT}
+SELECT DISTINCT unit_key FROM log.exposures WHERE {_NEW} AND {SPLIT}
 ON CONFLICT DO NOTHING
 """,
     f"""
 CREATE TEMP TABLE fresh AS
-SELECT seq, at_ms, crossover, {_EPOCH} AS epoch,
-       CASE WHEN {_SPLIT} THEN {_name("rollout_key")} END AS rollout,
-       CASE WHEN {_SPLIT} THEN {_name(_VARIANT_NAME)} END AS variant,
-       CASE WHEN {_SPLIT} THEN {_key("unit_key")} END AS unit,
+SELECT seq, at_ms, crossover, {EPOCH} AS epoch,
+       CASE WHEN {SPLIT} THEN {name_id("rollout_key")} END AS rollout,
+       CASE WHEN {SPLIT} THEN {name_id(_VARIANT_NAME)} END AS variant,
+       CASE WHEN {SPLIT} THEN {key_id("unit_key")} END AS unit,
        CASE WHEN kind = 'items' AND reason IS DISTINCT FROM 'ROBOT' THEN 1 ELSE 0 END AS is_item
 FROM log.exposures WHERE {_NEW}
 """,
@@ -162,8 +162,8 @@ ON CONFLICT (rollout, unit, epoch) DO UPDATE SET
     "DROP TABLE touched",
     f"""
 INSERT INTO stages
-SELECT rollout_key, {_EPOCH}, {_VARIANT_NAME}, {_PLACE}, {ASSIGNED}, count(*)
-FROM log.exposures WHERE {_NEW} AND {_SPLIT}
+SELECT rollout_key, {EPOCH}, {_VARIANT_NAME}, {_PLACE}, {ASSIGNED}, count(*)
+FROM log.exposures WHERE {_NEW} AND {SPLIT}
 GROUP BY 7, 6, 5, 4, 3, 2, 1
 {_ADD_STAGES}
 """,
@@ -206,32 +206,14 @@ ON CONFLICT DO NOTHING
 """,
     f"""
 INSERT INTO identities
-SELECT {_key("user_key")}, {_key("unit_key")} FROM log.identities WHERE {_NEW}
+SELECT {key_id("user_key")}, {key_id("unit_key")} FROM log.identities WHERE {_NEW}
 ON CONFLICT DO NOTHING
 """,
 )
 
-# Carts, purchases and refunds, whoever did them: they may be shown something later, and then this
-# is their past.
-_DEEDS = f"FROM log.events WHERE {_NEW} AND +kind IN (2, 3, 4) AND flags & {UNCOUNTED} = 0"
-
 # Clicks, carts and purchases without an `exposure_id` go to the unit's last exposure of that item
 # or banner; a grade always names its exposure. The unary plus keeps the scan in the order of `seq`.
 FOLD_EVENTS = (
-    f"""
-INSERT INTO keys (key)
-SELECT user_key {_DEEDS} AND user_key IS NOT NULL
-UNION SELECT anonymous_key {_DEEDS} AND anonymous_key IS NOT NULL
-ON CONFLICT DO NOTHING
-""",
-    f"""
-INSERT INTO deeds
-SELECT seq, kind, at_ms, coalesce(quantity, 1) * coalesce(price, 0),
-       CASE kind WHEN 3 THEN coalesce(order_id, event_id) END,
-       {_key("user_key")}, {_key("anonymous_key")}
-{_DEEDS} AND coalesce(user_key, anonymous_key) IS NOT NULL
-ON CONFLICT DO NOTHING
-""",
     f"""
 CREATE TEMP TABLE done AS
 SELECT event.kind, event.at_ms, event.user_key, event.anonymous_key,
@@ -268,10 +250,10 @@ WHERE exposure_seq IS NOT NULL GROUP BY exposure_seq, stage
     "INSERT INTO reached SELECT exposure_seq, stage FROM hits WHERE is_new",
     f"""
 CREATE TEMP TABLE touched AS
-SELECT {_name("rollout_key")} AS rollout, {_key("unit_key")} AS unit, {_EPOCH} AS epoch,
+SELECT {name_id("rollout_key")} AS rollout, {key_id("unit_key")} AS unit, {EPOCH} AS epoch,
        sum(is_new) AS n_clicked, sum(hits.n_named) AS n_named, sum(hits.n_joined) AS n_joined
 FROM hits JOIN log.exposures ON seq = exposure_seq
-WHERE stage = 1 AND {_SPLIT}
+WHERE stage = 1 AND {SPLIT}
 GROUP BY 1, 2, 3
 """,
     TAKE_OUT[0],
@@ -285,9 +267,9 @@ FROM touched WHERE units.rollout = touched.rollout AND units.unit = touched.unit
     "DROP TABLE touched",
     f"""
 INSERT INTO stages
-SELECT rollout_key, {_EPOCH}, {_VARIANT_NAME}, {_PLACE}, stage, count(*)
+SELECT rollout_key, {EPOCH}, {_VARIANT_NAME}, {_PLACE}, stage, count(*)
 FROM hits JOIN log.exposures ON seq = exposure_seq
-WHERE is_new AND {_SPLIT}
+WHERE is_new AND {SPLIT}
 GROUP BY 8, 7, 6, 5, 4, 3, 2, 1
 {_ADD_STAGES}
 """,
@@ -295,7 +277,7 @@ GROUP BY 8, 7, 6, 5, 4, 3, 2, 1
 INSERT INTO misdrawn
 SELECT exposure_id, rollout_key, {_VARIANT_NAME}, drawn
 FROM done JOIN log.exposures ON seq = named_seq
-WHERE drawn IS NOT NULL AND {_SPLIT} AND {_VARIANT_NAME} <> drawn
+WHERE drawn IS NOT NULL AND {SPLIT} AND {_VARIANT_NAME} <> drawn
 ON CONFLICT DO NOTHING
 """,
     rollup_days.FOLD_HITS,

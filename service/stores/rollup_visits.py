@@ -226,28 +226,7 @@ FOLDS = (
 """By its name in `progress`: the table of the log that is read, and how."""
 
 
-def fold_visits(connection: Database, n_rows: int) -> bool:
-    """Add at most `n_rows` of what the other sums have already; tell whether there is more."""
-    for name, table, statements in FOLDS:
-        after, last = connection.execute(
-            "SELECT mine.seq, theirs.seq FROM progress AS mine, progress AS theirs "
-            "WHERE mine.name = ? AND theirs.name = ?",
-            (name, table),
-        ).fetchone()
-        upto = min(after + n_rows, last)
-        if upto <= after:
-            continue
-        for statement in statements:
-            connection.execute(statement, {"after": after, "upto": upto})
-        connection.execute("UPDATE progress SET seq = ? WHERE name = ?", (upto, name))
-        n_rows -= upto - after
-        if not n_rows:
-            return True
-    _prune(connection)
-    return False
-
-
-def _prune(connection: Database) -> None:
+def prune(connection: Database) -> None:
     """Forget visits that nothing can change any more, and who is nowhere else, once a week."""
     newest, kept_from = (
         connection.execute("SELECT seq FROM progress WHERE name = ?", (name,)).fetchone()[0]

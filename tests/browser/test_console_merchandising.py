@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.console_pages import Look, assert_fit_for_all, opened_console
-from tests.end_to_end.running_server import RunningServer, eventually
+from tests.end_to_end.running_server import RunningServer
 
 pytestmark = pytest.mark.browser
 
@@ -81,22 +81,26 @@ def test_rule_is_seen_before_it_is_saved_and_undone_after(
         assert_fit_for_all(page)
         page.get_by_role("button", name="Make the rule").click()
         expect(page.get_by_role("status")).to_contain_text("Saved")
-        eventually(lambda: served(shop)[0], item_id)
+        shop.assert_live()
+        assert served(shop)[0] == item_id
         page.get_by_label("Position", exact=True).fill("3")
         expect(beside.locator(".ware.pinned .ware-place")).to_contain_text("3")
         page.get_by_role("button", name="Save").click()
         expect(page.get_by_role("status")).to_contain_text("Saved")
-        eventually(lambda: served(shop)[2], item_id)
+        shop.assert_live()
+        assert served(shop)[2] == item_id
         assert_fit_for_all(page)
         page.get_by_role("button", name="Go back to this").last.click()
         page.get_by_role("dialog").get_by_role("button", name="Go back to this").click()
         expect(page.get_by_role("status")).to_contain_text("as it was")
-        eventually(lambda: served(shop)[0], item_id)
+        shop.assert_live()
+        assert served(shop)[0] == item_id
         page.goto(f"{shop.address}/console/rules")
         assert_fit_for_all(page)
         page.get_by_role("button", name="Switch off").click()
         expect(page.get_by_role("status")).to_contain_text("is off")
-        eventually(lambda: served(shop)[0] != item_id, True)
+        shop.assert_live()
+        assert served(shop)[0] != item_id
 
 
 def test_two_editors_of_a_rule(chromium: Browser, shop: RunningServer) -> None:
@@ -160,12 +164,14 @@ def test_placement_is_changed_beside_its_preview(chromium: Browser, shop: Runnin
         assert_fit_for_all(page)
         page.get_by_role("button", name="Save").click()
         expect(page.get_by_role("status")).to_contain_text("Saved")
-        eventually(lambda: served(shop)[:2], ["p00003", "p00004"])
-        eventually(lambda: len(served(shop)), 4)
+        shop.assert_live()
+        assert served(shop)[:2] == ["p00003", "p00004"]
+        assert len(served(shop)) == 4
         page.get_by_role("button", name="Go back to this").click()
         page.get_by_role("dialog").get_by_role("button", name="Go back to this").click()
         expect(page.get_by_role("status")).to_contain_text("as it was")
-        eventually(lambda: len(served(shop)), 6)
+        shop.assert_live()
+        assert len(served(shop)) == 6
 
 
 def test_banner_is_uploaded_seen_and_capped(chromium: Browser, shop: RunningServer) -> None:

@@ -28,7 +28,7 @@ pytestmark = pytest.mark.browser
 PICTURE = "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 4 3'><path d='M0 0h4v3H0z'/></svg>"
 BUYER = "shopper-who-bought@example.org"
 LEAVER = "shopper-who-leaves@example.org"
-LIVE_S = 10
+LIVE_S = 3
 """Workers look at the pointer once a second, and then open the model."""
 
 

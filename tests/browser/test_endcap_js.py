@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, Route
 
 from service.stores.event_schema import KIND_NAMES
 from tests.browser.shop_page import shop_page
@@ -97,6 +97,55 @@ def test_page_is_filled_watched_and_clicked(page: Page, home: Path, server: Runn
     assert is_unharmed(page)
 
 
+SETTLE = """new Promise((done) => {
+  const last = new IntersectionObserver(() => { last.disconnect(); done(); });
+  last.observe(document.body);
+})"""
+"""Observers are told in the order in which they were made, so this one hears of a frame last."""
+
+
+def test_element_taller_than_the_window_is_viewable(
+    chromium: Browser, server: RunningServer, home: Path
+) -> None:
+    """Of 1,500 px in a window of 600 half never shows: 300 px for a second are enough, 280 not."""
+
+    def set_up(page: Page) -> None:
+        page.clock.install(time=0)
+        page.add_init_script("""window.slates = {};
+addEventListener("endcap", (e) => { window.slates[e.detail.id] = e.detail.exposure_id; });""")
+
+    with opened(chromium, server.address, server.keys["publishable"], set_up) as page:
+        page.wait_for_selector("#low .new")
+        page.clock.pause_at(60_000)
+        slot = page.locator("#low")
+        slot.evaluate("(slot) => { slot.style.height = '1500px'; }")
+        start = slot.evaluate("(slot) => slot.getBoundingClientRect().top + scrollY")
+        low = page.evaluate("window.slates.low")
+
+        def show(covered_px: int, for_ms: int) -> bool:
+            """Scroll until so much of the window is covered, stay, and say what was reported."""
+            page.evaluate(f"scrollTo(0, {start - 600 + covered_px})")
+            page.evaluate(SETTLE)
+            page.clock.run_for(for_ms)
+            waiting = json.loads(page.evaluate("localStorage.endcap_queue"))
+            told = [one["grade"] for one in waiting if one.get("exposure_id") == low]
+            return "viewable" in told or ("viewable", None) in reports(home, low)
+
+        assert not show(280, for_ms=3_000)
+        # All of the window, but not for a second.
+        assert not show(600, for_ms=900)
+        assert not show(0, for_ms=3_000)
+        # A strip at the side is as tall as the window, and shows a tenth of it.
+        slot.evaluate("(slot) => { slot.style.marginLeft = '90vw'; slot.style.width = '100vw'; }")
+        assert not show(600, for_ms=3_000)
+        assert not show(0, for_ms=3_000)
+        slot.evaluate("(slot) => { slot.style.marginLeft = slot.style.width = ''; }")
+        # Scrolled through from its top to its end, a hundred pixels each tenth of a second.
+        seen = [show(320 + 100 * n, for_ms=100) for n in range(15)]
+        assert seen == [False] * 9 + [True] * 6
+        assert page.evaluate("window.errors") == []
+
+
 def test_page_stays_as_written_while_the_service_is_down(
     chromium: Browser, server: RunningServer
 ) -> None:
@@ -145,6 +194,55 @@ def test_queue_is_bounded_and_sent_when_the_service_is_back(
         assert is_unharmed(page)
 
 
+def test_tracking_is_no_reason_to_retry_early(
+    chromium: Browser, server: RunningServer, home: Path
+) -> None:
+    """With the service down, 20 events in 8 s are sent at 0.2, 2.2 and 6.2 s: 3 requests, not 21.
+
+    What waited then arrives with the next retry, and what is tracked after it goes out at once.
+    """
+    n_tried = 0
+
+    def refuse(route: Route) -> None:
+        nonlocal n_tried
+        n_tried += 1
+        route.abort()
+
+    def set_up(page: Page) -> None:
+        page.clock.install(time=0)
+        page.route("**/v1/serve", lambda route: route.abort())
+        page.route("**/v1/events**", refuse)
+
+    def pass_time(page: Page, ms: int) -> None:
+        """Let a time pass, and the browser hear what came of the requests of it."""
+        page.clock.run_for(ms)
+        page.wait_for_timeout(50)
+
+    def n_arrived() -> int:
+        with sqlite3.connect(home / "events.sqlite") as connection:
+            query = "SELECT count(*) FROM events WHERE item_id LIKE 'early-%'"
+            found: int = connection.execute(query).fetchone()[0]
+            return found
+
+    with opened(chromium, server.address, server.keys["publishable"], set_up) as page:
+        page.clock.pause_at(60_000)
+        for n in range(20):
+            page.evaluate(f"endcap.track({{event: 'view', item_id: 'early-{n}'}})")
+            pass_time(page, 400)
+        assert n_tried == 3
+        page.unroute("**/v1/events**")
+        # The fourth comes 8 s after the third.
+        pass_time(page, 5_500)
+        assert n_arrived() == 0
+        pass_time(page, 8_000)
+        eventually(n_arrived, 20)
+        eventually(lambda: page.evaluate("localStorage.endcap_queue"), "[]")
+        page.evaluate("endcap.track({event: 'view', item_id: 'early-20'})")
+        pass_time(page, 400)
+        eventually(n_arrived, 21)
+        assert is_unharmed(page)
+
+
 def test_leaving_the_page_sends_a_beacon(
     chromium: Browser, server: RunningServer, home: Path
 ) -> None:
@@ -165,10 +263,32 @@ def test_leaving_the_page_sends_a_beacon(
         eventually(n_left, 1)
 
 
-def test_without_consent_nothing_is_kept(chromium: Browser, server: RunningServer) -> None:
-    """The page is filled, and no id is written to the browser."""
+def test_device_whose_clock_is_behind_is_put_right(
+    chromium: Browser, server: RunningServer, home: Path
+) -> None:
+    """An event of a device ten minutes behind is stored with the time that it really was."""
+
+    def set_back(page: Page) -> None:
+        page.add_init_script("const right = Date.now; Date.now = () => right() - 600000;")
+
+    def is_right() -> list[bool]:
+        with sqlite3.connect(home / "events.sqlite") as connection:
+            query = "SELECT received_ms - at_ms FROM events WHERE item_id = 'clock'"
+            return [0 <= age < 300_000 for (age,) in connection.execute(query)]
+
+    with opened(chromium, server.address, server.keys["publishable"], set_back) as page:
+        page.evaluate("endcap.track({event: 'view', item_id: 'clock'})")
+        eventually(is_right, [True])
+        assert is_unharmed(page)
+
+
+@pytest.mark.parametrize("consent", ["false", "denied", "", "no"])
+def test_without_consent_nothing_is_kept(
+    chromium: Browser, server: RunningServer, consent: str
+) -> None:
+    """The page is filled, and no id is written to the browser, unless it is a clear yes."""
     key = server.keys["publishable"]
-    with opened(chromium, server.address, key, options='data-consent="false"') as page:
+    with opened(chromium, server.address, key, options=f'data-consent="{consent}"') as page:
         page.wait_for_selector("#hero .new")
         names = page.evaluate("[...Object.keys(localStorage), ...Object.keys(sessionStorage)]")
         assert "endcap_visitor" not in names

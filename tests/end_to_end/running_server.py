@@ -5,11 +5,12 @@ import os
 import re
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,12 @@ class RunningServer:
         revision = response.json()["revision"]
         wait_until(lambda: self._revision() >= revision, SETTLED_S)
 
+    def assert_live(self) -> None:
+        """Assert that the newest change is in effect in every worker within `WITHIN_S`."""
+        with closing(sqlite3.connect(self.home / "control.sqlite")) as connection:
+            [newest] = connection.execute("SELECT max(revision) FROM audit").fetchone()
+        wait_until(lambda: self._revision() >= newest, WITHIN_S)
+
     def _revision(self) -> float:
         """Read the oldest revision that a worker answers with."""
         metrics = self.call("GET", "/metrics", scope="admin").text
@@ -105,6 +112,11 @@ def run_server(
             server = RunningServer(home, started["address"], keys or shown, process)
             wait_until(lambda: _is_ready(server.address), READY_S)
             yield server
+        except BaseException:
+            # Shown with what failed: the folder is gone where a build runs.
+            lines = (home / "server.log").read_text(errors="replace").splitlines()
+            sys.stderr.write("\n".join((f"the end of {home.name}/server.log:", *lines[-20:], "")))
+            raise
         finally:
             process.terminate()
             process.wait(STOP_S)
@@ -145,9 +157,11 @@ def wait_until(holds: Callable[[], bool], limit_s: float) -> None:
 
 def eventually(read: Callable[[], object], expected: object, limit_s: float = 8.0) -> None:
     """Assert that something comes to be so; what it is instead is shown."""
-    with suppress(AssertionError):
-        wait_until(lambda: read() == expected, limit_s)
-    assert read() == expected
+    end = time.monotonic() + limit_s
+    # What is asserted is what was read: another worker may answer the next call.
+    while (seen := read()) != expected and time.monotonic() < end:
+        time.sleep(0.02)
+    assert seen == expected
 
 
 @contextmanager

@@ -184,6 +184,8 @@ def test_port_in_use_is_a_clear_error(tmp_path: Path) -> None:
     [
         (["serve", "--port", "70000"], "--port is '70000': Expected `int` <= 65535"),
         (["serve", "--workers", "x"], "--workers is 'x'"),
+        (["serve", "--archive-days", "3", "--port", "0"], "3 days are too few to archive after"),
+        (["serve", "--cors-origins", "javascript:", "--port", "0"], "'javascript:' is no origin"),
         (["keys", "revoke", "key_x"], "key 'key_x' does not exist"),
         (
             ["keys", "create", "--scope", "admin", "--home", "/dev/null/home"],
@@ -209,6 +211,8 @@ def test_bad_option_is_a_clear_error(tmp_path: Path, options: list[str], said: s
     assert (refused.returncode, refused.stdout) == (2, "")
     assert said in refused.stderr
     assert "Traceback" not in refused.stderr
+    if options[0] == "serve":  # no key that nobody saw, and no home
+        assert list(tmp_path.iterdir()) == []
 
 
 def _homed(options: list[str], home: Path) -> list[str]:

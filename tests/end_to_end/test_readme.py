@@ -30,9 +30,7 @@ def readme_script(port: int) -> str:
     setup = "make install && . .venv/bin/activate\n"
     assert script.startswith(setup)
     script = script.removeprefix(setup).replace("localhost:8080", f"127.0.0.1:{port}")
-    return re.sub(
-        r"^curl ", "curl --silent --show-error --fail-with-body -w '\\\\n' ", script, flags=re.M
-    )
+    return re.sub(r"^curl ", "curl --silent --show-error --fail-with-body ", script, flags=re.M)
 
 
 def paste(commands: str, port: int, folder: Path) -> str:
@@ -75,6 +73,22 @@ def test_readme_blocks_work_pasted(
     assert answers[accepted + 1]["placements"][0]["tier"] == "personal"
     assert any(answer.get("share") == 0.25 and answer["epoch"] == 3 for answer in answers)
     assert "home_recs: all epochs" in output
+
+
+def test_every_answer_shown_ends_its_line() -> None:
+    """A prompt comes on a line of its own: no answer of the service ends with a newline."""
+    commands = re.split(r"^(?=curl |endcap )", readme_script(8080), flags=re.M)
+    asked = [command.rstrip() for command in commands if command.startswith("curl ")]
+    assert len(asked) >= 8
+    assert [command for command in asked if not command.endswith("; echo")] == []
+
+
+@pytest.mark.parametrize("written", ["demo", "demo.json", "shop"])
+def test_what_the_quickstart_writes_is_ignored_by_git(written: str) -> None:
+    """Whoever follows it in a clone has a clean tree afterwards."""
+    assert re.search(rf"(--home|>) {re.escape(written)}\s", readme_script(8080))
+    rules = (ROOT / ".gitignore").read_text().splitlines()
+    assert {f"/{written}", f"/{written}/"} & set(rules)
 
 
 def test_readme_stops_waiting_for_a_server_that_could_not_start(

@@ -9,8 +9,9 @@ import polars as pl
 
 from models.errors import ConfigError, InputError
 from models.ids import list_known
+from training.marks import BLANK, MALFORMED
 from training.policy.decisions import Decisions, Policy, number, tabulate
-from training.read import MALFORMED, columns_of, scan_files
+from training.read import columns_of, scan_files
 
 COLUMNS = ("action", "propensity", "reward", "position", "unit", "context")
 NEEDED = ("action", "propensity", "reward")
@@ -174,7 +175,8 @@ def _read(source: str, columns: Mapping[str, str], needed: Sequence[str]) -> pl.
                     f"name it with --column {name}=COLUMN"
                 )
         has = {name for name, column in names.items() if column in found}
-        parts.append(scanned.filter(~pl.col(MALFORMED)).select(_columns(names, has)).collect())
+        rows = scanned.filter(~pl.col(MALFORMED) & ~pl.col(BLANK))
+        parts.append(rows.select(_columns(names, has)).collect())
     frame = pl.concat(parts, how="vertical_relaxed")
     if "unit" not in columns and frame["unit"].null_count() == len(frame):
         frame = frame.with_columns(unit=pl.int_range(pl.len()).cast(pl.String))

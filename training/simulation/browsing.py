@@ -113,8 +113,9 @@ def _look(shop: Browsing, visit: Visit, page: Page) -> tuple[list[Body], int | N
         shown_ids = slate.shown_ids
         if not shown_ids:
             continue
-        seen = _event(shop, visit, "exposure", exposure_id=slate.exposure_id, grade="rendered")
-        events.append(seen)
+        for grade in ("rendered", "viewable"):
+            seen = {"exposure_id": slate.exposure_id, "grade": grade}
+            events.append(_event(shop, visit, "exposure", **seen))
         chances = _click_chances(shop, visit, slate)
         clicks = visit.rng.random(len(chances)) < chances
         if slate.rollout is not None and slate.rollout.reason == "SPLIT":

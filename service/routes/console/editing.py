@@ -14,6 +14,7 @@ from service.access import principal_of
 from service.console.documents_diff import Difference, diff_documents
 from service.console.form import Form, FormError
 from service.control.documents import Document, DocumentKind
+from service.control.page_ids import PAGE_WORDS
 from service.control.plane import ControlPlane
 from service.control.precondition import Precondition, RevisionError
 from service.control.trail import AuditRecord, read_page
@@ -24,8 +25,6 @@ from service.services import services_of
 
 MAX_CHANGES = 30
 _MAX_ID = 64
-_PAGES = frozenset({".", "..", "new", "preview", "save"})
-"""Ids whose documents would have no page: something else has the address, or browsers drop it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +154,7 @@ def new_id(form: Form, taken: set[str], *, fallback: str) -> str:
     name = unicodedata.normalize("NFKD", form.text("name") or form.text("title"))
     slug = re.sub(r"[^a-z0-9]+", "-", name.encode("ascii", "ignore").decode().lower()).strip("-")
     stem = slug[:_MAX_ID] or fallback
-    refused = taken | _PAGES
+    refused = taken | PAGE_WORDS
     candidates = (stem if n == 1 else f"{stem}-{n}" for n in range(1, len(refused) + 2))
     return next(one for one in candidates if one not in refused)
 
@@ -168,7 +167,7 @@ def check_page_id(typed: str, field: str) -> str:
     FormError
         If another page, or none, has that address.
     """
-    if typed in _PAGES:
+    if typed in PAGE_WORDS:
         raise FormError(field, f"{typed!r} is an address of the console; choose another")
     return check_path_id(typed, f"the {field}")
 

@@ -10,6 +10,7 @@ import msgspec
 from litestar import Request, Response
 from litestar.connection import ASGIConnection
 from litestar.datastructures import Cookie
+from litestar.handlers import BaseRouteHandler
 
 from service.console.pages import make_environment
 from service.console.sections import BY_KEY, open_sections
@@ -85,11 +86,12 @@ def render(request: ConsoleRequest, template: str, **context: Any) -> str:
     """Draw a template, which may be a part of a page that a script asked for."""
     services = services_of(request)
     me, session = signed_in(request)
+    handler: BaseRouteHandler | None = request.scope.get("route_handler")
     shared: dict[str, Any] = {
         "me": me,
         "my_name": services.console.key_names.of(me.key_id) if me else "",
         "sections": open_sections(me) if me else [],
-        "section": request.route_handler.opt.get("section"),
+        "section": handler.opt.get("section") if handler else None,
         "here": request.url.path,
         "flash": _flash_of(request),
         "form_token": services.console.sessions.form_token(session) if session else "",

@@ -147,6 +147,21 @@ def show_refusal(request: ConsoleRequest, error: Exception) -> Response[Any]:
     return response
 
 
+def answer_unrouted(request: ConsoleRequest, error: HTTPException) -> Response[Any]:
+    """Answer for the whole app what no route of the console could: its own refusals are pages.
+
+    An address that only longer ones begin with, or a form's that was typed, comes to no handler.
+    """
+    path: str = request.scope["path"]
+    if path != HOME and not path.startswith(f"{HOME}/"):
+        return answer_http_exception(request, error)
+    session, principal = _session_of(request)
+    if principal is None:
+        return show_refusal(request, SessionError("nobody is signed in; sign in"))
+    request.scope["auth"], request.scope["user"] = session, principal
+    return show_refusal(request, error)
+
+
 def _show(request: ConsoleRequest, error: Exception) -> Response[Any]:
     if isinstance(error, EndcapError):
         problem = answer_endcap_error(request, error).content

@@ -7,7 +7,7 @@ from typing import Any
 from litestar import Controller, Response, get, post
 
 from models.errors import EndcapError, NotFoundError
-from service.console.form import Form, FormError
+from service.console.form import Form
 from service.console.formatting import number, percent
 from service.console.held_out import HeldOut, count_held_out
 from service.control.precondition import RevisionError
@@ -108,10 +108,7 @@ def stored_holdout(request: ConsoleRequest) -> Holdout:
 
 
 def _share(form: Form) -> float:
-    share = form.number("share", "Share") / 100
-    if not 0 <= share <= 1:
-        raise FormError("share", f"{form.text('share')} % is not between 0 and 100")
-    return round(share, 6)
+    return round(form.share("share", "Share"), 6)
 
 
 def _count(request: ConsoleRequest, stored: Holdout, share: float) -> HeldOut:

@@ -210,7 +210,7 @@ class RolloutPages(Controller):
 
 
 def _share(form: Form) -> float:
-    return round(form.number("share", "Share") / 100, 8)
+    return round(form.share("share", "Share"), 8)
 
 
 def _try(request: ConsoleRequest, key: str, patch: dict[str, Any]) -> ChangePreview | None:

@@ -204,7 +204,8 @@ def _lift_axis(
     above = _room([row[places[1]] for row in rows], [row[places[0] - 1] for row in rows])
     axis: dict[str, Any] = {"format": "+.0%" if below + above > 0.2 else "+.1%", "grid": True}
     if channel == "x":
-        axis["tickCount"] = 6
+        # As many as stand beside each other, on a telephone too.
+        axis["tickCount"] = {"expr": "clamp(floor(width / 80), 2, 6)"}
     return {
         "field": field,
         "type": "quantitative",

@@ -7,6 +7,7 @@ from litestar import Controller, get
 from models.errors import EndcapError, InputError
 from service.console.form import Form, FormError
 from service.console.formatting import number
+from service.plan_limits import check_numbers, write_days
 from service.reports.plan import HALF, PlanMetric, Question, RolloutPlan, make_plan
 from service.reports.planner import POWER
 from service.reports.traffic import Traffic, read_traffic
@@ -62,6 +63,7 @@ class RolloutPlanPages(Controller):
             is_share=metric != "revenue_per_unit",
             plan=plan,
             trouble=trouble,
+            write_days=write_days,
             wanted=_lift(form) if plan and form.text("lift") else None,
         )
 
@@ -100,14 +102,15 @@ def _known(traffic: Traffic, metric: PlanMetric) -> dict[str, str]:
 
 def _question(form: Form, metric: PlanMetric) -> Question:
     baseline = form.number("baseline", "What control does") if form.text("baseline") else None
-    return Question(
+    question = Question(
         metric=metric,
         lift=_lift(form) if form.text("lift") else None,
         power=form.number("power", "How surely") / 100,
-        share=form.number("share", "Share of the rollout") / 100,
+        share=form.share("share", "Share that is treated"),
         baseline=None if baseline is None else baseline / _unit(metric),
         units_per_day=form.number("per_day", "People a day") if form.text("per_day") else None,
     )
+    return check_numbers(question)
 
 
 def _unit(metric: PlanMetric) -> int:

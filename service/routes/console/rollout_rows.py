@@ -15,6 +15,7 @@ METRIC_NAMES = {
     "conversion": "Conversion",
     "revenue_per_unit": "Revenue per unit",
     "capped_revenue_per_unit": "Revenue, capped",
+    "average_order_value": "Order value",
     "return_rate": "Came back",
     "visits_per_unit": "Visits per unit",
     "dwell_per_visit": "Dwell per visit",

@@ -101,7 +101,7 @@ def _rollout(form: Form) -> Rollout:
     }
     document: dict[str, Any] = {
         "name": form.optional("name"),
-        "share": round(form.number("share", "Share") / 100, 6),
+        "share": round(form.share("share", "Share"), 6),
         "variants": [variant],
         "unit": form.text("unit", "user_id"),
         "approval": form.is_on("approval"),

@@ -33,7 +33,7 @@ LOG, LOG_NOTHING = signal.SIGUSR1, signal.SIGUSR2
 TWO = (True, False)
 PROGRAM = f"""
 import signal
-from service.intake.pending import ExposureQueue
+from service.intake.exposure_queue import ExposureQueue
 
 put_all = ExposureQueue.put_all
 

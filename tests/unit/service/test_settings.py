@@ -49,6 +49,49 @@ def test_wrong_setting_is_named(
         read_settings(environment, given)
 
 
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "https://shop.example",
+        "http://localhost:3000",
+        "https://*.shop.example",
+        "http://[::1]",
+        "*",
+    ],
+)
+def test_origin_of_a_page_may_call(origin: str) -> None:
+    """As browsers send it; all below a name, or any."""
+    Settings(cors_origins=(origin, "https://b.example:8443")).check()
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        *("javascript:", "shop.example", "https://", "ftp://shop.example", "null", "https://*"),
+        *("https://shop.example/", "https://Shop.example", "https://a.example https://b.example"),
+        *("https://shop.example*", "https://u@shop.example", "https://shop.example:"),
+    ],
+)
+def test_what_is_no_origin_is_refused(origin: str) -> None:
+    """No page could ever have it, or others than were meant."""
+    with pytest.raises(ConfigError, match="is no origin of a page; write scheme, host and port"):
+        Settings(cors_origins=("https://a.example", origin)).check()
+
+
+def test_server_is_told_at_once_what_it_cannot_work_with(tmp_path: Path) -> None:
+    """Before a home is made: days of the archive, of kinds, and addresses of databases."""
+    home = tmp_path / "home"
+    Settings(home=home, archive_days=8).check()
+    for wrong, said in (
+        (Settings(home=home, archive_days=3), "3 days are too few"),
+        (Settings(home=home, keep=("joy=3",)), "'joy=3' names no kind"),
+        (Settings(home=home, control_url="mysql://x"), "CONTROL_URL"),
+    ):
+        with pytest.raises(ConfigError, match=said):
+            wrong.check()
+    assert not home.exists()
+
+
 def test_every_setting_is_in_the_guide() -> None:
     """The guide's table has each option with its variable, default and description."""
     guide = GUIDE.read_text()

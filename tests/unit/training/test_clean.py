@@ -17,6 +17,7 @@ from training.clean_catalog import judge_catalog, merge_items
 from training.clean_interactions import judge_interactions
 from training.load import Loaded, load_dataset
 from training.mapping import InteractionMapping, ItemRules, Mapping, load_mapping
+from training.marks import BLANK, EXTRA_FIELDS, FILE, MALFORMED
 from training.read import scan_files
 from training.verdicts import count_rows, kept_rows
 
@@ -30,9 +31,22 @@ ROWS: list[dict[str, str | None]] = [
     {"user_id": "u1", "item_id": "a", "event": "stare", "timestamp": "2026-01-02"},
     {"user_id": "u1", "item_id": "a", "event": "view", "timestamp": "yesterday"},
     {"user_id": "u1", "item_id": "a", "event": "view", "timestamp": None},
-    {"user_id": "u1", "item_id": "a", "event": "purchase", "timestamp": "1", "quantity": "0"},
-    {"user_id": "u1", "item_id": "a", "event": "purchase", "timestamp": "1", "price": "-1"},
+    {
+        "user_id": "u1",
+        "item_id": "a",
+        "event": "purchase",
+        "timestamp": "1700000000001",
+        "quantity": "0",
+    },
+    {
+        "user_id": "u1",
+        "item_id": "a",
+        "event": "purchase",
+        "timestamp": "1700000000001",
+        "price": "-1",
+    },
 ]
+MARKS = {FILE: "f", MALFORMED: False, EXTRA_FIELDS: False, BLANK: False}
 REASONS = {
     "event_unknown": 1,
     "item_id_invalid": 1,
@@ -100,7 +114,7 @@ def test_malformed_lines_are_rejected_not_fatal(tmp_path: Path) -> None:
 
 def test_too_many_rejects_stop_the_run(tmp_path: Path) -> None:
     """One bad row in four is more than 20 %; a row dropped by rule is not among the four."""
-    good = {"user_id": "u1", "item_id": "a", "event": "view", "timestamp": "1"}
+    good = {"user_id": "u1", "item_id": "a", "event": "view", "timestamp": "1700000000001"}
     bad, nobody = {**good, "timestamp": "x"}, {**good, "user_id": "0"}
     path = write(tmp_path, [good, good, good, bad, *[nobody] * 6])
     rules = InteractionMapping(drop_users=("0",))
@@ -121,10 +135,12 @@ def test_nothing_left_is_an_error(tmp_path: Path) -> None:
     st.lists(
         st.fixed_dictionaries(
             {
-                "user_id": st.sampled_from([None, "", "0", "u1", "ü2", "n\0ul"]),
-                "item_id": st.sampled_from([None, "a", " A ", "POST", "x" * 300]),
+                "user_id": st.sampled_from([None, "", "0", "u1", "ü2", "n\0ul", "\ufffd2"]),
+                "item_id": st.sampled_from([None, "a", " A ", "POST", "x" * 300, "\ufffd"]),
                 "event": st.sampled_from([None, "view", "purchase", "refund", "?"]),
-                "timestamp": st.sampled_from([None, "0", "2026-01-01", "soon", "99999999999999"]),
+                "timestamp": st.sampled_from(
+                    [None, "0", "2026-01-01", "20260101", "soon", "99999999999999"]
+                ),
                 "quantity": st.sampled_from([None, "1", "-2", "0", "many"]),
                 "price": st.sampled_from([None, "1.5", "-1", "NaN", "free"]),
             }
@@ -142,7 +158,7 @@ def test_counts_add_up_to_the_rows_read(rows: list[dict[str, str | None]]) -> No
         ),
     )
     frame = pl.LazyFrame(rows, schema=dict.fromkeys(rows[0], pl.String)).with_row_index("__row")
-    frame = frame.with_columns(__file=pl.lit("f"), __malformed=pl.lit(False))
+    frame = frame.with_columns(pl.lit(value).alias(name) for name, value in MARKS.items())
     judged = judge_interactions([frame], mapping)
     counts = count_rows(judged)
     dropped, rejected = sum(counts.dropped.values()), counts.n_rejected
@@ -183,8 +199,11 @@ def test_whole_floats_are_ids_without_a_point(tmp_path: Path) -> None:
 
 def test_keys_of_the_service_are_taken_as_they_are(tmp_path: Path) -> None:
     """A pseudonym from the service's own log is one user with the raw id that it hides."""
-    rows = [ROWS[0], {**ROWS[0], "user_id": None, "user_key": "hidden u1", "timestamp": "5"}]
-    rows.append({**ROWS[0], "user_id": None, "timestamp": "6"})
+    rows = [
+        ROWS[0],
+        {**ROWS[0], "user_id": None, "user_key": "hidden u1", "timestamp": "1700000000005"},
+    ]
+    rows.append({**ROWS[0], "user_id": None, "timestamp": "1700000000006"})
     path = write(tmp_path, rows)
     loaded = load_dataset([str(path)], [], Mapping(), pseudonym="hidden {}".format, rejects=None)
     assert list(loaded.dataset.user_ids) == ["hidden u1"]
@@ -194,12 +213,18 @@ def test_keys_of_the_service_are_taken_as_they_are(tmp_path: Path) -> None:
 
 def test_refund_rules_turn_rows_into_refunds(tmp_path: Path) -> None:
     """A C invoice or a negative quantity is a refund; what is wholly taken back is not bought."""
-    row = {"user_id": "u", "item_id": "a", "event": "purchase", "timestamp": "1", "quantity": 2}
+    row = {
+        "user_id": "u",
+        "item_id": "a",
+        "event": "purchase",
+        "timestamp": "1700000000001",
+        "quantity": 2,
+    }
     rows = [
         {**row, "order_id": "1"},
-        {**row, "order_id": "C1", "timestamp": "2"},
+        {**row, "order_id": "C1", "timestamp": "1700000000002"},
         {**row, "item_id": "b", "quantity": 5, "order_id": "2"},
-        {**row, "item_id": "b", "quantity": -3, "order_id": "3", "timestamp": "3"},
+        {**row, "item_id": "b", "quantity": -3, "order_id": "3", "timestamp": "1700000000003"},
     ]
     rules = InteractionMapping(refund_orders=r"C\d+", refund_negative_quantity=True)
     loaded = load(write(tmp_path, rows), Mapping(interactions=rules))

@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 from models import artifact
 from models.artifact import ArtifactStore
 from models.errors import EndcapError, InputError
-from tests.unit.training.small_shop import interactions_frame, write_shop
+from tests.unit.training.small_shop import START_MS, interactions_frame, write_shop
 from training.cli import evaluate, train
 from training.version_cli import models, segments
 
@@ -145,7 +145,12 @@ def test_evaluate_prints_metrics_and_intervals(tmp_path: Path) -> None:
 def test_evaluate_new_ranks_only_cold_items(tmp_path: Path) -> None:
     """With `--candidates new` the items that training has seen are no candidates."""
     log, catalog = write_shop(tmp_path)
-    new = {"user_id": ["user 2"], "item_id": ["item 24"], "event": ["view"], "timestamp": [1]}
+    new = {
+        "user_id": ["user 2"],
+        "item_id": ["item 24"],
+        "event": ["view"],
+        "timestamp": [START_MS],
+    }
     pl.DataFrame(new).write_parquet(tmp_path / "test.parquet")
     files = ("--train", log, "--test", tmp_path / "test.parquet", "--catalog", catalog)
     found = run_json(evaluate, *files, "--candidates", "new", "--k", "1")
@@ -164,7 +169,10 @@ BAD_FILES = {
     "no event": ("user_id,item_id,timestamp\nu,i,1\n", "have no column 'event'"),
     "empty": ("", "is empty"),
     "only a header": ("user_id,item_id,event,timestamp\n", "have no rows"),
-    "one user": ("user_id,item_id,event,timestamp\nu,i,view,1\nu,j,view,2\n", "after refunds: 1;"),
+    "one user": (
+        "user_id,item_id,event,timestamp\nu,i,view,2026-01-01\nu,j,view,2026-01-02\n",
+        "after refunds: 1;",
+    ),
     "seconds": (
         "user_id,item_id,event,timestamp\nu,i,view,1700000000\nv,j,view,1700000001\n",
         "multiply seconds by 1000",
@@ -205,6 +213,21 @@ def test_interaction_of_the_future_is_rejected(tmp_path: Path) -> None:
     )
     assert report["rows"]["interactions"]["rejected"] == {"timestamp_in_future": 1}
     assert report["rows"]["interactions"]["kept"] == 600
+
+
+def test_rows_that_need_more_than_a_look_are_told_with_what_to_do(tmp_path: Path) -> None:
+    """Ids that lost a letter are counted with the command that helps, lossy titles as kept."""
+    log, catalog = write_shop(tmp_path)
+    bad = interactions_frame().head(1).with_columns(item_id=pl.lit("\ufffd001"))
+    pl.concat([pl.read_parquet(log), bad]).write_parquet(log)
+    titled = pl.read_parquet(catalog)
+    titled.with_columns(title=pl.lit("T\ufffdrkis")).write_parquet(catalog)
+    home = tmp_path / "home"
+    result = run(train, "--interactions", log, "--catalog", catalog, "--home", home)
+    assert result.exception is None
+    assert "item_id_not_utf8 1\n    item_id_not_utf8: the file is not in UTF-8" in result.stderr
+    assert "iconv -f latin1 -t utf-8" in result.stderr
+    assert f"kept, though a text has lost letters: {titled.height}; " in result.stderr
 
 
 def test_mapping_that_names_a_missing_column_lists_the_columns(shop: Path, tmp_path: Path) -> None:

@@ -118,6 +118,20 @@ def test_patch_makes_what_was_typed() -> None:
     assert (after.approval, after.forced) == (True, {"u9": "b"})
 
 
+@pytest.mark.parametrize(
+    ("field", "typed_value"),
+    [("ramp_share", "-5"), ("ramp_share", "101"), ("ramp_share", "nan"), ("guard_limit", "-1")],
+)
+def test_percentage_of_a_ramp_is_between_0_and_100(field: str, typed_value: str) -> None:
+    """Of a step as of a guardrail; a p99 is none."""
+    base = rollout()
+    fields = {"ramp_share": ("30",), "guard_metric": ("errors",), "guard_limit": ("1",)}
+    with pytest.raises(FormError, match=f"{typed_value} % is not between 0 and 100 %"):
+        patch_from(typed(base, **{**fields, field: (typed_value,)}), base)
+    slow = typed(base, ramp_share="30", guard_metric="p99", guard_limit="250")
+    assert patch_from(slow, base)["ramp"]["guardrails"][0]["max_p99_ms"] == 250
+
+
 def test_moment_with_an_offset_is_shown_in_utc() -> None:
     """Nine in Dubai is five in UTC."""
     fields = fields_of(rollout())

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from service.exposure import Exposure, Shown
-from service.intake.pending import EventWriter, ExposureQueue
+from service.intake.exposure_queue import ExposureQueue
+from service.intake.pending import EventWriter
 from service.intake.writer import LINGER_S, StoreWriter
 from service.stores.event_database import open_event_database
 from service.stores.events import Counts, NumberedEvent, StoredEvent

@@ -111,6 +111,10 @@ def test_context_says_where_and_who() -> None:
     )
 
 
+NO: list[Any] = ["false", "DENIED", "", 0, "opt-out", [], {}, [True]]
+NO_CATEGORY: list[Any] = [[False], {}, None, "no", {"ads": "denied"}, {"ads": 0}, {"ads": None}]
+
+
 @pytest.mark.parametrize(
     ("context", "consent"),
     [
@@ -118,12 +122,30 @@ def test_context_says_where_and_who() -> None:
         ({"consent": False}, False),
         ({"consent": {"categoryPreferences": {"ads": False, "product": False}}}, False),
         ({"consent": {"categoryPreferences": {"ads": False, "product": True}}}, True),
+        ({"consent": None}, True),
+        *(({"consent": yes}, True) for yes in (True, "true", "GRANTED", " Yes ", 1)),
+        *(({"consent": no}, False) for no in NO),
+        *(({"consent": {"categoryPreferences": no}}, False) for no in NO_CATEGORY),
+        ({"consent": {"categoryPreferences": {"ads": "granted"}}}, True),
     ],
 )
 def test_consent_is_read(context: Any, consent: bool) -> None:
-    """It is denied by itself, or if every category is."""
+    """It is denied by itself, or if every category is; in doubt it was not given."""
     (event,) = events(track("Product Viewed", {"product_id": "p1"}, context=context))
     assert event.consent is consent
+
+
+@pytest.mark.parametrize("own", [{}, {"os": {"name": "iOS"}}, {"consent": None}, None, "x"])
+def test_consent_of_the_envelope_holds_for_its_messages(own: Any) -> None:
+    """A message whose own context says nothing of it was sent without consent too."""
+    message = track("Product Viewed", {"product_id": "p1"}, context=own)
+    (arrival,) = batch(message, context={"consent": False}).arrivals
+    assert isinstance(arrival.event, View)
+    assert not arrival.event.consent
+    agreed = track("Product Viewed", {"product_id": "p1"}, context={"consent": True})
+    (arrival,) = batch(agreed, context={"consent": False}).arrivals
+    assert isinstance(arrival.event, View)
+    assert arrival.event.consent
 
 
 def test_wrong_clock_of_a_device_is_corrected() -> None:
@@ -160,7 +182,8 @@ def test_identify_tells_who_the_visitor_is() -> None:
     """Both ids are handed on, unless consent is denied."""
     both = {"type": "identify", "userId": "u1", "anonymousId": "a1"}
     assert batch(both).known == [Known("u1", "a1")]
-    assert batch({**both, "context": {"consent": False}}).known == []
+    for no in (False, "false", {"categoryPreferences": [False]}):
+        assert batch({**both, "context": {"consent": no}}).known == []
 
 
 @pytest.mark.parametrize(

@@ -86,3 +86,11 @@ def test_body_that_is_no_batch_is_refused() -> None:
         read(ENVELOPE, BATCH)
     with pytest.raises(InputError, match="not JSON"):
         read_cloud_events(b"{", {"content-type": STRUCTURED})
+
+
+@pytest.mark.parametrize("value", ["%ff", "a%c3", "%C3é"])
+def test_header_that_is_no_utf8_is_refused(value: str) -> None:
+    """Else different events would have one id, and only the first would be kept."""
+    headers = {f"ce-{name}": said for name, said in ENVELOPE.items()}
+    with pytest.raises(InputError, match="header ce-id is not valid UTF-8"):
+        read(DATA, "application/json", **{**headers, "ce-id": value})

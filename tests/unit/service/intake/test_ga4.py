@@ -67,6 +67,31 @@ def test_other_events_are_ignored_or_wrong() -> None:
         assert arrival.event.path == f"$.events[0].{path}"
 
 
+NO: list[Any] = ["DENIED", "denied", "", "unspecified", False, 0, [], {"ads": True}]
+
+
+@pytest.mark.parametrize(
+    ("said", "consent"),
+    [
+        ({}, True),
+        ({"consent": None}, True),
+        *(({"consent": {"ad_personalization": yes}}, True) for yes in ("GRANTED", "granted", True)),
+        *(({"consent": {"ad_user_data": "GRANTED", "ad_personalization": no}}, False) for no in NO),
+        *(({"consent": no}, False) for no in [{}, {"ad_personalization": None}, *NO[:-1]]),
+        ({"consent": "granted"}, True),
+        ({"consent": {"ad_user_data": "GRANTED"}}, True),
+        ({"consent": {"ad_user_data": "DENIED", "ad_personalization": None}}, False),
+    ],
+)
+def test_consent_that_is_given_has_to_be_clear(said: dict[str, Any], consent: bool) -> None:
+    """Personalisation decides, in any spelling; where nothing is said nothing was refused."""
+    view = {"name": "view_item", "params": {"items": [{"item_id": "p1"}]}}
+    found = read_ga4(msgspec.json.encode({"client_id": "c.1", "events": [view], **said}), NOW_MS)
+    (arrival,) = found.arrivals
+    assert isinstance(arrival.event, View)
+    assert arrival.event.consent is consent
+
+
 @pytest.mark.parametrize("body", [b"", b"{}", b'{"events": {}}', b"[]"])
 def test_body_without_events_is_refused(body: bytes) -> None:
     """It says what to send."""

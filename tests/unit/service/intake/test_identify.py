@@ -15,7 +15,7 @@ NOW_MS = 1_800_000_000_000
 PSEUDONYMISER = Pseudonymiser(b"k" * 32)
 
 
-def stored(**fields: object) -> StoredEvent:
+def stored(behind_ms: int = 0, **fields: object) -> StoredEvent:
     """Store a view of item p1 with these fields changed."""
     event = {"event": "view", "event_id": "e1", "item_id": "p1"} | fields
     event = {name: value for name, value in event.items() if value is not None}
@@ -23,6 +23,7 @@ def stored(**fields: object) -> StoredEvent:
         msgspec.convert(event, Event, strict=True),
         pseudonymiser=PSEUDONYMISER,
         received_ms=NOW_MS,
+        behind_ms=behind_ms,
     )
 
 
@@ -96,6 +97,15 @@ def test_time_outside_the_calendar_is_refused(timestamp: datetime | int) -> None
     """Such a moment is a mistake, and no file that is exported could hold it."""
     with pytest.raises(FieldError, match="not of the years 1970 to 9999"):
         stored(timestamp=timestamp)
+
+
+@pytest.mark.parametrize("sent_at", [NOW_MS - 600_000, datetime.fromisoformat("2027-01-15T07:50Z")])
+def test_time_of_a_clock_behind_is_put_right(sent_at: object) -> None:
+    """Ten minutes are added to a time that is ten minutes behind, and nothing to the arrival."""
+    assert stored(600_000, timestamp=sent_at).at_ms == NOW_MS
+    assert stored(600_000, timestamp=None).at_ms == NOW_MS
+    with pytest.raises(FieldError, match="not of the years 1970 to 9999"):
+        stored(-NOW_MS, timestamp=0)
 
 
 def test_ids_are_counted_in_bytes() -> None:

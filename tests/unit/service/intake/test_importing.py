@@ -19,6 +19,7 @@ from service.stores.sqlite_events import SqliteEventStore
 PSEUDONYMISER = Pseudonymiser(b"k" * 32)
 NOW_MS = 1_764_000_000_000
 DAY_MS = 86_400_000
+PAST_MS = NOW_MS - 300 * DAY_MS
 HEADER = "user_id,item_id,event,timestamp,quantity,price,order_id,session_id"
 
 
@@ -160,13 +161,25 @@ def test_lines_are_events_as_the_service_takes_them(tmp_path: Path) -> None:
     """Ids and consent are kept, a missing id is made, each wrong line is named with its rule."""
     source = write_lines(
         tmp_path / "past.jsonl",
-        {"event": "view", "event_id": "v1", "user_id": "u1", "item_id": "a", "timestamp": 5},
-        {"event": "view", "user_id": "u1", "item_id": "a", "timestamp": 6},
-        {"event": "view", "user_id": "u1", "item_id": "a", "timestamp": 7, "consent": False},
+        {
+            "event": "view",
+            "event_id": "v1",
+            "user_id": "u1",
+            "item_id": "a",
+            "timestamp": PAST_MS + 5,
+        },
+        {"event": "view", "user_id": "u1", "item_id": "a", "timestamp": PAST_MS + 6},
+        {
+            "event": "view",
+            "user_id": "u1",
+            "item_id": "a",
+            "timestamp": PAST_MS + 7,
+            "consent": False,
+        },
         {"event": "view", "user_id": "u1", "item_id": "a"},
         {"event": "view", "user_id": "u1", "item_id": "a", "timestamp": NOW_MS + DAY_MS},
         {"event": "view", "user_id": "u1", "item_id": "a", "timestamp": "2025-01-01T00:00:00"},
-        {"event": "view", "user_id": "u1", "timestamp": 8},
+        {"event": "view", "user_id": "u1", "timestamp": PAST_MS + 8},
         "{broken",
         "",
     )
@@ -207,7 +220,7 @@ def test_lines_with_a_mapping_have_columns(tmp_path: Path) -> None:
 def test_packed_lines_are_unpacked(tmp_path: Path) -> None:
     """A file that ends in .jsonl.gz is read as its lines."""
     source = tmp_path / "past.jsonl.gz"
-    event = {"event": "view", "event_id": "v1", "item_id": "a", "timestamp": 5}
+    event = {"event": "view", "event_id": "v1", "item_id": "a", "timestamp": PAST_MS + 5}
     source.write_bytes(gzip.compress(json.dumps(event).encode() + b"\n"))
     assert counts(run(tmp_path, source)) == (1, 1, 0, 0)
 
@@ -215,10 +228,10 @@ def test_packed_lines_are_unpacked(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("row", "reason"),
     [
-        (f"u1,mug,purchase,5,{'9' * 12},1,,", "quantity_invalid"),
-        (f"u1,mug,purchase,5,1,{'9' * 14},,", "price_invalid"),
-        (f"u1,mug,purchase,5,1,1,{'o' * 257},", "order_id_invalid"),
-        (f"u1,mug,purchase,5,1,1,,{'s' * 257}", "session_id_invalid"),
+        (f"u1,mug,purchase,{PAST_MS},{'9' * 12},1,,", "quantity_invalid"),
+        (f"u1,mug,purchase,{PAST_MS},1,{'9' * 14},,", "price_invalid"),
+        (f"u1,mug,purchase,{PAST_MS},1,1,{'o' * 257},", "order_id_invalid"),
+        (f"u1,mug,purchase,{PAST_MS},1,1,,{'s' * 257}", "session_id_invalid"),
         (f"u1,mug,view,{NOW_MS + DAY_MS},,,,", "timestamp_in_future"),
     ],
 )
@@ -245,7 +258,8 @@ def test_refusing_store_says_to_run_it_again(
     """What was committed stays and is a duplicate the next time; the ledger balances meanwhile."""
     monkeypatch.setattr("service.intake.importing.ROWS_A_COMMIT", 2)
     source = write_csv(
-        tmp_path / "past.csv", *(f"u1,mug,view,{at_ms},,,," for at_ms in range(1, 6))
+        tmp_path / "past.csv",
+        *(f"u1,mug,view,{at_ms},,,," for at_ms in range(PAST_MS, PAST_MS + 5)),
     )
     commit, n_commits = SqliteEventStore.commit, iter([True, False])
 
@@ -260,3 +274,46 @@ def test_refusing_store_says_to_run_it_again(
             run(tmp_path, source)
     assert reconcile(open_event_database(tmp_path)).is_balanced
     assert counts(run(tmp_path, source)) == (5, 3, 2, 0)
+
+
+@pytest.mark.parametrize(
+    ("row", "reason", "step"),
+    [
+        ("Jos\xe9,mug,view,2025-01-01,,,,", "user_id_not_utf8", "iconv"),
+        ("u1,\xc4001,view,2025-01-01,,,,", "item_id_not_utf8", "iconv"),
+        ("u1,mug,view,2025-01-01,,,,Visite \xe9", "session_id_not_utf8", "iconv"),
+        ("u1,mug,view,20250101,,,,", "timestamp_before_1980", "multiply seconds by 1000"),
+        ("u1,mug,view,1735689600,,,,", "timestamp_before_1980", "multiply seconds by 1000"),
+        ("u1,mug,view,2025-01-01,,,,s1,more", "row_has_extra_fields", "in quotes"),
+    ],
+)
+def test_row_of_another_encoding_or_unit_is_refused_with_what_to_do(
+    tmp_path: Path, row: str, reason: str, step: str
+) -> None:
+    """What the trainer rejects is not stored either, and the import says how to mend it."""
+    source = tmp_path / "past.csv"
+    source.write_bytes(f"{HEADER}\n{row}\nu1,mug,view,2025-01-01,,,,\n".encode("latin-1"))
+    done = run(tmp_path, source)
+    assert counts(done) == (2, 1, 0, 1)
+    assert rejects(done) == [(1, reason)]
+    assert [said.startswith(reason) and step in said for said in done.next_steps] == [True]
+
+
+def test_lines_of_another_encoding_or_unit_are_refused_with_what_to_do(tmp_path: Path) -> None:
+    """A line that is not UTF-8, an id that lost a letter before, and seconds are not stored."""
+    event: dict[str, object] = {"event": "view", "item_id": "mug", "timestamp": PAST_MS}
+    source = write_lines(
+        tmp_path / "past.jsonl",
+        {**event, "user_id": "u1"},
+        {**event, "timestamp": PAST_MS // 1000},
+        {**event, "user_id": "Jos\ufffd"},
+    )
+    latin = json.dumps({**event, "user_id": "José"}, ensure_ascii=False).encode("latin-1")
+    source.write_bytes(source.read_bytes() + latin + b"\n")
+    done = run(tmp_path, source)
+    assert counts(done) == (4, 1, 0, 3)
+    found = rejects(done)
+    assert found[:2] == [(2, "timestamp_before_1980"), (3, "user_id_not_utf8")]
+    assert found[2][1].startswith("$: a text is not UTF-8")
+    assert "encode it anew" in found[2][1]
+    assert len(done.next_steps) == 2

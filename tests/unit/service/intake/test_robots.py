@@ -20,6 +20,17 @@ CHROME = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/131.0.0.0 Sa
         "Mozilla/5.0 (compatible; Yahoo! Slurp)",
         CHROME.replace("Chrome", "HeadlessChrome"),
         "AhrefsBot/7.0",
+        "AhrefsSiteAudit/6.1",
+        "WhatsApp/2.23.18.78 i",
+        "WhatsApp/2.16.42 A",
+        "Mozilla/5.0 (Windows NT 6.1; WOW64) SkypeUriPreview Preview/0.5",
+        CHROME.replace("AppleWebKit/537.36", "AppleWebKit/537.36 (like Gecko; Google Web Preview)"),
+        "GoogleOther",
+        f"{CHROME} (compatible; GoogleOther)",
+        "GoogleOther-Image/1.0",
+        "FeedFetcher-Google; (+http://www.google.com/feedfetcher.html)",
+        "meta-externalfetcher/1.1",
+        "meta-externalagent/1.1",
     ],
 )
 def test_crawler_is_a_robot(user_agent: str) -> None:
@@ -33,12 +44,14 @@ def test_crawler_is_a_robot(user_agent: str) -> None:
         "",
         CHROME,
         "Mozilla/5.0 (Linux; Android 12; CUBOT NOTE 20) AppleWebKit/537.36",
+        f"{CHROME} WhatsApp/2.24.3.78",
+        f"WhatsApp/2.2037.6 {CHROME}",
         "python-httpx/0.28",
         "analytics-node-next/latest",
     ],
 )
 def test_person_and_server_are_none(user_agent: str) -> None:
-    """Neither a telephone named Cubot, nor the shop's own server."""
+    """Neither a telephone named Cubot, a link opened inside WhatsApp, nor the shop's own server."""
     assert not is_robot(user_agent)
 
 

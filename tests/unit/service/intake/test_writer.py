@@ -296,6 +296,23 @@ def test_closed_writer_refuses(tmp_path: Path) -> None:
         asyncio.run(bench.events.submit([view("a")], n_received=1))
 
 
+def test_page_that_is_answered_last_is_in_the_account(tmp_path: Path) -> None:
+    """What is shown once nobody writes any more is noted outside of the store, each slate once."""
+    bench = Bench(tmp_path)
+    bench.writer.start()
+    bench.exposures.put(slate("stored"))
+    assert bench.writer.close(5.0)
+    bench.exposures.put(slate("between"))
+    bench.exposures.close(bench.writer.keep_account)
+    assert bench.exposures.put_all([slate("late"), slate("later")]) == 0
+    assert bench.lost == [
+        {"served": 1, "assigned": 0, "dropped": 1},
+        {"served": 2, "assigned": 0, "dropped": 2},
+    ]
+    assert ledger(bench.path)["served"] == 1
+    assert bench.counts["served"] == 4
+
+
 def test_lock_held_past_the_deadline_is_told_not_hidden(tmp_path: Path) -> None:
     """Closing against a lock ends in time: events are refused and exposures counted as dropped,
     outside of the store that takes no counts either."""

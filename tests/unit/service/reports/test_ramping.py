@@ -124,6 +124,37 @@ def test_fallbacks_above_the_bound_are_a_breach(level: ServiceLevel, is_breached
     assert isinstance(move, RollBack) is is_breached
 
 
+@pytest.mark.parametrize(("n_units", "is_breached"), [(127, False), (1_999, False), (2_000, True)])
+def test_arm_where_nobody_buys_is_stopped_when_it_is_no_chance(
+    n_units: int, is_breached: bool
+) -> None:
+    """Beside 1 % of control, none of 127 may well be; none of 2,000 is not."""
+    found = measured(arm("control", 40_000, 400), arm("personal", n_units, 0))
+    move = decide(ramp_of(0.05, CONVERSION), found, 0)
+    assert isinstance(move, RollBack) is is_breached
+
+
+@pytest.mark.parametrize(
+    ("rate", "share", "n_units"),
+    [(0.02, 0.05, 20_000), (0.01, 0.05, 20_000), (0.005, 0.05, 20_000), (0.02, 0.01, 100_000)],
+)
+def test_small_shares_do_not_roll_back_by_chance(rate: float, share: float, n_units: int) -> None:
+    """A shop's usual ramp: few buyers in few units. Of 300 without effect, at most 5 % go back."""
+    rng = np.random.default_rng(22)
+    ramp = Ramp(steps=STEPS, guardrails=(CONVERSION,))
+    steps = [round(n_units * part / 100) for part in (1 - share, share)]
+    n_alarms = 0
+    for _ in range(300):
+        buyers = [rng.binomial(step, rate, 100).cumsum() for step in steps]
+        n_alarms += any(
+            find_breach(
+                ramp, measured(arm("control", i * steps[0], c), arm("personal", i * steps[1], t))
+            )
+            for i, (c, t) in enumerate(zip(*buyers, strict=True), 1)
+        )
+    assert n_alarms / 300 < 0.05
+
+
 def test_false_alarms_stay_below_their_probability() -> None:
     """400 ramps without any effect, each looked at 40 times over three metrics' worth of tests:
     at most 5 % are ever rolled back. A drop of 30 % is found in nearly all of them."""

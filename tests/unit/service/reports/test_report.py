@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+from scipy.special import stdtrit
 
 from models.errors import NotFoundError
 from models.vocabulary import Vocabulary
@@ -316,25 +317,46 @@ def test_loss_of_rendering_in_one_arm_forbids_acting(report: MakeReport) -> None
 def test_what_was_bought_before_is_taken_out(report: MakeReport) -> None:
     """Who bought before buys again: the adjusted difference is that of equal pasts.
 
-    Control has 3 of 4 old customers, treatment 1 of 4; old ones always buy, of the new ones one in
-    treatment. The slope is (.75 + .5) / (.75 + .75) = 5/6, so the plain -.25 becomes
+    Control has 30 of 40 old customers, treatment 10 of 40; old ones always buy, of the new ones ten
+    in treatment. The slope is (7.5 + 5) / (7.5 + 7.5) = 5/6, so the plain -.25 becomes
     -.25 + .5 · 5/6 = 1/6. A purchase of the month before last is no past.
     """
-    old = {"a0", "a1", "a2", "b0"}
+    old = [*(f"a{i}" for i in range(30)), *(f"b{i}" for i in range(10))]
+    new = [f"b{i}" for i in range(10, 20)]
     day = 86_400_000
     exposures = [
         shown(f"x{u}{i}", f"{u}{i}", v, at_ms=40 * day)
         for u, v in (("a", "control"), ("b", "personal"))
-        for i in range(4)
+        for i in range(40)
     ]
     events = [did(f"p{u}", 3, u, at_ms=39 * day, price=1.0) for u in old]
-    events += [did(f"q{u}", 3, u, at_ms=41 * day, price=1.0) for u in (*old, "b1")]
-    events += [did("late", 3, "b1", at_ms=11 * day, price=1.0)]
+    events += [did(f"q{u}", 3, u, at_ms=41 * day, price=1.0) for u in (*old, *new)]
+    events += [did(f"late{u}", 3, u, at_ms=11 * day, price=1.0) for u in new]
     found = report(exposures, events)
     comparison = next(each for each in found.comparisons if each.metric == "conversion")
     assert comparison.is_adjusted
     assert comparison.absolute is not None
     assert comparison.absolute.value == pytest.approx(1 / 6)
+
+
+def test_order_value_is_compared(report: MakeReport) -> None:
+    """Two orders of 10 a buyer of control, one of 10 or 30 of the other: 10 and 20, and a width."""
+    units = [(f"{v[0]}{i}", v) for v in ("control", "personal") for i in range(30)]
+    exposures = [shown(f"x{unit}", unit, variant) for unit, variant in units]
+    bought = [
+        did(f"e{unit}{n}", 3, unit, order_id=f"o{unit}{n}", price=10.0 if n < 2 else 30.0)
+        for i, (unit, variant) in enumerate(units)
+        for n in ((0, 1) if variant == "control" else (2 * (i % 2),))
+    ]
+    found = report(exposures, bought)
+    values = [each.average_order_value for each in found.arms]
+    assert values == [10.0, 20.0]
+    (order_value,) = (one for one in found.comparisons if one.metric == "average_order_value")
+    assert order_value.absolute is not None
+    assert order_value.absolute.value == 10.0
+    assert 10.0 - order_value.absolute.low == pytest.approx(
+        stdtrit(29, 0.975) * (30 * 100 / 29 * 30) ** 0.5 / 30
+    )
 
 
 def test_largest_revenue_is_capped(report: MakeReport) -> None:

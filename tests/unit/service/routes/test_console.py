@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from service.console.session import COOKIE
+from tests.unit.service.routes.console_shop import Visitor
 from tests.unit.service.routes.samples import Shop
 
 HOUR_MS = 3_600_000
@@ -152,3 +153,29 @@ def test_overview_says_which_slots_it_looked_at(
     assert "of 0 slots in the last hour" in shop.client.get("/console").text
     monkeypatch.setattr("service.routes.console.overview.NEWEST", 0)
     assert "the newest 0 slots" in shop.client.get("/console").text
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("zzz", 404),
+        ("shoppers/zzz", 404),
+        ("rollouts/r/proposals/x", 404),
+        ("banners/b/zzz", 404),
+        ("placements/save", 405),
+        ("rollouts/r/kill", 405),
+    ],
+)
+def test_address_that_no_page_has_is_answered_with_one(shop: Shop, path: str, status: int) -> None:
+    """Whoever is signed in has the menu there, a script gets the problem; a stranger signs in."""
+    ann = Visitor(shop)
+    told = ann.get(f"/console/{path}")
+    assert (told.status_code, told.headers["content-type"]) == (status, "text/html; charset=utf-8")
+    assert "Content-Security-Policy" in told.headers
+    assert "/console/sign-out" in told.text
+    part = shop.client.get(f"/console/{path}", headers={"x-requested-with": "console"})
+    assert part.headers["content-type"] == "application/problem+json"
+    shop.client.cookies.clear()
+    stranger = shop.client.get(f"/console/{path}", follow_redirects=False)
+    assert stranger.headers["location"].startswith("/console/sign-in?next=/console/")
+    assert shop.client.get("/consolezzz").headers["content-type"] == "application/problem+json"

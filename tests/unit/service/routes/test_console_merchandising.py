@@ -62,6 +62,19 @@ def test_page_needs_no_model(ann: Visitor, path: str) -> None:
     assert "<b>" not in answer.text
 
 
+def test_equal_names_are_told_apart_by_their_ids(ann: Visitor) -> None:
+    """In the lists of placements and of rules; an id without a name stands there once."""
+    hide = {"action": "hide", "select": {"item_ids": ["a"]}}
+    for section, document in (("placements", {"kind": "items"}), ("rules", hide)):
+        for document_id in ("first-one", "second-one"):
+            ann.shop.call("PUT", f"/v1/{section}/{document_id}", json={**document, "name": "Same"})
+        ann.shop.call("PUT", f"/v1/{section}/third-one", json=document)
+        shown = ann.get(f"/console/{section}").text
+        assert shown.count(">Same</a>") == 2
+        for document_id in ("first-one", "second-one", "third-one"):
+            assert shown.count(f">{document_id}<") == 1
+
+
 def test_unknown_document_is_a_page(ann: Visitor) -> None:
     """With the status that the interface would have."""
     for path in ("placements/nope", "rules/nope", "banners/nope"):

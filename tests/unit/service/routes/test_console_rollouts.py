@@ -63,6 +63,18 @@ def test_share_that_is_none_stands_with_what_was_typed(ann: Visitor, typed: str)
     assert stored(ann)["share"] == 0.1
 
 
+@pytest.mark.parametrize("typed", ["-5", "100.5"])
+@pytest.mark.parametrize(
+    "path",
+    [f"{PAGE}/share", f"{PAGE}/preview", "/console/rollouts/new", "/console/holdout/save"],
+)
+def test_share_out_of_range_is_told_in_percent(ann: Visitor, path: str, typed: str) -> None:
+    """As it was typed, beside the field; no type, and no bound of 0 to 1."""
+    told = ann.post(path, share=typed, key="k", unit="user_id", revision=revision(ann)).text
+    assert f"Share: {typed} % is not between 0 and 100 %" in told
+    assert "Expected" not in told
+
+
 def test_preview_moves_nothing(ann: Visitor) -> None:
     """A part of a page for the script, a whole one without it."""
     part = ann.post(f"{PAGE}/preview", part=True, share="50")

@@ -8,6 +8,8 @@ import msgspec
 import pytest
 
 from models.manifest import Gate
+from service.control.documents import Placement
+from service.stores.control_rows import StoredDocument
 from tests.snapshots import tiny_snapshot
 from tests.unit.service.routes.samples import Shop
 from tests.unit.service.routes.test_bad_input import is_problem
@@ -203,3 +205,39 @@ def test_refused_model_goes_live_only_by_force(shop: Shop) -> None:
     assert answer.json() == {"live": version}
     told = shop.call("GET", f"/v1/models/{version}", scope="trainer").json()
     assert told["gate"]["verdict"] == "forced"
+
+
+PAGED = {
+    "placements": {"kind": "items"},
+    "banners": {"title": "t", "image_url": "/i.png", "link_url": "/"},
+    "rules": {"action": "hide", "select": {"item_ids": ["p1"]}},
+    "rollouts": {"share": 0.1},
+    "layers": {},
+}
+
+
+@pytest.mark.parametrize("section", PAGED)
+def test_new_document_needs_an_id_that_has_a_page(shop: Shop, section: str) -> None:
+    """Neither a step up a path, nor an address of the console, nor nothing that can be seen."""
+    for encoded in ("%2e", "%2e%2e", "new", "preview", "save", "%20", "%C2%A0%09"):
+        refused = shop.call("PUT", f"/v1/{section}/{encoded}", json=PAGED[section])
+        assert is_problem(refused, 400)["code"] == "id_invalid"
+        assert "choose" in refused.json()["detail"]
+    assert shop.call("GET", f"/v1/{section}").json()[section] == []
+    assert shop.call("PUT", f"/v1/{section}/news", json=PAGED[section]).status_code == 201
+
+
+@pytest.mark.parametrize("document_id", ["..", "new", " "])
+def test_document_that_has_no_page_can_be_read_changed_and_deleted(
+    shop: Shop, document_id: str
+) -> None:
+    """One of an older version, whose ids nobody checked."""
+    body = msgspec.json.encode(Placement(id=document_id, kind="items")).decode()
+    with shop.services.control_store.transaction() as transaction:
+        transaction.write_document(StoredDocument("placement", document_id, body, 1), 0)
+    path = f"/v1/placements/{document_id.replace('.', '%2e').replace(' ', '%20')}"
+    assert shop.call("GET", f"{path}/config").json()["id"] == document_id
+    assert shop.call("PUT", path, json={"kind": "items", "count": 3}).status_code == 200
+    assert shop.call("PATCH", path, json={"count": 4}).json()["count"] == 4
+    assert shop.call("DELETE", path).status_code == 204
+    is_problem(shop.call("GET", f"{path}/config"), 404)

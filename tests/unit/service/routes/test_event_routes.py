@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.unit.service.routes.samples import Shop
+from tests.unit.service.routes.samples import NOW_MS, Shop
 
 VIEW = {"event": "view", "event_id": "e1", "item_id": "p1", "user_id": "shopper"}
 WRONG = {"event": "purchase", "event_id": "e2", "item_id": "p2", "price": "dear"}
@@ -63,6 +63,26 @@ def test_accepted_event_is_recent_at_once(shop: Shop) -> None:
     post(shop, VIEW)
     key = shop.services.pseudonymiser.pseudonym("user_id", "shopper")
     assert [event.item_id for event in shop.services.intake.recents.get(key, None)] == ["p1"]
+
+
+def test_clock_of_the_sender_is_put_right(shop: Shop) -> None:
+    """A view 5 s before sending is 5 s old though the sender is ten minutes behind, or ahead."""
+    key = shop.services.pseudonymiser.pseudonym("user_id", "shopper")
+    for n, behind_ms in enumerate((600_000, -600_000), 1):
+        sent_at = NOW_MS - behind_ms
+        body = json.dumps([VIEW | {"event_id": f"c{n}", "timestamp": sent_at - 5_000}])
+        answer = shop.call("POST", f"/v1/events?sent_at={sent_at}", content=body)
+        assert (answer.status_code, answer.json()["accepted"]) == (202, 1)
+        assert [event.at_ms for event in shop.services.intake.recents.get(key, None)] == (
+            [NOW_MS - 5_000] * n
+        )
+
+
+@pytest.mark.parametrize("sent_at", ["soon", "-1", str(10**15), "1.5"])
+def test_time_of_sending_that_is_none_is_refused(shop: Shop, sent_at: str) -> None:
+    """It would move every event of the body to some other time."""
+    answer = shop.call("POST", f"/v1/events?sent_at={sent_at}", content=json.dumps(VIEW))
+    assert (answer.status_code, answer.json()["errors"][0]["path"]) == (400, "query.sent_at")
 
 
 def test_no_events_are_no_mistake(shop: Shop) -> None:

@@ -2,6 +2,8 @@
 
 from datetime import datetime
 
+import pytest
+
 from models.errors import StoreError
 from tests.unit.service.routes.samples import NOW_MS, Shop
 
@@ -12,6 +14,40 @@ def test_health_answers_both_methods(shop: Shop) -> None:
         assert shop.call("GET", path, scope=None).json() == {"status": "ok"}
         head = shop.call("HEAD", path, scope=None)
         assert (head.status_code, head.content) == (200, b"")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/endcap.js", "/endcap.d.ts", "/v1/rollouts", "/v1/rollouts/r", "/v1/placements"),
+        *("/v1/placements/home/config", "/v1/audit?limit=1", "/metrics", "/console/sign-in"),
+        *("/v1/rollouts/none", "/nowhere", "/console/assets/console.css"),
+    ],
+)
+def test_head_is_answered_as_get_without_the_body(shop: Shop, path: str) -> None:
+    """Status, type, length and tag, wherever GET reads."""
+    shop.call("PUT", "/v1/rollouts/r", json={"share": 0.1})
+    shop.call("PUT", "/v1/placements/home", json={"kind": "items"})
+    got, asked = (shop.call(method, path) for method in ("GET", "HEAD"))
+    assert (asked.status_code, asked.content) == (got.status_code, b"")
+    for name in ("content-type", "etag", "cache-control", "content-length"):
+        if (path, name) == ("/metrics", "content-length"):  # which counts the request before
+            continue
+        assert asked.headers.get(name) == got.headers.get(name), name
+
+
+def test_head_of_a_stream_ends(shop: Shop) -> None:
+    """Changes are told for as long as somebody listens, and who asks for the head does not."""
+    asked = shop.call("HEAD", "/v1/changes")
+    assert asked.headers["content-type"].startswith("text/event-stream")
+
+
+def test_head_shows_nobody_a_slate(shop: Shop) -> None:
+    """GET of a placement serves it, which is written down; HEAD is refused, and a key asked for."""
+    shop.call("PUT", "/v1/placements/home", json={"kind": "items"})
+    assert shop.call("HEAD", "/v1/placements/home?user_id=u").status_code == 405
+    assert shop.call("HEAD", "/v1/rollouts", scope=None).status_code == 401
+    assert shop.call("HEAD", "/v1/serve").status_code == 405
 
 
 def test_store_that_refuses_is_told_and_takes_no_page_away(shop: Shop) -> None:

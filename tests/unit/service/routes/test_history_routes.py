@@ -126,3 +126,24 @@ def test_proposal_is_answered_202_and_decided_by_another_key(shop: Shop) -> None
     assert [one["state"] for one in listed] == ["approved"]
     is_problem(shop.call("POST", f"{path}/reject"), 409)
     is_problem(shop.call("POST", "/v1/rollouts/r/proposals/none/approve"), 404)
+
+
+@pytest.mark.parametrize("kind", ["rollouts", "placements", "banners", "rules"])
+def test_history_of_what_never_was_is_a_problem(shop: Shop, kind: str) -> None:
+    """A slip of the pen is told, with what there is; so are proposals of no rollout."""
+    told = is_problem(shop.call("GET", f"/v1/{kind}/NOPE/history"), 404)["detail"]
+    assert told.startswith(f"{kind[:-1]} 'NOPE' is not configured")
+    is_problem(shop.call("GET", f"/v1/{kind}/NOPE/history?before=5"), 404)
+    is_problem(shop.call("GET", "/v1/rollouts/NOPE/proposals"), 404)
+
+
+def test_deleted_rollout_has_its_history_and_proposals(shop: Shop) -> None:
+    """And there are fewer pages than asked for, without that being a problem."""
+    shop.call("PUT", "/v1/rollouts/gone", json={"share": 0.1})
+    shop.call("DELETE", "/v1/rollouts/gone")
+    found = shop.call("GET", "/v1/rollouts/gone/history").json()["changes"]
+    assert len(found) == 2
+    first = found[-1]["revision"]
+    older = shop.call("GET", f"/v1/rollouts/gone/history?before={first}")
+    assert (older.status_code, older.json()["changes"]) == (200, [])
+    assert shop.call("GET", "/v1/rollouts/gone/proposals").json() == {"proposals": []}

@@ -160,9 +160,10 @@ def test_targeting_key_is_the_user_unless_it_says_otherwise(
         assert one == other
 
 
-def test_without_consent_no_id_is_used(flags: Shop, check_schema: Check) -> None:
+@pytest.mark.parametrize("consent", [False, "false", "DENIED", 0, "", {}])
+def test_without_consent_no_id_is_used(flags: Shop, check_schema: Check, consent: object) -> None:
     """Without consent the answer is control's, for the reason UNKNOWN, which OFREP has for it."""
-    answer = ask(flags, "boolean", {"targetingKey": "u1", "consent": False}).json()
+    answer = ask(flags, "boolean", {"targetingKey": "u1", "consent": consent}).json()
     check_schema("serverEvaluationSuccess", answer)
     assert (answer["value"], answer["reason"]) == (False, "UNKNOWN")
     assert answer["metadata"]["detail"] == "NO_UNIT"

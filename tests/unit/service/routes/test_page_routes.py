@@ -11,11 +11,13 @@ import pytest
 
 from models.artifact import ArtifactStore
 from models.pseudonym import load_pseudonymiser
-from service.intake.pending import ExposureQueue
+from service.intake.exposure_queue import ExposureQueue
 from service.intake.quick_reads import QuickReads
 from service.known_heads import Request
 from service.measured import MeasuredApp
+from service.problems import BodyError
 from service.routes.answer import GIVE_WAY_S
+from service.routes.placement_query import check_encoding
 from service.routes.shortcut import PageShortcut
 from service.stores.key_filter import KeyFilter
 from tests.snapshots import tiny_snapshot
@@ -145,12 +147,30 @@ def test_placement_that_needs_no_waiting_is_the_same(shop: Shop, query: str) -> 
         b"/v1/placements/recs?consent=false",
         b"/v1/placements/recs?explain=true",
         b"/v1/placements/recs?country=%ff",
+        b"/v1/placements/recs?user_id=%ff",
+        b"/v1/placements/recs?user_id=\xc3\xa9",
         b"/v1/placements/recs?user_id=a#b",
     ],
 )
 def test_address_that_is_not_ordinary_is_left_to_the_framework(shop: Shop, target: bytes) -> None:
     """Whether it refuses it or not."""
     assert _at_once(shop, b"GET", target) is None
+
+
+@pytest.mark.parametrize(
+    "query",
+    [b"", b"user_id=a", b"user_id=%C3%A9", b"user_id=%ef%bf%bd", b"user_id=\xc3\xa9", b"user_id=%"],
+)
+def test_query_in_utf8_is_let_in(query: bytes) -> None:
+    """Whatever its bytes mean."""
+    check_encoding(query)
+
+
+@pytest.mark.parametrize("value", [b"%ff", b"%c3", b"a%C3+", b"\xff", b"%c3\xff"])
+def test_query_of_other_bytes_is_refused(value: bytes) -> None:
+    """They would all become the same sign, and different shoppers one."""
+    with pytest.raises(BodyError, match=r"query\.user_id: it is not valid UTF-8"):
+        check_encoding(b"count=1&user_id=" + value)
 
 
 @pytest.mark.parametrize(

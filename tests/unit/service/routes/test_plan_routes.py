@@ -1,14 +1,16 @@
 """The plan over HTTP and on the command line: one answer, from the home's own traffic."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
 
-from models.errors import NotFoundError
+from models.errors import InputError, NotFoundError
 from service.cli import keys
 from service.event_cli import report
 from service.plan_cli import plan
+from service.plan_limits import write_days
 from tests.unit.service.routes.samples import Shop
 from tests.unit.service.routes.test_bad_input import is_problem
 from tests.unit.service.routes.test_privacy import event, send, wait_for_exposures
@@ -74,6 +76,35 @@ def test_plan_that_cannot_be_made_is_a_problem(visited: Shop) -> None:
     is_problem(visited.call("GET", PATH, scope="publishable"), 403)
 
 
+@pytest.mark.parametrize("name", ["lift", "power", "share", "baseline", "units_per_day"])
+def test_plan_is_made_of_finite_numbers(visited: Shop, name: str) -> None:
+    """Neither API, console nor command line plans with what no step of a plan can count with."""
+    home = str(visited.services.settings.home)
+    for value in ("NaN", "inf", "-inf", "1e-200", "1e200"):
+        for metric in ("conversion", "revenue_per_unit"):
+            query = f"metric={metric}&{name}={value}"
+            told = is_problem(visited.call("GET", f"{PATH}?{query}"), 400)
+            assert told["detail"].startswith(name)
+        option = f"--{name.replace('_', '-')}"
+        refused = CliRunner().invoke(plan, ["home", "--home", home, option, value])
+        assert isinstance(refused.exception, InputError)
+
+
+def test_plan_of_more_than_ten_years_says_so(visited: Shop) -> None:
+    """A lift of a millionth takes ages; the API tells the number, people get words."""
+    home = str(visited.services.settings.home)
+    [line] = [
+        line
+        for line in visited.call("GET", f"{PATH}?lift=0.000001&units_per_day=6").json()["lines"]
+        if line["lift"] == 0.000001
+    ]
+    assert line["days"] > 3650
+    asked = ["home", "--home", home, "--lift", "0.000001", "--units-per-day", "6"]
+    assert "more than 10 years" in CliRunner().invoke(plan, asked).output
+    shown = [write_days(days) for days in (None, 0.25, 3650, 3651)]
+    assert shown == ["", "0.2", "3,650.0", "more than 10 years"]
+
+
 def test_command_line_says_what_the_api_says(visited: Shop) -> None:
     """The same object; a table without `--json`; an unknown rollout is named."""
     home = str(visited.services.settings.home)
@@ -89,11 +120,31 @@ def test_command_line_says_what_the_api_says(visited: Shop) -> None:
 
 
 def test_command_lines_show_brackets_of_names(visited: Shop) -> None:
-    """They are no markup of the terminal; and a page that cannot be written is told."""
+    """They are no markup nor orders of the terminal; a page that cannot be written is told."""
     home = str(visited.services.settings.home)
     visited.call("PUT", "/v1/rollouts/[red]", json={"share": 0.5})
     assert "[red]: conversion" in CliRunner().invoke(plan, ["[red]", "--home", home]).output
     visited.call("POST", "/v1/keys", json={"scope": "merchandiser", "name": "[/b]"})
     assert "[/b]" in CliRunner().invoke(keys, ["list", "--home", home]).output
+    visited.call("POST", "/v1/keys", json={"scope": "merchandiser", "name": "red\x1b[31m\x07"})
+    listed = CliRunner().invoke(keys, ["list", "--home", home]).output
+    assert r"red\x1b[31m\x07" in listed
+    for key in visited.call("GET", "/v1/keys").json()["keys"]:
+        assert key["id"] in listed
     refused = CliRunner().invoke(report, ["home", "--home", home, "--html", f"{home}/no/x.html"])
     assert (refused.exit_code, "value for --html" in refused.output) == (2, True)
+
+
+def test_report_of_the_command_line_says_only_what_it_could_not_wait_for(
+    visited: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows that came after it was asked are the next report's; older ones are told."""
+    home = str(visited.services.settings.home)
+    now_ms = visited.services.now_ms()
+    clock = SimpleNamespace(time_ns=lambda: now_ms * 1_000_000)
+    monkeypatch.setattr("service.stores.settled_events.time", clock)
+    send(visited, event("late", "u1", None, event="click", exposure_id="never"))
+    for is_whole in (True, False):
+        monkeypatch.setattr("service.stores.caught_up.catch_up", lambda _, told=is_whole: told)
+        output = CliRunner().invoke(report, ["home", "--home", home]).output
+        assert ("not counted yet" in output) is not is_whole

@@ -4,6 +4,7 @@ import asyncio
 import json
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -108,6 +109,7 @@ def test_erased_person_is_nowhere(known: Shop) -> None:
     assert answer.status_code == 200, answer.text
     receipt = answer.json()
     assert receipt["pseudonyms"] == [key, phone]
+    assert any("'endcap train'" in each for each in receipt["left_to_you"])
     rows = {each["place"]: each["rows"] for each in receipt["erased"]}
     assert (rows["events.sqlite: events"], rows["events.sqlite: exposures"]) == (3, 1)
     # Her unit, her purchase, a visit by each of the two keys, the keys and an order.
@@ -147,6 +149,21 @@ def test_copy_holds_all_that_is_kept(known: Shop) -> None:
     assert found["forced"] == [{"rollout": "home", "variant": "personal"}]
     assert found["lists"] == ["friends"]
     assert known.call("GET", "/v1/users/nobody").json()["rows"]["events"] == []
+
+
+@pytest.mark.parametrize(
+    "user", ["a/b", "/a//b/", "Zm9v/YmFy+w==", "50%2F1", "a b", "köpek", "\ufffd"]
+)
+def test_any_id_can_be_copied_and_erased(known: Shop, user: str) -> None:
+    """Also one with slashes or percent signs: nobody takes 404 for 'nothing is kept'."""
+    send(known, event("x1", user, None), event("x2", user.replace("/", "") + "_", None))
+    path = f"/v1/users/{quote(user, safe='')}"
+    rows = known.call("GET", path).json()["rows"]
+    assert [row["event_id"] for row in rows["events"]] == ["x1"]
+    receipt = known.call("DELETE", path).json()
+    assert receipt["pseudonyms"] == [known.services.pseudonymiser.pseudonym("user_id", user)]
+    assert receipt["is_verified"], receipt["found_in"]
+    assert known.call("GET", path).json()["rows"]["events"] == []
 
 
 def test_no_raw_id_is_in_any_file(known: Shop) -> None:

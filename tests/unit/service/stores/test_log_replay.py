@@ -124,6 +124,20 @@ def test_sums_made_anew_count_archived_days(path: Path, before: tuple[object, ..
     assert figures(path) == before
 
 
+def test_orders_of_the_version_before_are_read_again(
+    path: Path, before: tuple[object, ...]
+) -> None:
+    """Those of archived days too, with what they name; the other sums stay as they are."""
+    assert figures(path) == before
+    with closing(sqlite3.connect(path.with_name(ROLLUP_FILE), isolation_level=None)) as sums:
+        sums.execute("ALTER TABLE deeds DROP COLUMN rollout")
+        sums.execute("ALTER TABLE deeds DROP COLUMN place")
+        sums.execute("DELETE FROM progress WHERE name = 'deeds'")
+        sums.execute("PRAGMA user_version = 6")
+    assert figures(path) == before
+    assert not list(path.parent.glob(f"{REPLAY_FILE}*"))
+
+
 def test_outdated_sums_count_archived_days(
     path: Path, before: tuple[object, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:

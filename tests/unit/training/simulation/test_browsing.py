@@ -44,6 +44,19 @@ def test_visits_click_only_what_their_exposure_showed(small_world: World) -> Non
         assert (click.get("item_id") or click["banner_id"]) in shown
 
 
+def test_visits_see_what_they_click(small_world: World) -> None:
+    """Every slate that shows something is drawn and then seen, once each; so no click is unseen."""
+    service = FakeService(small_world)
+    _visit(open_shop(small_world, service), 100)
+    grades: dict[str, list[str]] = {}
+    for event in service.events:
+        if event["event"] == "exposure":
+            grades.setdefault(event["exposure_id"], []).append(event["grade"])
+        elif event["event"] == "click":
+            assert grades[event["exposure_id"]] == ["rendered", "viewable"]
+    assert grades.keys() == service.exposures.keys()
+
+
 def test_visits_begin_at_home_and_end(small_world: World) -> None:
     """The first page of a visit is the home page, and none has more than the most pages."""
     service = FakeService(small_world)

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from service.exposure import Exposure
-from service.intake.pending import ExposureQueue
+from service.intake.exposure_queue import ExposureQueue
 from service.stores.exposure_rows import exposure_rows, pack_exposures, unpack_exposures
 from tests.unit.service.intake.samples import slate
 

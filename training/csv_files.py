@@ -1,0 +1,138 @@
+"""Open a CSV file as text, and say what a file is that only has the name of one.
+
+The header is looked at before the rows: what is no text, has no columns or has one twice would
+else be read as something that it is not.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+import polars as pl
+import pyarrow as pa
+
+from models.errors import InputError
+from training.marks import BLANK, EXTRA_FIELDS, ROW
+
+_BEYOND = ("__beyond_1", "__beyond_2")
+"""Fields after the last column: of a row that a comma moved by one, the last may be empty."""
+_DELIMITERS = {";": "semicolons", "\t": "tabs", "|": "bars"}
+_DOUBLED = re.compile(r"(.+)_duplicated_\d+", re.DOTALL)
+_MAX_SHOWN = 300
+
+
+def scan_csv(path: str, wanted: Sequence[str]) -> pl.LazyFrame:
+    """Open a CSV file; rows that are too long, or blank in all `wanted` columns, are marked.
+
+    Raises
+    ------
+    InputError
+        If it is no text in UTF-8, is not divided by commas, or has two columns of one name.
+    """
+    names = _read_names(path)
+    check_text(path, ",".join(names))
+    _check_header(path, names)
+    rows = pl.scan_csv(
+        path,
+        schema=dict.fromkeys((*names, *_BEYOND), pl.String),
+        missing_columns="insert",
+        truncate_ragged_lines=True,
+        encoding="utf8-lossy",
+        row_index_name=ROW,
+    )
+    has_more = pl.any_horizontal(pl.col(name).is_not_null() for name in _BEYOND)
+    is_empty = [pl.col(name).is_null() for name in wanted if name in names]
+    is_blank = pl.all_horizontal(is_empty) if is_empty else pl.lit(False)
+    return rows.with_columns(has_more.alias(EXTRA_FIELDS), is_blank.alias(BLANK)).drop(_BEYOND)
+
+
+def check_text(path: str, first_line: str) -> None:
+    """Refuse UTF-16 and what is no text at all, by the first line as it was read.
+
+    Raises
+    ------
+    InputError
+        If it has control characters.
+    """
+    n_nul = first_line.count("\0")
+    # A byte order mark, FF FE or FE FF, is read as two bytes that are no UTF-8.
+    if n_nul and (first_line.startswith("\ufffd\ufffd") or n_nul * 3 >= len(first_line)):
+        raise InputError(
+            f"{path!r} is text in UTF-16, not in UTF-8; write it anew with: "
+            f"iconv -f utf-16 -t utf-8 < {_through(path)}"
+        )
+    if any(sign < " " and sign not in "\t\r\n" for sign in first_line):
+        raise InputError(
+            f"{path!r} is no text: its first line has bytes that no text has; give a file in "
+            "UTF-8, or with the name of its format (a workbook is to be saved as CSV)"
+        )
+
+
+def printable(text: str) -> str:
+    """Write what a terminal might obey as an escape, and cut what is too long for a message."""
+    shown = "".join(
+        sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text
+    )
+    return shown if len(shown) <= _MAX_SHOWN else f"{shown[:_MAX_SHOWN]}…"
+
+
+def open_quote(path: str) -> int | None:
+    """Find the row, from 1 without the header, whose quote is never closed; reads the whole file.
+
+    None if there is none, or the file cannot be read here.
+    """
+    n_rows = 0
+    try:
+        with (
+            pa.input_stream(path, compression="detect") as unpacked,
+            # Only quotes, commas and ends of lines are looked at: any encoding of bytes will do.
+            io.TextIOWrapper(io.BufferedReader(unpacked), "latin-1", newline="") as text,
+        ):
+            for _ in csv.reader(text, strict=True):
+                n_rows += 1
+    except csv.Error:
+        return n_rows
+    except OSError:
+        return None
+    return None
+
+
+def _through(path: str) -> str:
+    """Write what a shell command reads and writes; a new name of the same format."""
+    return f"{shlex.quote(path)} > NEW{Path(path).suffix}"
+
+
+def _read_names(path: str) -> list[str]:
+    lazy = pl.scan_csv(path, infer_schema=False, truncate_ragged_lines=True, encoding="utf8-lossy")
+    return lazy.collect_schema().names()
+
+
+def _check_header(path: str, header: Sequence[str]) -> None:
+    if any("\r" in name for name in header):
+        raise InputError(
+            f"the lines of {path!r} end with a carriage return alone, so all of it is one line; "
+            f"write it anew with: tr '\\r' '\\n' < {_through(path)}"
+        )
+    for sign, name in _DELIMITERS.items():
+        if len(header) == 1 and sign in header[0]:
+            program = (
+                "import csv, sys; csv.writer(sys.stdout).writerows("
+                f"csv.reader(sys.stdin, delimiter={sign!r}))"
+            ).replace("'", '"')
+            raise InputError(
+                f"the columns of {path!r} are divided by {name} ({sign!r}), not by commas; write "
+                f"it anew with: python3 -c '{program}' < {_through(path)}"
+            )
+    # The reader gives the second column of a name another one.
+    again = (_DOUBLED.fullmatch(name) for name in header)
+    doubled = sorted({found[1] for found in again if found and found[1] in header})
+    if doubled:
+        raise InputError(
+            f"{path!r} has more than one column {', '.join(map(repr, doubled))}; "
+            "give each column a name of its own"
+        )

@@ -1,0 +1,11 @@
+"""The columns that reading adds to those of a file: where a row stood and what is wrong."""
+
+FILE = "__file"
+ROW = "__row"
+"""0-based in its file."""
+MALFORMED = "__malformed"
+"""True where the row could not be taken apart."""
+EXTRA_FIELDS = "__extra_fields"
+"""True where a row of CSV says more than its header has columns for."""
+BLANK = "__blank"
+"""True where a row of CSV has nothing in any column that is asked for."""
