@@ -182,7 +182,8 @@ writers = Table(
     # Empty while the process runs; empty afterwards too if it was killed before it could drain.
     Column("closed_ms", _WHOLE),
     # Of a worker that another process writes for: which batch was written last, and the answer,
-    # so that a batch that is sent again is not written again.
+    # so that a batch that is sent again is not written again. In PostgreSQL it names the last
+    # transaction.
     Column("token", Text),
     Column("last_batch", _WHOLE),
     Column("last_answer", LargeBinary),

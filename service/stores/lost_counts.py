@@ -28,9 +28,9 @@ class Lost(msgspec.Struct, frozen=True):
     counts: Counts
     id: str = ""
     """Tells a line that was brought into the ledger before."""
-    if_committed: int | None = None
-    """A transaction of PostgreSQL: only if it got in the counts count. They are below zero, for
-    what it stored was given up as lost, too."""
+    if_committed: str | int | None = None
+    """The token of a transaction in PostgreSQL: only if it got in the counts count. They are below
+    zero, for what it stored was given up as lost, too. An older file has the number of one."""
 
 
 _encode = msgspec.json.Encoder().encode
@@ -38,7 +38,7 @@ _decode = msgspec.json.Decoder(Lost).decode
 
 
 def note_lost(
-    log: EventLog, counts: Counts, at_ms: int, *, if_committed: int | None = None
+    log: EventLog, counts: Counts, at_ms: int, *, if_committed: str | None = None
 ) -> None:
     """Add counts that the ledger of a log does not have.
 

@@ -1,8 +1,8 @@
 """Writes the event store in PostgreSQL: one transaction for a group, as in SQLite.
 
 All writers of a shop take one lock, so rows become visible in the order of their `seq`, which
-readers follow. Where the connection is lost while a transaction ends, the server is asked later
-what became of it, so that nothing is counted twice.
+readers follow. Where the connection is lost while a transaction ends, its writer looks later
+whether it got in, so that nothing is counted twice.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from secrets import token_hex
 from typing import Any, NamedTuple
 
 import msgspec
@@ -71,10 +72,15 @@ ON CONFLICT (writer_id, name) DO UPDATE SET value = counters.value + excluded.va
 
 
 class _Doubt(NamedTuple):
-    """A transaction whose end nobody heard."""
+    """A transaction whose end nobody heard. If it got in, the row of its writer has the token.
 
-    transaction: int
+    Not its number in PostgreSQL: a server that crashed forgets that it gave one out, and may give
+    it to the next.
+    """
+
+    token: str
     counts: Counts
+    """Of its batch: what is in the ledger if it got in, whatever became of those before it."""
 
 
 class PostgresEventStore:
@@ -86,15 +92,12 @@ class PostgresEventStore:
             self._connection = PostgresConnection(log, busy_timeout_ms=busy_timeout_ms)
         self._opened_ms = opened_ms
         self._writer_id: int | None = None
-        self._doubt: _Doubt | None = None
+        self._doubts: list[_Doubt] = []
 
     def commit(self, batch: Batch) -> Committed:
         """Write a batch; see the port."""
         with self._reported():
-            corrections = self._settle_doubt()
-            done = self._commit(batch, corrections)
-        self._doubt = None
-        return done
+            return self._commit(batch)
 
     def close(self, closed_ms: int) -> None:
         """Note that this writer drained, if it ever wrote, and close the connection."""
@@ -114,22 +117,25 @@ class PostgresEventStore:
         The caller counts as lost what a transaction in doubt may have stored.
         """
         self._connection.close()
-        doubt, self._doubt = self._doubt, None
-        if doubt is not None and doubt.counts.get("served"):
+        doubts, self._doubts = self._doubts, []
+        for doubt in doubts:
             n = doubt.counts.get
+            if not n("served"):
+                continue
             again: Counts = {"served": -n("served", 0)}
             again["dropped"] = -n("assigned", 0) - n("dropped", 0)
             try:
-                note_lost(self._log, again, self._opened_ms, if_committed=doubt.transaction)
+                note_lost(self._log, again, self._opened_ms, if_committed=doubt.token)
             except OSError as error:
                 _log.error("doubt_not_noted", error=str(error), **again)
 
-    def _commit(self, batch: Batch, corrections: Counts) -> Committed:
+    def _commit(self, batch: Batch) -> Committed:
         run = self._connection.execute
-        transaction: int | None = None
-        counts: Counts = {}
+        token: str | None = None
         run("BEGIN IMMEDIATE")
         try:
+            # Behind the lock: a transaction whose connection was lost may have been under way.
+            corrections = self._settle_doubts()
             writer_id = self._register()
             is_new, added = self._insert_events(batch.events)
             n_exposures = self._insert_exposures(batch.exposures)
@@ -143,32 +149,34 @@ class PostgresEventStore:
                 counts[name] = counts.get(name, 0) + n
             moved = [(name, n) for name, n in counts.items() if n]
             run(_ADD_COUNTS, (writer_id, [name for name, _ in moved], [n for _, n in moved]))
-            transaction = run("SELECT pg_current_xact_id()::text::bigint").fetchone()[0]  # type: ignore[index]  # one row
+            token = token_hex(16)
+            run("UPDATE writers SET token = ? WHERE writer_id = ?", (token, writer_id))
             run("COMMIT")
         except BaseException:
             if self._connection.in_transaction:
                 self._roll_back()
-            elif transaction is not None:
-                self._doubt = _Doubt(transaction, counts)
+            elif token is not None:
+                self._doubts.append(_Doubt(token, batch.counts))
             raise
-        self._writer_id = writer_id
+        self._writer_id, self._doubts = writer_id, []
         return Committed(is_new=is_new, added=added, n_exposures=n_exposures)
 
-    def _settle_doubt(self) -> Counts:
-        """Ask what became of a transaction, and take back what will be counted again if it is in.
+    def _settle_doubts(self) -> Counts:
+        """Ask which transaction got in, and take back what will be counted again if one did.
 
-        Its events were refused, and count as duplicates when they come again.
+        Its events were refused, and count as duplicates when they come again. Of several, each
+        offered again what those before it had: the last that got in stands for all.
         """
-        if self._doubt is None:
+        if not self._doubts:
             return {}
+        counts_of = dict(self._doubts)
         found: Any = self._connection.execute(
-            "SELECT pg_xact_status(?::text::xid8)", (str(self._doubt.transaction),)
+            "SELECT writer_id, token FROM writers WHERE token = ANY(?)", (list(counts_of),)
         ).fetchone()
-        if found[0] == "in progress":
-            raise StoreBusyError("the database server still ends the last transaction")
-        if found[0] != "committed":
+        if found is None:
             return {}
-        return {name: -self._doubt.counts.get(name, 0) for name in _OFFERED_AGAIN}
+        self._writer_id, token = found
+        return {name: -counts_of[token].get(name, 0) for name in _OFFERED_AGAIN}
 
     def _roll_back(self) -> None:
         try:

@@ -1,5 +1,6 @@
 """One suite for the port `EventStore`, run on each store."""
 
+import itertools
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -162,24 +163,13 @@ def test_postgres_store_lost_at_the_end_of_a_transaction_counts_once(
     event_log: EventLog, open_store: OpenStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The server committed and nobody heard it: exposures that come again count no second time."""
-    import psycopg
-
     from models.errors import StoreError
     from service.stores.postgres import PostgresConnection
 
     store = open_store()
-    run = PostgresConnection.execute
-
-    def lose(self: PostgresConnection, sql: str, parameters: object = (), /) -> object:
-        found = run(self, sql, parameters)  # type: ignore[arg-type]  # whatever they are
-        if sql == "COMMIT":
-            self.drop()
-            raise psycopg.OperationalError("the connection is gone")
-        return found
-
     batch = Batch([view("a")], [slate("x")], {"received": 1, "served": 1, "assigned": 1})
     with monkeypatch.context() as patched:
-        patched.setattr(PostgresConnection, "execute", lose)
+        patched.setattr(PostgresConnection, "execute", lost_at_commit(is_in=True))
         with pytest.raises(StoreError, match="gone"):
             store.commit(batch)
     # The shopper's browser sends its event again, and the writer offers the exposure again.
@@ -194,6 +184,62 @@ def test_postgres_store_lost_at_the_end_of_a_transaction_counts_once(
         "assigned": 1,
         "stored": 1,
     }
+    assert reconcile(event_log).unclosed_writers == 0
+
+
+@pytest.mark.parametrize("event_url", ["postgres"], indirect=True)
+@pytest.mark.parametrize("are_in", list(itertools.product([True, False], repeat=2)))
+@pytest.mark.parametrize("stops", [True, False])
+def test_postgres_store_lost_twice_counts_each_exposure_once(
+    event_log: EventLog,
+    open_store: OpenStore,
+    monkeypatch: pytest.MonkeyPatch,
+    are_in: tuple[bool, bool],
+    stops: bool,
+) -> None:
+    """The second transaction offers the exposure of the first again, and a new one."""
+    from models.errors import StoreError
+    from service.stores.postgres import PostgresConnection
+
+    store = open_store()
+    pages = [[slate("x")], [slate("x"), slate("y")]]
+    for exposures, is_in in zip(pages, are_in, strict=True):
+        n = len(exposures)
+        with monkeypatch.context() as patched:
+            patched.setattr(PostgresConnection, "execute", lost_at_commit(is_in=is_in))
+            with pytest.raises(StoreError, match="gone"):
+                store.commit(Batch([], exposures, {"served": n, "assigned": n}))
+    if stops:  # the writer counts both as lost
+        store.abandon()
+        note_lost(event_log, {"served": 2, "assigned": 0, "dropped": 2}, 2)
+        open_store().close(3)
+    else:
+        store.commit(Batch([], pages[1], {"served": 2, "assigned": 2}))
+        store.close(3)
+    found = reconcile(event_log)
+    n_in = 2 if are_in[1] or not stops else int(are_in[0])
+    assert (found.served, found.assigned, found.dropped) == (2, n_in, 2 - n_in)
+    assert found.exposure_rows == found.stored == n_in
+    assert found.unclosed_writers == (1 if stops and any(are_in) else 0)
+
+
+def lost_at_commit(*, is_in: bool) -> Callable[..., object]:
+    """Return an `execute` that loses the connection as a transaction ends, which got in or not."""
+    import psycopg
+
+    from service.stores.postgres import PostgresConnection
+
+    run = PostgresConnection.execute
+
+    def lose(self: PostgresConnection, sql: str, parameters: Any = (), /) -> object:
+        if sql != "COMMIT":
+            return run(self, sql, parameters)
+        if is_in:
+            run(self, sql)
+        self.drop()
+        raise psycopg.OperationalError("the connection is gone")
+
+    return lose
 
 
 @pytest.mark.parametrize("event_url", ["postgres"], indirect=True)
@@ -205,25 +251,13 @@ def test_postgres_store_that_stops_in_doubt_has_each_exposure_in_the_ledger_once
 
     was dropped before and one that came later as lost. The database knows better at the next start.
     """
-    import psycopg
-
     from models.errors import StoreError
     from service.stores.postgres import PostgresConnection
 
     store = open_store()
-    run = PostgresConnection.execute
-
-    def lose(self: PostgresConnection, sql: str, parameters: object = (), /) -> object:
-        if sql == "COMMIT":
-            if is_in:
-                run(self, sql)
-            self.drop()
-            raise psycopg.OperationalError("the connection is gone")
-        return run(self, sql, parameters)  # type: ignore[arg-type]  # whatever they are
-
     two = [slate("x"), slate("y")]
     with monkeypatch.context() as patched:
-        patched.setattr(PostgresConnection, "execute", lose)
+        patched.setattr(PostgresConnection, "execute", lost_at_commit(is_in=is_in))
         with pytest.raises(StoreError, match="gone"):
             store.commit(Batch([], two, {"served": 3, "assigned": 2, "dropped": 1}))
     store.abandon()
@@ -246,3 +280,15 @@ def test_lost_counts_that_were_brought_in_before_a_cut_count_once(event_log: Eve
     assert reconcile(event_log).dropped == 3
     file.write_bytes(lines)
     assert reconcile(event_log).dropped == 3
+
+
+@pytest.mark.parametrize("event_url", ["postgres"], indirect=True)
+def test_lost_counts_of_a_transaction_that_a_crashed_database_forgot_do_not_count(
+    event_log: EventLog, open_store: OpenStore
+) -> None:
+    """Its number lies in the server's future, which refuses to be asked about it."""
+    line = b'{"at_ms":1,"counts":{"served":-1,"dropped":-1},"id":"a","if_committed":4000000000}'
+    event_log.with_name(LOST_FILE).write_bytes(line + b"\n")
+    open_store().close(3)
+    assert reconcile(event_log).served == 0
+    assert event_log.with_name(LOST_FILE).read_bytes() == b""
