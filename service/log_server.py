@@ -26,6 +26,7 @@ from models.errors import CapacityError, StoreError
 from service.logs import configure_logs
 from service.reports.rollup_keeper import RollupKeeper
 from service.spare_cores import SpareCores
+from service.stores.attribution import DEFAULT_DAYS
 from service.stores.checkpointer import Checkpointer
 from service.stores.events import StoreBusyError
 from service.stores.log_wire import (
@@ -263,7 +264,8 @@ def main(arguments: list[str]) -> int:
     path, listener = arguments
     configure_logs(os.environ.get("ENDCAP_LOG_LEVEL", "info"))
     events = Path(path)
-    keeper, checkpointer = RollupKeeper(events), Checkpointer(events)
+    days = int(os.environ.get("ENDCAP_ATTRIBUTION_DAYS", DEFAULT_DAYS))
+    keeper, checkpointer = RollupKeeper(events, attribution_days=days), Checkpointer(events)
     with socket.socket(fileno=int(listener)) as listening:
         keeper.start()
         checkpointer.start()

@@ -129,6 +129,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "in the archive of the home, 8 or more; 0 leaves it in the store.",
         ),
     ] = 0
+    attribution_days: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=90,
+            description="How long after an exposure a click, cart or purchase of its item that "
+            "names none is put down to it; what is counted already stays.",
+        ),
+    ] = 7
     banner_period_s: Annotated[
         int,
         Meta(
@@ -158,7 +167,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         _ = self.kept_days, self.events_address, self.control_place
         check_origins(self.cors_origins)
         if self.archive_days:
-            check_days(self.archive_days)
+            check_days(self.archive_days, self.attribution_days)
 
     @property
     def control_place(self) -> Path | PostgresAddress:

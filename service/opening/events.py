@@ -30,7 +30,7 @@ def open_events(ground: Ground) -> Intake:
     intake.start()
     ground.stack.push_async_callback(intake.close, settings.drain_s)
     if SOCKET_VARIABLE not in os.environ:  # else the log process does it
-        keeper = RollupKeeper(ground.events)
+        keeper = RollupKeeper(ground.events, attribution_days=settings.attribution_days)
         keeper.start()
         ground.stack.callback(keeper.close)
     return intake

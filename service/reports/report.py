@@ -52,6 +52,10 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         float | None,
         Meta(description="99 % of paying units paid at most this; capped revenue counts no more"),
     ]
+    attribution_days: Annotated[
+        int,
+        Meta(description="days after an exposure in which what names none is put down to it"),
+    ]
     funnels: Annotated[list[Funnel], Meta(description="how far exposures got")]
     rendered: Annotated[
         list[RenderedDifference], Meta(description="rendered / served beside control's")
@@ -111,6 +115,7 @@ def make_report(
         not_split=sums.not_split,
         catalogue_items=None if catalogue is None else len(catalogue),
         revenue_cap=sums.revenue_cap,
+        attribution_days=sums.attribution_days,
         funnels=make_funnels(sums.stages),
         rendered=rendered,
         drawn_otherwise=drawn_otherwise(sums.misdrawn),

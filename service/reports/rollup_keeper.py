@@ -17,6 +17,7 @@ from contextlib import suppress
 
 import structlog
 
+from service.stores.attribution import DEFAULT_DAYS, set_window_days
 from service.stores.banner_counts import fold_banners, open_banner_counts
 from service.stores.event_database import is_busy
 from service.stores.event_log import Database, EventLog
@@ -48,12 +49,14 @@ class RollupKeeper:
         self,
         events: EventLog,
         *,
+        attribution_days: int = DEFAULT_DAYS,
         poll_s: float = POLL_S,
         step_rows: int = STEP_ROWS,
         monotonic_s: Callable[[], float] = time.monotonic,
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
         self._events = events
+        self._attribution_days = attribution_days
         self._lease = FileLease(events.with_name(LEASE_FILE))
         self._poll_s = poll_s
         self._step_rows = step_rows
@@ -96,6 +99,8 @@ class RollupKeeper:
                 attach(self._connection, self._events)
             return is_there
         try:
+            if set_window_days(self._connection, self._attribution_days):
+                _log.info("attribution_window_changed", days=self._attribution_days)
             return add_new(self._connection, self._step_rows)
         except Exception as error:
             if not is_busy(error):

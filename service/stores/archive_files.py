@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from models.errors import ConfigError
+from service.stores.attribution import DEFAULT_DAYS
 from service.stores.event_database import reported
 from service.stores.event_log import EventLog, PostgresLog
 
@@ -22,8 +23,6 @@ LOCK_FILE = "archive.lock"
 TURN_FILE = "archive.turn"
 """Held by whoever has or wants the lock, so that long work can tell."""
 DAY_MS = 86_400_000
-MIN_DAYS = 8
-"""Clicks are put down to exposures of the last seven days, which have to be in the store."""
 
 ArchivedTable = Literal["events", "exposures"]
 
@@ -34,18 +33,18 @@ _ROWS = "rows.parquet"
 _FIRST = date(1970, 1, 1)
 
 
-def check_days(days: int) -> int:
-    """Return days after which the log is archived.
+def check_days(days: int, attribution_days: int = DEFAULT_DAYS) -> int:
+    """Return days after which the log is archived: more than a click is put down to an exposure.
 
     Raises
     ------
     ConfigError
         If they are too few.
     """
-    if days < MIN_DAYS:
+    if days <= attribution_days:
         raise ConfigError(
             f"{days} days are too few to archive after: clicks are put down to exposures of the "
-            f"last seven days; give {MIN_DAYS} or more"
+            f"last {attribution_days} days; give {attribution_days + 1} or more"
         )
     return days
 

@@ -27,6 +27,7 @@ from service.stores.archive_files import (
     day_files,
     drop_drafts,
 )
+from service.stores.attribution import read_window_days
 from service.stores.banner_counts import fold_banners, open_banner_counts
 from service.stores.event_database import connect, reported
 from service.stores.event_log import Database, EventLog, PostgresLog
@@ -66,7 +67,8 @@ def archive_old_days(
             f"the events are in {path}, and files of an archive would be on one machine alone; "
             "delete old days with 'endcap events expire', or with ENDCAP_KEEP"
         )
-    before_day = now_ms // DAY_MS - check_days(older_than_days)
+    with closing(open_rollup(path, max_new=0)) as sums:
+        before_day = now_ms // DAY_MS - check_days(older_than_days, read_window_days(sums))
     with reported(path), closing(connect(path)) as connection:
         connection.execute("PRAGMA secure_delete = ON")
         summed = _sum_up(path, now_ms)

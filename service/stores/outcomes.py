@@ -8,6 +8,7 @@ an epoch; only exposures that a split decided are counted.
 
 from __future__ import annotations
 
+from service.stores.attribution import read_window_days
 from service.stores.event_database import reported
 from service.stores.event_log import Database, EventLog
 from service.stores.returning_units import read_returning
@@ -215,6 +216,7 @@ def _read(connection: Database, rollout_key: str, with_returning: bool) -> Rollo
         ],
         n_waiting=count_waiting(connection),
         returning=read_returning(connection, rollout_key, limit, arms) if with_returning else (),
+        attribution_days=read_window_days(connection),
     )
 
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
+from service.stores.attribution import DEFAULT_DAYS
 from service.stores.event_schema import RENDERED, VIEWABLE
 from service.stores.rollup_folds import ASSIGNED
 
@@ -185,3 +186,4 @@ class RolloutSums(NamedTuple):
     """Rows of the log that are not in these sums yet."""
     returning: Sequence[ReturningSums] = ()
     """Of each two epochs, both ways; nothing where no unit is there in two."""
+    attribution_days: int = DEFAULT_DAYS

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from functools import partial
 
 from service.stores import log_replay, rollup_days, rollup_deeds, rollup_visits
+from service.stores.attribution import DAY_MS, read_window_days
 from service.stores.derived import make_tables, transaction
 from service.stores.event_database import (
     connect_derived,
@@ -134,6 +135,7 @@ def _make_tables(connection: Database, events: EventLog) -> None:
 def _fold(connection: Database, n_rows: int, now_ms: int | None) -> bool:
     # Of one moment: events that come while exposures are added up may name some that are not yet.
     newest = connection.execute(_NEWEST).fetchone()
+    values = {**_VALUES, "window_ms": read_window_days(connection) * DAY_MS}
     shown = 0
     for (table, statements), last in zip(_FOLDS, newest, strict=True):
         (after,) = connection.execute(
@@ -147,7 +149,7 @@ def _fold(connection: Database, n_rows: int, now_ms: int | None) -> bool:
         if upto <= after:
             continue
         for statement in statements:
-            connection.execute(statement, {**_VALUES, "after": after, "upto": upto})
+            connection.execute(statement, {**values, "after": after, "upto": upto})
         connection.execute("UPDATE progress SET seq = ? WHERE name = ?", (upto, table))
         n_rows -= upto - after
         if not n_rows:

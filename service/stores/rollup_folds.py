@@ -1,9 +1,9 @@
 """What adds new rows of the log to the running sums: SQL over whole chunks, never a row at a time.
 
 Statements see ``log`` (the event store), ``:after`` and ``:upto`` (rows to add, by ``seq``), and
-for those of `rollup_days` ``:assigned`` and ``:uncounted``. What a
-unit adds to its arm is taken out before its row changes and put back after, so sums over units
-never have to be made anew.
+for those of `rollup_days` ``:assigned`` and ``:uncounted``; those of events ``:window_ms`` (see
+`attribution`). What a unit adds to its arm is taken out before its row changes and put back after,
+so sums over units never have to be made anew.
 """
 
 from __future__ import annotations
@@ -11,8 +11,6 @@ from __future__ import annotations
 from service.stores import rollup_days
 from service.stores.event_schema import EventFlag
 
-WINDOW_MS = 7 * 86_400_000
-"""How long after an exposure what is done with its item, unnamed, is put down to it."""
 ASSIGNED = 15
 """Stage of an exposure as stored; the later stages are the codes of events."""
 VARIANT_BITS = 20
@@ -226,7 +224,7 @@ LEFT JOIN log.exposures AS named ON named.exposure_id = event.exposure_id
 WHERE event.seq > :after AND event.seq <= :upto AND +event.kind IN (1, 2, 3, 16, 17)
   AND event.flags & {UNCOUNTED} = 0
 """,
-    f"""
+    """
 CREATE TEMP TABLE hits AS
 SELECT exposure_seq, stage, sum(named) AS n_named, sum(1 - named) AS n_joined,
        NOT EXISTS (SELECT 1 FROM reached WHERE reached.exposure_seq = found.exposure_seq
@@ -238,7 +236,7 @@ FROM (
     SELECT exposure.seq FROM log.exposures AS exposure
     WHERE exposure.unit_key IN (done.known_key, done.user_key, done.anonymous_key)
       AND exposure.unit_key IS NOT NULL
-      AND exposure.at_ms BETWEEN done.at_ms - {WINDOW_MS} AND done.at_ms
+      AND exposure.at_ms BETWEEN done.at_ms - :window_ms AND done.at_ms
       AND exposure.kind = iif(done.is_banner, 'banners', 'items')
       AND EXISTS (SELECT 1 FROM json_each(exposure.shown) AS one
                   WHERE one.value ->> 'id' = done.shown_id)

@@ -84,6 +84,7 @@ def test_server_is_told_at_once_what_it_cannot_work_with(tmp_path: Path) -> None
     Settings(home=home, archive_days=8).check()
     for wrong, said in (
         (Settings(home=home, archive_days=3), "3 days are too few"),
+        (Settings(home=home, archive_days=14, attribution_days=14), "last 14 days; give 15"),
         (Settings(home=home, keep=("joy=3",)), "'joy=3' names no kind"),
         (Settings(home=home, control_url="mysql://x"), "CONTROL_URL"),
     ):

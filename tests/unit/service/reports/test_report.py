@@ -14,6 +14,7 @@ from service.reports.epochs import Opened
 from service.reports.report import Report, make_report
 from service.rollouts.definition import Rollout, Variant
 from service.stores import outcomes
+from service.stores.attribution import DAY_MS, DEFAULT_DAYS
 from service.stores.event_database import connect
 from service.stores.event_log import EventLog, PostgresLog
 from service.stores.event_schema import RENDERED, EventFlag
@@ -21,7 +22,6 @@ from service.stores.events import Batch, StoredEvent
 from service.stores.opening import open_event_store
 from service.stores.outcomes import read_outcomes
 from service.stores.rollup import ROLLUP_FILE, open_rollup
-from service.stores.rollup_folds import WINDOW_MS
 from tests.unit.service.intake.samples import slate
 
 HALF = Opened(at_ms=0, rollout=Rollout(key="r", share=0.5))
@@ -104,7 +104,7 @@ def test_click_without_exposure_goes_to_the_last_one_of_its_item(report: MakeRep
             did("e1", 1, "a"),
             did("e2", 1, "a", exposure_id="x2"),
             did("e3", 1, "b", item_id="p9"),
-            did("e4", 1, "b", at_ms=1_000 + WINDOW_MS + 1),
+            did("e4", 1, "b", at_ms=1_000 + DEFAULT_DAYS * DAY_MS + 1),
             did("e5", 1, "c"),
             did("e6", 1, "c", item_id=None, banner_id="p2"),
         ],
