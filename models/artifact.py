@@ -10,14 +10,13 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Callable, Collection
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from pathlib import Path
 
 import msgspec
 
 from models.array_cache import cache_lock, map_cached, open_cached
-from models.checksums import checksum, checksums_of, stamped
+from models.checksums import checksums_of, stamped
 from models.durable import moved_aside, remove_stagings, replace_file, staged_folder
 from models.erasure import without_users
 from models.errors import ArtifactError, ConflictError, GateError, NotFoundError
@@ -26,7 +25,8 @@ from models.lance_library import load_lancedb
 from models.live_pointer import LivePointer
 from models.locks import file_lock
 from models.manifest import Manifest
-from models.snapshot import Arrays, Snapshot
+from models.snapshot import Snapshot
+from models.version_tables import load_arrays, write_tables
 
 _MANIFEST = "manifest.json"
 _VERSION = re.compile(r"[0-9a-f]{16}")
@@ -76,8 +76,8 @@ class ArtifactStore:
                     self._replace_manifest(complete(manifest))
                     return manifest.version
                 with staged_folder(folder) as staging:
-                    _write_tables(staging, snapshot)
-                    replace_file(staging / _MANIFEST, _encode(complete(manifest)))
+                    write_tables(staging, snapshot)
+                    replace_file(staging / _MANIFEST, complete(manifest).encode())
         except _STORAGE_ERRORS as error:
             raise ArtifactError(
                 f"cannot write model version {manifest.version} to {self._models}: "
@@ -175,7 +175,7 @@ class ArtifactStore:
                     # Nobody is erased from it now: the manifest, the tables and the copy agree.
                     manifest = self._readable(version)
                     arrays = open_cached(
-                        copy, manifest.checksums, lambda: _load(folder, manifest), breathe
+                        copy, manifest.checksums, lambda: load_arrays(folder, manifest), breathe
                     )
             return Snapshot.from_arrays(manifest, arrays)
         except (*_STORAGE_ERRORS, KeyError) as error:
@@ -213,8 +213,8 @@ class ArtifactStore:
             folder, copy = self._models / version, self._cache / version
             try:
                 with cache_lock(copy), staged_folder(folder) as staging:
-                    _write_tables(staging, snapshot)
-                    replace_file(staging / _MANIFEST, _encode(manifest))
+                    write_tables(staging, snapshot)
+                    replace_file(staging / _MANIFEST, manifest.encode())
                     # First: so no copy is ever older than the manifest beside it.
                     self.forget_cache(version)
             except _STORAGE_ERRORS as error:
@@ -257,7 +257,7 @@ class ArtifactStore:
             manifest = msgspec.structs.replace(manifest, parent=old.parent)
         if (old.gate.verdict, manifest.gate.verdict) == ("forced", "refused"):
             manifest = msgspec.structs.replace(manifest, gate=old.gate)
-        replace_file(self._models / manifest.version / _MANIFEST, _encode(manifest))
+        replace_file(self._models / manifest.version / _MANIFEST, manifest.encode())
 
     def _force(self, manifest: Manifest, is_forced: bool) -> None:
         gate = manifest.gate
@@ -296,32 +296,3 @@ class ArtifactStore:
         if not self._models.is_dir():
             return []
         return [path.name for path in self._models.iterdir() if _VERSION.fullmatch(path.name)]
-
-
-def _encode(manifest: Manifest) -> bytes:
-    return msgspec.json.format(msgspec.json.encode(manifest), indent=2)
-
-
-def _write_tables(folder: Path, snapshot: Snapshot) -> None:
-    # A second to import, and 80 MB; whoever only maps a cached version needs none of it.
-    from models.artifact_tables import to_tables  # noqa: PLC0415  # as above
-
-    database = load_lancedb().connect(folder)
-    tables = to_tables(snapshot)
-    with ThreadPoolExecutor() as pool:
-        list(pool.map(database.create_table, tables, tables.values()))
-
-
-def _load(folder: Path, manifest: Manifest) -> Arrays:
-    """Read the tables and check every array against the manifest."""
-    from models.artifact_tables import TABLES, from_tables  # noqa: PLC0415  # as above
-
-    database = load_lancedb().connect(folder)
-    tables = {name: database.open_table(name).to_arrow() for name in TABLES}
-    arrays = from_tables(manifest, tables).to_arrays()
-    damaged = [
-        name for name, wanted in manifest.checksums.items() if checksum(arrays[name]) != wanted
-    ]
-    if damaged:
-        raise ValueError(f"the checksum of {', '.join(damaged)} is not the one in {_MANIFEST}")
-    return arrays

@@ -129,3 +129,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
                 f"model version {self.version} has format {self.format_version}, "
                 f"this program reads {FORMAT_VERSION}; train again with 'endcap train'"
             )
+
+    def encode(self) -> bytes:
+        """Write it as the JSON of ``manifest.json``, for people to read too."""
+        return msgspec.json.format(msgspec.json.encode(self), indent=2)

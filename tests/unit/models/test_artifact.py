@@ -238,7 +238,7 @@ def _full_disk(*_: object, **__: object) -> None:
     raise OSError(errno.ENOSPC, "No space left on device")
 
 
-@pytest.mark.parametrize("step", ["_write_tables", "replace_file"])
+@pytest.mark.parametrize("step", ["write_tables", "replace_file"])
 def test_full_disk_leaves_live_untouched(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:

@@ -14,6 +14,7 @@ from models import artifact
 from models.artifact import ArtifactStore
 from models.ragged import RowLists
 from models.snapshot import Arrays, Snapshot
+from models.version_tables import load_arrays, write_tables
 from models.vocabulary import Vocabulary
 from tests.unit.models.small_snapshot import make_snapshot
 
@@ -128,11 +129,10 @@ def test_copy_that_is_being_made_holds_nobody_erased_meanwhile(
     store = ArtifactStore(tmp_path)
     version = store.publish(make_crowd())
     store.open(version)
-    load, write = artifact._load, artifact._write_tables
     has_read, is_erased = Event(), Event()
 
     def load_slowly(*about: Any) -> Arrays:
-        arrays = load(*about)
+        arrays = load_arrays(*about)
         has_read.set()
         _wait_a_moment(is_erased)
         return arrays
@@ -141,10 +141,10 @@ def test_copy_that_is_being_made_holds_nobody_erased_meanwhile(
         store.forget_cache(version)
         reading.append(pool.submit(ArtifactStore(tmp_path).open, version))
         _wait_a_moment(has_read)
-        write(*about)
+        write_tables(*about)
 
-    monkeypatch.setattr(artifact, "_load", load_slowly)
-    monkeypatch.setattr(artifact, "_write_tables", write_beside_a_reader)
+    monkeypatch.setattr(artifact, "load_arrays", load_slowly)
+    monkeypatch.setattr(artifact, "write_tables", write_beside_a_reader)
     reading: list[Future[Snapshot]] = []
     with ThreadPoolExecutor(1) as pool:
         assert store.erase_users(version, [name_of(0)])

@@ -255,7 +255,7 @@ def test_full_disk_leaves_live_untouched(shop: Path, monkeypatch: pytest.MonkeyP
 
     store = ArtifactStore(shop)
     before = (store.live_version(), len(store.versions()))
-    monkeypatch.setattr(artifact, "_write_tables", fail)
+    monkeypatch.setattr(artifact, "write_tables", fail)
     arguments = ("--interactions", shop / "interactions.parquet", "--home", shop, "--seed", 77)
     result = run(train, *arguments)
     assert isinstance(result.exception, EndcapError)
