@@ -101,15 +101,6 @@ def store_form(
         if value is not None and ("\0" in value or (not value.isascii() and len(value) > 64)):
             _check_bytes(value, name)
     at_ms = received_ms if event.timestamp is None else to_ms(event.timestamp, behind_ms)
-    flags = 0
-    if at_ms < received_ms - LATE_MS:
-        flags = _LATE
-    elif at_ms > received_ms + FUTURE_MS:
-        flags = _FUTURE
-    if is_robot(event.user_agent or user_agent):
-        flags |= _BOT
-    if event.preview:
-        flags |= _PREVIEW
     user_key = anonymous_key = session_key = order_id = None
     if event.consent:
         hide = pseudonymiser.pseudonym
@@ -119,8 +110,6 @@ def store_form(
         if event.session_id is not None:
             session_key = hide("session_id", event.session_id)
         order_id = fields.order_id if form.is_ordered else None
-    else:
-        flags |= _NO_CONSENT
     return StoredEvent(
         event.event_id,
         VIEWABLE if isinstance(event, ExposureEvent) and event.grade == "viewable" else form.kind,
@@ -138,7 +127,7 @@ def store_form(
         event.country,
         event.channel,
         event.platform,
-        flags,
+        _flags_of(event, at_ms, received_ms, event.user_agent or user_agent),
         event.variant if isinstance(event, ExposureEvent) else None,
     )
 
@@ -168,6 +157,19 @@ def to_ms(timestamp: datetime | int, behind_ms: int = 0) -> int:
             f"timestamp {timestamp} is not of the years 1970 to 9999; send epoch milliseconds",
         )
     return at_ms
+
+
+def _flags_of(event: Event, at_ms: int, received_ms: int, user_agent: str) -> int:
+    flags = 0 if event.consent else _NO_CONSENT
+    if at_ms < received_ms - LATE_MS:
+        flags |= _LATE
+    elif at_ms > received_ms + FUTURE_MS:
+        flags |= _FUTURE
+    if is_robot(user_agent):
+        flags |= _BOT
+    if event.preview:
+        flags |= _PREVIEW
+    return flags
 
 
 def _check_bytes(value: str, name: str) -> None:
