@@ -15,15 +15,19 @@ SETTLE_MS = 2_000
 gather (`service.intake.writer.LINGER_S`). After it, none is expected any more."""
 
 ALL = (1 << 62) - 1
+"""More than the number of any exposure: for who counts on all that are stored by now."""
 
 # Either side of now, so that a clock that stepped back holds up nothing for longer.
+_IS_NEW = f"received_ms BETWEEN :now_ms - {SETTLE_MS} AND :now_ms + {SETTLE_MS}"
+# Its exposure is looked up for each event only where one that is not added up yet may be found. In
+# SQLite there never is one, for a transaction sees one moment.
 _FIRST_WAITING = f"""
 SELECT min(seq) FROM log.events AS event
 WHERE seq > :after AND seq <= :upto AND event.exposure_id IS NOT NULL
+  AND ({_IS_NEW} OR (SELECT max(newest.seq) FROM log.exposures AS newest) > :shown)
   AND coalesce(
     (SELECT shown.seq FROM log.exposures AS shown WHERE shown.exposure_id = event.exposure_id),
-    CASE WHEN received_ms BETWEEN :now_ms - {SETTLE_MS} AND :now_ms + {SETTLE_MS}
-      THEN :shown + 1 ELSE 0 END) > :shown
+    CASE WHEN {_IS_NEW} THEN :shown + 1 ELSE 0 END) > :shown
 """
 
 
