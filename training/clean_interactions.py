@@ -20,7 +20,7 @@ from training.columns import (
     matches_any,
 )
 from training.item_ids import is_no_product, normalise_item_id
-from training.mapping import InteractionColumns, Mapping
+from training.mapping import InteractionColumns, InteractionMapping, Mapping
 from training.marks import BLANK, EXTRA_FIELDS, FILE, MALFORMED, ROW
 from training.read import columns_of
 from training.verdicts import DROPPED, Check, judge
@@ -107,6 +107,11 @@ def _name_columns(frame: pl.LazyFrame, mapping: Mapping, carried: Sequence[str])
         *raw,
         *(text(field).alias(field) for field in carried),
     )
+    return _tell_kinds(named, own)
+
+
+def _tell_kinds(named: pl.LazyFrame, own: InteractionMapping) -> pl.LazyFrame:
+    """Add the kind of each row; of a refund, also the quantity without its sign."""
     refund = (pl.col("event") == InteractionKind.REFUND.event).fill_null(False)
     if own.refund_orders is not None:
         refund = refund | matches_any(pl.col("order_id"), (own.refund_orders,))

@@ -64,12 +64,7 @@ def compare(
     begin = time.perf_counter()
     with progress.step("read and clean"):
         split = load_split(train_files, test_files, catalog, mapping)
-    has_new = np.bincount(split.train.interactions.item_rows, minlength=split.train.n_items) == 0
-    if only_new and not has_new.any():
-        raise InputError(
-            "no item of the catalog is without interactions in the training file; "
-            "give --catalog with the new items, or rank --candidates all"
-        )
+    n_candidates = _count_candidates(split, only_new)
     with progress.step("tune"):
         settings, tuning = tune(
             split.train, Settings(), budget_s=tune_seconds, seed=seed, clock=time.perf_counter
@@ -86,7 +81,7 @@ def compare(
         intervals = intervals_of(evaluations, seed)
     comparison = Comparison(
         n_users=n_users,
-        n_items=int(has_new.sum()) if only_new else split.train.n_items,
+        n_items=n_candidates,
         seconds=round(time.perf_counter() - begin, 3),
         models={name: found.metrics for name, found in evaluations.items()},
         intervals=intervals,
@@ -97,13 +92,12 @@ def compare(
             evaluations=evaluations,
             intervals=intervals,
             split=split,
-            n_candidates=comparison.n_items,
+            n_candidates=n_candidates,
             ks=ks,
             settings=settings,
             tuning_note=tuning_note(tuning),
         )
-        heading = about_comparison(train_files, test_files, comparison.n_users, measured)
-        write_report(report, heading, measured)
+        write_report(report, about_comparison(train_files, test_files, n_users, measured), measured)
         progress.say(f"report: {report}")
     return comparison
 
@@ -152,6 +146,20 @@ def show_comparison(comparison: Comparison) -> Table:
             *(f"[bold]{v:.4f}[/]" if v == max(values) else f"{v:.4f}" for v in values),
         )
     return table
+
+
+def _count_candidates(split: Split, only_new: bool) -> int:
+    """Count the items that are ranked: all, or those that nobody has met in the training file."""
+    if not only_new:
+        return split.train.n_items
+    met = np.bincount(split.train.interactions.item_rows, minlength=split.train.n_items)
+    n_new = int((met == 0).sum())
+    if not n_new:
+        raise InputError(
+            "no item of the catalog is without interactions in the training file; "
+            "give --catalog with the new items, or rank --candidates all"
+        )
+    return n_new
 
 
 def _read(files: Sequence[str], catalog: Sequence[str], mapping: Mapping) -> Dataset:

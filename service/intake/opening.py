@@ -117,9 +117,7 @@ def open_intake(
     store = _open_store(path, now_ms())
     pack = pack_exposures if isinstance(store, RemoteEventStore) else None
     exposures = ExposureQueue(count=count, max_pending=max_exposures, pack=pack)
-    quick = QuickReads() if isinstance(path, Path) else None
-    key_filter = KeyFilter(path) if isinstance(path, Path) else None
-    recents = RecentEvents(EventReader(path), EventReader(path), quick=quick, key_filter=key_filter)
+    key_filter, recents, people = _open_reads(path, now_ms, count_unread)
     state = LogState(now_ms, unreachable_since_ms=partial(unreachable_since_ms, path))
     writer = StoreWriter(
         store,
@@ -134,14 +132,6 @@ def open_intake(
         note_lost=lambda counts: note_lost(path, counts, now_ms()),
         state=state,
     )
-    people = People(
-        IdentityStore(path),
-        IdentityStore(path),
-        now_ms=now_ms,
-        count_unread=count_unread,
-        quick=quick,
-        key_filter=key_filter,
-    )
     views = BannerViews(BannerViewReader(path))
     watch = partial(
         watch_log, state, events, wait_s=wait_s, n_exposures=exposures.__len__, show=show_log
@@ -149,6 +139,24 @@ def open_intake(
     return Intake(
         events, exposures, recents, people, views, state, path, key_filter, writer, poll_s, watch
     )
+
+
+def _open_reads(
+    log: EventLog, now_ms: Callable[[], int], count_unread: Callable[[], None]
+) -> tuple[KeyFilter | None, RecentEvents, People]:
+    """Open what a page reads of its visitor; beside a file it asks a filter of all keys first."""
+    quick = QuickReads() if isinstance(log, Path) else None
+    key_filter = KeyFilter(log) if isinstance(log, Path) else None
+    recents = RecentEvents(EventReader(log), EventReader(log), quick=quick, key_filter=key_filter)
+    people = People(
+        IdentityStore(log),
+        IdentityStore(log),
+        now_ms=now_ms,
+        count_unread=count_unread,
+        quick=quick,
+        key_filter=key_filter,
+    )
+    return key_filter, recents, people
 
 
 def _open_store(log: EventLog, opened_ms: int) -> EventStore:
