@@ -30,7 +30,13 @@ def print_table(table: Table, console: Console) -> None:
 
     Rich cuts them to the width of the terminal, and takes that of a pipe for 80.
     """
-    needed = Measurement.get(console, console.options.update_width(_UNBOUNDED), table)
+    options = console.options.update_width(_UNBOUNDED)
+    for column in table.columns:
+        if column.no_wrap:
+            # Rich takes the longest word of such a column for the least that it needs.
+            cells = (column.header, *column.cells)
+            column.min_width = max(Measurement.get(console, options, one).maximum for one in cells)
+    needed = Measurement.get(console, options, table)
     before = console.width
     # The width that `print` takes itself is no wider than the console.
     console.width = max(before, needed.minimum) if console.is_terminal else needed.maximum

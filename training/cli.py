@@ -12,6 +12,7 @@ from rich.console import Console
 
 from models.errors import ConfigError, GateError
 from models.heaps import share_heaps
+from models.terminal import print_table
 from training.mapping import Mapping, load_mapping
 from training.options import FILE, home_option, json_option, print_json
 from training.progress import Progress
@@ -152,7 +153,7 @@ def evaluate(
     if as_json:
         print_json(comparison)
     else:
-        Console().print(show_comparison(comparison))
+        print_table(show_comparison(comparison), Console())
 
 
 def _now_ms() -> int:

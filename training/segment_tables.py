@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from rich.table import Table
+from rich.text import Text
 from scipy.sparse import csr_matrix
 
 from models.dataset import Dataset
@@ -16,6 +17,7 @@ from models.recommenders.priors import LIST_LENGTH
 from models.recommenders.rounding import settle
 from models.scoring import MS_PER_DAY
 from models.snapshot import Priors, segment_prior
+from models.terminal import visible
 from models.vocabulary import Vocabulary
 from training.orders import Orders, collect_orders
 from training.segments import Segments
@@ -82,18 +84,18 @@ def show_segments(version: str, found: dict[str, SegmentSummary]) -> Table:
     """Draw the summaries."""
     table = Table(title=f"segments of version {version}")
     table.add_column("segment", no_wrap=True)
-    for name in ("users", "order value", "items an order", "orders a month"):
-        table.add_column(name, justify="right")
-    table.add_column("channels")
+    for name in ("users", "order\nvalue", "items an\norder", "orders a\nmonth"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("channels", overflow="fold")
     for key, one in found.items():
         channels = sorted(one.channel_share.items(), key=lambda pair: (-pair[1], pair[0]))
         table.add_row(
-            key,
+            Text(visible(key)),
             f"{one.users:,}",
             _number(one.average_order_value),
             _number(one.items_per_order),
             _number(one.orders_per_month),
-            ", ".join(f"{name} {share:.0%}" for name, share in channels),
+            Text(visible(", ".join(f"{name} {share:.0%}" for name, share in channels))),
         )
     return table
 

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from models.artifact import ArtifactStore
 from models.errors import ConfigError
+from models.terminal import print_table
 from training.options import FILE, home_option, json_option, print_json
 
 
@@ -27,7 +28,7 @@ def segments(version: str | None, home: Path, as_json: bool) -> None:
     if as_json:
         print_json({"version": manifest.version, "segments": manifest.segments})
     else:
-        Console().print(show_segments(manifest.version, manifest.segments))
+        print_table(show_segments(manifest.version, manifest.segments), Console())
 
 
 @click.group()
@@ -40,13 +41,13 @@ def models() -> None:
 @json_option
 def list_versions(home: Path, as_json: bool) -> None:
     """List all versions, the newest first."""
-    from training.versions import list_of_versions, show_versions  # noqa: PLC0415  # fast --help
+    from training.versions import list_of_versions, print_versions  # noqa: PLC0415  # fast --help
 
     listed = list_of_versions(ArtifactStore(home))
     if as_json:
         print_json(listed)
     else:
-        Console().print(show_versions(listed))
+        print_versions(listed, Console())
 
 
 @models.command()

@@ -5,11 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import msgspec
-from rich.console import Group
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from models.artifact import ArtifactStore
+from models.terminal import print_table
 from training.gate import METRIC
 
 
@@ -55,12 +56,12 @@ def list_of_versions(store: ArtifactStore) -> VersionList:
     return VersionList(live=live, versions=lines)
 
 
-def show_versions(listed: VersionList) -> Group:
-    """Draw the list, and below it in whole lines what the gate said."""
+def print_versions(listed: VersionList, console: Console) -> None:
+    """Print the list, and below it what the gate said: in a pipe a line a version."""
     table = Table()
     for name in ("version", "made (UTC)", "users", "items", METRIC, "gate"):
-        table.add_column(name, no_wrap=True)
-    reasons = []
+        # On a terminal of 80 columns the time goes below the date.
+        table.add_column(name, no_wrap=name != "made (UTC)")
     for line in listed.versions:
         made = datetime.fromtimestamp(line.created_at_ms / 1000, UTC)
         table.add_row(
@@ -71,5 +72,7 @@ def show_versions(listed: VersionList) -> Group:
             f"{line.metrics.get(METRIC, 0.0):.4f}",
             line.verdict,
         )
-        reasons.append(Text(f"{line.version} {line.verdict}: {line.reason}"))
-    return Group(table, *reasons)
+    print_table(table, console)
+    for line in listed.versions:
+        reason = Text(f"{line.version} {line.verdict}: {line.reason}")
+        console.print(reason, soft_wrap=not console.is_terminal)

@@ -8,6 +8,7 @@ import rich_click as click
 from rich.console import Console
 
 from models.errors import ConfigError
+from models.terminal import print_table
 from training.options import home_option, json_option, print_json
 
 
@@ -90,6 +91,6 @@ def evaluate(
     if as_json:
         print_json(found)
         return
-    Console().print(show_evaluation(found))
+    print_table(show_evaluation(found), Console())
     for text in list_warnings(found):
         Console(stderr=True).print(f"warning: {text}")

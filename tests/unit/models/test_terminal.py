@@ -35,6 +35,19 @@ def test_table_on_a_terminal_keeps_ids_whole(width: int) -> None:
     assert "…" not in "".join(lines)
 
 
+def test_table_on_a_terminal_keeps_words_beside_an_unwrapped_column() -> None:
+    """What may not be wrapped takes its 8 columns, so the date beside it is given its own 10."""
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("id", no_wrap=True)
+    table.add_column("made")
+    table.add_row("abc live", "2026-08-01 12:00")
+    console = Console(width=10, file=StringIO(), force_terminal=True, color_system=None)
+    print_table(table, console)
+    assert isinstance(console.file, StringIO)
+    lines = [line.rstrip() for line in console.file.getvalue().splitlines()]
+    assert lines == ["id       made", "abc live 2026-08-01", "         12:00"]
+
+
 def test_visible_escapes_what_a_terminal_obeys() -> None:
     """Letters of any script, and blanks, stay as they are; right-to-left marks do not."""
     assert visible("b\x1b[31m\n\x7f\x9b") == r"b\x1b[31m\n\x7f\x9b"
