@@ -122,7 +122,7 @@ def _compare(
     if control is not None and treated is not None and len(found) > 1 and returning:
         total = sum(n for n, _ in strata)
         places = [
-            _stratum(metric, arm, own, n / total, pair.slope)
+            _stratum(metric, arm, own, n / total, pair.slope, stays=stays)
             for (arms, pair), (n, _) in zip(found, strata, strict=True)
             for arm, own in zip(arms, pair[:2], strict=True)
         ]
@@ -156,20 +156,38 @@ def _estimates(
 
 
 def _stratum(
-    metric: MetricName, arm: ArmSums, own: Estimate, share: float, slope: float | None
+    metric: MetricName,
+    arm: ArmSums,
+    own: Estimate,
+    share: float,
+    slope: float | None,
+    *,
+    stays: Stays,
 ) -> Stratum:
     """Say how far a unit of an arm lies from `own`, what is estimated of the arm."""
     place = arm.epoch, arm.variant, share
     # One unit's worth went to the mean, as in the variance of one epoch.
     free = math.sqrt(1 - 1 / own.n)
-    if metric in ("click_through", "average_order_value"):
-        whole = arm.n_exposures if metric == "click_through" else arm.n_orders
+    whole = _denominator(metric, arm, stays)
+    if whole is not None:
         return Stratum(*place, size=whole * free, slope=own.value, mean=0.0)
     past = None if slope is None else _with_past(arm, metric)
     if slope is None or past is None:
         return Stratum(*place, size=own.n * free, slope=0.0, mean=own.value)
     mean = (past.y - slope * past.x) / past.n
     return Stratum(*place, size=own.n * free, slope=slope, mean=mean)
+
+
+def _denominator(metric: MetricName, arm: ArmSums, stays: Stays) -> int | None:
+    """Return what a ratio is divided by; nothing where that is units."""
+    match metric:
+        case "click_through":
+            return arm.n_exposures
+        case "average_order_value":
+            return arm.n_orders
+        case "dwell_per_visit":
+            return stays[arm.epoch, arm.variant].n_visits
+    return None
 
 
 def _with_past(arm: ArmSums, metric: MetricName) -> PairSums | None:

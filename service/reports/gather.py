@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import partial
+
 import msgspec
 
 from models.vocabulary import Vocabulary
-from service.reports.epochs import Opened
+from service.reports.epochs import Opened, epoch_ends
 from service.reports.report import Report, make_report
 from service.rollouts.definition import Rollout
 from service.stores.control import ControlStore
@@ -44,7 +47,30 @@ def report_rollout(
         )
         for each in epochs
     }
-    sums = read_outcomes(events, key, max_new=max_new)
+    return report_epochs(
+        events,
+        key,
+        opened,
+        at_ms=at_ms,
+        max_new=max_new,
+        catalogue=catalogue,
+        is_caught_up=is_caught_up,
+    )
+
+
+def report_epochs(
+    events: EventLog,
+    key: str,
+    opened: Mapping[int, Opened],
+    *,
+    at_ms: int,
+    max_new: int | None = None,
+    catalogue: Vocabulary | None = None,
+    is_caught_up: bool = False,
+) -> Report:
+    """Report a rollout whose epochs are known, as `report_rollout` does; it raises the same."""
+    find_ends = partial(epoch_ends, opened=opened, at_ms=at_ms)
+    sums = read_outcomes(events, key, max_new=max_new, find_ends=find_ends)
     if is_caught_up:
         sums = sums._replace(n_waiting=0)
     return make_report(key, sums, opened, at_ms=at_ms, catalogue=catalogue)

@@ -124,7 +124,7 @@ class RampRunner:
             now_ms = self._now_ms()
             since_ms = max(opened_at_ms, now_ms - REQUESTS_MS)
             requests = transaction.service_minutes.sum_since(since_ms, now_ms)
-        sums = read_outcomes(self._events, rollout.key, with_returning=False)
+        sums = read_outcomes(self._events, rollout.key)
         return Measured(
             opened_at_ms=opened_at_ms,
             arms=[arm for arm in sums.arms if arm.epoch == rollout.epoch],

@@ -17,8 +17,9 @@ from itertools import combinations
 from typing import NamedTuple
 
 from service.reports.statistics import Estimate
+from service.reports.stays import WINDOWS
 from service.rollouts.definition import CONTROL
-from service.stores.rollout_sums import ReturningSums
+from service.stores.rollout_sums import ReturningStays, ReturningSums
 
 Returning = Mapping[tuple[int, str, int, str], ReturningSums]
 """By epoch, variant, other epoch and other variant; what is there one way only counts nothing."""
@@ -67,7 +68,7 @@ def with_returning(
     """Add to the variances of two means over epochs what their units that came back make of them.
 
     How far the two means move together, because control's units were treated in a later epoch, is
-    the treatment's `covariance`. Metrics that are told from visits stay as they are.
+    the treatment's `covariance`.
     """
     within = {True: 0.0, False: 0.0}
     between = 0.0
@@ -92,8 +93,6 @@ def _covariance(metric: str, one: Stratum, other: Stratum, returning: Returning)
     if there is None or back is None:
         return 0.0
     sums = _products(metric, there, back)
-    if sums is None:
-        return 0.0
     first = sums.y - one.slope * sums.x
     second = sums.other_y - other.slope * sums.other_x
     product = (
@@ -103,7 +102,7 @@ def _covariance(metric: str, one: Stratum, other: Stratum, returning: Returning)
     return together / (one.size * other.size)
 
 
-def _products(metric: str, there: ReturningSums, back: ReturningSums) -> _Products | None:
+def _products(metric: str, there: ReturningSums, back: ReturningSums) -> _Products:
     found = _Products(there.n_units)
     match metric:
         case "click_through":
@@ -155,5 +154,31 @@ def _products(metric: str, there: ReturningSums, back: ReturningSums) -> _Produc
                 yy=there.sum_capped_squared,
             )
         case _:
-            return None
+            return _stay_products(metric, there.stay, back.stay)
     return found
+
+
+def _stay_products(metric: str, there: ReturningStays, back: ReturningStays) -> _Products:
+    match metric:
+        case "return_rate":
+            return _Products(
+                there.n_units,
+                y=there.n_returned,
+                other_y=back.n_returned,
+                yy=there.n_returned_twice,
+            )
+        case "visits_per_unit":
+            return _Products(
+                there.n_units, y=there.n_visits, other_y=back.n_visits, yy=there.sum_vv
+            )
+        case "dwell_per_visit":
+            return _Products(
+                there.n_units, xx=there.sum_vv, xy=there.sum_vd, yx=back.sum_vd, yy=there.sum_dd
+            )
+    window = WINDOWS[metric]
+    return _Products(
+        there.n_old[window],
+        y=there.n_seen[window],
+        other_y=back.n_seen[window],
+        yy=there.n_seen_twice[window],
+    )

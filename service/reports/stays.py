@@ -20,7 +20,8 @@ from service.stores.rollout_sums import Cohort
 from service.stores.rollup_visits import DAY_MS, WINDOWS_DAYS
 
 _Z = 1.959963984540054
-_WINDOWS = {f"retention_{end}": place for place, (_, end) in enumerate(WINDOWS_DAYS)}
+WINDOWS = {f"retention_{end}": place for place, (_, end) in enumerate(WINDOWS_DAYS)}
+"""Places in `StaySums.n_old` and the like, by metric."""
 
 
 class StaySums(NamedTuple):
@@ -131,7 +132,7 @@ def estimate_stay(sums: StaySums, metric: str) -> Estimate | None:
                 yy=sums.sum_dd,
                 xy=sums.sum_vd,
             )
-    window = _WINDOWS[metric]
+    window = WINDOWS[metric]
     n_seen = sums.n_seen[window]
     return statistics.mean_of(sums.n_old[window], n_seen, n_seen)
 

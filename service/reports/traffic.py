@@ -59,7 +59,7 @@ def read_traffic(
         if not isinstance(rollout, Rollout):
             raise not_found(transaction, "rollout", key)
         opened = [one.opened_at_ms for one in transaction.list_epochs(key)]
-    sums = read_outcomes(events, key, max_new=max_new, with_returning=False)
+    sums = read_outcomes(events, key, max_new=max_new)
     days = (at_ms - min(opened)) / DAY_MS if opened else 0.0
     n_units = sum(people.n_units for people in sums.people.values())
     found = {}

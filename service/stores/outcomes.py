@@ -18,8 +18,10 @@ from service.stores.rollout_sums import (
     MAX_NAMED,
     ArmSums,
     Cohort,
+    FindEnds,
     Misdrawn,
     People,
+    ReturningSums,
     RolloutSums,
     Stage,
 )
@@ -166,12 +168,13 @@ def read_outcomes(
     rollout_key: str,
     *,
     max_new: int | None = None,
-    with_returning: bool = True,
+    find_ends: FindEnds | None = None,
 ) -> RolloutSums:
     """Add up one rollout from the event store at `path`, while others write to it.
 
     With `max_new` at most so many rows are added to the running sums before; `n_waiting` tells how
-    many more there are. Who compares nothing over several epochs does well without `returning`.
+    many more there are. Who compares over several epochs gives `find_ends`, for who came back is
+    asked of units that are old enough; without it `returning` is empty.
 
     Raises
     ------
@@ -182,12 +185,12 @@ def read_outcomes(
         connection = open_rollup(path, max_new=max_new)
         try:
             connection.execute("BEGIN")
-            return _read(connection, rollout_key, with_returning)
+            return _read(connection, rollout_key, find_ends)
         finally:
             connection.close()
 
 
-def _read(connection: Database, rollout_key: str, with_returning: bool) -> RolloutSums:
+def _read(connection: Database, rollout_key: str, find_ends: FindEnds | None) -> RolloutSums:
     values: dict[str, str | float | None] = {
         "rollout": rollout_key,
         "before": BEFORE_MS,
@@ -203,6 +206,10 @@ def _read(connection: Database, rollout_key: str, with_returning: bool) -> Rollo
     for variant, shown_id, n in connection.execute(_SHOWN, values):
         n_shown.setdefault(variant, {})[shown_id] = n
     arms = [ArmSums(*row) for row in connection.execute(_ARMS, values)]
+    cohorts = [Cohort._make((*row[:-3], row[-3:])) for row in connection.execute(_COHORTS, values)]
+    returning: list[ReturningSums] = []
+    if find_ends is not None:
+        returning = read_returning(connection, rollout_key, limit, arms, find_ends(cohorts))
     return RolloutSums(
         arms=arms,
         people={name: People(*row) for name, *row in connection.execute(_PEOPLE, values)},
@@ -211,11 +218,9 @@ def _read(connection: Database, rollout_key: str, with_returning: bool) -> Rollo
         n_shown=n_shown,
         revenue_cap=None if cap is None else cap[0],
         misdrawn=_read_misdrawn(connection, rollout_key),
-        cohorts=[
-            Cohort._make((*row[:-3], row[-3:])) for row in connection.execute(_COHORTS, values)
-        ],
+        cohorts=cohorts,
         n_waiting=count_waiting(connection),
-        returning=read_returning(connection, rollout_key, limit, arms) if with_returning else (),
+        returning=returning,
         attribution_days=read_window_days(connection),
     )
 

@@ -7,11 +7,12 @@ a report of many epochs costs no more.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from service.stores.event_log import Database
-from service.stores.rollout_sums import ArmSums, ReturningSums
+from service.stores.rollout_sums import ArmSums, ReturningStays, ReturningSums
 from service.stores.rollup_folds import VARIANT
+from service.stores.rollup_visits import DAY_MS, WINDOWS_DAYS
 
 MAX_PAIRS = 200_000
 """Units by pairs of epochs that are added up one by one."""
@@ -72,17 +73,60 @@ JOIN names AS other_name ON other_name.id = other_variant
 ORDER BY 1, 2, 3, 4
 """
 
+_ENDED = "CREATE TEMP TABLE ended (epoch INTEGER PRIMARY KEY, days INTEGER NOT NULL)"
+_END = "INSERT INTO ended VALUES (?, ?)"
+_SEEN_IN = tuple(
+    zip(("in_first", "in_second", "in_third"), (end for _, end in WINDOWS_DAYS), strict=True)
+)
+
+
+def _each_window(column: str) -> str:
+    """Repeat for each window; `seen` and `end` in braces are its column and its last day."""
+    return ", ".join(column.format(seen=seen, end=end) for seen, end in _SEEN_IN)
+
+
+# The youngest of a day came at its end, so a window is over for all of it or for nobody.
+_STAYED = f"""
+SELECT found.*, one_name.name, other_name.name FROM (
+  SELECT epoch, variant, other_epoch, other_variant, count(*),
+         sum(n_visits > 1), sum(again > 1), sum(n_visits > 1 AND again > 1),
+         sum(n_visits), sum(again), sum(n_visits * again),
+         sum(n_visits * dwell_again), sum(dwell_s * again), sum(dwell_s * dwell_again),
+         {_each_window("sum(n_days > {end})")},
+         {_each_window("sum(n_days > {end} AND {seen} > 0)")},
+         {_each_window("sum(n_days > {end} AND {seen}_again > 0)")},
+         {_each_window("sum(n_days > {end} AND {seen} > 0 AND {seen}_again > 0)")}
+  FROM (
+    SELECT one.epoch, one.variant, other.epoch AS other_epoch, other.variant AS other_variant,
+           one.n_visits, other.n_visits AS again, one.dwell_s, other.dwell_s AS dwell_again,
+           {_each_window("one.{seen}")}, {_each_window("other.{seen} AS {seen}_again")},
+           min(ended.days - one.day, other_ended.days - other.day) AS n_days
+    FROM stays AS one CROSS JOIN stays AS other
+      ON other.rollout = one.rollout AND other.unit = one.unit AND other.epoch > one.epoch
+    CROSS JOIN ended ON ended.epoch = one.epoch
+    CROSS JOIN ended AS other_ended ON other_ended.epoch = other.epoch
+    WHERE one.rollout = {_ROLLOUT} AND {_IN_SAMPLE}
+  ) AS pairs GROUP BY epoch, variant, other_epoch, other_variant
+) AS found
+JOIN names AS one_name ON one_name.id = found.variant
+JOIN names AS other_name ON other_name.id = found.other_variant
+"""
+
 _Place = tuple[int, str, int, str]
-_NOTHING = (0,) * (len(ReturningSums._fields) - 8)
+_NOTHING = (0,) * (len(ReturningSums._fields) - 9)
 
 
 def read_returning(
-    connection: Database, rollout_key: str, cap: float, arms: Sequence[ArmSums]
+    connection: Database,
+    rollout_key: str,
+    cap: float,
+    arms: Sequence[ArmSums],
+    ends_ms: Mapping[int, int],
 ) -> list[ReturningSums]:
     """Add up who came back, from the tables that `service.stores.outcomes` made for a report.
 
-    Each pair of epochs is there in both directions. Nothing is asked of the database where all
-    `arms` are of one epoch.
+    Each pair of epochs is there in both directions. `ends_ms` says when each epoch ended. Nothing
+    is asked of the database where all `arms` are of one epoch.
     """
     n_epochs = len({arm.epoch for arm in arms})
     if n_epochs < 2:
@@ -96,15 +140,44 @@ def read_returning(
         seen[(*row[2:4], *row[:2])] = n, xx, cc, cx, xc
     if not seen:
         return []
+    stays = _read_stays(connection, rollout_key, limit, ends_ms)
     connection.execute(_INDEX)
     limit = _limit(connection.execute(_N_BOUGHT).fetchone()[0] * (n_epochs - 1))
     values = {"rollout": rollout_key, "limit": limit, "cap": cap}
     did = {row[:4]: _scaled(row[4:], limit) for row in connection.execute(_DID, values)}
     # The samples need not be of the same size, so a place may be in one and not in the other.
     return [
-        ReturningSums._make((*place, *seen.get(place, (0,) * 5)[:4], *did.get(place, _NOTHING)))
-        for place in sorted({*seen, *did})
+        ReturningSums._make(
+            (
+                *place,
+                *seen.get(place, (0,) * 5)[:4],
+                *did.get(place, _NOTHING),
+                stays.get(place, ReturningStays()),
+            )
+        )
+        for place in sorted({*seen, *did, *stays})
     ]
+
+
+def _read_stays(
+    connection: Database, rollout_key: str, limit: int, ends_ms: Mapping[int, int]
+) -> dict[_Place, ReturningStays]:
+    connection.execute(_ENDED)
+    connection.executemany(_END, [(epoch, end_ms // DAY_MS) for epoch, end_ms in ends_ms.items()])
+    found: dict[_Place, ReturningStays] = {}
+    for row in connection.execute(_STAYED, {"rollout": rollout_key, "limit": limit}):
+        there: _Place = row[0], row[-2], row[2], row[-1]
+        back: _Place = *there[2:], *there[:2]
+        n, one, other, twice, v, again, vv, vd, dv, dd, *windows = _scaled(row[4:-2], limit)
+        n_old, seen, seen_again, seen_twice = (
+            tuple(windows[place : place + len(_SEEN_IN)])
+            for place in range(0, len(windows), len(_SEEN_IN))
+        )
+        found[there] = ReturningStays(n, one, twice, v, vv, vd, dd, n_old, seen, seen_twice)
+        found[back] = ReturningStays(
+            n, other, twice, again, vv, dv, dd, n_old, seen_again, seen_twice
+        )
+    return found
 
 
 def _limit(n_pairs: int) -> int:

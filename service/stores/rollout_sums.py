@@ -5,13 +5,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
 from service.stores.attribution import DEFAULT_DAYS
 from service.stores.event_schema import RENDERED, VIEWABLE
 from service.stores.rollup_folds import ASSIGNED
+from service.stores.rollup_visits import WINDOWS_DAYS
 
 BEFORE_MS = 28 * 86_400_000
 """How far back a unit's purchases before its first exposure are looked at."""
@@ -78,6 +79,26 @@ class ArmSums(NamedTuple):
     n_purchases_joined: int = 0
 
 
+class ReturningStays(NamedTuple):
+    """Visits of the units of `ReturningSums`; products are of one epoch with the other."""
+
+    n_units: float = 0
+    n_returned: float = 0
+    """With a second visit in `epoch`."""
+    n_returned_twice: float = 0
+    """And in `other_epoch` too."""
+    n_visits: float = 0
+    sum_vv: float = 0
+    sum_vd: float = 0
+    """Visits in `epoch` times seconds of dwelling in `other_epoch`."""
+    sum_dd: float = 0
+    n_old: tuple[float, ...] = (0,) * len(WINDOWS_DAYS)
+    """Whose window was over in both epochs, by window."""
+    n_seen: tuple[float, ...] = (0,) * len(WINDOWS_DAYS)
+    """Those of them that were seen in it in `epoch`."""
+    n_seen_twice: tuple[float, ...] = (0,) * len(WINDOWS_DAYS)
+
+
 class ReturningSums(NamedTuple):
     """Units of a variant in an epoch that were there in another one too, in whatever variant.
 
@@ -114,6 +135,7 @@ class ReturningSums(NamedTuple):
     sum_orders_squared: float = 0.0
     sum_orders_revenue: float = 0.0
     """Orders in `epoch` times revenue in `other_epoch`."""
+    stay: ReturningStays = ReturningStays()
 
 
 class People(NamedTuple):
@@ -166,6 +188,10 @@ class Cohort(NamedTuple):
     sum_vd: int
     n_seen: tuple[int, ...]
     """Seen in each of `rollup_visits.WINDOWS_DAYS`, as far as they are over."""
+
+
+FindEnds = Callable[[Sequence[Cohort]], Mapping[int, int]]
+"""Says when each epoch ended, or what time it is, in ms."""
 
 
 class RolloutSums(NamedTuple):

@@ -8,7 +8,8 @@ import pytest
 from service.exposure import Exposure
 from service.reports.arms import Arm
 from service.reports.epochs import Opened
-from service.reports.report import Report, make_report
+from service.reports.gather import report_epochs
+from service.reports.report import Report
 from service.rollouts.definition import Rollout
 from service.stores.event_database import connect, connect_derived
 from service.stores.event_log import ROLLUP, EventLog
@@ -52,7 +53,7 @@ def did(event_id: str, kind: int, **fields: object) -> StoredEvent:
 
 
 def report(log: EventLog) -> Report:
-    return make_report("r", read_outcomes(log, "r"), {1: HALF, 2: HALF}, at_ms=9)
+    return report_epochs(log, "r", {1: HALF, 2: HALF}, at_ms=9)
 
 
 def arm(log: EventLog, variant: str = "control") -> Arm:

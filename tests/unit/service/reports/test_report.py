@@ -11,7 +11,8 @@ from models.vocabulary import Vocabulary
 from service.exposure import Exposure
 from service.reports.arms import Arm
 from service.reports.epochs import Opened
-from service.reports.report import Report, make_report
+from service.reports.gather import report_epochs
+from service.reports.report import Report
 from service.rollouts.definition import Rollout, Variant
 from service.stores import outcomes
 from service.stores.attribution import DAY_MS, DEFAULT_DAYS
@@ -20,7 +21,6 @@ from service.stores.event_log import EventLog, PostgresLog
 from service.stores.event_schema import RENDERED, EventFlag
 from service.stores.events import Batch, StoredEvent
 from service.stores.opening import open_event_store
-from service.stores.outcomes import read_outcomes
 from service.stores.rollup import ROLLUP_FILE, open_rollup
 from tests.unit.service.intake.samples import slate
 
@@ -43,8 +43,7 @@ def report(event_log: EventLog) -> MakeReport:
         store.commit(Batch(events, exposures))
         store.close(2)
         epochs = {1: HALF} if opened is None else opened
-        sums = read_outcomes(path, "r")
-        return make_report("r", sums, epochs, at_ms=9, catalogue=catalogue)
+        return report_epochs(path, "r", epochs, at_ms=9, catalogue=catalogue)
 
     return make
 

@@ -11,7 +11,8 @@ from service.exposure import Exposure
 from service.reports.arms import Arm
 from service.reports.comparison import Comparison
 from service.reports.epochs import Opened
-from service.reports.report import Report, make_report
+from service.reports.gather import report_epochs
+from service.reports.report import Report
 from service.reports.statistics import Estimate
 from service.reports.stays import StaySums, estimate_stay, wilson
 from service.rollouts.definition import Rollout
@@ -24,8 +25,9 @@ from service.stores.outcomes import read_outcomes
 from service.stores.personal_rows import delete_rows
 from service.stores.rollout_sums import Cohort
 from service.stores.rollup import add_new, erase_units, open_rollup
-from service.stores.rollup_visits import FOLLOWED_MS, GAP_MS, SCHEMA, WINDOWS_DAYS
+from service.stores.rollup_visits import SCHEMA, WINDOWS_DAYS
 from tests.unit.service.intake.samples import slate
+from tests.unit.service.stores.plain_stays import plain_stays
 
 SECOND, MINUTE, HOUR, DAY = 1_000, 60_000, 3_600_000, 86_400_000
 VIEW, CLICK, REFUND = 0, 1, 4
@@ -68,7 +70,7 @@ def shop() -> Shop:
 
 
 def report(path: EventLog, opened: dict[int, Opened] | None = None, at_ms: int = NOW) -> Report:
-    return make_report("r", read_outcomes(path, "r"), opened or {1: HALF}, at_ms=at_ms)
+    return report_epochs(path, "r", opened or {1: HALF}, at_ms=at_ms)
 
 
 def arm(found: Report, variant: str = "control") -> Arm:
@@ -207,43 +209,11 @@ def history(rng: np.random.Generator, shop: Shop) -> list[Exposure | StoredEvent
 
 def plain(rows: Sequence[Exposure | StoredEvent]) -> dict[tuple[int, str, int], list[int]]:
     """Add cohorts up in the plainest way: units, returned, visits, dwell, seen by window."""
-    moments: dict[str, set[int]] = {}
-    first: dict[str, dict[int, tuple[int, str]]] = {}
-    for row in rows:
-        unit = row.user_key
-        assert unit is not None
-        moments.setdefault(unit, set()).add(row.at_ms)
-        if isinstance(row, Exposure):
-            assert row.epoch is not None
-            assert row.variant is not None
-            of_unit = first.setdefault(unit, {})
-            mine = (row.at_ms, row.variant)
-            of_unit[row.epoch] = min(mine, of_unit.get(row.epoch, mine))
     found: dict[tuple[int, str, int], list[int]] = {}
-    for unit, epochs in first.items():
-        for epoch, (first_ms, variant) in epochs.items():
-            later = [at_ms for other, (at_ms, _) in epochs.items() if other > epoch]
-            until = min([first_ms + FOLLOWED_MS, *later])
-            visits: list[list[int]] = []
-            for at_ms in sorted(moments[unit]):
-                if visits and at_ms - visits[-1][-1] <= GAP_MS:
-                    visits[-1].append(at_ms)
-                else:
-                    visits.append([at_ms])
-            mine_too = [one for one in visits if one[0] < until and one[-1] >= first_ms]
-            dwell = sum(min(one[-1], until) - max(one[0], first_ms) for one in mine_too)
-            windows = [
-                any(
-                    first_ms + begin * DAY <= at_ms < first_ms + end * DAY
-                    for one in mine_too
-                    for at_ms in one
-                )
-                for begin, end in WINDOWS_DAYS
-            ]
-            place = (epoch, variant, first_ms // DAY)
-            sums = found.setdefault(place, [0] * (4 + len(windows)))
-            parts = [1, len(mine_too) > 1, len(mine_too), dwell // 1000, *windows]
-            found[place] = [a + int(b) for a, b in zip(sums, parts, strict=True)]
+    for (_, epoch), one in plain_stays(rows).items():
+        sums = found.setdefault((epoch, one.variant, one.day), [0] * (4 + len(one.seen)))
+        parts = [1, one.n_visits > 1, one.n_visits, one.dwell_s, *one.seen]
+        found[epoch, one.variant, one.day] = [a + int(b) for a, b in zip(sums, parts, strict=True)]
     return found
 
 

@@ -2,18 +2,20 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 import pytest
 
 from service.exposure import Exposure
-from service.reports.report import make_report
+from service.reports.epochs import epoch_ends
+from service.reports.gather import report_epochs
 from service.stores import returning_units
 from service.stores.event_log import EventLog
 from service.stores.events import Batch, StoredEvent
 from service.stores.opening import open_event_store
 from service.stores.outcomes import read_outcomes
-from service.stores.rollout_sums import BEFORE_MS, ReturningSums
+from service.stores.rollout_sums import BEFORE_MS, ReturningSums, RolloutSums
 from tests.unit.service.intake.samples import slate
 
 CLICK, CART, PURCHASE, REFUND = 1, 2, 3, 4
@@ -34,6 +36,10 @@ def store(event_log: EventLog) -> Iterator[Store]:
 
     yield commit
     writer.close(2)
+
+
+def read_all(event_log: EventLog) -> RolloutSums:
+    return read_outcomes(event_log, "r", find_ends=partial(epoch_ends, opened={}, at_ms=9))
 
 
 def shown(exposure_id: str, unit: str, epoch: int, variant: str, at_ms: int) -> Exposure:
@@ -136,10 +142,10 @@ def test_sums_over_pairs_of_epochs_are_those_of_plain_code(
     """A ramp in which units skip epochs and change sides, both ways and for all that is summed."""
     rows, units, before = history(np.random.default_rng(seed))
     store(rows)
-    sums = read_outcomes(event_log, "r")
+    sums = read_all(event_log)
     assert sums.revenue_cap is not None
     expected = plain(units, before, sums.revenue_cap)
-    found = {each[:4]: list(each[4:]) for each in sums.returning}
+    found = {each[:4]: list(each[4:-1]) for each in sums.returning}
     assert list(found) == sorted(expected)
     assert len({(variant, other) for _, variant, _, other in found}) == 4
     for place, values in expected.items():
@@ -160,7 +166,7 @@ def test_report_knows_that_the_same_units_did_the_same_again(
             store([shown(f"x{epoch}{name}", name, epoch, ("control", "personal")[i % 2], at_ms)])
         buyers = [name for i, name in enumerate(names) if i % 6 < 2]
         store([did(f"e{epoch}{name}", PURCHASE, name, at_ms + 1, price=1.0) for name in buyers])
-    report = make_report("r", read_outcomes(event_log, "r"), {}, at_ms=9)
+    report = report_epochs(event_log, "r", {}, at_ms=9)
     whole, first = (
         next(one.absolute for one in found if one.metric == "conversion")
         for found in (report.comparisons, report.epochs[0].comparisons)
@@ -175,18 +181,18 @@ def test_one_epoch_asks_nothing_more(
     event_log: EventLog, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where there is one epoch, or nobody wants to know, no statement runs for it."""
-    for name in ("_SEEN", "_INDEX", "_N_BOUGHT", "_DID"):
+    for name in ("_SEEN", "_ENDED", "_STAYED", "_INDEX", "_N_BOUGHT", "_DID"):
         monkeypatch.setattr(returning_units, name, "no statement")
     store([shown("x1", "a", 1, "control", 1), shown("x2", "b", 1, "personal", 2)])
-    assert read_outcomes(event_log, "r").returning == []
+    assert read_all(event_log).returning == []
     store([shown("x3", "a", 2, "control", 3)])
-    assert read_outcomes(event_log, "r", with_returning=False).returning == ()
+    assert read_outcomes(event_log, "r").returning == []
 
 
 def test_nobody_came_back(event_log: EventLog, store: Store) -> None:
     """Two epochs of different units have nothing in common."""
     store([shown("x1", "a", 1, "control", 1), shown("x2", "b", 2, "control", 2)])
-    assert read_outcomes(event_log, "r").returning == []
+    assert read_all(event_log).returning == []
 
 
 def test_sample_stands_for_very_many(
@@ -207,10 +213,11 @@ def test_sample_stands_for_very_many(
     )
     store([did(f"e{name}", PURCHASE, name, 3, price=2.0) for name in names])
     monkeypatch.setattr(returning_units, "MAX_PAIRS", 300)
-    there, back = read_outcomes(event_log, "r").returning
+    there, back = read_all(event_log).returning
     assert (there.epoch, back.epoch) == (1, 2)
     assert isinstance(there, ReturningSums)
     assert there.n_units == back.n_units == there.sum_xx == pytest.approx(600, abs=98)
+    assert there.stay.n_units == there.stay.n_visits == back.stay.sum_vv == there.n_units
     assert there.n_units != 600
     assert back.n_buyers == pytest.approx(600, abs=98)
     assert back.revenue == 2 * back.n_buyers
