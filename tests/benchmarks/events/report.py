@@ -9,8 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from service.reports.report import make_report
-from service.stores.outcomes import read_outcomes
+from service.reports.gather import report_epochs
 
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,7 +25,7 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
 def main() -> None:
     """Print one JSON object for the event store in the first argument."""
     started, started_cpu = time.perf_counter(), time.process_time()
-    report = make_report("bench", read_outcomes(Path(sys.argv[1]), "bench"), {}, at_ms=0)
+    report = report_epochs(Path(sys.argv[1]), "bench", {}, at_ms=0)
     found = Measured(
         seconds=time.perf_counter() - started,
         cpu_seconds=time.process_time() - started_cpu,
