@@ -1,7 +1,8 @@
 """Each metric of a variant beside control, with epochs as strata.
 
-An epoch's difference is of units treated under one rule at one time; the whole weighs epochs by
-their units, so a ramp over a trend can neither fake a lift nor hide a loss.
+An epoch's difference is of units treated under one rule at one time, and the whole is a mean of
+such, so a ramp over a trend can neither fake a lift nor hide a loss. It weighs an epoch by what it
+tells: an epoch with a share of 1 % says little of the treatment, however many visited.
 """
 
 from __future__ import annotations
@@ -16,7 +17,11 @@ from msgspec import Meta
 
 from service.reports import statistics
 from service.reports.adjustment import PairSums, adjusted, pooled_slope
-from service.reports.confidence_sequence import always_valid_difference, always_valid_relative
+from service.reports.confidence_sequence import (
+    ALPHA,
+    always_valid_difference,
+    always_valid_relative,
+)
 from service.reports.false_discovery import adjusted_p_values
 from service.reports.returning import Returning, Stratum, with_returning
 from service.reports.statistics import Difference, Estimate
@@ -38,6 +43,12 @@ MetricName = Literal[
     "retention_28",
 ]
 METRICS: tuple[MetricName, ...] = get_args(MetricName)
+_BELOW_ZERO: tuple[MetricName, ...] = (
+    "revenue_per_unit",
+    "capped_revenue_per_unit",
+    "average_order_value",
+)
+"""Metrics that refunds may bring there; of any other no treatment loses more than all."""
 
 
 class Interval(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,12 +65,16 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     variant: str
     metric: MetricName
     absolute: Annotated[Interval | None, Meta(description="for one look at a fixed date")]
-    relative: Annotated[Interval | None, Meta(description="for one look at a fixed date")]
+    relative: Annotated[
+        Interval | None,
+        Meta(description="for one look at a fixed date; null while control may be zero"),
+    ]
     always_valid: Annotated[
         Interval | None, Meta(description="absolute; holds however often you look")
     ]
     always_valid_relative: Annotated[
-        Interval | None, Meta(description="holds however often you look")
+        Interval | None,
+        Meta(description="holds however often you look; null while control may be zero"),
     ]
     is_adjusted: Annotated[
         bool, Meta(description="what units bought in the 28 days before is taken out")
@@ -88,12 +103,15 @@ def compare(
     pairs: Sequence[tuple[ArmSums, ArmSums]],
     stays: Stays = _NO_STAYS,
     returning: Returning = _NOBODY,
+    *,
+    alpha: float = ALPHA,
 ) -> list[Comparison]:
     """Compare a variant on every metric, given (control, variant) of each epoch with both.
 
-    Without `returning` the units of all epochs are taken for different ones.
+    Without `returning` the units of all epochs are taken for different ones. With `alpha` of the
+    always-valid intervals shared out, they hold for several variants at once.
     """
-    return [_compare(variant, metric, pairs, stays, returning) for metric in METRICS]
+    return [_compare(variant, metric, pairs, stays, returning, alpha=alpha) for metric in METRICS]
 
 
 def with_false_discovery(comparisons: Sequence[Comparison]) -> list[Comparison]:
@@ -112,11 +130,13 @@ def _compare(
     pairs: Sequence[tuple[ArmSums, ArmSums]],
     stays: Stays,
     returning: Returning,
+    *,
+    alpha: float,
 ) -> Comparison:
     found = [
         (arms, pair) for arms in pairs if (pair := _estimates(*arms, metric, stays)) is not None
     ]
-    strata = [(float(pair.control.n + pair.treated.n), pair) for _, pair in found]
+    strata = [(_weight(pair), pair) for _, pair in found]
     control = statistics.stratified([(n, pair.control) for n, pair in strata])
     treated = statistics.stratified([(n, pair.treated) for n, pair in strata])
     if control is not None and treated is not None and len(found) > 1 and returning:
@@ -129,16 +149,29 @@ def _compare(
         control, treated = with_returning(control, treated, metric, places, returning)
     control, treated = statistics.comparable(control, treated) or (None, None)
     absolute = _interval(statistics.difference(control, treated))
+    least = -math.inf if metric in _BELOW_ZERO else -1.0
     return Comparison(
         variant=variant,
         metric=metric,
         absolute=absolute,
-        relative=_interval(statistics.relative_difference(control, treated)),
-        always_valid=_interval(always_valid_difference(control, treated)),
-        always_valid_relative=_interval(always_valid_relative(control, treated)),
+        relative=_interval(statistics.relative_difference(control, treated), least),
+        always_valid=_interval(always_valid_difference(control, treated, alpha=alpha)),
+        always_valid_relative=_interval(
+            always_valid_relative(control, treated, alpha=alpha), least
+        ),
         is_adjusted=any(pair.slope is not None for _, pair in strata),
         p_value=None if absolute is None else statistics.p_value(control, treated),
     )
+
+
+def _weight(pair: _Pair) -> float:
+    """Weigh an epoch by what it tells of a difference, which is most where the arms are alike.
+
+    References
+    ----------
+    Cochran (1954), Some Methods for Strengthening the Common χ² Tests. doi:10.2307/3001616
+    """
+    return pair.control.n * pair.treated.n / (pair.control.n + pair.treated.n)
 
 
 def _estimates(
@@ -148,11 +181,11 @@ def _estimates(
     found = None if first is None or second is None else adjusted(first, second)
     slope = None if first is None or second is None else pooled_slope(first, second)
     if found is not None:
-        return _Pair(*found, slope)
+        return _Pair(*statistics.alike(*found), slope)
     plain = estimate(control, metric, stays), estimate(treated, metric, stays)
     if plain[0] is None or plain[1] is None:
         return None
-    return _Pair(plain[0], plain[1])
+    return _Pair(*statistics.alike(plain[0], plain[1]))
 
 
 def _stratum(
@@ -221,8 +254,9 @@ def estimate(arm: ArmSums, metric: MetricName, stays: Stays = _NO_STAYS) -> Esti
                 xy=arm.sum_xc,
             )
         case "average_order_value":
+            # Who bought nothing says nothing of what an order is worth.
             return statistics.ratio_of(
-                arm.n_units,
+                arm.n_buyers,
                 x=arm.n_orders,
                 y=arm.revenue,
                 xx=arm.sum_orders_squared,
@@ -242,8 +276,8 @@ def estimate(arm: ArmSums, metric: MetricName, stays: Stays = _NO_STAYS) -> Esti
     return statistics.mean_of(arm.n_units, *sums)
 
 
-def _interval(found: Difference | None) -> Interval | None:
+def _interval(found: Difference | None, least: float = -math.inf) -> Interval | None:
     """Return what has a width: a few units that all did the same say nothing of their spread."""
     if found is None or math.isclose(found.low, found.high, rel_tol=1e-9, abs_tol=1e-12):
         return None
-    return Interval(**found._asdict())
+    return Interval(value=found.value, low=max(found.low, least), high=found.high)

@@ -16,6 +16,7 @@ from models.errors import NotFoundError
 from models.vocabulary import Vocabulary
 from service.reports.arms import Arm, in_order, whole_arms
 from service.reports.comparison import Comparison, Stays, compare, with_false_discovery
+from service.reports.confidence_sequence import ALPHA
 from service.reports.epochs import Epoch, Opened, epoch_ends, make_epoch
 from service.reports.funnel import (
     DrawnOtherwise,
@@ -39,7 +40,10 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     at_ms: int
     verdict: Verdict
     arms: Annotated[list[Arm], Meta(description="over all epochs")]
-    comparisons: Annotated[list[Comparison], Meta(description="epochs weighed by their units")]
+    comparisons: Annotated[
+        list[Comparison],
+        Meta(description="epochs weighed by what they tell: c · t / (c + t) of their units"),
+    ]
     epochs: list[Epoch]
     not_split: Annotated[
         dict[str, int],
@@ -128,13 +132,14 @@ def _combined_comparisons(
 ) -> list[Comparison]:
     by_place = {(arm.epoch, arm.variant): arm for arm in arms}
     found: list[Comparison] = []
-    for name in in_order({arm.variant for arm in arms} - {CONTROL}):
+    names = in_order({arm.variant for arm in arms} - {CONTROL})
+    for name in names:
         pairs = [
             (by_place[arm.epoch, CONTROL], arm)
             for arm in arms
             if arm.variant == name and (arm.epoch, CONTROL) in by_place
         ]
-        found += compare(name, pairs, stays, returning)
+        found += compare(name, pairs, stays, returning, alpha=ALPHA / len(names))
     return found
 
 

@@ -40,7 +40,7 @@ def test_arm_without_a_buyer_is_compared_with_the_spread_of_the_other() -> None:
         each = by_metric[metric]
         for interval in (each.absolute, each.relative, each.always_valid_relative):
             assert interval is not None
-            assert interval.low < interval.value < interval.high < 0
+            assert interval.low <= interval.value < interval.high < 0
         assert each.relative is not None
         assert each.relative.value == -1.0
         assert each.p_value is not None
@@ -135,6 +135,6 @@ def test_order_value_is_compared_by_units() -> None:
     )
     assert found.absolute is not None
     assert found.absolute.value == pytest.approx(10.0)
-    # Control's orders are all alike; a treated unit's residual is its order less 20, which is 10.
-    spread = 40 * 10.0**2 / 999 * 1000 / 40**2
-    assert found.absolute.high - 10.0 == pytest.approx(stdtrit(999, 0.975) * spread**0.5)
+    # Control's orders are all alike; a treated buyer's residual is its order less 20, which is 10.
+    spread = 40 * 10.0**2 / 39 * 40 / 40**2
+    assert found.absolute.high - 10.0 == pytest.approx(stdtrit(39, 0.975) * spread**0.5)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from service.reports import confidence_sequence
 from service.reports.comparison import METRICS, Comparison, compare
 from service.reports.confidence_sequence import boundary
 from service.reports.returning import Stratum, index_returning, with_returning
@@ -17,7 +18,7 @@ from service.reports.statistics import (
     difference,
     difference_variance,
     p_value,
-    relative_variance,
+    quotient,
 )
 from service.stores.rollout_sums import ArmSums, ReturningSums
 
@@ -147,7 +148,7 @@ def visit(
 
 def distances(shop: Shop, metric: str, epoch: int, variant: str, slope: float) -> Numbers:
     """Work out from units what each adds to the estimate of an arm; all adds up to nothing."""
-    of = shop.of(epoch, variant)
+    of = witnesses(shop, metric, epoch, variant)
     n, found = of.sum(), np.zeros(len(of))
     if metric in ("click_through", "average_order_value"):
         y, x = shop.paid[epoch, of], (shop.paid[epoch, of] > 0).astype(float)
@@ -159,6 +160,12 @@ def distances(shop: Shop, metric: str, epoch: int, variant: str, slope: float) -
         left = y[of] - slope * past[of]
         found[of] = (left - left.mean()) / n
     return found * np.sqrt(n / (n - 1))
+
+
+def witnesses(shop: Shop, metric: str, epoch: int, variant: str) -> NDArray[np.bool_]:
+    """Find the units of an arm that say anything of a metric: of an order's value, the buyers."""
+    of = shop.of(epoch, variant)
+    return of & (shop.paid[epoch] > 0) if metric == "average_order_value" else of
 
 
 def values(shop: Shop, metric: str, epoch: int) -> tuple[Numbers, Numbers]:
@@ -180,7 +187,10 @@ def slope_of(shop: Shop, metric: str, epoch: int) -> float:
 
 def variance_of(shop: Shop, metric: str) -> float:
     """Square what each unit adds to the difference over all epochs."""
-    weights = [float(seen.sum()) for seen in shop.seen]
+    weights = []
+    for epoch in range(len(shop.seen)):
+        n = [witnesses(shop, metric, epoch, variant).sum() for variant in ("control", "personal")]
+        weights.append(float(n[0] * n[1] / (n[0] + n[1])))
     whole = np.zeros(shop.seen.shape[1])
     for epoch, weight in enumerate(weights):
         slope = slope_of(shop, metric, epoch)
@@ -225,7 +235,12 @@ def test_units_that_change_sides_make_both_means_move_together() -> None:
     assert treated[:3] == own[:3]
     assert treated.covariance == pytest.approx(0.0625)
     assert difference_variance(control, treated) == pytest.approx(0.125)
-    assert relative_variance(control, treated) == pytest.approx(0.125 / 0.25)
+    # 0.5 ± √.125 over .5, where both move together: (θ - 1)² · .25 ≤ .125 + θ² .125 - .125 θ.
+    found = quotient(control, treated, 1.0)
+    assert found is not None
+    for theta in (1 + found.low, 1 + found.high):
+        spread = 0.125 + 0.125 * theta * theta - 2 * 0.0625 * theta
+        assert 0.25 * (theta - 1) ** 2 == pytest.approx(spread)
 
 
 def test_means_that_move_as_one_differ_by_nothing() -> None:
@@ -236,16 +251,21 @@ def test_means_that_move_as_one_differ_by_nothing() -> None:
 
 
 @pytest.mark.parametrize("shares", [(0.5, 0.5, 0.5), (0.1, 0.3, 0.6), (0.9, 0.2, 0.5)])
-def test_spread_is_that_of_sums_over_units(shares: Sequence[float]) -> None:
-    """From sums over pairs of epochs comes what the units themselves say, for every metric."""
-    shop = visit(np.random.default_rng(17), 3_000, shares, seen_share=0.7, kappa=1.0)
-    n = int(shop.seen.sum())
+def test_spread_is_that_of_sums_over_units(
+    shares: Sequence[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From sums over pairs of epochs comes what the units themselves say, for every metric.
+
+    Each arm has enough to tell, so none takes the spread of another.
+    """
+    monkeypatch.setattr(confidence_sequence, "_clock", lambda *_: 700.0)
+    shop = visit(np.random.default_rng(17), 12_000, shares, seen_share=0.7, kappa=1.0)
     n_checked = 0
     for each in shop.compare():
         if each.always_valid is not None:
             margin = each.always_valid.high - each.always_valid.value
             expected = variance_of(shop, each.metric)
-            assert (margin / boundary(n)) ** 2 == pytest.approx(expected, rel=1e-9)
+            assert (margin / boundary(700)) ** 2 == pytest.approx(expected, rel=1e-9)
             assert each.is_adjusted == (slope_of(shop, each.metric, 0) != 0)
             n_checked += 1
     assert n_checked == 6

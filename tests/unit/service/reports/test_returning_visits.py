@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from service.reports import confidence_sequence
 from service.reports.comparison import METRICS, Comparison, compare
 from service.reports.confidence_sequence import boundary
 from service.reports.returning import Stratum, index_returning, with_returning
@@ -134,10 +135,16 @@ def distances(shop: Visitors, metric: str, epoch: int, variant: str) -> Numbers:
     return found * np.sqrt(of.sum() / (of.sum() - 1))
 
 
-def weights_of(shop: Visitors, metric: str) -> list[int]:
-    """Count the units of each epoch that a metric asks."""
-    asked = shop.there & shop.is_old[WINDOWS[metric]] if metric in WINDOWS else shop.there
-    return [int(n) for n in asked.sum(axis=1)]
+def weights_of(shop: Visitors, metric: str) -> list[float]:
+    """Weigh each epoch: c · t / (c + t) of the units of either arm that a metric asks."""
+    found = []
+    for epoch in range(len(shop.there)):
+        asked = [shop.of(epoch, variant) for variant in ("control", "personal")]
+        if metric in WINDOWS:
+            asked = [of & shop.is_old[WINDOWS[metric]][epoch] for of in asked]
+        c, t = (int(of.sum()) for of in asked)
+        found.append(c * t / (c + t))
+    return found
 
 
 def variance_of(shop: Visitors, metric: str) -> float:
@@ -217,8 +224,11 @@ def test_retention_asks_who_was_old_enough_in_both_epochs() -> None:
 
 
 @pytest.mark.parametrize("shares", [(0.5, 0.5, 0.5), (0.1, 0.3, 0.6), (0.9, 0.2, 0.5)])
-def test_spread_is_that_of_sums_over_units(shares: Sequence[float]) -> None:
+def test_spread_is_that_of_sums_over_units(
+    shares: Sequence[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """From sums over pairs of epochs comes what the units themselves say, for every metric."""
+    monkeypatch.setattr(confidence_sequence, "_clock", lambda *_: 700.0)
     shop = visit(np.random.default_rng(17), 3_000, shares, there_share=0.7, kappa=1.0)
     found = shop.compare()
     assert [each.metric for each in found] == list(STAYS)
@@ -226,8 +236,7 @@ def test_spread_is_that_of_sums_over_units(shares: Sequence[float]) -> None:
         assert each.always_valid is not None
         margin = each.always_valid.high - each.always_valid.value
         expected = variance_of(shop, each.metric)
-        n = sum(weights_of(shop, each.metric))
-        assert (margin / boundary(n)) ** 2 == pytest.approx(expected, rel=1e-9)
+        assert (margin / boundary(700)) ** 2 == pytest.approx(expected, rel=1e-9)
 
 
 def test_one_epoch_and_units_that_do_not_come_back_stay_as_they_were() -> None:

@@ -84,13 +84,13 @@ def test_delta_method_of_a_ratio_is_theirs(units: pl.DataFrame) -> None:
 
 
 def test_relative_interval_is_theirs(units: pl.DataFrame) -> None:
-    """Treatment / control - 1 by the delta method."""
+    """Treatment / control - 1; theirs by the delta method."""
     arms = [sums(units, arm, "before", "revenue") for arm in (0, 1)]
     found = relative_difference(*(mean_of(arm.n, arm.y, arm.yy) for arm in arms))
     asked = theirs(units, tt.Mean("revenue"))
     assert found is not None
     assert found.value == pytest.approx(asked.rel_effect_size)
-    # Theirs is symmetric in the logarithm, ours in the ratio: alike where the interval is narrow.
+    # Theirs is symmetric in the logarithm, ours is Fieller's: alike where the interval is narrow.
     assert (found.low, found.high) == pytest.approx(
         (asked.rel_effect_size_ci_lower, asked.rel_effect_size_ci_upper), abs=5e-3
     )
