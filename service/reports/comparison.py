@@ -43,6 +43,8 @@ MetricName = Literal[
     "retention_28",
 ]
 METRICS: tuple[MetricName, ...] = get_args(MetricName)
+DECISIVE: tuple[MetricName, ...] = ("conversion", "capped_revenue_per_unit")
+"""Metrics that a verdict reads: they share one error probability over all looks."""
 _BELOW_ZERO: tuple[MetricName, ...] = (
     "revenue_per_unit",
     "capped_revenue_per_unit",
@@ -70,7 +72,11 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
         Meta(description="for one look at a fixed date; null while control may be zero"),
     ]
     always_valid: Annotated[
-        Interval | None, Meta(description="absolute; holds however often you look")
+        Interval | None,
+        Meta(
+            description="absolute; holds however often you look, for all variants at once, and "
+            "for conversion and capped revenue at once"
+        ),
     ]
     always_valid_relative: Annotated[
         Interval | None,
@@ -149,6 +155,7 @@ def _compare(
         control, treated = with_returning(control, treated, metric, places, returning)
     control, treated = statistics.comparable(control, treated) or (None, None)
     absolute = _interval(statistics.difference(control, treated))
+    alpha = alpha / len(DECISIVE) if metric in DECISIVE else alpha
     least = -math.inf if metric in _BELOW_ZERO else -1.0
     return Comparison(
         variant=variant,
