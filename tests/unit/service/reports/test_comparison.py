@@ -5,9 +5,10 @@ import pytest
 from scipy.special import stdtrit
 
 from service.reports.comparison import compare
-from service.reports.confidence_sequence import always_valid_relative
+from service.reports.confidence_sequence import always_valid_relative, boundary
+from service.reports.report import make_report
 from service.reports.statistics import Difference, Estimate, comparable, mean_of, n_telling
-from service.stores.rollout_sums import ArmSums
+from service.stores.rollout_sums import ArmSums, People, RolloutSums
 
 
 def arm(variant: str, n: int, n_buyers: int) -> ArmSums:
@@ -138,3 +139,24 @@ def test_order_value_is_compared_by_units() -> None:
     # Control's orders are all alike; a treated buyer's residual is its order less 20, which is 10.
     spread = 40 * 10.0**2 / 39 * 40 / 40**2
     assert found.absolute.high - 10.0 == pytest.approx(stdtrit(39, 0.975) * spread**0.5)
+
+
+def test_several_variants_share_the_error_of_looking() -> None:
+    """A second treatment makes the interval that always holds wider, and the plain one not."""
+    arms = [arm("control", 1000, 200), arm("personal", 1000, 220), arm("other", 1000, 210)]
+    people = {one.variant: People(1000) for one in arms}
+    found = [
+        next(
+            one
+            for one in make_report("r", RolloutSums(arms[:n], people, {}), {}, at_ms=0).comparisons
+            if (one.variant, one.metric) == ("personal", "revenue_per_unit")
+        )
+        for n in (2, 3)
+    ]
+    assert found[0].absolute == found[1].absolute
+    # Buyers pay alike, so the clock is that of a share: n p (1 - p), of either arm.
+    clock = 1000 * (0.2 * 0.8 + 0.22 * 0.78)
+    widths = [one.always_valid.high - one.always_valid.low for one in found if one.always_valid]
+    assert widths[1] / widths[0] == pytest.approx(
+        boundary(clock, alpha=0.025) / boundary(clock), rel=1e-3
+    )
