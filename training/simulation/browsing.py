@@ -1,6 +1,7 @@
 """One visit of one simulated shopper: a home page, then the pages of what they clicked on.
 
 What is clicked is drawn from the world's truth; what is true of each slate goes to the counters.
+Whoever works in the console meanwhile may show what is not of this world: an item of no page.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from training.simulation.api import Body, Page, Slate, Storefront
 from training.simulation.counters import Counters
 from training.simulation.shelves import HERO, RECS, SIMILAR, TOGETHER
-from training.simulation.world import World, sigmoid
+from training.simulation.world import UNKNOWN_ROW, World, sigmoid
 
 MAX_PAGES = 4
 """A visit ends after so many pages."""
@@ -24,6 +25,7 @@ CART_EASE = 1.2
 BUY_SHARE = 0.5
 _CONSIDERED = 40
 """How many items a search brings up."""
+_NO_LEAVES = np.empty(0, dtype=np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,17 +128,17 @@ def _look(shop: Browsing, visit: Visit, page: Page) -> tuple[list[Body], int | N
             shown_id = shown_ids[place]
             clicked = {"exposure_id": slate.exposure_id, named: shown_id}
             events.append(_event(shop, visit, "click", **clicked))
-            if slate.kind == "items":
+            if slate.kind == "items" and shown_id in shop.item_rows:
                 liked.append(shop.item_rows[shown_id])
     return events, (int(visit.rng.choice(liked)) if liked else None)
 
 
 def _click_chances(shop: Browsing, visit: Visit, slate: Slate) -> NDArray[np.float64]:
     if slate.kind == "banners":
-        leaves = [shop.banner_leaves[banner_id] for banner_id in slate.shown_ids]
+        leaves = [shop.banner_leaves.get(banner_id, _NO_LEAVES) for banner_id in slate.shown_ids]
         chances = [shop.world.banner_click_probability(visit.shopper_row, own) for own in leaves]
         return np.array(chances)
-    rows = [shop.item_rows[item_id] for item_id in slate.shown_ids]
+    rows = [shop.item_rows.get(item_id, UNKNOWN_ROW) for item_id in slate.shown_ids]
     return shop.world.click_probability(visit.shopper_row, rows, visit.intent_leaf)
 
 

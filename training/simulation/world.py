@@ -24,6 +24,8 @@ PRICE_WEIGHT = 0.35
 BANNER_UTILITY = -0.4
 """How much more eye-catching a banner is than its department's middling item."""
 NO_INTENT = -1
+UNKNOWN_ROW = -1
+"""An item that is not of this shop, as a merchandiser's rule may pin: neither liked nor not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,15 +61,23 @@ class World:
     def click_probability(
         self, shopper_row: int, item_rows: ArrayLike, intent_leaf: int = NO_INTENT
     ) -> NDArray[np.float64]:
-        """Probability of a click on each item of a slate in its order, shape (n,)."""
+        """Probability of a click on each item of a slate in its order, shape (n,).
+
+        Of one that the shop does not know, ``UNKNOWN_ROW``, nothing but the base speaks.
+        """
         rows = np.asarray(item_rows, dtype=np.int64)
-        attraction = sigmoid(self.utility(shopper_row, rows, intent_leaf))
+        utility = self.utility(shopper_row, rows, intent_leaf)
+        attraction = sigmoid(np.where(rows == UNKNOWN_ROW, self.config.base_utility, utility))
         return examination(np.arange(1, len(rows) + 1), self.config.position_bias) * attraction
 
     def banner_click_probability(self, shopper_row: int, leaf_rows: ArrayLike) -> float:
-        """Probability of a click on a banner, at position 1, that advertises these leaves."""
-        taste = self.shoppers.leaf_taste[shopper_row, np.asarray(leaf_rows, dtype=np.int64)]
-        utility = self.config.base_utility + BANNER_UTILITY + 1.5 * float(taste.mean())
+        """Probability of a click on a banner, at position 1, that advertises these leaves.
+
+        A banner of no leaf, as one that was added in the console, is neither liked nor not.
+        """
+        leaves = np.asarray(leaf_rows, dtype=np.int64)
+        taste = self.shoppers.leaf_taste[shopper_row, leaves].mean() if len(leaves) else 0.0
+        utility = self.config.base_utility + BANNER_UTILITY + 1.5 * float(taste)
         return float(sigmoid(np.array(utility)))
 
     def draw_intents(

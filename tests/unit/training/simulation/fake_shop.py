@@ -19,9 +19,10 @@ SLATE_SIZE = {"home_hero": 1, "home_recs": 12, "product_similar": 6, "product_to
 class FakeService:
     """Answers like the service and remembers what it was asked."""
 
-    def __init__(self, world: World, status: int = 200) -> None:
-        self._items = world.shop.item_ids
-        self._banners = [banner.id for banner in plan_banners(world.shop)]
+    def __init__(self, world: World, status: int = 200, first: tuple[str, ...] = ()) -> None:
+        """Let `first` stand before everything else, in every slate."""
+        self._items = [*first, *world.shop.item_ids]
+        self._banners = [*first, *(banner.id for banner in plan_banners(world.shop))]
         self._status = status
         self.pages: list[dict[str, Any]] = []
         self.events: list[dict[str, Any]] = []

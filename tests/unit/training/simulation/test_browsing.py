@@ -10,7 +10,7 @@ from models.events import Event
 from tests.unit.training.simulation.fake_shop import FakeService, open_shop
 from training.simulation.browsing import MAX_PAGES, Browsing, Visit, browse
 from training.simulation.traffic import Pace, send_visitors
-from training.simulation.world import World
+from training.simulation.world import BANNER_UTILITY, UNKNOWN_ROW, World
 
 
 def _visit(shop: Browsing, n_visits: int, is_anonymous: bool = False) -> None:
@@ -100,6 +100,26 @@ def test_visits_of_a_failing_service_are_counted_and_end(small_world: World) -> 
     _visit(shop, 5)
     assert dict(shop.counters.errors) == {"serve 429": 5}
     assert shop.counters.faults[0] == "serve 429 the queue is full"
+
+
+def test_visits_click_what_is_not_of_the_shop_and_stay_where_they_are(small_world: World) -> None:
+    """A pinned id that nobody sells is clicked at times, and leads to no page of an item."""
+    service = FakeService(small_world, first=("nope",))
+    _visit(open_shop(small_world, service), 300)
+    clicks = [event for event in service.events if event["event"] == "click"]
+    assert any(click.get("item_id") == "nope" for click in clicks)
+    assert any(shown == ["nope"] for shown in service.exposures.values()), "a banner alone"
+    assert all("nope" not in page["context"]["item_ids"] for page in service.pages)
+
+
+def test_unknown_is_neither_liked_nor_not(small_world: World) -> None:
+    """Only the base utility speaks: for everybody the same, and less of it for a banner."""
+    base = small_world.config.base_utility
+    for row in (0, 1):
+        (item,) = small_world.click_probability(row, [UNKNOWN_ROW], 0)
+        assert item == pytest.approx(1 / (1 + np.exp(-base)))
+        banner = small_world.banner_click_probability(row, [])
+        assert banner == pytest.approx(1 / (1 + np.exp(-base - BANNER_UTILITY)))
 
 
 def test_visitors_come_by_their_activity_until_stopped(small_world: World) -> None:
