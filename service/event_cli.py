@@ -156,7 +156,8 @@ def report(rollout: str, html: Path | None, home: str | None, as_json: bool) -> 
     Whatever is stored when it is asked is counted: it waits at most ten seconds for the newest.
     """
     from service.reports.gather import report_rollout  # noqa: PLC0415  # loads SciPy
-    from service.reports.table import print_report, report_page  # noqa: PLC0415  # as above
+    from service.reports.report_page import report_page  # noqa: PLC0415  # as above
+    from service.reports.table import print_report  # noqa: PLC0415  # as above
     from service.stores.caught_up import catch_up  # noqa: PLC0415  # as above
     from service.stores.control import ControlStore  # noqa: PLC0415  # loads SQLAlchemy
 

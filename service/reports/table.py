@@ -1,9 +1,6 @@
-"""Shows a report on a terminal."""
+"""Shows a report on a terminal; `report_page` makes a page of the same tables."""
 
 from __future__ import annotations
-
-from html import escape
-from io import StringIO
 
 from rich.console import Console, Group
 from rich.table import Table
@@ -32,35 +29,17 @@ _TITLES: dict[MetricName, str] = {
     "retention_28": "  day 14-28",
 }
 
-_PAGE = """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="UTF-8">
-<meta name="viewport" content="width=device-width">
-<title>{title}</title>
-<style>
-:root {{ color-scheme: light dark; }}
-body {{ margin: 16px; font-family: sans-serif; }}
-h1 {{ font-size: 1.4rem; overflow-wrap: anywhere; }}
-pre {{ overflow-x: auto; font-family: Menlo, "DejaVu Sans Mono", Consolas, monospace; }}
-</style>
-</head>
-<body>
-<main>
-<h1>{title}</h1>
-<pre tabindex="0"><code>{code}</code></pre>
-</main>
-</body>
-</html>
-"""
-
 
 def print_report(report: Report, console: Console) -> None:
     """Print the arms, their differences, each epoch and the notes."""
-    parts: list[Table | Text] = [
-        Text(report.verdict.sentence, style="bold"),
-        _arms(f"{report.rollout}: all epochs", report.arms),
-    ]
+    verdict, *parts = report_parts(report)
+    verdict.stylize("bold")
+    console.print(Group(verdict, *parts))
+
+
+def report_parts(report: Report) -> tuple[Text, *tuple[Table | Text, ...]]:
+    """List what a report shows, in its order; the verdict comes first."""
+    parts: list[Table | Text] = [_arms(f"{report.rollout}: all epochs", report.arms)]
     if report.comparisons:
         parts.append(_comparisons(report.comparisons))
     parts += [_acts(report), _shown(report), _stays(report)]
@@ -69,15 +48,7 @@ def print_report(report: Report, console: Console) -> None:
         parts += [_arms(f"epoch {epoch.epoch}", epoch.arms) for epoch in report.epochs]
     parts += [_sample_ratio(epoch) for epoch in report.epochs]
     parts += [Text(f"! {note}") for note in report.notes]
-    console.print(Group(*parts))
-
-
-def report_page(report: Report) -> str:
-    """Write the report as an HTML page that needs nothing else."""
-    console = Console(record=True, width=100, file=StringIO())
-    print_report(report, console)
-    code = console.export_html(inline_styles=True, code_format="{code}")
-    return _PAGE.format(title=escape(f"{report.rollout}: report"), code=code)
+    return Text(report.verdict.sentence), *parts
 
 
 def _table(title: str) -> Table:
@@ -135,7 +106,7 @@ def _comparisons(comparisons: list[Comparison]) -> Table:
 def _acts(report: Report) -> Table:
     table = _table("clicks, baskets, orders, and units that met two variants")
     table.add_column("variant", no_wrap=True)
-    for name in ("named", "joined", "baskets", "orders", "order value", "crossed", "share"):
+    for name in ("named", "joined", "baskets", "rate", "orders", "order value", "crossed", "share"):
         table.add_column(name, justify="right", no_wrap=True)
     for arm in report.arms:
         value = arm.average_order_value
@@ -143,6 +114,7 @@ def _acts(report: Report) -> Table:
             Text(arm.variant),
             f"{arm.clicks_named:,}",
             f"{arm.clicks_joined:,}",
+            f"{arm.carters:,}",
             _percent(arm.add_to_cart, 2),
             f"{arm.orders:,}",
             "" if value is None else f"{value:,.2f}",

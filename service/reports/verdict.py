@@ -107,7 +107,8 @@ def _phrase(interval: Interval | None) -> str:
 def _money(interval: Interval | None) -> str:
     if interval is None:
         return ""
-    return f", revenue per unit {interval.value:+.1%} ({interval.low:+.1%} to {interval.high:+.1%})"
+    shown = f"{interval.value:+.1%} ({interval.low:+.1%} to {interval.high:+.1%})"
+    return f", capped revenue per unit {shown}"
 
 
 def _names(names: Sequence[str]) -> str:

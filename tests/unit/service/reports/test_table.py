@@ -3,11 +3,12 @@
 from io import StringIO
 
 from rich.console import Console
+from rich.table import Table
 
 from models.vocabulary import Vocabulary
 from service.reports.epochs import Opened
 from service.reports.report import make_report
-from service.reports.table import print_report, report_page
+from service.reports.table import print_report, report_parts
 from service.rollouts.definition import Rollout
 from service.stores.rollout_sums import ArmSums, People, RolloutSums
 
@@ -44,16 +45,17 @@ def test_report_fits_on_a_terminal() -> None:
         assert expected in text, text
 
 
-def test_report_is_a_page_of_its_own() -> None:
-    """The page holds the verdict, and a name with markup stays text."""
-    report = make_report(
-        "<b>", RolloutSums([sums(1, "control", 9)], {"control": People(9)}, {}), {}, at_ms=0
+def test_baskets_are_counted() -> None:
+    """6,000 of 123,456 units put something by: 4.86 %."""
+    arm = sums(1, "control", 9)._replace(n_carters=6_000)
+    found = RolloutSums([arm], {"control": People(123_456, n_carters=6_000)}, {})
+    table = next(
+        part
+        for part in report_parts(make_report("r", found, {}, at_ms=0))
+        if isinstance(part, Table) and str(part.title).startswith("clicks, baskets")
     )
-    page = report_page(report)
-    assert "Too early" in page
-    assert "<title>&lt;b&gt;: report</title>" in page
-    assert '<html lang="en">' in page
-    assert "<b>" not in page
+    cells = {str(one.header): [str(cell) for cell in one.cells] for one in table.columns}
+    assert (cells["baskets"], cells["rate"]) == (["6,000"], ["4.86 %"])
 
 
 def test_report_shows_brackets_of_names() -> None:

@@ -47,6 +47,7 @@ def test_conversion_decides_and_revenue_may_contradict() -> None:
     better = said(found("conversion", 0.1, 0.2), found("capped_revenue_per_unit", -0.1, 0.3))
     assert better.code == "better"
     assert "conversion +15.0% (+10.0% to +20.0%)" in better.sentence
+    assert "capped revenue per unit +10.0% (-10.0% to +30.0%)" in better.sentence
     assert said(found("conversion", -0.2, -0.1)).code == "worse"
     assert said(found("capped_revenue_per_unit", 0.1, 0.2)).code == "better"
     mixed = said(found("conversion", 0.1, 0.2), found("capped_revenue_per_unit", -0.3, -0.1))
