@@ -3,12 +3,14 @@
   const script = document.currentScript, set = (script && script.dataset) || {};
   const base = (set.endpoint || (script && new URL(script.src).origin) || "").replace(/\/$/, "");
   const MAX_QUEUED = 100, MAX_SENT = 50, QUEUE = "endcap_queue", VISITOR = "endcap_visitor";
-  const consent = ["true", "granted", undefined].includes(set.consent);
+  // Asked for each call: a page that stays open may learn of it, or lose it.
+  const consents = () => ["true", "granted", undefined].includes(set.consent);
   const safe = (act) => (...given) => {
     try {
       const made = act(...given);
       return made && made.catch ? made.catch(() => {}) : made;
-    } catch { /* the page goes on as it was */ }
+      // The page goes on as it was.
+    } catch {}
   };
   const store = (area) => {
     const memory = {};
@@ -21,14 +23,13 @@
   const newId = () => crypto.randomUUID ? crypto.randomUUID()
     : Array.from(crypto.getRandomValues(new Uint32Array(4)), (n) => n.toString(36)).join("");
   const idIn = (area) => {
-    if (!consent) return;
     let id = area.get(VISITOR);
     if (!id) area.set(VISITOR, (id = newId()));
     return id;
   };
-  const user = () => consent ? {
+  const user = () => consents() ? {
     user_id: set.user || undefined, anonymous_id: idIn(local), session_id: idIn(session),
-  } : { consent };
+  } : { consent: false };
   const where = () => ({ channel: set.channel || "web", platform: set.platform, country: set.country });
 
   let queue, timer, wait = 1e3, retryAt = 0, sending = false;
@@ -51,7 +52,8 @@
     try {
       // Text without headers of its own needs no preflight.
       status = (await fetch(url(), { method: "POST", body: JSON.stringify(sent), keepalive: true })).status;
-    } catch { /* the service is down */ }
+      // Else the service is down.
+    } catch {}
     sending = false;
     if (!status || status === 429 || status >= 500) {
       wait = Math.min(wait * 2, 6e4);

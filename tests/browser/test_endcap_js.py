@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, Route
@@ -292,6 +293,45 @@ def test_without_consent_nothing_is_kept(
         page.wait_for_selector("#hero .new")
         names = page.evaluate("[...Object.keys(localStorage), ...Object.keys(sessionStorage)]")
         assert "endcap_visitor" not in names
+
+
+def test_consent_that_changes_holds_for_the_next_call(
+    chromium: Browser, server: RunningServer
+) -> None:
+    """A page that stays open hears a yes and a no that come later: of pages and of events."""
+    asked: list[dict[str, Any]] = []
+
+    def listen(page: Page) -> None:
+        page.on(
+            "request",
+            lambda one: (
+                asked.append(json.loads(one.post_data or "{}")["user"])
+                if one.url.endswith("/v1/serve") and one.method == "POST"
+                else None
+            ),
+        )
+
+    ask_and_track = """(consent) => {
+      document.querySelector("script").dataset.consent = consent;
+      delete document.querySelector("#low").dataset.endcapAsked;
+      endcap.track({event: "view", item_id: consent});
+      return endcap.serve().then(() => JSON.parse(localStorage.endcap_queue)
+        .find((event) => event.item_id === consent));
+    }"""
+    key = server.keys["publishable"]
+    with opened(chromium, server.address, key, listen, options='data-consent="denied"') as page:
+        # What is tracked stays to be looked at.
+        page.route("**/v1/events*", lambda route: route.abort())
+        page.wait_for_selector("#hero .new")
+        granted, denied = (page.evaluate(ask_and_track, one) for one in ("granted", "denied"))
+        names = {"anonymous_id", "session_id"}
+        assert [names & set(one) for one in (*asked, granted, denied)] == [
+            set(), names, set(), names, set()
+        ]  # fmt: skip
+        assert [one.get("consent") for one in (*asked, granted, denied)] == [
+            False, None, False, None, False
+        ]  # fmt: skip
+        assert is_unharmed(page)
 
 
 @pytest.mark.parametrize(
