@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from typing import Literal
 
 import numpy as np
+import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.samples import Sample
@@ -21,6 +22,8 @@ from service.request_tally import RequestTally
 from service.serve.stages import STAGES, Stopwatch
 from service.tally import FLUSH_S, CounterTally, HistogramTally
 
+_log = structlog.get_logger(__name__)
+
 MULTIPROCESS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 
 _SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
@@ -29,6 +32,8 @@ _SHORT_SECONDS = (0.00002, 0.00005, 0.0001, 0.0002, *_SECONDS)
 Over = Literal["livemax", "livesum", "livemin"]
 """How the values of workers that live are told as one."""
 VERDICTS = ("accepted", "duplicate", "rejected")
+MAX_TOLD = 100
+"""So many unknown placements are named in the log; a client may make up any number."""
 PAGE_COUNTS = frozenset({"served", "assigned"})
 """Counted for each page, in the event loop only."""
 
@@ -62,6 +67,12 @@ class Metrics:
         self._placements = CounterTally[tuple[str, str | None]](
             lambda key: self.tiers.labels(key[0], key[1] or "")
         )
+        self.placements_unknown = self._counter(
+            "endcap_placements_unknown_total",
+            "Placements that a page asked for beside others, and that are not configured.",
+        )
+        self._told: set[str] = set()
+        """Unknown placements that the log names already."""
         self.stages = self._histogram(
             "endcap_serve_stage_seconds",
             "Time of each stage of serving a page.",
@@ -191,6 +202,18 @@ class Metrics:
             if exposure.crossover:
                 self.crossovers.inc()
         self._timed += (watch.started_s, *watch.laps_s)
+
+    def count_unknown(self, placement_ids: Iterable[str]) -> None:
+        """Count placements that a page asked for and nobody configured; each is told once."""
+        for placement_id in placement_ids:
+            self.placements_unknown.inc()
+            if placement_id not in self._told and len(self._told) < MAX_TOLD:
+                self._told.add(placement_id)
+                _log.warning(
+                    "placement_not_configured",
+                    placement=placement_id[:80],
+                    next_step="add it with PUT /v1/placements/ID, or take it out of the page",
+                )
 
     def count_request(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count a request by one of the routes that are asked most."""

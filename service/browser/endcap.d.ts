@@ -24,6 +24,7 @@ interface AnySlate {
   id: string;
   exposure_id: string;
   tier: "personal" | "segment" | "popular" | "static";
+  /** Why it is less personal than wished; `disabled` and `not_configured` are empty. */
   degraded: string | null;
   rollout: { key: string; variant: string; reason: string; epoch: number; detail: string | null } | null;
 }

@@ -36,7 +36,7 @@ async def answer_page(
     Raises
     ------
     NotFoundError
-        If a placement is not configured or not enabled.
+        If no placement of the request is configured.
     """
     page, exposures = await services.engine.serve(asked, watch)
     return _write(services, page, exposures, watch, is_robot(user_agent_of(headers)))
@@ -50,7 +50,7 @@ def answer_page_at_once(
     Raises
     ------
     NotFoundError
-        If a placement is not configured.
+        If no placement of the request is configured.
     """
     found = services.engine.serve_at_once(asked, watch)
     return None if found is None else _write(services, *found, watch, sender.is_robot)
@@ -77,4 +77,8 @@ def _write(
         give_way(GIVE_WAY_S)
     watch.lap()
     services.metrics.count_page(exposures, watch)
+    if len(exposures) < len(page.placements):
+        services.metrics.count_unknown(
+            [one.id for one in page.placements if one.degraded == "not_configured"]
+        )
     return body

@@ -37,8 +37,9 @@ async def serve_page(request: AnyRequest, data: JSONBody[ServeRequest]) -> Respo
     """Fill every placement of the request, no item twice.
 
     The answer is 200 and no slate is empty while anything may be shown: what fails lets a less
-    personal tier answer, and `degraded` says so. Send the `exposure_id` with the events that
-    follow.
+    personal tier answer, and `degraded` says so. A placement that is not configured is answered
+    empty, with `degraded` as `not_configured`; 404 is for a page of no other. Send
+    the `exposure_id` with the events that follow.
     """
     return await _serve(request, data)
 

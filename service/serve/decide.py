@@ -8,7 +8,7 @@ import msgspec
 
 from service.control.documents import Placement
 from service.exposure import Candidate, Exposure, Shown
-from service.serve.page import BannerSlate, ItemSlate, Slate
+from service.serve.page import Slate
 from service.serve.plan import Plan, make_plan
 from service.serve.request import PlacementRequest
 from service.serve.shelf import Shelf
@@ -62,27 +62,6 @@ def decide_page(
         exposure = _expose(shelf, visit, plan, slate, shown, candidates=candidates)
         decisions.append(Decision(slate, exposure))
     return decisions
-
-
-def switched_off(placement: Placement) -> Slate:
-    """Leave a slot empty and say why; the others of the page are filled."""
-    if placement.kind == "items":
-        return ItemSlate(
-            id=placement.id,
-            exposure_id="",
-            tier="static",
-            degraded="disabled",
-            rollout=None,
-            items=(),
-        )
-    return BannerSlate(
-        id=placement.id,
-        exposure_id="",
-        tier="static",
-        degraded="disabled",
-        rollout=None,
-        banners=(),
-    )
 
 
 def _expose(

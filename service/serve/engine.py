@@ -11,30 +11,28 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from models.errors import NotFoundError
-from models.ids import list_known
 from models.pseudonym import Pseudonymiser
 from models.snapshot import Snapshot
 from service.breath import no_breath
 from service.control.configuration import Configuration
-from service.control.documents import Placement
 from service.exposure import Exposure
 from service.serve.caps import ViewSource
-from service.serve.decide import Decision, decide_page, switched_off
+from service.serve.decide import decide_page
 from service.serve.fresh_ids import id_maker
 from service.serve.gathering import Gathering, Keys, Known, keys_of
 from service.serve.handover import Handover
-from service.serve.page import Page, Slate
+from service.serve.page import Page
 from service.serve.preview import as_previewed, preview_shelf
 from service.serve.profiles import Profiles
 from service.serve.rates import RateBook
 from service.serve.recent import PersonSource, RecentSource, Strangers
-from service.serve.request import PlacementRequest, ServeRequest
+from service.serve.request import ServeRequest
 from service.serve.shared_candidates import SharedCandidates
 from service.serve.shelf import Shelf
 from service.serve.shelves import Ready, Shelves
 from service.serve.stages import Stopwatch
 from service.serve.visit import Visit
+from service.serve.wanted import Wanted, find_placements, put_in_order
 
 DEADLINE_MS = 50
 PREVIEW_MS = 5_000
@@ -91,7 +89,7 @@ class Engine:
         Raises
         ------
         NotFoundError
-            If a placement is not configured.
+            If no placement of the request is configured.
         """
         watch = watch or Stopwatch(self.clock.monotonic_s)
         preview = request.options.preview
@@ -127,7 +125,7 @@ class Engine:
         Raises
         ------
         NotFoundError
-            If a placement is not configured.
+            If no placement of the request is configured.
         """
         shelf = self.shelf()
         wanted = find_placements(shelf.configuration, request.placements)
@@ -147,7 +145,7 @@ class Engine:
         self,
         shelf: Shelf,
         visit: Visit,
-        wanted: list[tuple[Placement, PlacementRequest]],
+        wanted: Wanted,
         watch: Stopwatch,
     ) -> tuple[Page, list[Exposure]]:
         """Decide once everything is known; `watch` is told when gathering and deciding end."""
@@ -165,11 +163,14 @@ class Engine:
         watch.lap()
         if visit.handover is not None:
             visit.handover.charge(watch.laps_s[-1] - watch.laps_s[-2])
+        slates = [one.slate for one in decisions]
         page = Page(
             request_id=visit.request_id,
             model_version=shelf.version,
             took_ms=round((watch.laps_s[-1] - watch.started_s) * 1000, 3),
-            placements=_slates(wanted, decisions),
+            placements=tuple(slates)
+            if len(slates) == len(wanted)
+            else put_in_order(wanted, slates),
         )
         return page, exposures
 
@@ -181,9 +182,7 @@ class Engine:
             budget_ms = PREVIEW_MS
         return watch.started_s + budget_ms * WORKING_SHARE / 1000
 
-    def _views(
-        self, shelf: Shelf, wanted: list[tuple[Placement, PlacementRequest]]
-    ) -> ViewSource | None:
+    def _views(self, shelf: Shelf, wanted: Wanted) -> ViewSource | None:
         """Return who saw which banner, if a banner that may stand here has a cap."""
         if not shelf.banners.caps or all(one.kind != "banners" for one, _ in wanted):
             return None
@@ -268,33 +267,3 @@ class Engine:
 def _no_id() -> str:
     """Name nothing: events that claim to come from a preview are refused."""
     return ""
-
-
-def _slates(
-    wanted: list[tuple[Placement, PlacementRequest]], decisions: list[Decision]
-) -> tuple[Slate, ...]:
-    """Put the slates in the order of the request; a placement that is switched off is empty."""
-    if len(decisions) == len(wanted):
-        return tuple([one.slate for one in decisions])
-    decided = iter(decisions)
-    return tuple(
-        next(decided).slate if placement.enabled else switched_off(placement)
-        for placement, _ in wanted
-    )
-
-
-def find_placements(
-    configuration: Configuration, asked: tuple[PlacementRequest, ...]
-) -> list[tuple[Placement, PlacementRequest]]:
-    """Pair each request with its placement, or raise `NotFoundError` naming the unknown one."""
-    found = []
-    for number, one in enumerate(asked):
-        placement = configuration.placements.get(one.id)
-        if placement is None:
-            raise NotFoundError(
-                f"placement {one.id[:80]!r} at $.placements[{number}].id is not configured; "
-                f"{list_known(configuration.placements)}; add it with PUT "
-                f"/v1/placements/{one.id[:80]}"
-            )
-        found.append((placement, one))
-    return found

@@ -12,8 +12,10 @@ from msgspec import Meta
 
 from service.exposure import Tier
 
-Degraded = Literal["no_model", "store_unavailable", "deadline", "no_candidates", "disabled"]
-"""Why a less personal tier answered than the recipe wished, or that the placement is off."""
+Degraded = Literal[
+    "no_model", "store_unavailable", "deadline", "no_candidates", "disabled", "not_configured"
+]
+"""Why a less personal tier answered than the recipe wished, or why the slot is empty."""
 
 
 class RolloutAnswer(msgspec.Struct, frozen=True, kw_only=True, gc=False):

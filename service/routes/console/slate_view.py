@@ -38,6 +38,7 @@ DEGRADED = {
     "deadline": "there was no time for a personal list",
     "no_candidates": "the recipe found nothing, so the next tier answered",
     "disabled": "the placement is switched off",
+    "not_configured": "there is no such placement",
 }
 REASONS = {
     "shown": "It is here, at position {position}.",

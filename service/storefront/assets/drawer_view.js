@@ -11,7 +11,7 @@
   const TROUBLES = {
     no_model: "no model is live yet", store_unavailable: "the history could not be read",
     deadline: "time was short", no_candidates: "nothing better was found",
-    disabled: "the placement is switched off",
+    disabled: "the placement is switched off", not_configured: "there is no such placement",
   };
 
   const node = (tag, attributes = {}, ...children) => {

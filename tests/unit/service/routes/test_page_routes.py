@@ -8,6 +8,7 @@ from time import perf_counter
 from typing import Any
 
 import pytest
+import structlog
 
 from models.artifact import ArtifactStore
 from models.pseudonym import load_pseudonymiser
@@ -15,6 +16,7 @@ from service.intake.exposure_queue import ExposureQueue
 from service.intake.quick_reads import QuickReads
 from service.known_heads import Request
 from service.measured import MeasuredApp
+from service.metrics import MAX_TOLD, Metrics
 from service.problems import BodyError
 from service.routes.answer import GIVE_WAY_S
 from service.routes.placement_query import check_encoding
@@ -99,6 +101,58 @@ def test_page_that_needs_no_waiting_is_the_same(shop: Shop) -> None:
     metrics = shop.call("GET", "/metrics").text
     labels = 'method="POST",route="/v1/serve",status="200"'
     assert f"endcap_request_seconds_count{{{labels}}} 3.0" in metrics
+
+
+def test_unknown_placement_is_empty_on_every_way(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One placement that is gone empties no other; it is counted each time and told once."""
+    page = {**PAGE, "placements": [{"id": "gone"}, *PAGE["placements"]]}
+    with structlog.testing.capture_logs() as told:
+        found = _at_once(shop, b"POST", b"/v1/serve", json.dumps(page).encode())
+        short = shop.call("POST", "/v1/serve", scope="publishable", json=page)
+        _long_way(monkeypatch)
+        long = shop.call("POST", "/v1/serve", scope="publishable", json=page)
+    assert found is not None
+    assert short.status_code == long.status_code == 200
+    assert _stable(found[1]) == _stable(short.json()) == _stable(long.json())
+    gone, hero, recs = long.json()["placements"]
+    assert gone == {
+        "kind": "items",
+        "id": "gone",
+        "exposure_id": "",
+        "tier": "static",
+        "degraded": "not_configured",
+        "rollout": None,
+        "items": [],
+    }
+    assert [one["id"] for one in hero["banners"]] == ["garden"]
+    assert len(recs["items"]) == 3
+    named = [one["placement"] for one in told if one["event"] == "placement_not_configured"]
+    assert named == ["gone"]
+    assert "endcap_placements_unknown_total 3.0" in shop.call("GET", "/metrics").text
+
+
+def test_log_names_no_end_of_unknown_placements() -> None:
+    """Whoever makes up names fills neither the log nor the memory; all of them count."""
+    metrics = Metrics()
+    with structlog.testing.capture_logs() as told:
+        metrics.count_unknown(f"made up {n}" for n in range(MAX_TOLD + 5))
+    assert len(told) == MAX_TOLD
+    assert f"endcap_placements_unknown_total {MAX_TOLD + 5}.0".encode() in metrics.render()
+
+
+def test_page_of_unknown_placements_alone_is_not_found(shop: Shop) -> None:
+    """Of one or of several, with POST and with GET; the first is named with the known ones."""
+    page = {**PAGE, "placements": [{"id": "gone"}, {"id": "away"}]}
+    assert _at_once(shop, b"POST", b"/v1/serve", json.dumps(page).encode()) is None
+    for answer in (
+        shop.call("POST", "/v1/serve", scope="publishable", json=page),
+        shop.call("GET", "/v1/placements/gone", scope="publishable"),
+    ):
+        assert answer.status_code == 404
+        assert "'gone' at $.placements[0].id is not configured" in answer.json()["detail"]
+        assert "known: hero, recs" in answer.json()["detail"]
 
 
 def test_key_that_is_revoked_opens_no_door_that_it_has_opened(shop: Shop) -> None:

@@ -11,13 +11,13 @@ from models.vocabulary import MISSING_ROW
 from service.control.configuration import Configuration
 from service.control.documents import Document, Placement
 from service.serve.decide import Decision, decide_page
-from service.serve.engine import find_placements
 from service.serve.page import BannerSlate, ItemSlate, ServedItem
 from service.serve.profile import Profile
 from service.serve.request import Context, PlacementRequest
 from service.serve.shelf import Shelf
 from service.serve.stock import Stock
 from service.serve.visit import Visit
+from service.serve.wanted import find_placements
 from tests.snapshots import TRAINED_MS, tiny_snapshot
 
 TINY = tiny_snapshot()

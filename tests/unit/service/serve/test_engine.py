@@ -174,7 +174,7 @@ def test_new_model_and_new_configuration_are_seen_at_once(shop: Shop) -> None:
 
 def test_unknown_placement_is_named_with_the_known_ones(shop: Shop) -> None:
     """The error says which placement, where, and what there is."""
-    request = ServeRequest(placements=(PlacementRequest(id="hme"),))
+    request = ServeRequest(placements=tuple(PlacementRequest(id=one) for one in ("hme", "hmo")))
     with pytest.raises(NotFoundError) as caught:
         asyncio.run(shop.engine.serve(request))
     sentence = "placement 'hme' at $.placements[0].id is not configured; known: off, recs; add it"
@@ -188,6 +188,22 @@ def test_placement_that_is_switched_off_leaves_the_others_filled(shop: Shop) -> 
     off, recs = page.placements
     assert isinstance(off, ItemSlate)
     assert (off.id, off.items, off.degraded, off.exposure_id) == ("off", (), "disabled", "")
+    assert isinstance(recs, ItemSlate)
+    assert len(recs.items) == 3
+    assert [one.placement_id for one in exposures] == ["recs"]
+
+
+def test_unknown_placement_leaves_the_others_filled(shop: Shop) -> None:
+    """It is empty in its place, says why, and is no exposure; what follows it is filled."""
+    asked = tuple(PlacementRequest(id=one) for one in ("hme", "off", "recs"))
+    page, exposures = asyncio.run(shop.engine.serve(ServeRequest(placements=asked)))
+    assert [(one.id, one.degraded) for one in page.placements[:2]] == [
+        ("hme", "not_configured"),
+        ("off", "disabled"),
+    ]
+    unknown, recs = page.placements[0], page.placements[2]
+    assert isinstance(unknown, ItemSlate)
+    assert (unknown.items, unknown.exposure_id, unknown.rollout) == ((), "", None)
     assert isinstance(recs, ItemSlate)
     assert len(recs.items) == 3
     assert [one.placement_id for one in exposures] == ["recs"]
