@@ -85,7 +85,7 @@ class ShopperReader:
             ],
         )
         orders = collect_orders(rows.events, titles)
-        totals = add_up(rows.events, orders)
+        totals = add_up(rows.events, orders, rows.slates)
         segments = _segments(shelf, visit, snapshot)
         profile = visit.profile
         categories = (

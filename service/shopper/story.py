@@ -36,13 +36,16 @@ def _presence(totals: Totals, now_ms: int) -> str:
     if totals.last_ms is None:
         return "Nothing that they did is kept."
     n = sum(totals.events.values())
+    ago, days = _ago(now_ms - totals.last_ms), _count(_days(totals), "day")
+    if not n:
+        slates = _count(totals.slates, "slate")
+        return (
+            f"Last here {ago}; was shown {slates} over {days}, and nothing that they did is kept."
+        )
     channel = next((name for name in totals.channels if name), None)
     where = f", mostly in the channel {channel}" if channel else ""
     newest = "the newest " if totals.is_cut else ""
-    return (
-        f"Last here {_ago(now_ms - totals.last_ms)}; {newest}{_count(n, 'interaction')} "
-        f"over {_count(_days(totals), 'day')}{where}."
-    )
+    return f"Last here {ago}; {newest}{_count(n, 'interaction')} over {days}{where}."
 
 
 def _spending(totals: Totals) -> str:

@@ -12,7 +12,15 @@ from msgspec import Meta
 from models.events import InteractionKind
 from service.exposure import Shown
 from service.serve.page import Slate
-from service.stores.person_reads import MAX_EVENTS, PersonEvent, PersonExposure, PersonKind, Unit
+from service.stores.person_reads import (
+    MAX_EVENTS,
+    NO_SLATES,
+    PersonEvent,
+    PersonExposure,
+    PersonKind,
+    Slates,
+    Unit,
+)
 from service.stores.rollout_sums import STAGES
 from service.stores.rollup_days import DAY_MS
 
@@ -58,8 +66,9 @@ class Totals(msgspec.Struct, frozen=True, kw_only=True):
     """The person in numbers."""
 
     events: dict[str, int]
+    slates: Annotated[int, Meta(description="what they were shown, looked at or not")]
     is_cut: Annotated[bool, Meta(description=f"only the newest {MAX_EVENTS} events are counted")]
-    first_ms: int | None
+    first_ms: Annotated[int | None, Meta(description="of their events and slates")]
     last_ms: int | None
     orders: int
     value: float
@@ -204,16 +213,21 @@ def _units(line: PersonEvent) -> float:
     return 1.0 if line.quantity is None else line.quantity
 
 
-def add_up(events: Sequence[PersonEvent], orders: Sequence[Order]) -> Totals:
-    """Count a person's events and orders."""
+def add_up(
+    events: Sequence[PersonEvent], orders: Sequence[Order], slates: Slates = NO_SLATES
+) -> Totals:
+    """Count a person's events, the newest first, orders and slates."""
+    times_ms = [event.at_ms for event in (*events[:1], *events[-1:])]
+    times_ms += [at_ms for at_ms in (slates.first_ms, slates.last_ms) if at_ms is not None]
     kinds = Counter(event.kind for event in events)
     value = sum(order.value for order in orders)
     n_priced = sum(order.value > 0 for order in orders)
     return Totals(
         events={kind.event: kinds[kind] for kind in InteractionKind if kinds[kind]},
         is_cut=len(events) >= MAX_EVENTS,
-        first_ms=events[-1].at_ms if events else None,
-        last_ms=events[0].at_ms if events else None,
+        slates=slates.n,
+        first_ms=min(times_ms, default=None),
+        last_ms=max(times_ms, default=None),
         orders=len(orders),
         value=value,
         average_order_value=value / n_priced if n_priced else None,

@@ -54,6 +54,17 @@ class PersonExposure(NamedTuple):
     shown: str
 
 
+class Slates(NamedTuple):
+    """How many slates a person was shown, and when the first and the last."""
+
+    n: int
+    first_ms: int | None
+    last_ms: int | None
+
+
+NO_SLATES = Slates(0, None, None)
+
+
 class Unit(NamedTuple):
     """As whom a person is dealt, or was too."""
 
@@ -65,12 +76,16 @@ class PersonRows(NamedTuple):
     """What is stored of a person, the newest first."""
 
     visitors: list[str]
-    """Pseudonyms of the devices that were this user's and nobody else's, the newest first."""
+    """Pseudonyms of the devices that were this user's and nobody else's, the newest first.
+
+    One on which they only looked at pages counts too.
+    """
     unit: Unit | None
     """As whom a user is dealt, if that was written down."""
     others: list[Unit]
     events: list[PersonEvent]
     exposures: list[PersonExposure]
+    slates: Slates
     reached: dict[int, set[int]]
     """Number of an exposure, then the stages that it is known to have reached."""
 
@@ -85,16 +100,24 @@ FROM events WHERE {column} = ? AND item_id IS NOT NULL AND kind <= 4
 ORDER BY at_ms DESC, seq DESC LIMIT ?
 """
 _VISITORS = """
-SELECT anonymous_key FROM (
+SELECT anonymous_key, max(at_ms) FROM (
   SELECT anonymous_key, at_ms FROM events
   WHERE user_key = ? AND item_id IS NOT NULL AND anonymous_key IS NOT NULL
   ORDER BY at_ms DESC LIMIT ?
 ) AS newest GROUP BY anonymous_key ORDER BY max(at_ms) DESC LIMIT ?
 """
+_SEEN_ON = """
+SELECT anonymous_key, max(at_ms) FROM exposures
+WHERE unit_key IN ({marks}) AND unit_key IS NOT NULL AND user_key = ? AND anonymous_key IS NOT NULL
+GROUP BY anonymous_key ORDER BY max(at_ms) DESC LIMIT ?
+"""
+# Of a user who saw pages there, and did nothing, the links know.
 _IS_SHARED = """
 SELECT EXISTS (SELECT 1 FROM events
                WHERE anonymous_key = :visitor AND item_id IS NOT NULL AND user_key <> :key)
     OR EXISTS (SELECT 1 FROM identities WHERE unit_key = :visitor AND user_key <> :key)
+    OR EXISTS (SELECT 1 FROM unit_links
+               WHERE unit_key = :visitor AND other_kind = 'user_id' AND other_key <> :key)
 """
 _UNIT = "SELECT unit_kind, unit_key FROM identities WHERE user_key = ?"
 _OTHERS = (
@@ -105,6 +128,10 @@ SELECT seq, exposure_id, at_ms, placement_id, kind, recipe, tier, rollout_key, v
        shown
 FROM exposures WHERE unit_key IN ({marks}) AND unit_key IS NOT NULL
 ORDER BY at_ms DESC, seq DESC LIMIT ?
+"""
+_SLATES = """
+SELECT count(*), min(at_ms), max(at_ms) FROM exposures
+WHERE unit_key IN ({marks}) AND unit_key IS NOT NULL
 """
 _REACHED = "SELECT exposure_seq, stage FROM reached WHERE exposure_seq IN ({marks})"
 
@@ -122,10 +149,11 @@ def read_person(path: EventLog, kind: PersonKind, key: str, n_exposures: int) ->
         try:
             connection.execute("BEGIN")
             run = connection.execute
-            visitors = _visitors(connection, key) if kind == "user_id" else []
             found = run(_UNIT, (key,)).fetchone() if kind == "user_id" else None
             unit = None if found is None else _unit(found)
-            units = {key, *visitors, *([unit.key] if unit is not None else [])}
+            dealt = {key, *([unit.key] if unit is not None else [])}
+            visitors = _visitors(connection, key, dealt) if kind == "user_id" else []
+            units = {*dealt, *visitors}
             events = run(_EVENTS.format(column=_COLUMN[kind]), (key, MAX_EVENTS)).fetchall()
             for visitor in visitors:
                 rows = run(_EVENTS.format(column="anonymous_key"), (visitor, MAX_EVENTS))
@@ -133,6 +161,7 @@ def read_person(path: EventLog, kind: PersonKind, key: str, n_exposures: int) ->
             exposures = run(
                 _EXPOSURES.format(marks=_marks(units)), (*units, n_exposures)
             ).fetchall()
+            slates = Slates(*run(_SLATES.format(marks=_marks(units)), (*units,)).fetchone())
             others = run(_OTHERS, (key if unit is None else unit.key,)).fetchall()
         finally:
             connection.close()
@@ -143,15 +172,23 @@ def read_person(path: EventLog, kind: PersonKind, key: str, n_exposures: int) ->
         others=[_unit(other) for other in others],
         events=[PersonEvent(*row) for row in newest[:MAX_EVENTS]],
         exposures=[PersonExposure(*row) for row in exposures],
+        slates=slates,
         reached=_reached(path, [row[0] for row in exposures]),
     )
 
 
-def _visitors(connection: Database, key: str) -> list[str]:
-    found = connection.execute(_VISITORS, (key, MAX_EVENTS, MAX_VISITORS)).fetchall()
+def _visitors(connection: Database, key: str, units: set[str]) -> list[str]:
+    run = connection.execute
+    newest: dict[str, int] = {}
+    for visitor, at_ms in (
+        *run(_VISITORS, (key, MAX_EVENTS, MAX_VISITORS)),
+        *run(_SEEN_ON.format(marks=_marks(units)), (*units, key, MAX_VISITORS)),
+    ):
+        newest[visitor] = max(at_ms, newest.get(visitor, at_ms))
+    found = sorted(newest, key=newest.__getitem__, reverse=True)[:MAX_VISITORS]
     return [
         visitor
-        for (visitor,) in found
+        for visitor in found
         if not connection.execute(_IS_SHARED, {"visitor": visitor, "key": key}).fetchone()[0]
     ]
 

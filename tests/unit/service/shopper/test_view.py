@@ -22,7 +22,7 @@ from service.shopper.view import (
     collect_orders,
     join_outcomes,
 )
-from service.stores.person_reads import PersonEvent, PersonExposure
+from service.stores.person_reads import PersonEvent, PersonExposure, Slates
 from service.stores.rollup_days import DAY_MS
 from tests.snapshots import tiny_snapshot
 from tests.unit.service.serve.pages import Recent
@@ -73,6 +73,15 @@ def test_totals_add_up() -> None:
     assert (totals.orders, totals.average_order_value, totals.items_per_order) == (2, 4.0, 1.0)
     assert totals.channels == {"app": 2, "": 1}
     assert add_up([], []).average_order_value is None
+
+
+def test_slates_are_presence() -> None:
+    """An event on day 2 between slates of day 1 and day 3: from day 1 to day 3."""
+    slates = Slates(4, DAY_MS, 3 * DAY_MS)
+    totals = add_up([did(CLICK, 2 * DAY_MS)], [], slates)
+    assert (totals.slates, totals.first_ms, totals.last_ms) == (4, DAY_MS, 3 * DAY_MS)
+    totals = add_up([did(CLICK, 9 * DAY_MS), did(CLICK, 0)], [], slates)
+    assert (totals.first_ms, totals.last_ms) == (0, 9 * DAY_MS)
 
 
 def test_outcomes_come_from_sums_and_from_events_that_name_the_slate() -> None:
@@ -157,6 +166,16 @@ def test_story_of_a_regular() -> None:
         "Gets personal in home.",
         "What they see rests on 2 items of theirs.",
     ]
+
+
+def test_story_of_a_visitor_who_only_looks() -> None:
+    """Who was shown pages was here; days 1 to 3 are three."""
+    told = tell(
+        add_up([], [], Slates(4, DAY_MS, 3 * DAY_MS)), [], [], [], NOBODY, now_ms=5 * DAY_MS
+    )
+    assert told[0] == (
+        "Last here 2 days ago; was shown 4 slates over 3 days, and nothing that they did is kept."
+    )
 
 
 def test_story_of_a_stranger() -> None:

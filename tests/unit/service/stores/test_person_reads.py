@@ -80,6 +80,38 @@ def test_exposures_are_those_of_every_unit_that_was_dealt(commit: Commit, tmp_pa
     assert [one.exposure_id for one in found.exposures] == ["x4", "x2"]
 
 
+def test_pages_alone_tell_of_devices_and_days(commit: Commit) -> None:
+    """Who did nothing was here all the same: on the phone, at 2,000 and 4,000 ms, with 3 slates.
+
+    The tablet is also somebody's who is dealt apart; and as the visitor of the phone, 1 slate.
+    """
+    path = commit(
+        [
+            slate("x1", at_ms=3_000, anonymous_key="tablet"),
+            slate("x2", at_ms=4_000, anonymous_key="phone"),
+            slate("x3", at_ms=5_000, unit_key="w", user_key="w", anonymous_key="tablet"),
+            slate(
+                "x4",
+                at_ms=2_000,
+                unit_kind="anonymous_id",
+                unit_key="phone",
+                user_key=None,
+                anonymous_key="phone",
+            ),
+        ]
+    )
+    store = IdentityStore(path)
+    store._connection.execute(
+        "INSERT INTO unit_links (unit_key, other_kind, other_key, at_ms) VALUES (?, ?, ?, ?)",
+        ("tablet", "user_id", "w", 1),
+    )
+    store.close()
+    found = read_person(path, "user_id", "u", 9)
+    assert found.visitors == ["phone"]
+    assert found.slates == (3, 2_000, 4_000)
+    assert read_person(path, "anonymous_id", "phone", 9).slates == (1, 2_000, 2_000)
+
+
 def test_stages_come_from_the_running_sums(commit: Commit) -> None:
     """A grade names its exposure and has no item; where nothing is summed up, none is known."""
     grade = view("e1", kind=16, item_id=None, exposure_id="x1")
@@ -90,9 +122,9 @@ def test_stages_come_from_the_running_sums(commit: Commit) -> None:
 
 
 def test_stranger_has_nothing(commit: Commit) -> None:
-    """Empty lists and no unit."""
+    """Empty lists, no slate and no unit."""
     found = read_person(commit([slate("x1")], [view("e1")]), "user_id", "nobody", 9)
-    assert found == ([], None, [], [], [], {})
+    assert found == ([], None, [], [], [], (0, None, None), {})
 
 
 @pytest.mark.parametrize("event_url", ["sqlite"], indirect=True)
@@ -103,6 +135,8 @@ def test_nothing_is_scanned(commit: Commit) -> None:
         (person_reads._EVENTS.format(column="user_key"), ("u", 9)),
         (person_reads._EVENTS.format(column="anonymous_key"), ("u", 9)),
         (person_reads._VISITORS, ("u", 9, 9)),
+        (person_reads._SEEN_ON.format(marks="?, ?"), ("u", "v", "u", 9)),
+        (person_reads._SLATES.format(marks="?, ?"), ("u", "v")),
         (person_reads._IS_SHARED, {"visitor": "v", "key": "u"}),
         (person_reads._UNIT, ("u",)),
         (person_reads._OTHERS, ("u",)),
