@@ -5,7 +5,8 @@ References
 Horvitz, Thompson (1952), for IPS. Swaminathan, Joachims (2015), The Self-Normalized Estimator for
 Counterfactual Learning, for SNIPS. Dudík, Langford, Li (2011), Doubly Robust Policy Evaluation and
 Learning, arXiv:1103.4601. Owen (2013), Monte Carlo theory, methods and examples, chapter 9, for the
-effective sample size.
+effective sample size. Satterthwaite (1946), An Approximate Distribution of Estimates of Variance
+Components, doi:10.2307/3002019, for the degrees of freedom.
 """
 
 from __future__ import annotations
@@ -16,15 +17,18 @@ from typing import Annotated
 import msgspec
 import numpy as np
 from msgspec import Meta
+from scipy.special import stdtrit
 
 from training.policy.decisions import Decisions, Floats, Policy, Rows
 
-Z = 1.959964
-"""Of the 95 % interval."""
+LEVEL = 0.95
 N_FOLDS = 5
 PRIOR_CLICKS = 4.0
 """Rewards that the rate of all actions is worth beside an action's own."""
 MIN_EFFECTIVE = 100
+MIN_HEAVY = 200
+"""Decisions that the spread of the weights rests on, below which intervals may be too narrow."""
+MAX_LOG_MARGIN = 50.0
 MAX_ONE_SHARE = 0.1
 
 
@@ -59,27 +63,33 @@ def estimate(decisions: Decisions, policy: Policy, *, clip: float | None = None)
     full = policy.of_logged(decisions) / decisions.propensity
     weight = full if clip is None else np.minimum(full, clip)
     total = float(weight.sum())
-    effective = total**2 / float((weight**2).sum()) if total else 0.0
+    effective = _n_alike(weight)
     ones = np.ones(len(decisions))
     heaviest = np.sort(weight)[::-1][: max(1, len(decisions) // 100)]
     return Estimated(
         policy=policy.name,
-        ips=_ratio(decisions.unit, weight * decisions.reward, ones, effective),
-        snips=_ratio(decisions.unit, weight * decisions.reward, weight, effective),
+        ips=_ratio(decisions.unit, weight * decisions.reward, ones, weight),
+        snips=_ratio(decisions.unit, weight * decisions.reward, weight, weight),
         dr=doubly_robust(decisions, policy, weight, *reward_model(decisions)),
         effective_sample_size=effective,
         mean_weight=total / len(decisions),
         max_weight=float(weight.max()),
         top_share=float(heaviest.sum()) / total if total else 0.0,
         clipped_share=float((full > weight).mean()),
-        warnings=tuple(_warn(decisions, policy, full, effective)),
+        warnings=tuple(_warn(decisions, policy, full, effective, _n_alike(weight**2))),
     )
+
+
+def _n_alike(weight: Floats) -> float:
+    """Return how many equal weights would say as much (Kish's effective sample size)."""
+    total = float(weight.sum())
+    return total**2 / float((weight**2).sum()) if total else 0.0
 
 
 def measured(decisions: Decisions) -> Value:
     """Say what the logging policy earned."""
     ones = np.ones(len(decisions))
-    return _ratio(decisions.unit, decisions.reward, ones, float(len(decisions)))
+    return _ratio(decisions.unit, decisions.reward, ones, ones)
 
 
 def doubly_robust(
@@ -97,8 +107,12 @@ def doubly_robust(
                 baseline[chosen] = (policy.table @ model[one, position])[policy.row[chosen]]
     expected = model[fold, decisions.position, decisions.action]
     terms = baseline + weight * (decisions.reward - expected)
-    value, error = _linear(decisions.unit, terms, np.ones(len(decisions)))
-    return Value(value=value, low=value - Z * error, high=value + Z * error)
+    value, error, quantile = _linear(decisions.unit, terms, np.ones(len(decisions)))
+    found = _interval(value, quantile * error)
+    if (weight * decisions.reward).any():
+        return found
+    # Nothing corrects the model then, and the spread of its errors is next to none.
+    return Value(value=value, low=min(value, 0.0), high=max(found.high, _rule_of_three(weight)))
 
 
 def reward_model(decisions: Decisions) -> tuple[Floats, Rows]:
@@ -130,36 +144,60 @@ def reward_model(decisions: Decisions) -> tuple[Floats, Rows]:
     return (rewards + PRIOR_CLICKS) / (n + PRIOR_CLICKS / above), fold
 
 
-def _ratio(unit: Rows, y: Floats, x: Floats, effective: float) -> Value:
-    """Divide two sums; the interval is of the logarithm, for few rewards are no bell curve."""
+def _ratio(unit: Rows, y: Floats, x: Floats, weight: Floats) -> Value:
+    """Divide two sums; none may be below zero."""
     if not float(x.sum()):
         return Value(value=0.0, low=0.0, high=1.0)
-    value, error = _linear(unit, y, x)
-    if value <= 0:  # without a reward: the rule of three
-        return Value(value=value, low=0.0, high=min(1.0, 3 / max(effective, 3.0)))
-    spread = math.exp(Z * error / value)
+    value, error, quantile = _linear(unit, y, x)
+    if value <= 0:
+        return Value(value=value, low=0.0, high=_rule_of_three(weight))
+    return _interval(value, quantile * error)
+
+
+def _rule_of_three(weight: Floats) -> float:
+    """Bound a rate of which no reward was seen."""
+    return 3 / max(_n_alike(weight), 3.0)
+
+
+def _interval(value: float, margin: float) -> Value:
+    """Put an interval around a value: of the logarithm, for few rewards are no bell curve.
+
+    A doubly robust value may be below zero, and has no logarithm then.
+    """
+    if value <= 0:
+        return Value(value=value, low=value - margin, high=value + margin)
+    spread = math.exp(min(margin / value, MAX_LOG_MARGIN))
     return Value(value=value, low=value / spread, high=value * spread)
 
 
-def _linear(unit: Rows, y: Floats, x: Floats) -> tuple[float, float]:
-    """Return the sum of y by that of x and its standard error over units (delta method)."""
+def _linear(unit: Rows, y: Floats, x: Floats) -> tuple[float, float, float]:
+    """Return the sum of y by that of x, its standard error over units, and Student's quantile.
+
+    The error (delta method) is itself estimated, from the few units whose weighted rewards are
+    large. Its degrees of freedom are those of Satterthwaite: twice its square by its variance.
+    """
     value = float(y.sum() / x.sum())
     residuals = np.bincount(unit, weights=y - value * x)
     n_units = len(np.unique(unit))
     if n_units < 2:
-        return value, math.inf
-    squares = float((residuals**2).sum()) * n_units / (n_units - 1)
-    return value, math.sqrt(squares) / float(x.sum())
+        return value, math.inf, 1.0
+    squares, fourths = float((residuals**2).sum()), float((residuals**4).sum())
+    error = math.sqrt(squares * n_units / (n_units - 1)) / float(x.sum())
+    varies = fourths - squares**2 / n_units
+    freedom = min(n_units - 1, 2 * squares**2 / varies if varies > 0 else math.inf)
+    return value, error, float(stdtrit(freedom, 0.5 + LEVEL / 2))
 
 
-def _warn(decisions: Decisions, policy: Policy, weight: Floats, effective: float) -> list[str]:
+def _warn(
+    decisions: Decisions, policy: Policy, weight: Floats, effective: float, heavy: float
+) -> list[str]:
     warnings = []
     unseen = _unseen_share(decisions, policy)
     if unseen > 0.001:
         warnings.append(
             f"{unseen:.1%} of what the policy shows was never logged there: nothing is known of it"
         )
-    mean, error = _linear(decisions.unit, weight, np.ones(len(weight)))
+    mean, error, _ = _linear(decisions.unit, weight, np.ones(len(weight)))
     if abs(mean - 1) > max(0.02, 4 * error if math.isfinite(error) else 0.0):
         warnings.append(
             f"weights average {mean:.2f} and not 1: the log's propensities do not cover the policy"
@@ -168,6 +206,11 @@ def _warn(decisions: Decisions, policy: Policy, weight: Floats, effective: float
         warnings.append(
             f"the estimate rests on {effective:.0f} effective decisions; log more, or compare a "
             "policy that is nearer to the logged one"
+        )
+    if effective >= MIN_EFFECTIVE and heavy < MIN_HEAVY:
+        warnings.append(
+            f"a few heavy weights, {heavy:.0f} of them alike, say how wide the intervals are; they "
+            "may be too narrow: log more, or bound weights by --clip, with bias"
         )
     total = float(weight.sum())
     if total and float(weight.max()) > MAX_ONE_SHARE * total:
