@@ -18,6 +18,7 @@ from service.reports.arms import Arm, in_order, whole_arms
 from service.reports.comparison import Comparison, Stays, compare, with_false_discovery
 from service.reports.confidence_sequence import ALPHA
 from service.reports.epochs import Epoch, Opened, epoch_ends, make_epoch
+from service.reports.exposure_ratio import ExposureRatio, exposure_notes, exposure_ratios
 from service.reports.funnel import (
     DrawnOtherwise,
     Funnel,
@@ -67,6 +68,9 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     drawn_otherwise: Annotated[
         list[DrawnOtherwise], Meta(description="where a client drew what was not assigned")
     ]
+    exposures_per_unit: Annotated[
+        list[ExposureRatio], Meta(description="by epoch, beside control's: are exposures missing?")
+    ]
     notes: list[str]
 
 
@@ -103,6 +107,7 @@ def make_report(
         _combined_comparisons(sums.arms, stays, index_returning(sums.returning))
     )
     rendered = rendered_differences(sums.stages)
+    per_unit = exposure_ratios(sums.arms)
     return Report(
         rollout=key,
         at_ms=at_ms,
@@ -123,7 +128,8 @@ def make_report(
         funnels=make_funnels(sums.stages),
         rendered=rendered,
         drawn_otherwise=drawn_otherwise(sums.misdrawn),
-        notes=_notes(sums, epochs, rendered),
+        exposures_per_unit=per_unit,
+        notes=[*_notes(sums, epochs, rendered), *exposure_notes(per_unit)],
     )
 
 

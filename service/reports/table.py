@@ -9,6 +9,7 @@ from rich.text import Text
 from service.reports.arms import Arm
 from service.reports.comparison import Comparison, Interval, MetricName
 from service.reports.epochs import Epoch
+from service.reports.exposure_ratio import show_exposures
 from service.reports.funnel import Funnel
 from service.reports.report import Report
 from service.stores.rollout_sums import STAGES
@@ -47,6 +48,7 @@ def report_parts(report: Report) -> tuple[Text, *tuple[Table | Text, ...]]:
     if len(report.epochs) > 1:
         parts += [_arms(f"epoch {epoch.epoch}", epoch.arms) for epoch in report.epochs]
     parts += [_sample_ratio(epoch) for epoch in report.epochs]
+    parts += [Text(show_exposures(each)) for each in report.exposures_per_unit]
     parts += [Text(f"! {note}") for note in report.notes]
     return Text(report.verdict.sentence), *parts
 
