@@ -1,9 +1,9 @@
 """Sums over one rollout's units and what they did, per epoch and variant, from the running sums.
 
-What was seen and clicked is added up already; carts and orders are put down to units here, for a
-unit may be shown something, or sign in, after they came. The work is the database's, over temporary
-tables on disk, so memory does not grow with the log. A unit belongs to the variant it saw first in
-an epoch; only exposures that a split decided are counted.
+What was seen and clicked is added up already; carts and orders are put down to units for each
+report (`unit_money`), for a unit may be shown something, or sign in, after they came. The work is
+the database's, over temporary tables on disk, so memory does not grow with the log. A unit belongs
+to the variant it saw first in an epoch; only exposures that a split decided are counted.
 """
 
 from __future__ import annotations
@@ -26,73 +26,11 @@ from service.stores.rollout_sums import (
     Stage,
 )
 from service.stores.rollup import count_waiting, open_rollup
-from service.stores.rollup_folds import FIRST_MS, VARIANT, VARIANT_BITS
+from service.stores.unit_money import TABLES, capped
 
 _NAME = "(SELECT name FROM names WHERE id = {})"
 _ROLLOUT = "(SELECT id FROM names WHERE name = :rollout)"
-_NAMED = f"deed.rollout = {_ROLLOUT}"
-_USER = 'deed."user"'
-_KNOWN = '(SELECT known.unit FROM identities AS known WHERE known."user" = deed."user")'
-
-
-def _latest(candidate: str) -> str:
-    """Find the epoch in which a unit was shown something last before a deed, as one number."""
-    return f"""(
-    SELECT one.unit << {VARIANT_BITS} | one.epoch FROM units AS one
-    WHERE one.rollout = {_ROLLOUT} AND one.unit = {candidate} AND one.{FIRST_MS} <= deed.at_ms
-    ORDER BY one.first DESC LIMIT 1)"""
-
-
-def _first(candidate: str) -> str:
-    """Find when a unit was shown something first, in whatever epoch."""
-    return f"""(
-    SELECT min(first) >> {VARIANT_BITS} FROM units
-    WHERE rollout = {_ROLLOUT} AND unit = {candidate})"""
-
-
-_UNIT, _EPOCH = f"place >> {VARIANT_BITS}", f"place & {(1 << VARIANT_BITS) - 1}"
-
-# A deed belongs to the unit and epoch of the exposure that it names, whatever its own ids and clock
-# say; else to the unit that its user is dealt as, else to its user, else to its visitor.
-_TABLES = f"""
-CREATE TEMP TABLE orders AS
-SELECT place, sum(kind = 2) AS n_carts,
-       count(DISTINCT order_id) AS n_orders, sum(kind = 3) AS n_purchases,
-       sum(CASE kind WHEN 3 THEN value WHEN 4 THEN -value ELSE 0 END) AS revenue,
-       sum(kind = 2 AND named) AS n_carts_named, sum(kind = 3 AND named) AS n_purchases_named
-FROM (
-  SELECT kind, value, order_id, {_NAMED} IS TRUE AS named, coalesce(
-    CASE WHEN {_NAMED} THEN deed.place END,
-    {_latest(_KNOWN)}, {_latest(_USER)}, {_latest("deed.anonymous")}
-  ) AS place FROM deeds AS deed
-) AS placed WHERE place IS NOT NULL GROUP BY place;
-CREATE INDEX orders_place ON orders (place);
-
-CREATE TEMP TABLE past AS
-SELECT unit, sum(value) AS paid FROM (
-  SELECT value, at_ms, CASE
-    WHEN {_first(_KNOWN)} IS NOT NULL THEN {_KNOWN}
-    WHEN {_first(_USER)} IS NOT NULL THEN {_USER}
-    WHEN {_first("deed.anonymous")} IS NOT NULL THEN deed.anonymous END AS unit
-  FROM deeds AS deed WHERE kind = 3 AND {_NAMED} IS NOT TRUE
-) AS bought
-WHERE unit IS NOT NULL AND {_first("bought.unit")} BETWEEN at_ms + 1 AND at_ms + :before
-GROUP BY unit;
-CREATE INDEX past_unit ON past (unit);
-
-CREATE TEMP TABLE money AS
-SELECT units.unit, units.epoch, {VARIANT} AS variant, n_carts, n_orders, n_purchases, revenue, paid,
-       n_carts_named, n_purchases_named
-FROM (
-  SELECT {_UNIT} AS unit, {_EPOCH} AS epoch FROM orders
-  UNION SELECT units.unit, units.epoch FROM past CROSS JOIN units
-    ON units.rollout = {_ROLLOUT} AND units.unit = past.unit
-) AS seen
-CROSS JOIN units ON units.rollout = {_ROLLOUT} AND units.unit = seen.unit
-  AND units.epoch = seen.epoch
-LEFT JOIN orders ON orders.place = (seen.unit << {VARIANT_BITS} | seen.epoch)
-LEFT JOIN past ON past.unit = seen.unit
-"""
+_REVENUE = capped("revenue")
 
 # The largest revenue among the smallest 99 % of those that are above zero.
 _N_PAYING = "SELECT count(*) FROM money WHERE revenue > 0"
@@ -103,12 +41,12 @@ WITH spent AS (
   SELECT epoch, variant, sum(coalesce(n_purchases, 0) > 0) AS n_buyers,
          coalesce(sum(n_orders), 0) AS n_orders, coalesce(sum(n_purchases), 0) AS n_purchases,
          total(revenue) AS revenue, total(revenue * revenue) AS squared,
-         sum(coalesce(n_carts, 0) > 0) AS n_carters, total(min(revenue, :cap)) AS capped,
-         total(min(revenue, :cap) * min(revenue, :cap)) AS capped_squared,
+         sum(coalesce(n_carts, 0) > 0) AS n_carters, total({_REVENUE}) AS capped,
+         total({_REVENUE} * {_REVENUE}) AS capped_squared,
          sum(paid IS NOT NULL) AS n_before,
          sum(paid IS NOT NULL AND coalesce(n_purchases, 0) > 0) AS n_twice,
          total(min(paid, :cap)) AS past, total(min(paid, :cap) * min(paid, :cap)) AS past_squared,
-         total(min(paid, :cap) * min(revenue, :cap)) AS past_capped,
+         total(min(paid, :cap) * {_REVENUE}) AS past_capped,
          total(n_orders * n_orders) AS orders_squared, total(n_orders * revenue) AS orders_revenue,
          coalesce(sum(n_carts), 0) AS n_carts, coalesce(sum(n_carts_named), 0) AS n_carts_named,
          coalesce(sum(n_purchases_named), 0) AS n_purchases_named
@@ -195,7 +133,7 @@ def _read(connection: Database, rollout_key: str, find_ends: FindEnds | None) ->
         "rollout": rollout_key,
         "before": BEFORE_MS,
     }
-    for statement in _TABLES.split(";\n"):
+    for statement in TABLES:
         connection.execute(statement, values)
     n_paying = connection.execute(_N_PAYING).fetchone()[0]
     last = max(0, int(n_paying * CAPPED_SHARE) - 1)

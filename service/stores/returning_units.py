@@ -13,6 +13,7 @@ from service.stores.event_log import Database
 from service.stores.rollout_sums import ArmSums, ReturningStays, ReturningSums
 from service.stores.rollup_folds import VARIANT
 from service.stores.rollup_visits import DAY_MS, WINDOWS_DAYS
+from service.stores.unit_money import capped
 
 MAX_PAIRS = 200_000
 """Units by pairs of epochs that are added up one by one."""
@@ -40,6 +41,7 @@ JOIN names AS other_name ON other_name.id = other_variant
 ORDER BY 1, 2, 3, 4
 """
 
+_REVENUE, _REVENUE_AGAIN = capped("one.revenue"), capped("again.revenue")
 _N_BOUGHT = "SELECT count(*) FROM money"
 _INDEX = "CREATE INDEX money_place ON money (unit, epoch)"
 _DID = f"""
@@ -54,13 +56,13 @@ FROM (
          sum(coalesce(one.n_purchases, 0) > 0 AND coalesce(again.n_purchases, 0) > 0)
            AS n_bought_twice,
          total(one.revenue) AS revenue, total(one.revenue * again.revenue) AS revenues,
-         total(min(one.revenue, :cap)) AS capped,
-         total(min(one.revenue, :cap) * min(again.revenue, :cap)) AS cappeds,
+         total({_REVENUE}) AS capped,
+         total({_REVENUE} * {_REVENUE_AGAIN}) AS cappeds,
          sum(one.paid IS NOT NULL) AS n_before,
          sum(one.paid IS NOT NULL AND coalesce(one.n_purchases, 0) > 0) AS n_before_buyers,
          total(min(one.paid, :cap)) AS past,
          total(min(one.paid, :cap) * min(one.paid, :cap)) AS past_squared,
-         total(min(one.paid, :cap) * min(one.revenue, :cap)) AS past_capped,
+         total(min(one.paid, :cap) * {_REVENUE}) AS past_capped,
          total(one.n_orders * again.n_orders) AS orders,
          total(one.n_orders * again.revenue) AS orders_revenue
   FROM money AS one CROSS JOIN units AS other

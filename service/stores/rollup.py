@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from functools import partial
 
-from service.stores import log_replay, rollup_days, rollup_deeds, rollup_visits
+from service.stores import log_replay, rollup_days, rollup_deeds, rollup_devices, rollup_visits
 from service.stores.attribution import DAY_MS, read_window_days
 from service.stores.derived import make_tables, transaction
 from service.stores.event_database import (
@@ -38,7 +38,7 @@ from service.stores.rollup_folds import (
 from service.stores.settled_events import last_settled
 
 ROLLUP_FILE = "rollup.sqlite"
-VERSION = 7
+VERSION = 8
 CHUNK = 200_000
 """Rows that one step adds when somebody waits: bounds temporary tables and what a crash costs."""
 
@@ -60,10 +60,8 @@ _BUSY_TIMEOUT_MS = 600_000
 _PAUSE_S = 0.12
 _VALUES = {"assigned": ASSIGNED, "uncounted": UNCOUNTED}
 _TABLES = f"{SCHEMA};\n{rollup_deeds.SCHEMA};\n{rollup_visits.SCHEMA}"
-_UPGRADES = {
-    5: f"{rollup_deeds.UPGRADE};\n{rollup_visits.SCHEMA}",
-    6: rollup_deeds.UPGRADE,
-}
+_UPGRADE = f"{rollup_deeds.UPGRADE};\n{rollup_devices.UPGRADE}"
+_UPGRADES = {5: f"{_UPGRADE};\n{rollup_visits.SCHEMA}", 6: _UPGRADE, 7: _UPGRADE}
 
 
 def open_rollup(
@@ -255,6 +253,7 @@ def _erase(connection: Database, keys: Collection[str]) -> int:
     connection.execute("DROP TABLE touched")
     for statement in rollup_deeds.forget(units):
         n_rows += connection.execute(statement).rowcount
+    n_rows += rollup_devices.forget(connection, units)
     for condition in (
         f'identities WHERE "user" IN ({units}) OR unit IN ({units})',
         f"visits WHERE unit IN ({units})",

@@ -1,8 +1,9 @@
 """Carts, purchases and refunds one by one, beside the running sums: reports put them down to units.
 
 Whoever did one is kept, for they may be shown something later, and then this is their past. One
-that names an exposure which a split decided has that unit and epoch, whatever its own ids say. They
-have a place of their own in the log, so a home's older sums stay as they are.
+that names an exposure which a split decided has that unit and epoch, whatever its own ids say; one
+that says nothing but its order is kept too, for another line of the order may say more. They have a
+place of their own in the log, so a home's older sums stay as they are.
 """
 
 from __future__ import annotations
@@ -16,22 +17,28 @@ CREATE TABLE deeds (
   seq INTEGER PRIMARY KEY, kind INTEGER NOT NULL, at_ms INTEGER NOT NULL, value REAL NOT NULL,
   order_id TEXT, "user" INTEGER, anonymous INTEGER, rollout INTEGER, place INTEGER);
 INSERT INTO progress VALUES ('deeds', 0)"""
-UPGRADE = f"DROP TABLE deeds;{SCHEMA}"
-"""Of a file whose deeds say nothing of what they name."""
+UPGRADE = f"DROP TABLE deeds;\nDELETE FROM progress WHERE name = 'deeds';{SCHEMA}"
+"""Of a file whose deeds say nothing of what they name, or refunds nothing of their order."""
 
-# Without consent nobody's unit gets a row. The unary plus keeps the scan in the order of `seq`.
+# Without consent nobody's unit gets a row.
+_MAY_BE_KNOWN = f"event.flags & {int(EventFlag.NO_CONSENT)} = 0"
+
+# What is dated in the future counts as from its arrival. The unary plus keeps the scan in the order
+# of `seq`.
 _FOLD = (
     f"""
 CREATE TEMP TABLE fresh AS
-SELECT event.seq, event.kind, event.at_ms, coalesce(quantity, 1) * coalesce(price, 0) AS value,
-       CASE event.kind WHEN 3 THEN coalesce(order_id, event_id) END AS order_id,
+SELECT event.seq, event.kind, min(event.at_ms, event.received_ms) AS at_ms,
+       coalesce(quantity, 1) * coalesce(price, 0) AS value,
+       CASE WHEN event.kind IN (3, 4) AND {_MAY_BE_KNOWN} THEN order_id END AS order_id,
        event.user_key, event.anonymous_key, rollout_key, unit_key, {EPOCH} AS epoch
 FROM log.events AS event
 LEFT JOIN log.exposures AS named ON named.exposure_id = event.exposure_id
-  AND event.flags & {int(EventFlag.NO_CONSENT)} = 0 AND {SPLIT}
+  AND {_MAY_BE_KNOWN} AND {SPLIT}
 WHERE event.seq > :after AND event.seq <= :upto AND +event.kind IN (2, 3, 4)
   AND event.flags & {UNCOUNTED} = 0
-  AND coalesce(event.user_key, event.anonymous_key, unit_key) IS NOT NULL
+  AND (coalesce(event.user_key, event.anonymous_key, unit_key) IS NOT NULL
+    OR event.kind IN (3, 4) AND order_id IS NOT NULL AND {_MAY_BE_KNOWN})
 """,
     """
 INSERT INTO names (name)
@@ -62,15 +69,20 @@ FOLDS: Folds = (("deeds", "events", _FOLD),)
 _NAMED = f"place >> {VARIANT_BITS}"
 
 
-def forget(units: str) -> tuple[str, str]:
+def forget(units: str) -> tuple[str, ...]:
     """Make the statements that delete what these units did, and what somebody did that names one.
 
-    What is somebody else's stays theirs, as if what it names had never been known.
+    With it goes what says nothing but its order, if that is one of theirs. What is somebody else's
+    stays theirs, as if what it names had never been known.
     """
+    theirs = f"""
+"user" IN ({units}) OR anonymous IN ({units})
+OR coalesce("user", anonymous) IS NULL AND {_NAMED} IN ({units})"""
     return (
         f"""
-DELETE FROM deeds WHERE "user" IN ({units}) OR anonymous IN ({units})
-OR coalesce("user", anonymous) IS NULL AND {_NAMED} IN ({units})
+DELETE FROM deeds WHERE coalesce("user", anonymous, place) IS NULL AND order_id IN (
+  SELECT order_id FROM deeds WHERE {theirs})
 """,
+        f"DELETE FROM deeds WHERE {theirs}",
         f"UPDATE deeds SET rollout = NULL, place = NULL WHERE {_NAMED} IN ({units})",
     )

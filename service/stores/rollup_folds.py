@@ -8,7 +8,7 @@ so sums over units never have to be made anew.
 
 from __future__ import annotations
 
-from service.stores import rollup_days
+from service.stores import rollup_days, rollup_devices
 from service.stores.event_schema import EventFlag
 
 ASSIGNED = 15
@@ -59,6 +59,7 @@ CREATE TABLE misdrawn (
   drawn TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE reached (
   exposure_seq INTEGER, stage INTEGER, PRIMARY KEY (exposure_seq, stage)) WITHOUT ROWID;
+{rollup_devices.SCHEMA};
 {rollup_days.SCHEMA}"""
 
 SPLIT = "rollout_key IS NOT NULL AND unit_key IS NOT NULL AND reason = 'SPLIT'"
@@ -191,6 +192,7 @@ FROM log.exposures WHERE {_NEW} AND rollout_key IS NOT NULL AND reason IS DISTIN
 GROUP BY 1, 2
 ON CONFLICT (rollout_key, reason) DO UPDATE SET n = not_split.n + excluded.n
 """,
+    *rollup_devices.FOLD_EXPOSURES,
     *rollup_days.FOLD_EXPOSURES,
     "DROP TABLE seen",
 )
@@ -214,7 +216,9 @@ ON CONFLICT DO NOTHING
 FOLD_EVENTS = (
     f"""
 CREATE TEMP TABLE done AS
-SELECT event.kind, event.at_ms, event.user_key, event.anonymous_key,
+SELECT event.kind, min(event.at_ms, event.received_ms) AS at_ms, event.user_key,
+       event.anonymous_key, CASE WHEN event.user_key IS NULL AND named.seq IS NULL
+         THEN {rollup_devices.find_unit_key("event.anonymous_key")} END AS device_key,
        (SELECT known.unit_key FROM log.identities AS known
         WHERE known.user_key = event.user_key) AS known_key,
        coalesce(event.item_id, event.banner_id) AS shown_id, event.item_id IS NULL AS is_banner,
@@ -234,7 +238,8 @@ FROM (
   UNION ALL
   SELECT (
     SELECT exposure.seq FROM log.exposures AS exposure
-    WHERE exposure.unit_key IN (done.known_key, done.user_key, done.anonymous_key)
+    WHERE exposure.unit_key IN (
+      done.known_key, done.user_key, done.anonymous_key, done.device_key)
       AND exposure.unit_key IS NOT NULL
       AND exposure.at_ms BETWEEN done.at_ms - :window_ms AND done.at_ms
       AND exposure.kind = iif(done.is_banner, 'banners', 'items')

@@ -240,5 +240,6 @@ def prune(connection: Database) -> None:
         "DELETE FROM keys WHERE id NOT IN (SELECT unit FROM visits UNION SELECT unit FROM units "
         "UNION SELECT deeds.user FROM deeds WHERE deeds.user IS NOT NULL "
         "UNION SELECT anonymous FROM deeds WHERE anonymous IS NOT NULL "
+        "UNION SELECT device FROM devices "
         "UNION SELECT identities.user FROM identities UNION SELECT unit FROM identities)"
     )

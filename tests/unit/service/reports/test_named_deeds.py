@@ -49,7 +49,8 @@ def shown(exposure_id: str, unit: str, variant: str = "control", **fields: objec
 def did(event_id: str, kind: int, **fields: object) -> StoredEvent:
     """Let nobody do something with item p1 for 3.0."""
     row = StoredEvent(event_id, kind, AT_MS + 1_000, AT_MS + 1_000, item_id="p1", price=3.0)
-    return row._replace(**fields)  # type: ignore[arg-type]  # one dict for every field
+    arrived = {"received_ms": fields.get("at_ms", row.received_ms)}
+    return row._replace(**(arrived | fields))  # type: ignore[arg-type]  # one dict for every field
 
 
 def report(log: EventLog) -> Report:

@@ -49,7 +49,8 @@ def store(path: EventLog) -> Iterator[Store]:
 
 def did(event_id: str, kind: int, unit: str, **fields: object) -> StoredEvent:
     row = StoredEvent(event_id, kind, 2_000, 2_000, user_key=unit, item_id="p1", price=3.0)
-    return row._replace(**fields)  # type: ignore[arg-type]  # one dict for every field
+    arrived = {"received_ms": fields.get("at_ms", row.received_ms)}
+    return row._replace(**(arrived | fields))  # type: ignore[arg-type]  # one dict for every field
 
 
 def shown(exposure_id: str, unit: str, **fields: object) -> Exposure:
