@@ -45,18 +45,20 @@ _LATER = " ".join(
 )
 
 # `place` is unit and epoch. Who bought before they were shown anything has a `later` instead: the
-# unit that they became. What is paid back of an order needs neither, for the order has it.
+# unit that they became. What is paid back of an order needs neither, for the order has it. Without
+# MATERIALIZED SQLite looks for each place twice.
 _LINES = f"""
 CREATE TEMP TABLE lines AS
-SELECT kind, at_ms, value, order_id, named, place,
-       CASE WHEN kind = 3 AND place IS NULL THEN CASE {_LATER} END END AS later
-FROM (
+WITH found AS MATERIALIZED (
   SELECT kind, at_ms, value, order_id, {_NAMED} IS TRUE AS named, "user", anonymous, CASE
     WHEN {_NAMED} THEN deed.place
     WHEN kind = 4 AND order_id IS NOT NULL THEN NULL
     ELSE coalesce({_JOINED}) END AS place
   FROM deeds AS deed
-) AS deed
+)
+SELECT kind, at_ms, value, order_id, named, place,
+       CASE WHEN kind = 3 AND place IS NULL THEN CASE {_LATER} END END AS later
+FROM found AS deed
 """
 
 # Purchases go before refunds, so the first row is one of those where there is any. The order of
@@ -82,7 +84,8 @@ WHERE coalesce(first_place, first_later, place) IS NOT NULL
 _ORDERS = """
 CREATE TEMP TABLE orders AS
 SELECT place, sum(kind = 2) AS n_carts,
-       count(DISTINCT order_id) + sum(kind = 3 AND order_id IS NULL) AS n_orders,
+       count(DISTINCT CASE kind WHEN 3 THEN order_id END) + sum(kind = 3 AND order_id IS NULL)
+         AS n_orders,
        sum(kind = 3) AS n_purchases,
        sum(CASE kind WHEN 3 THEN value WHEN 4 THEN -value ELSE 0 END) AS revenue,
        sum(kind = 2 AND named) AS n_carts_named, sum(kind = 3 AND named) AS n_purchases_named

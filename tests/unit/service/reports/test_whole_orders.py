@@ -92,6 +92,7 @@ def test_refund_without_an_order_is_its_users_at_its_time(
         did("e2", REFUND, exposure_id="x1", order_id="o9", price=1.0),
     )
     assert revenues(event_log) == {"control": -1.0, "personal": -3.0}
+    assert {each.n_orders for each in arms(event_log).values()} == {0}
 
 
 @pytest.mark.parametrize("first", [0, 1])
