@@ -65,17 +65,17 @@ def text_of(report: Report) -> str:
 def test_interval_by_hand() -> None:
     """400 units of 1 and of 3: mean 2, spread 400 / 399, and all the same beside 500 of 1 and 5.
 
-    The mean is 3 there and the spread 4 · 500 / 499. The delta method gives
-    (s2 / 500 + 1.5² · s1 / 400) / 2².
+    The mean is 3 there and the spread 4 · 500 / 499. At either end θ, 3 - 2 θ
+    is so many of its own errors, √(4 / 499 + θ² / 399).
     """
     found = compare(arm("control", 400, 800, 2_000), arm("personal", 500, 1_500, 6_500))
-    variance = (4 / 499 + 2.25 / 399) / 4
-    margin = boundary(900, alpha=0.001, tightest_at=100_000) * variance**0.5
     assert found.difference is not None
     assert (found.control_per_unit, found.variant_per_unit) == (2.0, 3.0)
     assert found.difference.value == pytest.approx(0.5)
-    assert found.difference.low == pytest.approx(0.5 - margin)
-    assert found.difference.high == pytest.approx(0.5 + margin)
+    errors = boundary(900, alpha=0.001, tightest_at=100_000)
+    for theta, sign in ((1 + found.difference.low, 1), (1 + found.difference.high, -1)):
+        own = (4 / 499 + theta**2 / 399) ** 0.5
+        assert (3 - 2 * theta) / own == pytest.approx(sign * errors)
 
 
 def test_lost_exposures_are_told_where_the_sample_ratio_is_sound() -> None:
