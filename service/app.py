@@ -16,6 +16,7 @@ from threadpoolctl import threadpool_limits
 from models.errors import EndcapError
 from service.access import guard
 from service.cors import cors_config, vary_by_origin
+from service.encoded_slashes import put_slashes_back_first
 from service.garbage import settle
 from service.json_body import JsonBody
 from service.logs import configure_logs
@@ -146,7 +147,7 @@ def create_app(
             *(STOREFRONT if settings.storefront else []),
         ],
         lifespan=[lifespan],
-        guards=[guard],
+        guards=[put_slashes_back_first, guard],
         dto=JsonBody,
         return_dto=None,
         request_max_body_size=settings.body_limit_bytes,

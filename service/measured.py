@@ -12,6 +12,7 @@ from litestar.types import HTTPScope, Receive, Scope, Send
 from litestar.types.asgi_types import LifeSpanReceive, LifeSpanScope, LifeSpanSend
 from prometheus_client import Histogram
 
+from service.encoded_slashes import hold_slashes
 from service.head_requests import as_get, takes_head, without_body
 from service.known_heads import KnownHeads, Request
 from service.metrics import Metrics
@@ -88,9 +89,9 @@ class MeasuredApp(Litestar):
                 status = message["status"]
             await send(message)
 
-        answered, answer = http, cast("Send", noting_status)
+        answered, answer = hold_slashes(http), cast("Send", noting_status)
         if http["method"] == "HEAD" and takes_head(http["path"]):
-            answered, answer = as_get(http), without_body(answer)
+            answered, answer = as_get(answered), without_body(answer)
         try:
             await super().__call__(answered, receive, answer)
         finally:

@@ -14,7 +14,7 @@ from service.access import principal_of
 from service.console.documents_diff import Difference, diff_documents
 from service.console.form import Form, FormError
 from service.control.documents import Document, DocumentKind
-from service.control.page_ids import PAGE_WORDS
+from service.control.page_ids import PAGE_WORDS, fault_of_id
 from service.control.plane import ControlPlane
 from service.control.precondition import Precondition, RevisionError
 from service.control.trail import AuditRecord, read_page
@@ -165,10 +165,11 @@ def check_page_id(typed: str, field: str) -> str:
     Raises
     ------
     FormError
-        If another page, or none, has that address.
+        If another page, or none, has that address, or nobody could type it.
     """
-    if typed in PAGE_WORDS:
-        raise FormError(field, f"{typed!r} is an address of the console; choose another")
+    wrong = fault_of_id(typed)
+    if wrong:
+        raise FormError(field, f"{typed!r} {wrong}; choose another")
     return check_path_id(typed, f"the {field}")
 
 

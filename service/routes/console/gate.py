@@ -18,6 +18,7 @@ from service.access import OPEN
 from service.console.form import Form, Upload
 from service.console.session import COOKIE, Session
 from service.control.keys import Scope
+from service.encoded_slashes import put_slashes_back
 from service.problems import (
     answer_endcap_error,
     answer_http_exception,
@@ -152,6 +153,7 @@ def answer_unrouted(request: ConsoleRequest, error: HTTPException) -> Response[A
 
     An address that only longer ones begin with, or a form's that was typed, comes to no handler.
     """
+    put_slashes_back(request.scope)
     path: str = request.scope["path"]
     if path != HOME and not path.startswith(f"{HOME}/"):
         return answer_http_exception(request, error)

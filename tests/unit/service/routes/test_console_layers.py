@@ -190,14 +190,22 @@ def test_other_scopes_see_neither(ann: Visitor, path: str) -> None:
     assert Visitor(ann.shop, "support").get(path).status_code == 403
 
 
-@pytest.mark.parametrize("typed", [".", "..", "new", "preview", "save"])
-def test_document_without_an_address_is_not_made(ann: Visitor, typed: str) -> None:
+@pytest.mark.parametrize(
+    ("typed", "why"),
+    [
+        *((word, "is an address of the console") for word in (".", "..", "new", "preview", "save")),
+        ("shop/home", "has a slash"),
+        ("shop\\home", "has a slash"),
+    ],
+)
+def test_document_without_an_address_is_not_made(ann: Visitor, typed: str, why: str) -> None:
     """Its page would be another one, so nobody could open it again."""
     layer = ann.post("/console/layers/save", id=typed, rest_days="1", n_slots="10")
     rollout = ann.post("/console/rollouts/new", key=typed, share="0")
     for answer, place in ((layer, "e-id"), (rollout, "e-key")):
         assert (answer.status_code, f'id="{place}"' in answer.text) == (400, True)
-        assert "is an address of the console; choose another" in answer.text
+        assert why in answer.text
+        assert "; choose another" in answer.text
     named = ann.post("/console/layers/save", name="New", rest_days="1", n_slots="10")
     assert named.headers["location"] == "/console/layers/new-2"
 

@@ -214,3 +214,31 @@ def test_list_of_rules_tells_which_work_against_each_other(shop: Shop, ann: Visi
     shown = html.unescape(ann.get("/console/rules").text)
     assert "Some rules work against each other" in shown
     assert warning["message"] in shown
+
+
+@pytest.mark.parametrize(
+    ("section", "document"),
+    [
+        ("placements", {"kind": "items"}),
+        ("banners", {"title": "t", "image_url": "/i.png", "link_url": "/"}),
+        ("rules", {"action": "hide", "select": {"item_ids": ["p"]}}),
+        ("layers", {}),
+        ("rollouts", {"share": 0.5}),
+    ],
+)
+def test_document_of_an_older_version_with_a_slash_has_its_page(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, section: str, document: dict[str, Any]
+) -> None:
+    """It is opened from the list, changed and deleted like any other."""
+    monkeypatch.setattr("service.control.writing.check_new_id", lambda *_: None)
+    revision = shop.call("PUT", f"/v1/{section}/a%2Fb", json=document).json()["revision"]
+    visitor = Visitor(shop)
+    address = f"/console/{section}/a%2Fb"
+    assert f'href="{address}"' in visitor.get(f"/console/{section}").text
+    assert visitor.get(address).status_code == 200
+    if section in ("banners", "rules"):
+        assert visitor.post(f"{address}/switch", enabled="0").status_code == 303
+        assert shop.call("GET", f"/v1/{section}/a%2Fb").json()["enabled"] is False
+    gone = visitor.post(f"{address}/delete", revision=str(revision))
+    assert gone.headers["location"] == f"/console/{section}"
+    assert visitor.get(address).status_code == 404

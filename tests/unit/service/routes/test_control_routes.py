@@ -219,7 +219,8 @@ PAGED = {
 @pytest.mark.parametrize("section", PAGED)
 def test_new_document_needs_an_id_that_has_a_page(shop: Shop, section: str) -> None:
     """Neither a step up a path, nor an address of the console, nor nothing that can be seen."""
-    for encoded in ("%2e", "%2e%2e", "new", "preview", "save", "%20", "%C2%A0%09"):
+    blank = ("%20", "%C2%A0%09")
+    for encoded in ("%2e", "%2e%2e", "new", "preview", "save", *blank, "a%2Fb", "%5C", "a%0Ab"):
         refused = shop.call("PUT", f"/v1/{section}/{encoded}", json=PAGED[section])
         assert is_problem(refused, 400)["code"] == "id_invalid"
         assert "choose" in refused.json()["detail"]
@@ -227,7 +228,7 @@ def test_new_document_needs_an_id_that_has_a_page(shop: Shop, section: str) -> N
     assert shop.call("PUT", f"/v1/{section}/news", json=PAGED[section]).status_code == 201
 
 
-@pytest.mark.parametrize("document_id", ["..", "new", " "])
+@pytest.mark.parametrize("document_id", ["..", "new", " ", "a/b", "/a//b/", "50%2F1/2"])
 def test_document_that_has_no_page_can_be_read_changed_and_deleted(
     shop: Shop, document_id: str
 ) -> None:
@@ -235,9 +236,27 @@ def test_document_that_has_no_page_can_be_read_changed_and_deleted(
     body = msgspec.json.encode(Placement(id=document_id, kind="items")).decode()
     with shop.services.control_store.transaction() as transaction:
         transaction.write_document(StoredDocument("placement", document_id, body, 1), 0)
-    path = f"/v1/placements/{document_id.replace('.', '%2e').replace(' ', '%20')}"
+    path = f"/v1/placements/{quote(document_id, safe='').replace('.', '%2e')}"
     assert shop.call("GET", f"{path}/config").json()["id"] == document_id
     assert shop.call("PUT", path, json={"kind": "items", "count": 3}).status_code == 200
     assert shop.call("PATCH", path, json={"count": 4}).json()["count"] == 4
     assert shop.call("DELETE", path).status_code == 204
     is_problem(shop.call("GET", f"{path}/config"), 404)
+
+
+def test_rollout_of_an_older_version_with_a_slash_can_be_killed(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is read, killed, told as a flag and in its history by the id that was sent."""
+    monkeypatch.setattr("service.control.writing.check_new_id", lambda *_: None)
+    path = "/v1/rollouts/shop%2fhome"
+    shop.call("PUT", path, json={"share": 0.5})
+    assert shop.call("POST", f"{path}/kill").json()["killed"] is True
+    assert len(shop.call("GET", f"{path}/history").json()["changes"]) == 2
+    user = {"context": {"targetingKey": "u"}}
+    told = shop.call("POST", "/ofrep/v1/evaluate/flags/shop%2Fhome", json=user).json()
+    assert (told["key"], told["reason"]) == ("shop/home", "DISABLED")
+    missing = is_problem(shop.call("GET", "/v1/rollouts/shop%2Fshelf"), 404)
+    assert missing["instance"] == "/v1/rollouts/shop/shelf"
+    assert is_problem(shop.call("GET", f"{path}/nothing"), 404)["instance"].endswith("/nothing")
+    assert shop.call("GET", "/v1/rollouts/shop%2F%c3").status_code in (400, 404)
