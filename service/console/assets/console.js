@@ -11,7 +11,7 @@
 "use strict";
 (() => {
   const HEADERS = { "X-Requested-With": "console" };
-  const token = document.querySelector('meta[name="form-token"]').content;
+  let token = document.querySelector('meta[name="form-token"]').content;
   const all = (selector, root = document) => [...root.querySelectorAll(selector)];
   const toasts = document.getElementById("toasts");
 
@@ -58,22 +58,68 @@
   // Parts that follow changes
   let refreshing = false;
   let again = false;
-  async function refresh() {
-    if (!document.querySelector("[data-live], [data-document]")) return;
+  async function refresh(always = false) {
+    if (!always && !document.querySelector("[data-live], [data-document]")) return;
     if (refreshing) { again = true; return; }
     refreshing = true;
     try {
-      const answer = await fetch(location.href, { headers: HEADERS });
-      if (answer.status === 401) { location.reload(); return; }
+      // Any page has the new token; the address of a form that was refused is no page.
+      const answer = await fetch(ended ? "/console" : location.href, { headers: HEADERS });
+      if (answer.status === 401) { tellEnded(); return; }
+      if (answer.status === 404) { tellGone(await answer.json()); return; }
       if (answer.ok && answer.headers.get("content-type").startsWith("text/html")) {
-        draw(new DOMParser().parseFromString(await answer.text(), "text/html"));
+        const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+        if (ended) goOn(fresh); else draw(fresh);
       }
     } catch {
       // The server is being restarted; the stream says when it is back.
+      if (always) tellLost();
     } finally {
       refreshing = false;
       if (again) { again = false; refresh(); }
     }
+  }
+
+  // What was typed is kept: who signs in again, in another tab, sends it from here.
+  let ended = null;
+  const isTyped = () => all("form").some((form) => form.dataset.touched) ||
+    document.querySelector("[aria-invalid=true], form .notice.bad");
+  function tellEnded() {
+    lost?.remove();
+    lost = null;
+    if (!isTyped()) { location.reload(); return; }
+    if (ended) return;
+    ended = say("Your session has ended. What you typed stays here: ", "warn");
+    const link = document.createElement("a");
+    link.href = "/console/sign-in";
+    link.target = "_blank";
+    link.textContent = "sign in in another tab";
+    ended.append(link, ", then come back and send it.");
+  }
+  function goOn(fresh) {
+    token = fresh.querySelector('meta[name="form-token"]').content;
+    all("input[name=form_token]").forEach((input) => { input.value = token; });
+    ended.remove();
+    ended = null;
+    again = true;
+  }
+  addEventListener("submit", (event) => {
+    if (!ended || event.target.method !== "post") return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    refresh(true);
+  });
+
+  let isGone = false;
+  function tellGone(problem) {
+    // A form that was refused stands at an address that only forms are sent to.
+    if (isGone || problem.code !== "not_found" || /\/(save|preview)$/.test(location.pathname)) return;
+    isGone = true;
+    const text = "Somebody deleted this while you had it open. What stands here is how it was: ";
+    const list = all(".crumbs a").at(-1)?.href ?? "/console";
+    const forms = all("form[data-document]");
+    forms.forEach((form) => warn(form, text, list, "see what there is now."));
+    if (!forms.length) say("Somebody deleted this while you had it open.", "warn");
   }
 
   function draw(fresh) {
@@ -101,7 +147,8 @@
       } else if (form.dataset.warned !== other.dataset.state) {
         form.dataset.warned = other.dataset.state;
         const by = other.dataset.changedBy ? ` by ${other.dataset.changedBy}` : "";
-        warn(form, `This was changed${by} while you were editing. Send it to see what differs, or `);
+        const text = `This was changed${by} while you were editing. Send it to see what differs, or `;
+        warn(form, text, location.href, "start from its new state.");
       }
     });
   }
@@ -109,7 +156,7 @@
   const focusPath = (root) =>
     [...root.querySelectorAll("a, button, summary, input")].indexOf(document.activeElement);
 
-  function warn(form, text) {
+  function warn(form, text, address, name) {
     form.querySelector("[data-warning]")?.remove();
     const notice = document.createElement("div");
     notice.className = "notice warn";
@@ -117,8 +164,8 @@
     notice.setAttribute("role", "alert");
     const line = document.createElement("p");
     const link = document.createElement("a");
-    link.href = location.href;
-    link.textContent = "start from its new state.";
+    link.href = address;
+    link.textContent = name;
     line.append(text, link);
     notice.append(line);
     form.prepend(notice);
@@ -127,6 +174,9 @@
   // Changes by anyone, while the page is in view: a browser opens few connections to one server.
   let stream = null;
   let lost = null;
+  function tellLost() {
+    lost ??= say("The server does not answer. This page waits for it.", "warn");
+  }
   function listen() {
     const address = document.body.dataset.changes;
     if (!address || document.hidden || stream) return;
@@ -145,16 +195,18 @@
       refresh();
     };
     stream.onerror = () => {
-      if (!lost) lost = say("The server does not answer. This page waits for it.", "warn");
-      // An answer that is no stream ends it for good: the session may be over.
+      // An answer that is no stream ends it for good: the session may be over, which asking tells.
       if (stream.readyState === EventSource.CLOSED) {
         stream = null;
-        setTimeout(() => { refresh(); listen(); }, 2000);
+        refresh(true);
+        setTimeout(listen, 2000);
+      } else {
+        tellLost();
       }
     };
   }
   document.addEventListener("visibilitychange", () => {
-    if (document.hidden) { stream?.close(); stream = null; } else { listen(); refresh(); }
+    if (document.hidden) { stream?.close(); stream = null; } else { listen(); refresh(ended !== null); }
   });
   all("[data-refresh]").forEach((element) => {
     setInterval(() => { if (!document.hidden) refresh(); }, 1000 * element.dataset.refresh);
@@ -216,6 +268,7 @@
           headers: { ...HEADERS, "X-Form-Token": token },
           body: new URLSearchParams([...new FormData(form)].filter(([, v]) => typeof v === "string")),
         });
+        if (answer.status === 401) tellEnded();
         if (mine !== asked || !answer.ok) return;
         const made = new DOMParser().parseFromString(await answer.text(), "text/html");
         target.replaceChildren(...[...made.body.childNodes].map((one) => document.importNode(one, true)));

@@ -65,7 +65,7 @@ def save_document(
     """
     revision = form.text("revision")
     known = frozenset({int(revision)}) if revision.isdigit() and revision != "0" else None
-    expected = Precondition(revisions=known, must_be_new=known is None)
+    expected = Precondition(known, must_exist=known is not None, must_be_new=known is None)
     try:
         changed = _plane(request).put(_change(request, section, document_id, expected), document)
     except RevisionError as error:

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 from litestar import Controller, Response, get, post
 
+from models.errors import NotFoundError
 from service.console.prerequisite_form import prerequisite_choices
 from service.console.ramp_form import GUARDRAILS
 from service.console.rollout_form import Fields, fields_of, overlaid, patch_from
@@ -41,6 +42,9 @@ from service.services import services_of
 
 SPARE_ROWS = 2
 _UNSAVED = "Nothing was changed, so nothing was saved."
+_DELETED = (
+    "Somebody deleted this rollout meanwhile, so nothing was saved. What you typed stands here."
+)
 
 
 class RolloutEditPages(Controller):
@@ -80,6 +84,8 @@ class RolloutEditPages(Controller):
             question, status = error.message.split("; s", maxsplit=1)[0], 409
         except SlotError as error:
             errors = {"layer_share": error.message.split("; GET", maxsplit=1)[0]}
+        except NotFoundError:
+            errors, status = {"": _DELETED}, 409
         except REFUSALS as error:
             errors = errors_of(error)
         else:
@@ -108,9 +114,10 @@ class RolloutEditPages(Controller):
         yes = form.is_on("confirm")
         consent = Consent(new_phase=yes, confirm=yes)
         typed = form.text("document")
-        current = find_rollout(request, rollout_key)
+        current = rollout_at(request, rollout_key, revision)
         question, status, errors, conflict = "", 400, {}, None
         try:
+            current = find_rollout(request, rollout_key)
             document = decode_json(typed.encode(), msgspec.json.Decoder(Rollout))
             document = msgspec.structs.replace(document, revision=0)
             change = change_of(request, rollout_key, revision=revision, consent=consent)
@@ -121,6 +128,8 @@ class RolloutEditPages(Controller):
             conflict, status = find_conflict(request, rollout_key, revision), 409
         except (JumpError, PhaseError) as error:
             question, status = error.message.split("; s", maxsplit=1)[0], 409
+        except NotFoundError:
+            errors, status = {"document": _DELETED}, 409
         except REFUSALS as error:
             told = errors_of(error)
             errors = {

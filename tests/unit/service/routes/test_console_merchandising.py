@@ -14,6 +14,13 @@ from tests.unit.service.routes.console_shop import Visitor
 from tests.unit.service.routes.samples import Shop, open_client
 
 ODD = 'ö "<b>&? #1'
+FIRST_DOCUMENTS: dict[str, dict[str, Any]] = {
+    "placements": {"kind": "items"},
+    "banners": {"title": "t", "image_url": "/i.png", "link_url": "/"},
+    "rules": {"action": "hide", "select": {"item_ids": ["p"]}},
+    "layers": {},
+    "rollouts": {"share": 0.5},
+}
 SECTIONS = ("placements", "rules", "banners", "preview")
 
 
@@ -216,16 +223,7 @@ def test_list_of_rules_tells_which_work_against_each_other(shop: Shop, ann: Visi
     assert warning["message"] in shown
 
 
-@pytest.mark.parametrize(
-    ("section", "document"),
-    [
-        ("placements", {"kind": "items"}),
-        ("banners", {"title": "t", "image_url": "/i.png", "link_url": "/"}),
-        ("rules", {"action": "hide", "select": {"item_ids": ["p"]}}),
-        ("layers", {}),
-        ("rollouts", {"share": 0.5}),
-    ],
-)
+@pytest.mark.parametrize(("section", "document"), FIRST_DOCUMENTS.items())
 def test_document_of_an_older_version_with_a_slash_has_its_page(
     shop: Shop, monkeypatch: pytest.MonkeyPatch, section: str, document: dict[str, Any]
 ) -> None:
@@ -242,3 +240,31 @@ def test_document_of_an_older_version_with_a_slash_has_its_page(
     gone = visitor.post(f"{address}/delete", revision=str(revision))
     assert gone.headers["location"] == f"/console/{section}"
     assert visitor.get(address).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("section", "fields"),
+    [
+        ("placements", {"kind": "items", "count": "5", "explore_percent": "0"}),
+        ("rules", {"action": "hide", "item_ids": "a"}),
+        ("banners", {"title": "T", "link_url": "/l", "image_url": "/i.png"}),
+        ("layers", {"n_slots": "10", "rest_days": "1"}),
+    ],
+)
+def test_form_of_a_deleted_document_makes_nothing_by_itself(
+    ann: Visitor, section: str, fields: dict[str, Any]
+) -> None:
+    """What was typed stands there; it is made again only by a form that says so."""
+    document = FIRST_DOCUMENTS[section]
+    revision = ann.shop.call("PUT", f"/v1/{section}/gone", json=document).json()["revision"]
+    ann.shop.call("DELETE", f"/v1/{section}/gone")
+    typed: dict[str, Any] = {**fields, "id": "gone", "name": "Typed name"}
+    answer = ann.post(f"/console/{section}/save", **typed, revision=str(revision))
+    assert answer.status_code == 412
+    assert "so nothing was saved" in answer.text
+    assert 'value="Typed name"' in answer.text
+    assert all(
+        one.get("id") != "gone" for one in ann.shop.call("GET", f"/v1/{section}").json()[section]
+    )
+    again = ann.post(f"/console/{section}/save", **typed, revision="")
+    assert again.headers["location"] == f"/console/{section}/gone"

@@ -263,3 +263,18 @@ def test_planner_says_what_it_takes(ann: Visitor) -> None:
     assert re.search(r"\+20 %</th><td class=\"number\">7,6\d\d</td><td class=\"number\">7.7<", told)
     wrong = ann.get(f"{PAGE}/plan?baseline=x&share=50").text
     assert 'id="e-baseline"' in wrong
+
+
+def test_form_of_a_deleted_rollout_keeps_what_was_typed(ann: Visitor) -> None:
+    """In the form and in the JSON; nothing is made again."""
+    revision = ann.shop.call("PUT", "/v1/rollouts/gone", json={"share": 0.1}).json()["revision"]
+    ann.shop.call("DELETE", "/v1/rollouts/gone")
+    edited = ann.post("/console/rollouts/gone/edit", revision=str(revision), name="Typed name")
+    written = ann.post(
+        "/console/rollouts/gone/json", revision=str(revision), document='{"share": 0.7654}'
+    )
+    for answer, typed in ((edited, "Typed name"), (written, "0.7654")):
+        assert answer.status_code == 409
+        assert "Somebody deleted this rollout" in answer.text
+        assert typed in answer.text
+    assert ann.shop.call("GET", "/v1/rollouts/gone").status_code == 404
