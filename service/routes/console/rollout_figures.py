@@ -38,7 +38,7 @@ def draw_known_lift(
         for epoch in report.epochs
         if epoch.opened_at_ms is not None
     ][-_MAX_MARKS:]
-    x = {"field": "at", "type": "temporal", "title": None, "scale": {"type": "utc"}}
+    x = _time_axis("at")
     y = _lift_axis([["", "", *row[2:]] for row in rows[len(rows) // 4 :]], "y", "low", (3, 4))
     color = _color(report)
     spec = {
@@ -73,7 +73,8 @@ def draw_known_lift(
         plotter,
         spec,
         title=f"Lift of {name.lower()} over time",
-        note="over all epochs so far; the band holds at every look, a dotted line begins an epoch",
+        note="over all epochs so far; the band holds at every look, a dotted line begins an "
+        "epoch; UTC",
         description=f"{len(rows)} points; at last {shown[-1][2]} "
         f"({shown[-1][3]} to {shown[-1][4]}).",
         columns=TIME_COLUMNS,
@@ -89,7 +90,7 @@ def draw_lift(plotter: Plotter, report: Report, metric: str) -> Figure:
         dict(zip(("epoch", "from", "until", "variant", "lift", "low", "high"), row, strict=True))
         for row in rows
     ]
-    x = {"field": "from", "type": "temporal", "title": None, "scale": {"type": "utc"}}
+    x = _time_axis("from")
     y = _lift_axis(rows, "y", "low", (5, 6))
     color = _color(report)
     spec = {
@@ -133,9 +134,9 @@ def draw_lift(plotter: Plotter, report: Report, metric: str) -> Figure:
         plotter,
         spec,
         title=f"Lift of {name.lower()} by epoch",
-        note="relative to control; the band holds at every look",
+        note="relative to control; the band holds at every look; UTC",
         description=_in_words(rows),
-        columns=LIFT_COLUMNS,
+        columns=["Epoch", "From (UTC)", "Until (UTC)", *LIFT_COLUMNS[3:]],
         rows=map(_readable, rows),
         height=260,
     )
@@ -194,6 +195,22 @@ def draw_metrics(plotter: Plotter, report: Report) -> Figure:
         rows=shown,
         height=60 + 34 * len(rows),
     )
+
+
+def _time_axis(field: str) -> dict[str, Any]:
+    """Write times in UTC with 24 hours, and a day where one begins."""
+    clock, day = "%H:%M", "%-d %b"
+    forms = {
+        **{"milliseconds": "%H:%M:%S", "seconds": "%H:%M:%S", "minutes": clock, "hours": clock},
+        **{"day": day, "date": day, "week": day, "month": "%b", "quarter": "%b", "year": "%Y"},
+    }
+    return {
+        "field": field,
+        "type": "temporal",
+        "title": None,
+        "scale": {"type": "utc"},
+        "axis": {"format": forms, "tickCount": {"expr": "clamp(floor(width / 80), 2, 10)"}},
+    }
 
 
 def _lift_axis(

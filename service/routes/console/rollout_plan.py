@@ -5,10 +5,10 @@ from __future__ import annotations
 from litestar import Controller, get
 
 from models.errors import EndcapError, InputError
-from service.console.form import Form, FormError
+from service.console.form import MAX_NUMBER, Form, FormError
 from service.console.formatting import number
 from service.plan_limits import check_numbers, write_days
-from service.reports.plan import HALF, PlanMetric, Question, RolloutPlan, make_plan
+from service.reports.plan import HALF, SHARES, PlanMetric, Question, RolloutPlan, make_plan
 from service.reports.planner import POWER
 from service.reports.traffic import Traffic, read_traffic
 from service.rollouts.definition import Rollout
@@ -20,6 +20,8 @@ from service.routes.console.rollout_changes import find_rollout
 from service.routes.documents import PathId, check_path_id
 from service.services import services_of
 
+SEEN = ("baseline", "per_day")
+"""Fields that are filled in with what was seen; the form says with what."""
 METRICS: dict[PlanMetric, str] = {
     "conversion": "people who buy",
     "add_to_cart": "people who put something into the basket",
@@ -40,14 +42,14 @@ class RolloutPlanPages(Controller):
         rollout = find_rollout(request, check_path_id(rollout_key, "rollout key"))
         asked = str(request.query_params.get("metric", "conversion"))
         metric: PlanMetric = asked if asked in METRICS else "conversion"
-        typed = {name: (str(value),) for name, value in request.query_params.items()}
         traffic, trouble = _traffic(request, rollout)
         known = _known(traffic, metric)
-        form = Form({**{name: (value,) for name, value in known.items() if value}, **typed}, {})
+        typed = _typed(request)
+        form = Form({name: (value,) for name, value in {**known, **typed}.items()}, {})
         plan: RolloutPlan | None = None
         errors: dict[str, str] = {}
         try:
-            plan = make_plan(rollout.key, _question(form, metric), traffic)
+            plan = make_plan(rollout.key, _question(form, typed, metric), traffic)
         except (FormError, InputError) as error:
             errors = errors_of(error)
         return page(
@@ -57,6 +59,7 @@ class RolloutPlanPages(Controller):
             rollout=rollout,
             path=rollout_path(rollout.key),
             form=form,
+            known=known,
             errors=errors,
             metrics=list(METRICS.items()),
             metric=metric,
@@ -100,17 +103,55 @@ def _known(traffic: Traffic, metric: PlanMetric) -> dict[str, str]:
     }
 
 
-def _question(form: Form, metric: PlanMetric) -> Question:
-    baseline = form.number("baseline", "What control does") if form.text("baseline") else None
+def _typed(request: ConsoleRequest) -> dict[str, str]:
+    """Return what somebody typed: not what a field was filled in with and still holds."""
+    sent = {name: str(value).strip() for name, value in request.query_params.items()}
+    return {
+        name: value
+        for name, value in sent.items()
+        if value and (name not in SEEN or value != sent.get(f"seen_{name}"))
+    }
+
+
+def _question(form: Form, typed: dict[str, str], metric: PlanMetric) -> Question:
+    """Read what is planned for; what nobody typed is taken as it was seen, to the last digit."""
+    unit, of_people = _unit(metric), metric in SHARES
+    baseline = per_day = lift = None
+    if "baseline" in typed:
+        most = 100 if of_people else MAX_NUMBER
+        baseline = _between(form, "baseline", "What control does", 0, most, is_percent=of_people)
+        baseline /= unit
+    if "per_day" in typed:
+        per_day = _between(form, "per_day", "People a day", 0, MAX_NUMBER, is_percent=False)
+    if form.text("lift"):
+        lift = _lift(form)
+        if not -1 < lift != 0:
+            raise FormError(
+                "lift", "a lift is above −100 % and not 0; 5 is five percent more of them"
+            )
     question = Question(
         metric=metric,
-        lift=_lift(form) if form.text("lift") else None,
-        power=form.number("power", "How surely") / 100,
-        share=form.share("share", "Share that is treated"),
-        baseline=None if baseline is None else baseline / _unit(metric),
-        units_per_day=form.number("per_day", "People a day") if form.text("per_day") else None,
+        lift=lift,
+        power=_between(form, "power", "How surely", 50, 100) / 100,
+        share=_between(form, "share", "Share that is treated", 0, 100) / 100,
+        baseline=baseline,
+        units_per_day=per_day,
     )
     return check_numbers(question)
+
+
+def _between(
+    form: Form, name: str, label: str, least: float, most: float, *, is_percent: bool = True
+) -> float:
+    """Read a number that neither bound is; the message is in the unit of the field."""
+    number = form.number(name, label)
+    if least < number < most:
+        return number
+    unit = " %" if is_percent else ""
+    bounds = f"above {least:g}{unit}"
+    if most < MAX_NUMBER:
+        bounds += f" and below {most:g}{unit}"
+    raise FormError(name, f"{label}: {number:g}{unit} is not {bounds}")
 
 
 def _unit(metric: PlanMetric) -> int:

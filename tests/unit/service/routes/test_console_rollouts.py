@@ -255,16 +255,6 @@ def test_pages_and_files_are_there(ann: Visitor) -> None:
     assert ann.get("/console/rollouts/none").status_code == 404
 
 
-def test_planner_says_what_it_takes(ann: Visitor) -> None:
-    """From 10 % to 12 % at a half: 7,682 people, eight days of a thousand."""
-    empty = ann.get(f"{PAGE}/plan")
-    assert (empty.status_code, "has not seen enough" in empty.text) == (200, True)
-    told = ann.get(f"{PAGE}/plan?metric=conversion&baseline=10&lift=20&share=50&per_day=1000").text
-    assert re.search(r"\+20 %</th><td class=\"number\">7,6\d\d</td><td class=\"number\">7.7<", told)
-    wrong = ann.get(f"{PAGE}/plan?baseline=x&share=50").text
-    assert 'id="e-baseline"' in wrong
-
-
 def test_form_of_a_deleted_rollout_keeps_what_was_typed(ann: Visitor) -> None:
     """In the form and in the JSON; nothing is made again."""
     revision = ann.shop.call("PUT", "/v1/rollouts/gone", json={"share": 0.1}).json()["revision"]

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from itertools import pairwise
+from types import SimpleNamespace
 
 import pytest
 
@@ -42,3 +43,29 @@ def test_labels_of_lifts_stand_apart_on_a_telephone(
     gaps = _gaps(rollout_figures.draw_metrics(plotter, None))  # type: ignore[arg-type]  # unread
     assert gaps
     assert min(gaps) > WIDEST_LABEL_PX
+
+
+@pytest.mark.parametrize("hours", [3, 30, 24 * 9])
+def test_axis_of_time_has_24_hours_and_says_utc(
+    plotter: Plotter, monkeypatch: pytest.MonkeyPatch, hours: int
+) -> None:
+    """Afternoons are not mornings: from noon on, whole hours of the day, or days, are written."""
+    noon_ms = 1_768_435_200_000 + 12 * 3_600_000
+    until_ms = noon_ms + hours * 3_600_000
+    monkeypatch.setattr(
+        rollout_figures, "_color", lambda _: {"field": "variant", "type": "nominal"}
+    )
+    known = [[noon_ms, "b", 0.1, 0.0, 0.2], [until_ms, "b", 0.1, 0.0, 0.2]]
+    epochs = [[1, noon_ms, until_ms, "b", 0.1, 0.0, 0.2]]
+    monkeypatch.setattr(rollout_figures, "lift_rows", lambda *_: epochs)
+    report = SimpleNamespace(epochs=())
+    over_time = rollout_figures.draw_known_lift(plotter, report, "conversion", known, {})  # type: ignore[arg-type]  # has what is read
+    by_epoch = rollout_figures.draw_lift(plotter, report, "conversion")  # type: ignore[arg-type]  # as above
+    for figure in (over_time, by_epoch):
+        assert figure.note.endswith("; UTC")
+        for drawing in (str(figure.wide), str(figure.narrow)):
+            labels = re.findall(r">(\d\d:\d\d|[1-9]\d? [A-Z][a-z]{2})<", drawing)
+            assert len(labels) >= 2
+            assert not re.search(r"[AP]M<|>\d\d [AP]", drawing)
+            if hours == 3:
+                assert labels[0] in ("12:00", "12:30", "13:00")
