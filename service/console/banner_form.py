@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from service.console.audience_form import read_audience, show_audience, typed_audience
-from service.console.form import Form
+from service.console.form import Form, FormError
 from service.console.schedule_form import read_schedule, show_schedule
 from service.control.documents import Banner
 
@@ -71,7 +71,13 @@ def read_banner(form: Form) -> Banner:
     if form.text("cap_views"):
         views = form.number("cap_views", "how often")
         hours = form.number("cap_hours", "hours") if form.text("cap_hours") else 24.0
+        if views != int(views):
+            raise FormError("cap_views", f"how often: {views:g} is not a whole number")
         cap = {"max_views": int(views), "hours": hours}
+    elif form.text("cap_hours"):
+        raise FormError(
+            "cap_views", "say after how many times it rests, or leave the hours empty too"
+        )
     made: dict[str, Any] = {
         "title": form.text("title"),
         "image_url": form.text("image_url"),

@@ -20,6 +20,7 @@ from service.console.form import Form, FormError, read_json
 from service.console.layer_form import LayerView, layer_fields, read_layer
 from service.console.prerequisite_form import prerequisite_fields, read_prerequisites
 from service.console.ramp_form import ramp_fields, read_ramp
+from service.console.schedule_form import check_zone
 from service.console.value_form import read_type, read_value, value_text
 from service.console.variant_form import read_variants
 from service.rollouts.definition import Rollout
@@ -190,6 +191,7 @@ def _schedule_fields(rollout: Rollout) -> dict[str, tuple[str, ...]]:
 
 
 def _schedule(form: Form) -> dict[str, Any]:
+    check_zone(form)
     patch: dict[str, Any] = {"time_zone": form.optional("time_zone")}
     for name in ("starts_at", "ends_at"):
         typed = form.optional(name)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from service.console.form import Form
+from service.console.form import Form, FormError
 from service.rollouts.schedule import schedule_ms
 
 ZONES = (
@@ -47,7 +47,14 @@ def show_schedule(
 
 
 def read_schedule(form: Form) -> dict[str, Any]:
-    """Read a schedule as a document has it; without times there is no zone either."""
+    """Read a schedule as a document has it; without times there is no zone either.
+
+    Raises
+    ------
+    FormError
+        If nobody knows the zone, whether or not there are times.
+    """
+    check_zone(form)
     starts_at, ends_at = _typed(form, "starts_at"), _typed(form, "ends_at")
     if starts_at is None and ends_at is None:
         return {"starts_at": None, "ends_at": None, "time_zone": None}
@@ -56,6 +63,17 @@ def read_schedule(form: Form) -> dict[str, Any]:
         "ends_at": ends_at,
         "time_zone": form.text("time_zone") or "UTC",
     }
+
+
+def check_zone(form: Form) -> None:
+    """Raise `FormError` unless the zone that was typed is known."""
+    zone = form.optional("time_zone")
+    try:
+        schedule_ms(None, None, zone)
+    except ValueError:
+        raise FormError(
+            "time_zone", f"{zone!r} is not a time zone; write one such as Asia/Dubai or UTC"
+        ) from None
 
 
 def state_of(

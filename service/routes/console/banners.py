@@ -150,7 +150,7 @@ class BannerPages(SwitchedPages):
                 request,
                 "banners/edit.html",
                 status=400,
-                errors=errors_of(error),
+                errors=errors_of(error, form),
                 **_context(request, typed_banner(form), None if is_new else stored),
                 **_nothing(request, form, "Mend the form to see where it would stand."),
             )
@@ -224,7 +224,7 @@ async def _look(request: ConsoleRequest, form: Form) -> dict[str, Any]:
         look = Look.read(form.text)
         return await _show(services_of(request), banner, banner_id, look, form.text("find"))
     except (EndcapError, msgspec.ValidationError) as error:
-        said = next(iter(errors_of(error).values()))
+        said = next(iter(errors_of(error, form).values()))
         return await asyncio.to_thread(_nothing, request, form, said)
 
 

@@ -11,6 +11,7 @@ from litestar import Request, Response
 from litestar.connection import ASGIConnection
 from litestar.datastructures import Cookie
 from litestar.handlers import BaseRouteHandler
+from markupsafe import escape
 
 from service.console.pages import make_environment
 from service.console.sections import BY_KEY, open_sections
@@ -69,6 +70,13 @@ def page(
     The template also gets `me`, `sections`, `here`, `flash`, `form_token`, `now_ms` and `who`.
     """
     body = render(request, template, title=title, **context)
+    unseen = [
+        str(one) for one in context.get("errors", {}).values() if str(escape(one)) not in body
+    ]
+    if unseen:
+        # Of a field that the page does not have: it stands above all others.
+        context["errors"] = {**context["errors"], "": "; ".join(unseen)}
+        body = render(request, template, title=title, **context)
     response: Page = Response(body, status_code=status, media_type="text/html")
     if _flash_of(request) is not None and "flash" not in context:
         response.delete_cookie(FLASH_COOKIE, path=HOME)

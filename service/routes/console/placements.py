@@ -121,7 +121,7 @@ class PlacementPages(DocumentPages):
                 request,
                 "placements/edit.html",
                 status=400,
-                errors=errors_of(error),
+                errors=errors_of(error, form),
                 **_context(request, typed_placement(form), None if is_new else stored),
                 **_nothing(request, form, "Mend the form to see what would stand there."),
             )
@@ -186,7 +186,7 @@ async def _look(request: ConsoleRequest, form: Form) -> dict[str, Any]:
         placement_id = form.text("id") or DRAFT_ID
         return await _show(services_of(request), placement, placement_id, look, form.text("find"))
     except (EndcapError, msgspec.ValidationError) as error:
-        said = next(iter(errors_of(error).values()))
+        said = next(iter(errors_of(error, form).values()))
         return await asyncio.to_thread(_nothing, request, form, said)
 
 

@@ -87,7 +87,7 @@ class RolloutEditPages(Controller):
         except NotFoundError:
             errors, status = {"": _DELETED}, 409
         except REFUSALS as error:
-            errors = errors_of(error)
+            errors = errors_of(error, form)
         else:
             text = (
                 "Saved."
@@ -131,7 +131,7 @@ class RolloutEditPages(Controller):
         except NotFoundError:
             errors, status = {"document": _DELETED}, 409
         except REFUSALS as error:
-            told = errors_of(error)
+            told = errors_of(error, form)
             errors = {
                 "document": "; ".join(f"{name or 'document'}: {why}" for name, why in told.items())
             }

@@ -16,7 +16,7 @@ from service.console.value_form import VALUE_TYPES, read_type, read_value
 from service.control.consent import Consent
 from service.control.documents import Placement
 from service.control.fit import rollout_key_of
-from service.control.precondition import Precondition
+from service.control.precondition import Precondition, RevisionError
 from service.control.stale import stale_rollouts
 from service.control.writing import Change
 from service.json_body import broken_rule
@@ -29,6 +29,8 @@ from service.routes.console.links import rollout_path
 from service.routes.documents import list_documents
 from service.services import services_of
 
+_INPUTS = {"variants": "variant"}
+"""The form has one treatment, and the document a list of them."""
 RECIPES = (
     ("", "the placement's own"),
     ("for_you", "for you"),
@@ -75,8 +77,8 @@ class RolloutListPages(Controller):
         """Make a rollout, which treats nobody yet unless a share is given."""
         if form.is_on("redraw"):
             return _ask(request, form, {})
+        key = form.text("key")
         try:
-            key = form.text("key")
             if not key:
                 raise FormError("key", "a key is missing; placements and flags name it")
             rollout = _rollout(form)
@@ -89,8 +91,12 @@ class RolloutListPages(Controller):
                 Consent(),
             )
             services_of(request).control.put(change, rollout)
+        except RevisionError:
+            taken = {"key": f"{key!r} is taken; choose another key"}
+            return _ask(request, form, taken, status=400)
         except REFUSALS as error:
-            return _ask(request, form, errors_of(error), status=400)
+            errors = {_INPUTS.get(name, name): why for name, why in errors_of(error).items()}
+            return _ask(request, form, errors, status=400)
         return go(request, rollout_path(key), f"{key} is made.")
 
 

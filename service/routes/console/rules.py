@@ -142,7 +142,7 @@ def _save(request: ConsoleRequest, form: Form) -> Response[Any]:
             request,
             "rules/edit.html",
             status=400,
-            errors=errors_of(error),
+            errors=errors_of(error, form),
             **context,
             **_nothing(request, form, "Mend the form to see what it would do."),
         )
@@ -196,7 +196,7 @@ async def _look(request: ConsoleRequest, form: Form) -> dict[str, Any]:
         look = Look.read(form.text)
         return await _show(request, rule, stored, look, form.text("find"))
     except (EndcapError, msgspec.ValidationError) as error:
-        said = next(iter(errors_of(error).values()))
+        said = next(iter(errors_of(error, form).values()))
         said = UNSAID if is_about_nothing(form) else said
         return await asyncio.to_thread(_nothing, request, form, said)
 

@@ -1,0 +1,98 @@
+"""What the console refuses: beside the field that it is about, in the words of its form."""
+
+import html
+import re
+from typing import Any
+
+import pytest
+
+from service.routes.console import rollouts
+from tests.unit.service.routes.console_shop import Visitor
+from tests.unit.service.routes.samples import Shop
+
+
+@pytest.fixture
+def ann(shop: Shop) -> Visitor:
+    """Sign a merchandiser in, to a shop with a rollout."""
+    shop.call("PUT", "/v1/rollouts/r", json={"share": 0.1})
+    return Visitor(shop)
+
+
+def beside(text: str, field: str) -> str:
+    """Return what stands beside a field."""
+    found = re.search(rf'id="e-{field}">([^<]*)<', text)
+    return html.unescape(found[1]) if found else ""
+
+
+HIDE = {"action": "hide", "item_ids": "a"}
+BANNER = {"title": "T", "link_url": "/l", "image_url": "/i.png"}
+PLACEMENT = {"kind": "items", "explore_percent": "0"}
+
+
+@pytest.mark.parametrize(
+    ("section", "fields", "field", "said"),
+    [
+        ("rules", HIDE | {"name": "n" * 201}, "name", "at most 200 characters"),
+        (
+            "rules",
+            HIDE | {"audience_json": '{"op":"in"}'},
+            "audience_json",
+            "“attribute” is missing",
+        ),
+        ("rules", HIDE | {"price_at_least": "-1"}, "price_at_least", "at least 0"),
+        ("rules", HIDE | {"time_zone": "Mars/Base"}, "time_zone", "'Mars/Base' is not a time zone"),
+        ("banners", BANNER | {"cap_hours": "5"}, "cap_views", "after how many times"),
+        ("banners", BANNER | {"cap_views": "2.5"}, "cap_views", "not a whole number"),
+        ("banners", BANNER | {"cap_views": "0"}, "cap_views", "at least 1"),
+        ("banners", BANNER | {"time_zone": "Mars/Base"}, "time_zone", "is not a time zone"),
+        ("placements", PLACEMENT | {"count": "0"}, "count", "at least 1"),
+    ],
+)
+def test_refusal_stands_beside_its_field(
+    ann: Visitor, section: str, fields: dict[str, Any], field: str, said: str
+) -> None:
+    """In plain words, and nothing is saved."""
+    answer = ann.post(f"/console/{section}/save", **fields)
+    assert answer.status_code == 400
+    assert said in beside(answer.text, field)
+    assert "Expected `" not in html.unescape(answer.text)
+    assert ann.shop.call("GET", f"/v1/{section}").json()[section] == []
+
+
+def test_rule_about_nothing_says_where_to_say_it(ann: Visitor) -> None:
+    """Not in the words of the API."""
+    text = ann.post("/console/rules/save", action="hide").text
+    assert "say below which are meant" in text
+    assert "say in select" not in text
+
+
+@pytest.mark.parametrize("typed", ["control", "a b"])
+def test_new_rollout_marks_a_wrong_treatment(ann: Visitor, typed: str) -> None:
+    """The form has one field for what the document lists."""
+    answer = ann.post("/console/rollouts/new", key="x", share="0", variant=typed)
+    assert (answer.status_code, beside(answer.text, "variant") != "") == (400, True)
+
+
+def test_new_rollout_says_that_its_key_is_taken(ann: Visitor) -> None:
+    """Nobody has changed anything meanwhile."""
+    answer = ann.post("/console/rollouts/new", key="r", share="0")
+    assert beside(answer.text, "key") == "'r' is taken; choose another key"
+    assert "someone else" not in answer.text
+
+
+def test_refusal_of_a_field_that_is_not_on_the_page_is_told(
+    ann: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Above the form, where it would else send people to look for a field."""
+    monkeypatch.setattr(rollouts, "errors_of", lambda _: {"salt": "too <long>"})
+    answer = ann.post("/console/rollouts/new", key="x", share="200")
+    shown = re.search(r'role="alert">.*?<p>([^<]*)</p>', answer.text, re.DOTALL)
+    assert shown is not None
+    assert html.unescape(shown[1]) == "too <long>"
+
+
+def test_rollout_refuses_an_unknown_time_zone(ann: Visitor) -> None:
+    """Beside the field, without dates too."""
+    revision = str(ann.shop.call("GET", "/v1/rollouts/r").json()["revision"])
+    answer = ann.post("/console/rollouts/r/edit", revision=revision, time_zone="Mars/Base")
+    assert "is not a time zone" in beside(answer.text, "time_zone")
