@@ -13,7 +13,7 @@ from rich.table import Table
 from models.terminal import print_table, visible
 from service.cli import as_json_option, open_store, setting_option
 from service.plan_limits import check_numbers, write_days
-from service.reports.plan import PlanMetric, Question, RolloutPlan, make_plan
+from service.reports.plan import SHARES, PlanMetric, Question, RolloutPlan, make_plan
 from service.reports.planner import POWER
 from service.settings import read_home_settings
 from service.stores.event_database import open_event_database
@@ -74,7 +74,9 @@ def _print(found: RolloutPlan, console: Console) -> None:
         f"seen in {found.power:.0%} of such experiments, one look at the end"
     )
     if found.baseline is not None:
-        console.print(f"control: {found.baseline:.4g} {_SOURCES[found.baseline_from]}")
+        is_share = found.metric in SHARES
+        shown = f"{100 * found.baseline:.4g}%" if is_share else f"{found.baseline:.4g}"
+        console.print(f"control: {shown} {_SOURCES[found.baseline_from]}")
     if found.units_per_day is not None:
         console.print(f"units a day: {found.units_per_day:,.0f} {_SOURCES[found.units_from]}")
     table = Table(box=None)
@@ -82,7 +84,7 @@ def _print(found: RolloutPlan, console: Console) -> None:
         table.add_column(name, justify="right")
     for line in found.lines:
         table.add_row(
-            f"{line.lift:+.3g}",
+            f"{100 * line.lift:+.4g}%",
             *(_count(n) for n in (line.units, line.units_control, line.units_treated)),
             write_days(line.days),
         )

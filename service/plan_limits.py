@@ -11,6 +11,8 @@ SMALLEST = 1e-9
 LARGEST = 1e15
 """Whatever is larger was not meant; between the two no step of a plan overflows."""
 LONGEST_DAYS = 3650
+WHOLE_DAYS = 100
+"""From here on a tenth of a day says nothing."""
 
 
 def check_numbers(question: Question) -> Question:
@@ -39,4 +41,6 @@ def write_days(days: float | None) -> str:
     """Write how long it takes; nothing where nobody comes yet."""
     if days is None:
         return ""
-    return f"{days:,.1f}" if days <= LONGEST_DAYS else "more than 10 years"
+    if days > LONGEST_DAYS:
+        return "more than 10 years"
+    return f"{days:,.1f}" if days < WHOLE_DAYS else f"{days:,.0f}"

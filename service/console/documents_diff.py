@@ -7,7 +7,11 @@ from typing import Any, Literal
 
 import msgspec
 
+from service.console.formatting import percent
+
 SERVER_MANAGED = frozenset({"revision"})
+SHARES = frozenset({"share", "explore_share"})
+"""Fields that people type and read in percent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +46,14 @@ def _compare(path: str, before: Any, after: Any, found: list[Difference]) -> Non
                 _compare(inner, before.get(name), after.get(name), found)
         return
     if before is None:
-        found.append(Difference(path, "added", "", _write(after)))
+        found.append(Difference(path, "added", "", _write(path, after)))
     elif after is None:
-        found.append(Difference(path, "removed", _write(before), ""))
+        found.append(Difference(path, "removed", _write(path, before), ""))
     else:
-        found.append(Difference(path, "changed", _write(before), _write(after)))
+        found.append(Difference(path, "changed", _write(path, before), _write(path, after)))
 
 
-def _write(value: Any) -> str:
+def _write(path: str, value: Any) -> str:
+    if path.rpartition(".")[2] in SHARES and isinstance(value, int | float):
+        return percent(value, 4)
     return value if isinstance(value, str) else msgspec.json.encode(value).decode()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -31,6 +32,11 @@ def signed_percent(share: float | None, digits: int = 1) -> str:
     if share is None:
         return NONE
     return f"{'+' if share > 0 else '−' if share < 0 else '±'}{percent(abs(share), digits)}"
+
+
+def spaced_percent(text: str) -> str:
+    """Write the percentages of a sentence that other places show too as the console's own."""
+    return re.sub(r"(?<=\d)%", " %", text)
 
 
 def number(value: float) -> str:
@@ -106,6 +112,8 @@ FILTERS = {
     "percent": percent,
     "signed_percent": signed_percent,
     "count": count,
+    "number": number,
+    "spaced_percent": spaced_percent,
     "decimal": decimal,
     "milliseconds": milliseconds,
     "span": span,

@@ -55,7 +55,7 @@ _TYPES = _file("endcap.d.ts")
 )
 def read_script(request: AnyRequest) -> Response[str]:
     """Give the script that fills marked elements and reports what was seen and clicked."""
-    return _public(request, _SCRIPT, "text/javascript; charset=utf-8")
+    return _public(request, _SCRIPT, "text/javascript")
 
 
 @get(

@@ -95,7 +95,7 @@ async def metrics(request: AnyRequest) -> Response[bytes]:
     found = services_of(request).metrics
     found.flush()
     text = await asyncio.to_thread(found.render)
-    return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
+    return Response(text, media_type="text/plain; version=0.0.4")
 
 
 def _check(services: Services) -> Health:

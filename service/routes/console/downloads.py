@@ -19,7 +19,7 @@ def attachment(name: str, content: str, media_type: str) -> Response[str]:
     """Answer with a file, which a browser saves and does not show."""
     return Response(
         content,
-        media_type=f"{media_type}; charset=utf-8",
+        media_type=media_type if media_type.startswith("text/") else f"{media_type}; charset=utf-8",
         headers={"Content-Disposition": f'attachment; filename="{name}"'},
     )
 

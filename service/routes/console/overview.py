@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from litestar import Controller, Response, get
@@ -9,7 +11,7 @@ from litestar import Controller, Response, get
 from service.access import principal_of
 from service.console.documents_diff import diff_documents
 from service.console.figure import Figure, make_figure, share_bar, write_csv
-from service.console.formatting import count, percent
+from service.console.formatting import count
 from service.console.traffic import Minute, Traffic, by_minute, count_pages
 from service.control.keys import Principal
 from service.control.trail import AuditRecord, read_page
@@ -26,6 +28,9 @@ MINUTE_MS = 60_000
 TIERS = ("personal", "segment", "popular", "static")
 MAX_CHANGES = 12
 ALERTS_WAIT_S = 1.0
+_PROPOSED = re.compile(r"proposal \d+ by (\w+)")
+"""What the control plane notes of a change that a second key approved."""
+_DECIDED = {"open": "waits for another key", "approved": "approved", "rejected": "rejected"}
 _COLUMNS = ["Minute (UTC)", "Pages", "Errors", "p50 ms", "p99 ms"]
 
 
@@ -173,7 +178,9 @@ def _changes(services: Services, now_ms: int) -> list[Change]:
     records = read_page(services.control_store, before=None, limit=MAX_CHANGES).changes
     since_ms = now_ms - 24 * HOUR_MS
     return [
-        Change(record, summarize(record), _name(record), path_of(record))
+        Change(
+            record, summarize(record, services.console.key_names.of), _name(record), path_of(record)
+        )
         for record in records
         if record.at.timestamp() * 1000 >= since_ms
     ]
@@ -186,17 +193,24 @@ def _name(record: AuditRecord) -> str:
     return str(named or record.id)
 
 
-def summarize(record: AuditRecord) -> str:
-    """Say in a few words what a change changed."""
-    if record.note:
-        return record.note
+def summarize(record: AuditRecord, who: Callable[[str], str]) -> str:
+    """Say in a few words what a change changed; `who` names keys."""
+    if record.kind == "proposal" and isinstance(record.after, dict):
+        return _DECIDED.get(str(record.after.get("state")), "")
+    proposed = _PROPOSED.fullmatch(record.note or "")
+    if proposed is not None:
+        return f"{_what_changed(record)}, proposed by {who(proposed[1])}"
+    return record.note or _what_changed(record)
+
+
+def _what_changed(record: AuditRecord) -> str:
     if record.before is None:
         return "made"
     if record.after is None:
         return "deleted"
     differences = diff_documents(record.before, record.after)
     told = [
-        f"{one.path} {_told(one.path, one.before)} → {_told(one.path, one.after)}"
+        f"{one.path} {_told(one.before)} → {_told(one.after)}"
         for one in differences
         if one.path != "epoch"
     ]
@@ -209,7 +223,5 @@ def path_of(record: AuditRecord) -> str:
     return document_path(record.kind, record.id) if record.after is not None else ""
 
 
-def _told(path: str, value: str) -> str:
-    if path == "share":
-        return percent(float(value), 4) if value else "none"
+def _told(value: str) -> str:
     return (value if len(value) <= 40 else f"{value[:39]}…") or "none"

@@ -219,7 +219,9 @@ def _lift_axis(
     """Make room for the intervals, but not for those that say nothing."""
     below = _room([-row[places[0]] for row in rows], [-row[places[0] - 1] for row in rows])
     above = _room([row[places[1]] for row in rows], [row[places[0] - 1] for row in rows])
-    axis: dict[str, Any] = {"format": "+.0%" if below + above > 0.2 else "+.1%", "grid": True}
+    form = "+.0%" if below + above > 0.2 else "+.1%"
+    label = f"replace(format(datum.value, '{form}'), '%', ' %')"
+    axis: dict[str, Any] = {"labelExpr": label, "grid": True}
     if channel == "x":
         # As many as stand beside each other, on a telephone too.
         axis["tickCount"] = {"expr": "clamp(floor(width / 80), 2, 6)"}

@@ -182,7 +182,11 @@ def _history(services: Services, key: str, rollout: Rollout) -> list[Told]:
         services.control_store, before=None, limit=SHOWN_CHANGES, kind="rollout", document_id=key
     )
     return [
-        Told(record, summarize(record), record.revision == rollout.revision)
+        Told(
+            record,
+            summarize(record, services.console.key_names.of),
+            record.revision == rollout.revision,
+        )
         for record in found.changes
     ]
 

@@ -222,3 +222,12 @@ def test_json_that_is_nested_too_deeply_is_told(ann: Visitor, fields: dict[str, 
     answer = edit(ann, "r", **fields)
     assert answer.status_code == 400
     assert "this JSON is nested too deeply; write it flatter" in answer.text
+
+
+def test_layer_rests_as_long_as_it_says(ann: Visitor) -> None:
+    """A day and a half is not two."""
+    ann.shop.call("PUT", "/v1/layers/half", json={"rest_days": 1.5})
+    ann.shop.call("PUT", "/v1/layers/one", json={"rest_days": 1})
+    shown = ann.get("/console/layers").text
+    assert "rests 1.5 days" in shown
+    assert "rests 1 day<" in shown

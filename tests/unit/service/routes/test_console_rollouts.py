@@ -95,8 +95,8 @@ def test_second_editor_sees_what_changed_and_applies_theirs(ann: Visitor) -> Non
     late = ann.post(f"{PAGE}/share", share="30", revision=seen)
     assert late.status_code == 409
     assert "admin changed this while you were editing" in late.text
-    assert "<del>0.1</del>" in late.text
-    assert "<ins>0.2</ins>" in late.text
+    assert "<del>10 %</del>" in late.text
+    assert "<ins>20 %</ins>" in late.text
     assert 'value="30"' in late.text
     again = re.search(r'name="revision" value="(\d+)"', late.text)
     assert again is not None
@@ -195,12 +195,17 @@ def test_four_eyes(ann: Visitor) -> None:
     found = re.search(r"/proposals/(\d+)/reject", page)
     assert found is not None
     assert "/approve" not in page
+    assert "<del>10 %</del>" in page
+    assert "<ins>20 %</ins>" in page
     assert ann.post(f"{PAGE}/proposals/{found[1]}/approve").status_code == 409
     assert stored(ann)["share"] == 0.1
     bob = Visitor(ann.shop, "admin")
     assert "waits for a second pair of eyes" in bob.get("/console").text
     assert bob.post(f"{PAGE}/proposals/{found[1]}/approve").status_code == 303
     assert stored(ann)["share"] == 0.2
+    for shown in (bob.get(PAGE).text, bob.get("/console").text):
+        assert "share 10 % → 20 %, proposed by merchandiser" in shown
+        assert "key_" not in shown
     bob.post(f"{PAGE}/kill")
     assert stored(ann)["killed"] is True
     bob.post(f"{PAGE}/resume")

@@ -101,8 +101,8 @@ def test_plan_of_more_than_ten_years_says_so(visited: Shop) -> None:
     assert line["days"] > 3650
     asked = ["home", "--home", home, "--lift", "0.000001", "--units-per-day", "6"]
     assert "more than 10 years" in CliRunner().invoke(plan, asked).output
-    shown = [write_days(days) for days in (None, 0.25, 3650, 3651)]
-    assert shown == ["", "0.2", "3,650.0", "more than 10 years"]
+    shown = [write_days(days) for days in (None, 0.25, 99.94, 3650, 3651)]
+    assert shown == ["", "0.2", "99.9", "3,650", "more than 10 years"]
 
 
 def test_command_line_says_what_the_api_says(visited: Shop) -> None:
@@ -114,7 +114,7 @@ def test_command_line_says_what_the_api_says(visited: Shop) -> None:
     assert json.loads(done.output) == api
     table = CliRunner().invoke(plan, asked).output
     assert "500 as given" in table
-    assert "+0.07" in table
+    assert "+7%" in table
     unknown = CliRunner().invoke(plan, ["none", "--home", home])
     assert isinstance(unknown.exception, NotFoundError)
 

@@ -13,7 +13,7 @@ from service.routes.console import rollout_figures
 
 WIDEST_LABEL_PX = 50
 """Of +12.5% in 12 px, in a font that is wider than the one it was measured in."""
-_LABEL = re.compile(r'translate\((-?[\d.]+),[-\d.]+\)"[^>]*>([+−]?[\d.]+%?)<')
+_LABEL = re.compile(r'translate\((-?[\d.]+),[-\d.]+\)"[^>]*>([+−]?[\d.]+(?: %)?)<')
 
 
 @pytest.fixture(scope="module")
