@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -38,7 +39,7 @@ from service.routes.console.form_errors import REFUSALS, errors_of
 from service.routes.console.frame import ConsoleRequest, Page, go, page, render, wants_part
 from service.routes.console.gate import FormData, section
 from service.routes.console.looking import AS_DEALT, Look
-from service.routes.console.showing import choices, find_items, namer, show_change
+from service.routes.console.showing import choices, find_items, namer, show_change, unknown_ids
 from service.services import Services, services_of
 
 PLACEMENTS = Section("placement", "Placements", "/console/placements")
@@ -213,6 +214,7 @@ async def _show(
         "find": find,
         "found": await asyncio.to_thread(find_items, services, find),
         "named": [name_of(one) for one in placement.static_ids],
+        "unknown": _unknown(services, placement.kind, placement.static_ids),
     }
 
 
@@ -227,4 +229,11 @@ def _nothing(request: ConsoleRequest, form: Form, said: str) -> dict[str, Any]:
         "find": form.text("find"),
         "found": find_items(services, form.text("find")),
         "named": [name_of(one) for one in form.lines("static_ids")],
+        "unknown": _unknown(services, form.text("kind"), form.lines("static_ids")),
     }
+
+
+def _unknown(services: Services, kind: str, ids: Sequence[str]) -> list[str]:
+    if kind == "banners":
+        return unknown_ids(services, banner_ids=ids)
+    return unknown_ids(services, item_ids=ids)

@@ -46,7 +46,7 @@ from service.routes.console.form_errors import REFUSALS, errors_of
 from service.routes.console.frame import ConsoleRequest, Page, go, page, render, wants_part
 from service.routes.console.gate import FormData, section
 from service.routes.console.looking import AS_DEALT, Look, all_variants
-from service.routes.console.showing import choices, find_items, namer, show_change
+from service.routes.console.showing import choices, find_items, namer, show_change, unknown_ids
 from service.services import services_of
 
 RULES = Section("rule", "Rules", "/console/rules")
@@ -212,6 +212,7 @@ async def _look_at(
         "found": [],
         "find": "",
         "named": [],
+        "unknown": [],
     }
     if stored is None:
         return nothing
@@ -232,6 +233,7 @@ def _nothing(request: ConsoleRequest, form: Form, said: str) -> dict[str, Any]:
         "found": find_items(services, form.text("find")),
         "find": form.text("find"),
         "named": [name_of(one) for one in form.lines("item_ids")],
+        "unknown": unknown_ids(services, form.lines("item_ids"), form.lines("banner_ids")),
     }
 
 
@@ -268,6 +270,7 @@ async def _show(
         "find": find,
         "found": await asyncio.to_thread(find_items, services, find),
         "named": [name_of(one) for one in rule.select.item_ids or rule.select.banner_ids],
+        "unknown": unknown_ids(services, rule.select.item_ids, rule.select.banner_ids),
     }
 
 

@@ -78,6 +78,21 @@ def namer(services: Services, drafted: Sequence[Banner] = ()) -> NameOf:
     return name_of
 
 
+def unknown_ids(
+    services: Services, item_ids: Sequence[str] = (), banner_ids: Sequence[str] = ()
+) -> list[str]:
+    """Return the ids of a form that neither the live model's catalogue nor the banners have.
+
+    Without a model nothing is known of items, so none is told.
+    """
+    snapshot, banners = services.live_model.get(), services.current.get().banners
+    rows = None if snapshot is None else snapshot.items.ids
+    return [
+        *(one for one in item_ids if rows is not None and rows.row(one) == MISSING_ROW),
+        *(one for one in banner_ids if one not in banners),
+    ]
+
+
 def find_items(services: Services, query: str) -> list[Card]:
     """Search the catalogue for a form; nothing without a model."""
     snapshot = services.live_model.get()

@@ -2,13 +2,17 @@
 
 import html
 import re
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from models.artifact import ArtifactStore
 from service.routes.console import rollouts
+from tests.snapshots import tiny_snapshot
 from tests.unit.service.routes.console_shop import Visitor
-from tests.unit.service.routes.samples import Shop
+from tests.unit.service.routes.samples import Shop, open_client
 
 
 @pytest.fixture
@@ -16,6 +20,15 @@ def ann(shop: Shop) -> Visitor:
     """Sign a merchandiser in, to a shop with a rollout."""
     shop.call("PUT", "/v1/rollouts/r", json={"share": 0.1})
     return Visitor(shop)
+
+
+@pytest.fixture
+def shop_with_model(tmp_path: Path) -> Iterator[Shop]:
+    """Open a shop whose model is the tiny one."""
+    store = ArtifactStore(tmp_path)
+    store.promote(store.publish(tiny_snapshot("")))
+    with open_client(tmp_path, deadline_ms=10_000) as client:
+        yield Shop(client)
 
 
 def beside(text: str, field: str) -> str:
@@ -26,6 +39,7 @@ def beside(text: str, field: str) -> str:
 
 HIDE = {"action": "hide", "item_ids": "a"}
 BANNER = {"title": "T", "link_url": "/l", "image_url": "/i.png"}
+WARNING = "Nothing is known of 8: it is not shown until"
 PLACEMENT = {"kind": "items", "explore_percent": "0"}
 
 
@@ -96,3 +110,26 @@ def test_rollout_refuses_an_unknown_time_zone(ann: Visitor) -> None:
     revision = str(ann.shop.call("GET", "/v1/rollouts/r").json()["revision"])
     answer = ann.post("/console/rollouts/r/edit", revision=revision, time_zone="Mars/Base")
     assert "is not a time zone" in beside(answer.text, "time_zone")
+
+
+def test_unknown_item_is_warned_of_and_saved(shop_with_model: Shop) -> None:
+    """A catalogue may come later; an id that is known is not named."""
+    bob = Visitor(shop_with_model)
+    pin: dict[str, Any] = {"action": "pin", "position": "1", "item_ids": "mug\n8"}
+    assert WARNING in bob.post("/console/rules/preview", part=True, **pin).text
+    saved = bob.post("/console/rules/save", **pin, id="pin")
+    assert saved.status_code == 303
+    assert WARNING in bob.get("/console/rules/pin").text
+    listed: dict[str, Any] = PLACEMENT | {"static_ids": "8\nmug"}
+    assert WARNING in bob.post("/console/placements/preview", part=True, **listed).text
+    assert bob.post("/console/placements/save", **listed, id="home").status_code == 303
+    assert WARNING in bob.get("/console/placements/home").text
+    known: dict[str, Any] = PLACEMENT | {"static_ids": "mug"}
+    assert "Nothing is known of" not in bob.post("/console/placements/preview", **known).text
+
+
+def test_without_a_model_no_item_is_unknown(ann: Visitor) -> None:
+    """There is no catalogue to look in."""
+    typed: dict[str, Any] = {"action": "pin", "position": "1", "item_ids": "8"}
+    shown = ann.post("/console/rules/preview", part=True, **typed)
+    assert "Nothing is known of" not in shown.text

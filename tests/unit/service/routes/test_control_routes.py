@@ -262,7 +262,9 @@ def test_rollout_of_an_older_version_with_a_slash_can_be_killed(
     assert shop.call("GET", "/v1/rollouts/shop%2F%c3").status_code in (400, 404)
 
 
-@pytest.mark.parametrize("path", ["/endcap.js", "/endcap.d.ts", "/metrics", "/console/assets/console.css"])
+@pytest.mark.parametrize(
+    "path", ["/endcap.js", "/endcap.d.ts", "/metrics", "/console/assets/console.css"]
+)
 def test_charset_is_said_once(shop: Shop, path: str) -> None:
     """Strict caches refuse a content type that says it twice."""
     assert shop.call("GET", path).headers["content-type"].count("charset") == 1
