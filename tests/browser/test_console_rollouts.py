@@ -135,7 +135,7 @@ def test_two_editors_see_each_other(chromium: Browser, shop: RunningServer, key:
         expect(second.get_by_role("alert")).to_contain_text("was changed by merchandiser Ann")
         second.get_by_role("button", name="Move the share").click()
         expect(second.locator("#conflict")).to_contain_text("changed this while you were editing")
-        expect(second.locator("#conflict del")).to_have_text(["0.1", "1"])
+        expect(second.locator("#conflict del")).to_have_text(["10 %", "1"])
         assert_fit_for_all(second)
         assert stored(shop, key)["share"] == 0.3
         second.get_by_role("button", name="Apply to the new state").click()

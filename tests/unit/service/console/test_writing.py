@@ -55,7 +55,7 @@ def test_difference_names_the_place() -> None:
         "same": [1],
     }
     assert diff_documents(before, after) == [
-        Difference("share", "changed", "0.1", "0.2"),
+        Difference("share", "changed", "10 %", "20 %"),
         Difference("audience.country", "changed", '["AE"]', '["AE","SA"]'),
         Difference("old", "removed", "1", ""),
         Difference("new", "added", "", "x"),

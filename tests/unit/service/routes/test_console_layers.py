@@ -158,7 +158,7 @@ def test_holdout_is_set_moved_and_ended(ann: Visitor) -> None:
     late = ann.post("/console/holdout/save", revision=first["revision"], share="20")
     assert late.status_code == 412
     assert 'value="20"' in late.text
-    assert "<ins>0.1</ins>" in late.text
+    assert "<ins>10 %</ins>" in late.text
     assert stored(ann, "holdout")["share"] == 0.1
     again = re.search(r'name="revision" value="(\d+)"', late.text)
     assert again is not None
