@@ -11,11 +11,14 @@ from __future__ import annotations
 from service.stores.event_schema import EventFlag
 from service.stores.rollup_folds import EPOCH, SPLIT, UNCOUNTED, VARIANT_BITS, key_id, name_id
 
-# `place` is unit and epoch of what is named in `rollout`, as one number.
+# `place` is unit and epoch of what is named in `rollout`, as one number. `form` is for a server of
+# an older release that still runs beside one database: it knows no such column, so it fails where
+# its rows would say less than these, and for good.
 SCHEMA = """
 CREATE TABLE deeds (
   seq INTEGER PRIMARY KEY, kind INTEGER NOT NULL, at_ms INTEGER NOT NULL, value REAL NOT NULL,
-  order_id TEXT, "user" INTEGER, anonymous INTEGER, rollout INTEGER, place INTEGER);
+  order_id TEXT, "user" INTEGER, anonymous INTEGER, rollout INTEGER, place INTEGER,
+  form INTEGER NOT NULL);
 INSERT INTO progress VALUES ('deeds', 0)"""
 UPGRADE = f"DROP TABLE deeds;\nDELETE FROM progress WHERE name = 'deeds';{SCHEMA}"
 """Of a file whose deeds say nothing of what they name, or refunds nothing of their order."""
@@ -55,7 +58,7 @@ ON CONFLICT DO NOTHING
     f"""
 INSERT INTO deeds
 SELECT seq, kind, at_ms, value, order_id, {key_id("user_key")}, {key_id("anonymous_key")},
-       {name_id("rollout_key")}, {key_id("unit_key")} << {VARIANT_BITS} | epoch
+       {name_id("rollout_key")}, {key_id("unit_key")} << {VARIANT_BITS} | epoch, 8
 FROM fresh WHERE true
 ON CONFLICT DO NOTHING
 """,
