@@ -1,6 +1,7 @@
 """What is counted and timed, for Prometheus at /metrics.
 
-With several workers each writes its own files below ``home/run`` and any of them answers for all:
+With several workers each writes its own files below ``home/run``, see `service.metric_files`, and
+any of them answers for all:
 ``PROMETHEUS_MULTIPROC_DIR`` is set by `service.run` before a worker imports this module.
 """
 
@@ -18,6 +19,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.samples import Sample
 
 from service.exposure import Exposure
+from service.metric_files import write_metric_files, write_rather_than_map
 from service.request_tally import RequestTally
 from service.serve.stages import STAGES, Stopwatch
 from service.tally import FLUSH_S, CounterTally, HistogramTally
@@ -42,6 +44,7 @@ class Metrics:
     """Every metric, in a registry of its own, so that two apps in a process do not mix."""
 
     def __init__(self) -> None:
+        write_rather_than_map()
         self._registry = CollectorRegistry()
         self._model_version: str | None = None
         self.pages = RequestTally()
@@ -237,11 +240,15 @@ class Metrics:
             self._timed.clear()
             for tally, seconds in zip(self._stages, durations.T, strict=True):
                 tally.observe_all(seconds)
+        write_metric_files()
 
     async def flush_regularly(self) -> None:
         """Flush until cancelled, so that other workers see it too."""
-        while True:
-            await asyncio.sleep(FLUSH_S)
+        try:
+            while True:
+                await asyncio.sleep(FLUSH_S)
+                self.flush()
+        finally:
             self.flush()
 
     def show_model(self, version: str) -> None:
@@ -266,6 +273,7 @@ class Metrics:
     def _everyone(self) -> CollectorRegistry:
         if MULTIPROCESS_VARIABLE not in os.environ:
             return self._registry
+        write_metric_files()
         everyone = CollectorRegistry()
         MultiProcessCollector(everyone)  # type: ignore[no-untyped-call]  # the library has none there
         return everyone
