@@ -22,10 +22,10 @@ from threadpoolctl import threadpool_limits
 
 from models.artifact import ArtifactStore
 from models.errors import InputError, StoreError
-from models.pseudonym import load_pseudonymiser
 from service.batch_users import Shopper, read_shoppers
 from service.control.current import CurrentConfiguration
 from service.exposure import Exposure
+from service.home_key import load_home_key
 from service.intake.people import People
 from service.intake.recents import RecentEvents
 from service.serve.engine import Clock, Engine
@@ -265,7 +265,7 @@ def _open_engine(order: BatchOrder, make_id: Callable[[], str]) -> Iterator[Engi
             snapshot=lambda: snapshot,
             recent=recents,
             people=people,
-            pseudonymiser=load_pseudonymiser(order.home),
+            pseudonymiser=load_home_key(order.home, events),
             deadline_ms=NEVER_MS,
             clock=Clock(now_ms=lambda: order.at_ms),
             make_id=make_id,

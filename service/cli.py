@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from models.pseudonym import load_pseudonymiser, rotate_key
+from models.pseudonym import rotate_key
 from models.terminal import print_table, visible
 from service.control.fleet import check_fleet, replace_fleet_key
 from service.control.keys import (
@@ -29,9 +29,6 @@ from service.control.keys import (
 )
 from service.settings import PREFIX, Settings, read_home_settings, read_settings
 from service.stores.control import ControlStore
-
-SHARED_EVENTS = "events of several machines"
-"""What the mark of a pseudonym key is derived for."""
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -72,12 +69,10 @@ def serve(as_json: bool, **given: Any) -> None:
 
     On the first start an admin and a publishable key are made and shown once.
     """
+    from service.home_key import load_home_key  # noqa: PLC0415  # as above
     from service.logs import configure_logs  # noqa: PLC0415  # seconds to import; not for --help
     from service.run import run  # noqa: PLC0415  # as above
-    from service.stores.event_database import (  # noqa: PLC0415  # as above
-        agree_on_pseudonyms,
-        open_event_database,
-    )
+    from service.stores.event_database import open_event_database  # noqa: PLC0415  # as above
 
     settings = read_settings(os.environ, given)
     settings.check()
@@ -85,9 +80,8 @@ def serve(as_json: bool, **given: Any) -> None:
 
     def announce(address: str) -> None:
         # What a worker could not open either is one line here, and not a traceback of each.
-        pseudonymiser = load_pseudonymiser(settings.home)
         log = open_event_database(settings.home, settings.events_address)
-        agree_on_pseudonyms(log, pseudonymiser.derive(SHARED_EVENTS))
+        pseudonymiser = load_home_key(settings.home, log)
         # Not before the port is ours: keys made by a start that then fails would never be seen.
         with open_store(settings) as store:
             check_fleet(store, pseudonymiser, settings.home)
@@ -146,14 +140,13 @@ def list_(home: str | None, as_json: bool) -> None:
 )
 def rotate_pseudonym(home: str | None) -> None:
     """Replace the key of pseudonyms; what is stored can then be put down to nobody."""
-    from service.stores.event_database import agree_on_pseudonyms  # noqa: PLC0415  # as above
+    from service.home_key import note_new_key  # noqa: PLC0415  # as above
 
     settings = read_home_settings(home)
     rotate_key(settings.home)
-    pseudonymiser = load_pseudonymiser(settings.home)
+    pseudonymiser = note_new_key(settings.home, settings.event_log)
     with open_store(settings) as store:
         replace_fleet_key(store, pseudonymiser)
-    agree_on_pseudonyms(settings.event_log, pseudonymiser.derive(SHARED_EVENTS), is_new=True)
     click.echo(
         "a new pseudonym key is in place; restart servers, open a new phase of each running "
         "rollout, and train again",

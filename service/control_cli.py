@@ -5,9 +5,9 @@ from __future__ import annotations
 import msgspec
 import rich_click as click
 
-from models.pseudonym import load_pseudonymiser
 from service.cli import as_json_option, setting_option
 from service.control.move import describe, move_control
+from service.home_key import load_home_key
 from service.settings import read_home_settings
 
 
@@ -25,7 +25,7 @@ def move(home: str | None, as_json: bool) -> None:
     The database has to be empty, and no server may change the home's control plane meanwhile.
     """
     settings = read_home_settings(home)
-    moved = move_control(settings, load_pseudonymiser(settings.home))
+    moved = move_control(settings, load_home_key(settings.home, settings.event_log))
     if as_json:
         click.echo(msgspec.json.encode(moved).decode())
     else:

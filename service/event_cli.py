@@ -12,16 +12,16 @@ from rich.console import Console
 from rich.table import Table
 
 from models.errors import ConfigError, EndcapError
-from models.pseudonym import load_pseudonymiser
 from models.terminal import print_table, wide_console
 from models.vocabulary import Vocabulary
-from service.cli import SHARED_EVENTS, as_json_option, setting_option
+from service.cli import as_json_option, setting_option
+from service.home_key import load_home_key
 from service.import_cli import import_file
 from service.settings import read_home_settings
 from service.stores.event_database import open_event_database
 from service.stores.event_ledger import Reconciliation
 from service.stores.event_ledger import reconcile as reconcile_store
-from service.stores.event_log import EventLog
+from service.stores.event_log import EventLog, event_log
 
 
 @click.group()
@@ -120,8 +120,6 @@ def move(home: str | None, as_json: bool) -> None:
     No server may run on the home, and the database may hold no other log. Run it again if it was
     cut off: it goes on where it was.
     """
-    from service.stores.event_database import agree_on_pseudonyms  # noqa: PLC0415  # own command
-
     settings = read_home_settings(home)
     target = settings.event_log
     if isinstance(target, Path):
@@ -129,8 +127,8 @@ def move(home: str | None, as_json: bool) -> None:
     from service.stores.event_move import describe, move_events  # noqa: PLC0415  # the driver
 
     open_event_database(settings.home, target.url)
-    pseudonymiser = load_pseudonymiser(settings.home)
-    agree_on_pseudonyms(target, pseudonymiser.derive(SHARED_EVENTS))
+    load_home_key(settings.home, event_log(settings.home))
+    load_home_key(settings.home, target)
     with Console(stderr=True).status("counting") as status:
         moved = move_events(
             settings.home,

@@ -11,8 +11,8 @@ import rich_click as click
 from rich.console import Console
 
 from models.past import ReadPast
-from models.pseudonym import load_pseudonymiser
 from service.cli import as_json_option, setting_option
+from service.home_key import load_home_key
 from service.settings import read_home_settings
 from service.stores.event_database import open_event_database
 
@@ -40,15 +40,16 @@ def import_file(
 
     settings = read_home_settings(home)
     folder = settings.home
+    events = open_event_database(folder, settings.events_address)
     console = Console(stderr=True)
     with console.status(f"reading {file}") as status:
         done = import_events(
             folder,
-            open_event_database(folder, settings.events_address),
+            events,
             file,
             mapping,
             read_past=read_past,
-            pseudonymiser=load_pseudonymiser(folder),
+            pseudonymiser=load_home_key(folder, events),
             tools=ImportTools(
                 now_ms=lambda: time.time_ns() // 1_000_000,
                 tell=lambda n_rows: status.update(f"{n_rows:,} rows of {file}"),

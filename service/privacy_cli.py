@@ -34,11 +34,11 @@ def users() -> None:
 @setting_option("home")
 def export(external_id: str, kind: UnitKind, home: str | None) -> None:
     """Print all that is kept of the person ID, as one JSON object."""
-    from models.pseudonym import load_pseudonymiser  # noqa: PLC0415  # each command its own
+    from service.home_key import load_home_key  # noqa: PLC0415  # each command its own
     from service.privacy.export import export_person  # noqa: PLC0415  # as above
 
     settings = _settings(home)
-    pseudonymiser = load_pseudonymiser(settings.home)
+    pseudonymiser = load_home_key(settings.home, settings.event_log)
     with open_store(settings) as control:
         found = export_person(
             settings.home,
@@ -58,12 +58,12 @@ def export(external_id: str, kind: UnitKind, home: str | None) -> None:
 @as_json_option
 def erase(external_id: str, kind: UnitKind, home: str | None, as_json: bool) -> None:
     """Erase the person ID and print a receipt; exit code 1 if something was found afterwards."""
-    from models.pseudonym import load_pseudonymiser  # noqa: PLC0415  # as above
+    from service.home_key import load_home_key  # noqa: PLC0415  # as above
     from service.privacy.control_erasure import open_control  # noqa: PLC0415  # as above
     from service.privacy.erase import erase_person  # noqa: PLC0415  # as above
 
     settings = _settings(home)
-    pseudonymiser = load_pseudonymiser(settings.home)
+    pseudonymiser = load_home_key(settings.home, settings.event_log)
     with open_control(
         settings, pseudonymiser, actor="endcap users erase", now_ms=_now_ms
     ) as control:

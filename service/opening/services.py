@@ -8,8 +8,8 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 from secrets import token_hex
 
-from models.pseudonym import load_pseudonymiser
 from service.catalogue.reader import CatalogueReader
+from service.home_key import load_home_key
 from service.insights.reader import InsightsReader
 from service.metrics import Metrics
 from service.opening.console import open_changes, open_console
@@ -38,7 +38,7 @@ def open_services(
         settings=settings,
         metrics=metrics,
         now_ms=now_ms,
-        pseudonymiser=load_pseudonymiser(settings.home),
+        pseudonymiser=load_home_key(settings.home, settings.event_log),
         holder=f"{os.getpid()}-{token_hex(4)}",
         stack=stack,
     )
