@@ -26,7 +26,7 @@ from service.stores.event_log import EventLog, event_log
 
 @click.group()
 def events() -> None:
-    """Import, export, archive and reconcile the stored events."""
+    """Import, export, archive, compact and reconcile the stored events."""
 
 
 events.add_command(import_file)
@@ -109,6 +109,28 @@ def archive(days: int, home: str | None, as_json: bool) -> None:
     else:
         for table, n_rows in moved.items():
             click.echo(f"{n_rows:>10,}  {table}")
+
+
+@events.command(name="compact")
+@setting_option("home")
+@as_json_option
+def compact_(home: str | None, as_json: bool) -> None:
+    """Rewrite events.sqlite and the sums of it, so that nothing deleted is left in their bytes.
+
+    A server may run: pages are answered, events wait or get 503 and are sent again. It takes some
+    seconds a gigabyte, and twice the room of the largest file for as long.
+    """
+    from service.stores.compaction import compact  # noqa: PLC0415  # own command
+
+    log = _open_log(home)
+    with Console(stderr=True).status("waiting for whoever moves or erases rows") as status:
+        done = compact(log, tell=lambda what: status.update(f"writing {what} anew"))
+    if as_json:
+        _print_json({"compacted": done})
+        return
+    for one in done:
+        sizes = f"{one.before_bytes / 1e6:,.1f} MB to {one.after_bytes / 1e6:,.1f} MB"
+        click.echo(f"{one.file}: {sizes} in {one.seconds:,.1f} s")
 
 
 @events.command()

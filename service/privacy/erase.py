@@ -18,6 +18,7 @@ from service.rollouts.bucketing import UnitKind
 from service.rollouts.segment import number_of
 from service.stores import log_replay
 from service.stores.archive_files import ARCHIVE_FOLDER, archive_lock, drop_drafts, has_archive
+from service.stores.compaction import compactable_files
 from service.stores.erasures import announce, withdraw
 from service.stores.event_log import EVENTS_FILE, EventLog, event_log
 from service.stores.key_filter_filling import empty
@@ -54,6 +55,10 @@ _LEFT = [
     "'endcap train' or 'endcap events import' brings them back; so does a list uploaded anew",
     "backups",
 ]
+_TO_COMPACT = (
+    "bytes that {files} still held: run 'endcap events compact' on this machine, a server may run; "
+    "then erase again, to see that nothing is left"
+)
 _LEFT_OF_A_FLEET = [
     "models on the other machines: run 'endcap users erase' on each",
     "free pages and the write-ahead log of the database server: VACUUM, and a log that ends",
@@ -106,7 +111,11 @@ def erase_person(
         erased=erased,
         found_in=found_in,
         is_verified=not found_in,
-        left_to_you=[*_LEFT, *([] if isinstance(events, Path) else _LEFT_OF_A_FLEET)],
+        left_to_you=[
+            *_to_compact(found_in, home),
+            *_LEFT,
+            *([] if isinstance(events, Path) else _LEFT_OF_A_FLEET),
+        ],
     )
 
 
@@ -189,6 +198,13 @@ def _erase_archived(events: EventLog, keys: list[str]) -> dict[str, int]:
 
     finish_moves(events)
     return erase_archived(events, keys) or {ARCHIVE_FOLDER: 0}
+
+
+def _to_compact(found_in: list[str], home: Path) -> list[str]:
+    """Say what to do about files in whose gaps a pseudonym was left."""
+    # What a log still holds is in the file once that is written anew.
+    left = {name.removesuffix("-wal") for name in found_in} & set(compactable_files(home))
+    return [_TO_COMPACT.format(files=" and ".join(sorted(left)))] if left else []
 
 
 def _is_telling(external_id: str) -> bool:

@@ -218,20 +218,21 @@ def erase_thoroughly(connection: Database) -> None:
         connection.execute("PRAGMA secure_delete = ON")
 
 
-def fold_log(connection: Database) -> None:
-    """Bring what was overwritten to the file itself: its log still holds the old pages.
+def fold_log(connection: Database) -> bool:
+    """Bring what was overwritten to the file itself, for its log still holds the old pages.
 
     Of no file that is attached, for those are read-only. Whoever holds a page for longer than
-    `BUSY_TIMEOUT_MS` keeps it in the log; a search finds it there.
+    `BUSY_TIMEOUT_MS` keeps it in the log; a search finds it there, and the answer is no.
     """
     if not isinstance(connection, sqlite3.Connection):
-        return
+        return True
     end_s = time.monotonic() + BUSY_TIMEOUT_MS / 1000
     # SQLite waits for readers, but not for another connection that moves the log right now.
     while connection.execute("PRAGMA main.wal_checkpoint(TRUNCATE)").fetchone()[0]:
         if time.monotonic() > end_s:
-            return
+            return False
         time.sleep(_TRY_AGAIN_S)
+    return True
 
 
 @contextmanager
