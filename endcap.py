@@ -5,9 +5,12 @@ The only module that knows both sides, service and training, and it holds no log
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 from importlib import import_module
 from pathlib import Path
+from typing import NoReturn
 
 import rich_click as click
 
@@ -69,6 +72,8 @@ COMMANDS = {
 }
 """Command name, ``module:attribute`` of its click command, the sentence that `--help` shows."""
 
+_CANNOT_PRINT = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+
 
 class LazyGroup(click.RichGroup):
     """Imports a command when it is called, so that `serve` never loads the trainer."""
@@ -114,10 +119,23 @@ def read_past(source: str, mapping: Path | None, until_ms: int) -> PastRows:
 def main() -> None:
     """Run the command line; a refusal is one line on standard error and exit code 2."""
     try:
-        endcap.main(prog_name="endcap")
+        try:
+            endcap.main(prog_name="endcap")
+        finally:
+            sys.stdout.flush()
     except EndcapError as error:
-        print(f"endcap: {error.message}", file=sys.stderr)  # noqa: T201  # the command line's own output
-        sys.exit(2)
+        _refuse(error.message)
+    except OSError as error:
+        # One that names a file is a mistake of ours, to be seen with its place.
+        if error.errno not in _CANNOT_PRINT or error.filename is not None:
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else it is tried again
+        _refuse(f"cannot write the output: {error.strerror}; make room where it goes to")
+
+
+def _refuse(message: str) -> NoReturn:
+    print(f"endcap: {message}", file=sys.stderr)  # noqa: T201  # the command line's own output
+    sys.exit(2)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from models.durable import replace_file
@@ -40,8 +40,21 @@ class LivePointer:
 
     @contextmanager
     def changing(self) -> Iterator[list[str]]:
-        """Read it while nobody else moves it."""
-        with file_lock(self._lock):
+        """Read it while nobody else moves it.
+
+        Raises
+        ------
+        ArtifactError
+            If the folder cannot be written to.
+        """
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(file_lock(self._lock))
+            except OSError as error:
+                raise ArtifactError(
+                    f"cannot change which model version is live in {self._file}: {error}; "
+                    "the live version is untouched; see to it that its folder can be written to"
+                ) from error
             yield self.history()
 
     def move(self, history: list[str]) -> None:

@@ -20,6 +20,11 @@ from service.rollouts.short_times import SAID, TIME_RULE, with_seconds
 Struct = TypeVar("Struct")
 
 _MAX_SHOWN = 60
+_GZIP_MAGIC = b"\x1f\x8b"
+_PACKED = (
+    "the body is compressed with gzip, which is for events and uploaded lists only; "
+    "send one JSON value in UTF-8, uncompressed"
+)
 
 
 def decode_json(body: bytes, decoder: msgspec.json.Decoder[Struct]) -> Struct:
@@ -35,6 +40,8 @@ def decode_json(body: bytes, decoder: msgspec.json.Decoder[Struct]) -> Struct:
     except msgspec.ValidationError as error:
         return _decode_again(body, decoder, error)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        if body.startswith(_GZIP_MAGIC):
+            raise BodyError(_PACKED) from error
         raise _not_json(error) from error
     except RecursionError as error:
         raise BodyError("the body is nested too deeply; send fewer levels") from error

@@ -62,6 +62,8 @@ def expand(source: str) -> list[str]:
 
 
 def _scan(path: str, wanted: Sequence[str]) -> pl.LazyFrame:
+    if "://" not in path and Path(path).is_dir():
+        raise InputError(f"{path!r} is a folder; name its files, such as '{path}/*.parquet'")
     suffixes = [suffix for suffix in Path(path).suffixes if suffix not in _COMPRESSIONS]
     kind = _FORMATS.get(suffixes[-1].lower() if suffixes else "")
     if kind is None:

@@ -197,6 +197,11 @@ def test_port_in_use_is_a_clear_error(tmp_path: Path) -> None:
         (["users", "erase", "u1", "--home", "no_such"], "there is no home at 'no_such'"),
         (["audit", "verify", "--home", "no_such"], "there is no home at 'no_such'"),
         (["serve", "--home", "/dev/null/home", "--port", "0"], "cannot write to --home"),
+        (["demo", "--home", "/dev/null/home"], "cannot write to --home /dev/null/home"),
+        (
+            ["train", "--interactions", "/dev", "--catalog", "/dev"],
+            "'/dev' is a folder; name its files, such as '/dev/*.parquet'",
+        ),
     ],
 )
 def test_bad_option_is_a_clear_error(tmp_path: Path, options: list[str], said: str) -> None:
@@ -213,6 +218,25 @@ def test_bad_option_is_a_clear_error(tmp_path: Path, options: list[str], said: s
     assert "Traceback" not in refused.stderr
     if options[0] == "serve":  # no key that nobody saw, and no home
         assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, which is Linux's")
+@pytest.mark.parametrize("options", [["--json"], []])
+def test_output_that_is_full_is_a_clear_error(tmp_path: Path, options: list[str]) -> None:
+    """A disk without room for what a command prints is one line and exit code 2."""
+    with Path("/dev/full").open("w") as full:
+        refused = subprocess.run(
+            [*ENDCAP, "keys", "list", "--home", str(tmp_path), *options],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert refused.returncode == 2
+    assert refused.stderr == (
+        "endcap: cannot write the output: No space left on device; make room where it goes to\n"
+    )
 
 
 def _homed(options: list[str], home: Path) -> list[str]:

@@ -73,11 +73,14 @@ async def prepare(plan: DemoPlan, console: Console, cleanup: AsyncExitStack) -> 
     Raises
     ------
     ConfigError
-        If the home holds another world.
+        If the home holds another world, or cannot be written to.
     DemoError
         If the trainer or the server fails.
     """
-    plan.home.mkdir(parents=True, exist_ok=True)
+    try:
+        plan.home.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"cannot write to --home {plan.home}: {error}") from error
     files = WorldFiles(plan.home / "world")
     world, facts = _make_world(files, plan.world, console)
     # The server can answer before there is a model, so the two slow starts share their time.

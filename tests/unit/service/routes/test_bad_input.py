@@ -1,5 +1,6 @@
 """Bad input: a 4xx problem that names the value, the rule and the next step; never a 500."""
 
+import gzip
 import json
 from typing import Any
 
@@ -22,6 +23,8 @@ CASES = [
     ("PUT", HOME, b'{"kind":"items"} x', 400, "not JSON"),
     ("PUT", HOME, b"\xff\xfe{\x00", 400, "not JSON"),
     ("PUT", HOME, b'{"kind":"\xff"}', 400, "not JSON"),
+    ("PUT", HOME, gzip.compress(b"{}"), 400, "compressed with gzip, which is for events and"),
+    ("POST", "/v1/serve", gzip.compress(b"{}"), 400, "send one JSON value in UTF-8, uncompressed"),
     ("PUT", HOME, b'{"kind":"\\ud800"}', 400, "not JSON"),
     ("PUT", HOME, b'{"kind":"items","count":"\xff"}', 400, "not JSON"),
     ("GET", "/v1/audit?before=9223372036854775808", b"", 400, "before"),
