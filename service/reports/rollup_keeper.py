@@ -24,7 +24,7 @@ from service.stores.event_log import Database, EventLog
 from service.stores.file_lease import FileLease
 from service.stores.log_replay import attach, is_waiting
 from service.stores.replay_process import ReplayProcess
-from service.stores.rollup import add_new, open_rollup
+from service.stores.rollup import add_new, is_outdated, open_rollup
 
 LEASE_FILE = "rollup.lease"
 POLL_S = 5.0
@@ -89,6 +89,9 @@ class RollupKeeper:
         """
         if not self._lease.take():
             return False
+        if self._connection is not None and is_outdated(self._connection):
+            self._connection.close()
+            self._connection = None
         if self._connection is None:
             self._connection = open_rollup(
                 self._events, max_new=0, cache_kib=_CACHE_KIB, busy_timeout_ms=_BUSY_TIMEOUT_MS

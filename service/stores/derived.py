@@ -41,13 +41,13 @@ def make_tables(
     `upgrades` says by version what is made beside the tables of a file, which stay. `on_made` is
     called in the transaction that makes any.
     """
-    if _version(connection, name) == version:
+    if version_of(connection, name) == version:
         return
     with transaction(connection):
-        if _version(connection, name) == version:
+        if version_of(connection, name) == version:
             return
         if isinstance(connection, sqlite3.Connection):
-            added = upgrades.get(_version(connection, name))
+            added = upgrades.get(version_of(connection, name))
             if added is None:
                 _drop_all(connection)
             else:
@@ -68,7 +68,8 @@ def _drop_all(connection: sqlite3.Connection) -> None:
         connection.execute(f"DROP TABLE main.{table}")
 
 
-def _version(connection: Database, name: str) -> int:
+def version_of(connection: Database, name: str) -> int:
+    """Read the version of the tables, 0 where there are none; costs a query of the catalogue."""
     if isinstance(connection, sqlite3.Connection):
         return int(connection.execute("PRAGMA main.user_version").fetchone()[0])
     # From the catalogue itself: what a session knows of a name may be older than a lock it got.

@@ -11,11 +11,13 @@ import sys
 import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
+
+import structlog
 
 from service.stores import log_replay, rollup_days, rollup_deeds, rollup_devices, rollup_visits
 from service.stores.attribution import DAY_MS, read_window_days
-from service.stores.derived import make_tables, transaction
+from service.stores.derived import make_tables, transaction, version_of
 from service.stores.event_database import (
     connect_derived,
     erase_thoroughly,
@@ -42,6 +44,7 @@ VERSION = 8
 CHUNK = 200_000
 """Rows that one step adds when somebody waits: bounds temporary tables and what a crash costs."""
 
+_log = structlog.get_logger(__name__)
 _CACHE_KIB = 131_072
 _READ_CACHE_KIB = 16_384
 """Of whoever adds nothing, which is what runs again and again in a worker beside pages."""
@@ -104,7 +107,8 @@ def open_rollup(
 def add_new(connection: Database, n_rows: int, *, now_ms: int | None = None) -> bool:
     """Add at most `n_rows` of the log in one transaction, and tell whether there is more.
 
-    While archived days wait to be read (`log_replay`) nothing is added.
+    While archived days wait to be read (`log_replay`) nothing is added, and nothing to tables that
+    another release has made meanwhile: it would count some of it twice.
     Events wait for all exposures stored before them, and the newest for one that they name and
     another worker is about to store, so what they name is known. Without `now_ms` it is now.
 
@@ -117,12 +121,30 @@ def add_new(connection: Database, n_rows: int, *, now_ms: int | None = None) -> 
     if log_replay.is_waiting(connection):
         return False
     with transaction(connection):
+        if (found := version_of(connection, ROLLUP)) != VERSION:
+            _tell_once(found)
+            return False
         has_more = _fold(connection, n_rows, now_ms)
         for folds in _BEHIND:
             has_more = _fold_behind(connection, folds, n_rows) or has_more
         if not has_more:
             rollup_visits.prune(connection)
     return has_more or log_replay.finish(connection)
+
+
+@cache
+def _tell_once(found: int) -> None:
+    _log.warning(
+        "rollup_of_another_release",
+        found=found,
+        own=VERSION,
+        detail="nothing is added to the running sums here; run one release on all machines",
+    )
+
+
+def is_outdated(connection: Database) -> bool:
+    """Tell whether an older release has made the tables anew, so that they want to be opened."""
+    return version_of(connection, ROLLUP) < VERSION
 
 
 def _make_tables(connection: Database, events: EventLog) -> None:
