@@ -2,7 +2,7 @@
 
 The library maps its files into memory. Where the disk has no room for a page of one the kernel ends
 the process (SIGBUS), and so it does with each that takes its place. Here a worker counts in memory
-of its own and writes that to its files ten times a second, which may fail and is tried again.
+of its own and writes each value to its file too; if that fails, all is written again by and by.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from prometheus_client.mmap_dict import MmapedDict
 
 _HEADER = struct.Struct("i4x")
 """How many bytes of the file are used; all are."""
-_LENGTH_BYTES, _ALIGNED_BYTES = 4, 8
+_LENGTH_BYTES, _ALIGNED_BYTES, _VALUE_BYTES = 4, 8, 16
 _log = structlog.get_logger(__name__)
 
 
@@ -44,19 +44,22 @@ class MetricFile(MmapedDict):
     def _init_value(self, key: str) -> None:
         text = key.encode()
         text += b" " * (_ALIGNED_BYTES - (len(text) + _LENGTH_BYTES) % _ALIGNED_BYTES)
-        self._m += struct.pack(f"i{len(text)}sdd", len(key.encode()), text, 0.0, 0.0)
+        entry = struct.pack(f"i{len(text)}sdd", len(key.encode()), text, 0.0, 0.0)
+        begin = self._used
+        self._m += entry
         self._used = len(self._m)
         _HEADER.pack_into(self._m, 0, self._used)
-        self._positions[key] = self._used - 16
-        self._is_written = False
+        self._positions[key] = self._used - _VALUE_BYTES
+        self._write_now((begin, entry), (0, bytes(self._m[: _HEADER.size])))
 
     def write_value(self, key: str, value: float, timestamp: float) -> None:
-        """Keep a value, to be written by and by."""
+        """Keep a value, and write it if there is room."""
         super().write_value(key, value, timestamp)  # type: ignore[no-untyped-call]  # as above
-        self._is_written = False
+        at = self._positions[key]
+        self._write_now((at, bytes(self._m[at : at + _VALUE_BYTES])))
 
     def write(self) -> None:
-        """Write what changed; readers see all of an entry or nothing of it.
+        """Write all, if the file is not what it should be.
 
         Raises
         ------
@@ -65,22 +68,29 @@ class MetricFile(MmapedDict):
         """
         if self._is_written:
             return
-        self._is_written = True
-        try:
-            self._write(bytes(self._m))
-        except OSError:
-            self._is_written = False
-            raise
-
-    def _write(self, data: bytes) -> None:
+        data = bytes(self._m)
         if self._descriptor < 0:
             # Under its name it must have a header, for others read it at any moment.
             draft = self._path.with_suffix(".draft")
             draft.write_bytes(data)
             draft.replace(self._path)
             self._descriptor = os.open(self._path, os.O_WRONLY)
+        else:
+            self._write_parts((_HEADER.size, data[_HEADER.size :]), (0, data[: _HEADER.size]))
+        self._is_written = data == self._m  # of which another thread may have counted meanwhile
+
+    def _write_now(self, *parts: tuple[int, bytes]) -> None:
+        """Write parts of a file that is as it should be; else, or if it fails, `write` does it."""
+        if not self._is_written:
             return
-        for begin, part in ((_HEADER.size, data[_HEADER.size :]), (0, data[: _HEADER.size])):
+        try:
+            self._write_parts(*parts)
+        except OSError:
+            self._is_written = False
+
+    def _write_parts(self, *parts: tuple[int, bytes]) -> None:
+        """Write one after the other: readers see an entry only once the header counts it."""
+        for begin, part in parts:
             if os.pwrite(self._descriptor, part, begin) < len(part):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -103,7 +113,7 @@ def write_rather_than_map() -> None:
 
 
 def write_metric_files() -> None:
-    """Write what changed, for other workers to read; a disk without room is told of once."""
+    """Write what could not be before, for others to read; no room is told of once."""
     errors = {}
     for file in list(_files):
         try:

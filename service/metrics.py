@@ -53,6 +53,7 @@ class Metrics:
         self._count_exposures()
         self._count_events()
         self._show_state()
+        write_metric_files()
 
     def _count_pages(self) -> None:
         self._requests: dict[tuple[str, str, int], HistogramTally] = {}
