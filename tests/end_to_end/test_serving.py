@@ -212,7 +212,7 @@ def test_explain_needs_a_merchandiser(server: RunningServer) -> None:
 @pytest.mark.parametrize(
     ("body", "status", "said"),
     [
-        ({"placements": [{"id": "recs"}, {"id": "hme"}]}, 404, "'hme' at $.placements[1].id"),
+        ({"placements": [{"id": "hme"}, {"id": "res"}]}, 404, "'hme' at $.placements[0].id"),
         ({"placements": [{"id": "recs", "count": 0}]}, 400, "$.placements[0].count"),
         ({"placements": [{"id": "recs", "count": 10_000}]}, 400, "$.placements[0].count"),
         ({"placements": [{"id": "x" * 257}]}, 400, "$.placements[0].id"),
