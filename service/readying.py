@@ -22,12 +22,14 @@ from models.ready_candidates import ReadyCandidates, can_be_ready, make_room, re
 from models.snapshot import Snapshot
 from service.quiet_start import QuietProcess
 from service.serve.model_segments import KnownBy
+from service.spare_cores import all_cores, apart_from
 
 MIN_USERS = 2_000
 """Below it, working them out as they come costs less than a process."""
 STOP_S = 5.0
 
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
+_FIRST = "service.step_back"
 _MODULE = "service.readying_process"
 
 log = structlog.get_logger(__name__)
@@ -95,13 +97,15 @@ class Readying:
         self, version: str, whole: Path, part: Path, first: Sequence[KnownBy], lock: int
     ) -> None:
         self._working_on = whole
-        arguments = map(str, (self._home, version, whole, part, os.getpid()))
-        self._process = QuietProcess(
-            [sys.executable, "-m", _MODULE, *arguments],
-            {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
-            msgspec.json.encode(first),
-            lock,
-        )
+        cores = ",".join(map(str, sorted(all_cores())))
+        arguments = map(str, (self._home, version, whole, part, os.getpid(), cores))
+        with apart_from(os.getpid()):
+            self._process = QuietProcess(
+                [sys.executable, "-m", _FIRST, _MODULE, *arguments],
+                {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
+                msgspec.json.encode(first),
+                lock,
+            )
 
 
 def boot_id() -> str:

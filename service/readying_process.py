@@ -1,17 +1,16 @@
 """The process that works candidates of all users ahead; `service.readying` starts it.
 
-``python -m service.readying_process HOME VERSION WHOLE PART PARENT``; on standard input, as JSON,
-pseudonyms of the shoppers who are to be first.
+``python -m service.readying_process HOME VERSION WHOLE PART PARENT CORES``, by `service.step_back`;
+CORES are those that the worker was given, as 0,1,2. On standard input, as JSON, pseudonyms of the
+shoppers who are to be first.
 """
 
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -43,14 +42,14 @@ class Order(NamedTuple):
 
 def main(arguments: list[str]) -> int:
     """Fill PART and name it WHOLE, unless the worker that wants it ends before."""
-    home, version, whole, part, parent = arguments
+    home, version, whole, part, parent, given = arguments
     order = Order(Path(home), version, Path(whole), Path(part))
     configure_logs(os.environ.get("ENDCAP_LOG_LEVEL", "info"))
-    _step_back()
     first = msgspec.json.decode(sys.stdin.buffer.read() or b"[]", type=list[KnownBy])
+    cores = SpareCores(frozenset(int(core) for core in given.split(",") if core))
     begin_s = time.monotonic()
     try:
-        is_whole = work(order, first, partial(_is_wanted, int(parent), SpareCores()))
+        is_whole = work(order, first, partial(_is_wanted, int(parent), cores))
     except (EndcapError, OSError, ValueError) as error:
         log.error("candidates_failed", version=version, reason=str(error))
         return 1
@@ -85,21 +84,6 @@ def _is_wanted(parent: int, cores: SpareCores) -> bool:
     """Tell whether the worker is there, and leave it its core."""
     cores.keep_off([parent])
     return os.getppid() == parent
-
-
-def _step_back() -> None:
-    """Leave the processor to whoever else wants it, and signals to the worker.
-
-    The session stays the worker's: of processes in sessions of their own, Linux shares the
-    processor out by session first, and being nice counts for nothing there.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    with suppress(OSError):
-        os.nice(19)
-    if sys.platform == "linux":
-        # Whoever wakes goes first at once; a nice process ends its turn of some ms before.
-        with suppress(OSError):
-            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 
 
 if __name__ == "__main__":

@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Collection
-from contextlib import suppress
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
 class SpareCores:
     """The cores that this process was given at its start, and those of them that it uses now."""
 
-    def __init__(self) -> None:
-        self._given = self._used = _GIVEN
+    def __init__(self, given: frozenset[int] | None = None) -> None:
+        """Begin with the cores `given`, if whoever started this process held some of them back."""
+        self._given = _GIVEN if given is None else given
+        self._used = _now()
 
     def keep_off(self, pids: Collection[int]) -> None:
         """Let all threads of this process run where the first thread of no process of `pids` runs.
@@ -30,6 +32,29 @@ class SpareCores:
         if wanted != self._used:
             self._used = wanted
             _use(wanted)
+
+
+@contextmanager
+def apart_from(pid: int) -> Iterator[None]:
+    """Until the block ends, keep this thread off the core of a process's first thread.
+
+    A process that the block starts inherits that: loading a program, which takes half a second
+    for one of ours, is then off that core from its first instruction on. It is told by `all_cores`
+    what it was not given.
+    """
+    before = _now()
+    with suppress(OSError):  # the cores were taken from the process meanwhile
+        _set(0, spare(before, [core_of(pid)]))
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            _set(0, before)
+
+
+def all_cores() -> frozenset[int]:
+    """Return the cores that this process was given at its start; empty where none are known."""
+    return _GIVEN
 
 
 def give_all(pid: int) -> None:
@@ -57,7 +82,7 @@ def core_of(pid: int) -> int | None:
 
 if sys.platform == "linux":
 
-    def _given() -> frozenset[int]:
+    def _now() -> frozenset[int]:
         return frozenset(os.sched_getaffinity(0))
 
     def _set(thread: int, cores: frozenset[int]) -> None:
@@ -70,7 +95,7 @@ if sys.platform == "linux":
                     _set(int(thread.name), cores)
 else:
 
-    def _given() -> frozenset[int]:
+    def _now() -> frozenset[int]:
         return frozenset()
 
     def _set(thread: int, cores: frozenset[int]) -> None:
@@ -80,5 +105,5 @@ else:
         """Nothing."""
 
 
-_GIVEN = _given()
+_GIVEN = _now()
 """When the program began; a child of ours may have been given fewer by a thread that keeps off."""

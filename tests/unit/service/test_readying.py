@@ -137,7 +137,8 @@ def test_process_fails_with_one_line(tmp_path: Path) -> None:
     done = subprocess.run(
         [
             *(sys.executable, "-m", "service.readying_process"),
-            *(str(tmp_path), "0" * 16, str(tmp_path / "a"), str(tmp_path / "b"), str(os.getpid())),
+            *(str(tmp_path), "0" * 16, str(tmp_path / "a"), str(tmp_path / "b")),
+            *(str(os.getpid()), ""),
         ],
         input="",
         capture_output=True,

@@ -33,6 +33,25 @@ for line in sys.stdin:
     print(*sorted(used), flush=True)
 stop.set()
 """
+CHILDREN = """
+import os, subprocess, sys
+from service.spare_cores import all_cores, apart_from
+
+REPORT = '''
+import os, sys
+from service.spare_cores import SpareCores
+
+began = sorted(os.sched_getaffinity(0))
+SpareCores(frozenset(map(int, sys.argv[1].split(",")))).keep_off([])
+print(*began, -1, *sorted(os.sched_getaffinity(0)))
+'''
+for line in sys.stdin:
+    with apart_from(int(line)):
+        given = ",".join(map(str, all_cores()))
+        command = [sys.executable, "-c", REPORT, given]
+        said = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
+    print(said.strip(), -1, *sorted(os.sched_getaffinity(0)), flush=True)
+"""
 
 
 @contextmanager
@@ -89,3 +108,15 @@ def test_threads_of_a_process_leave_the_core_of_another() -> None:
                 assert ask(process, worker.pid) == [one for one in ours if one != core]
         assert core_of(worker.pid) is None
         assert ask(process, worker.pid) == ours
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux's")
+def test_child_begins_off_the_core_of_another_and_knows_them_all() -> None:
+    """From its first instruction; whoever started it goes on where it was."""
+    ours = sorted(os.sched_getaffinity(0))
+    if len(ours) < 2:
+        pytest.skip("one core")
+    with program(CHILDREN) as process, program(ECHO) as worker:
+        os.sched_setaffinity(worker.pid, {ours[0]})
+        ask(worker, 0)
+        assert ask(process, worker.pid) == [*ours[1:], -1, *ours, -1, *ours]
