@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -14,29 +15,41 @@ import structlog
 
 from service.exposure import Exposure
 from service.stores.events import Counter, Counts
+from service.stores.exposure_rows import PackedExposures
+
+MAX_PIECE = 512
+"""Exposures that are packed into one piece, or a few more: it holds whole pages."""
+NOT_STORABLE = "a value cannot be stored"
+"""Why an exposure is dropped that no store would take."""
 
 Count = Callable[[Counter, int], None]
 """Where the live counters go, e.g. to ``/metrics``."""
 
-Pack = Callable[[Sequence[Exposure]], msgspec.Raw]
-"""Writes exposures as the store takes them; raises `ValueError` if it cannot be done."""
-
 _log = structlog.get_logger(__name__)
 
 
-@dataclass(slots=True, eq=False)
-class LoggedPage:
-    """The exposures of one page, and how the store takes them once they are packed."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Piece:
+    """Exposures of a page, or packed ones of several, in the order in which they were made."""
 
-    exposures: Sequence[Exposure]
+    n: int
+    exposures: Sequence[Exposure] = ()
+    """None where they are packed."""
     packed: msgspec.Raw | None = None
+
+    def each(self) -> list[Piece]:
+        """Make a piece of each exposure."""
+        if self.packed is None:
+            return [Piece(1, (exposure,)) for exposure in self.exposures]
+        return [Piece(1, packed=one) for one in PackedExposures.each_of(self.packed)]
 
 
 class ExposureQueue:
     """The exposures' side of intake: `put` never waits; what does not fit is counted and told.
 
-    Where the store is another process, exposures are packed in the event loop behind the answers:
-    the writer thread, which has hundreds at once, would keep pages waiting for the interpreter.
+    Where the store is another process, exposures are packed in the event loop behind the answers,
+    and forgotten: the writer thread, which has thousands at once, would keep pages waiting for the
+    interpreter with whatever it does for each.
     """
 
     def __init__(
@@ -44,17 +57,20 @@ class ExposureQueue:
         *,
         count: Count,
         max_pending: int = 50_000,
-        pack: Pack | None = None,
+        packs: bool = False,
         monotonic_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._count = count
-        self._waiting: deque[LoggedPage] = deque()
+        self._lock = threading.RLock()
+        """Of what both threads change; held for as long as it takes to pack a page or two."""
+        self._waiting: deque[Piece] = deque()
         self._n_put = 0
+        """Changed where `put` is called only, and so without the lock."""
         self._n_taken = 0
-        """Two numbers, for each is changed by one thread."""
         self._max_pending = max_pending
-        self._pack = pack
-        self._unpacked: list[LoggedPage] = []
+        self._packs = packs
+        self._unpacked: deque[Sequence[Exposure]] = deque()
+        self._packed = PackedExposures()
         self._monotonic_s = monotonic_s
         self._n_dropped = 0
         self._n_dropped_written = 0
@@ -78,10 +94,10 @@ class ExposureQueue:
         taken = exposures if len(exposures) <= room else exposures[:room]
         if taken:
             self._n_put += len(taken)
-            page = LoggedPage(taken)
-            self._waiting.append(page)
-            if self._pack is not None:
-                self._pack_soon(page)
+            if self._packs:
+                self._pack_soon(taken)
+            else:
+                self._waiting.append(Piece(len(taken), taken))
         self._count("assigned", len(taken))
         if len(taken) < len(exposures):
             self.drop(len(exposures) - len(taken), "the exposure queue has no room")
@@ -89,7 +105,8 @@ class ExposureQueue:
 
     def drop(self, n: int, why: str) -> None:
         """Count exposures that are lost, and say so in the log at most once a second."""
-        self._n_dropped += n
+        with self._lock:
+            self._n_dropped += n
         self._count("dropped", n)
         now_s = self._monotonic_s()
         if now_s - self._told_s >= 1.0:
@@ -122,41 +139,57 @@ class ExposureQueue:
     def __len__(self) -> int:
         return self._n_put - self._n_taken
 
-    def take(self, n_exposures: int) -> list[LoggedPage]:
-        """Take the oldest pages until `n_exposures` are reached."""
-        taken: list[LoggedPage] = []
+    def take(self, n_exposures: int) -> list[Piece]:
+        """Take the oldest pieces until `n_exposures` are reached."""
+        taken: list[Piece] = []
         n = 0
-        while self._waiting and n < n_exposures:
-            taken.append(self._waiting.popleft())
-            n += len(taken[-1].exposures)
-        self._n_taken += n
-        for page in taken:  # nearly all of them are packed by now
-            self._pack_page(page)
+        with self._lock:
+            self._pack_all()  # the pages of this moment, or all where there is no event loop
+            self._end_piece()
+            while self._waiting and n < n_exposures:
+                taken.append(self._waiting.popleft())
+                n += taken[-1].n
+            self._n_taken += n
         return taken
 
-    def give_back(self, pages: Sequence[LoggedPage]) -> None:
-        """Put pages that could not be written back in front."""
-        self._waiting.extendleft(reversed(pages))
-        self._n_taken -= sum(len(page.exposures) for page in pages)
+    def give_back(self, pieces: Sequence[Piece]) -> None:
+        """Put pieces that could not be written back in front."""
+        with self._lock:
+            self._waiting.extendleft(reversed(pieces))
+            self._n_taken -= sum(piece.n for piece in pieces)
 
-    def _pack_soon(self, page: LoggedPage) -> None:
-        """Pack a page after its answer is sent; outside of an event loop `take` does it."""
+    def _pack_soon(self, exposures: Sequence[Exposure]) -> None:
+        """Pack those of a page after its answer is sent; outside of an event loop `take` does."""
         if not self._unpacked:
-            try:
+            with suppress(RuntimeError):
                 asyncio.get_running_loop().call_soon(self._pack_all)
-            except RuntimeError:
-                return
-        self._unpacked.append(page)
+        self._unpacked.append(exposures)
 
     def _pack_all(self) -> None:
-        for page in self._unpacked:
-            self._pack_page(page)
-        self._unpacked.clear()
+        with self._lock:
+            while self._unpacked:
+                self._pack(self._unpacked.popleft())
 
-    def _pack_page(self, page: LoggedPage) -> None:
-        if page.packed is None and self._pack is not None:
-            with suppress(ValueError):  # the store will say of which value
-                page.packed = self._pack(page.exposures)
+    def _pack(self, exposures: Sequence[Exposure]) -> None:
+        try:
+            self._packed.add(exposures)
+        except Exception as error:
+            # One odd value, whatever is wrong with it, must not take the others with it.
+            if len(exposures) > 1:
+                for exposure in exposures:
+                    self._pack((exposure,))
+                return
+            _log.error("exposure_refused", error=str(error))
+            self._n_taken += 1
+            self.drop(1, NOT_STORABLE)
+        if self._packed.n_exposures >= MAX_PIECE:
+            self._end_piece()
+
+    def _end_piece(self) -> None:
+        n = self._packed.n_exposures
+        if n:
+            self._waiting.append(Piece(n, packed=self._packed.finish()))
+            self._packed = PackedExposures()
 
     def ledger(self, n_taken: int) -> Counts:
         """Say what the ledger gains when `n_taken` exposures are written."""
@@ -165,4 +198,5 @@ class ExposureQueue:
 
     def wrote(self, ledger: Counts) -> None:
         """Remember that a result of `ledger` is on disk."""
-        self._n_dropped_written += ledger["dropped"]
+        with self._lock:
+            self._n_dropped_written += ledger["dropped"]

@@ -28,7 +28,6 @@ from service.stores.event_database import (
 from service.stores.event_log import EventLog
 from service.stores.event_reads import EventReader
 from service.stores.events import EventStore
-from service.stores.exposure_rows import pack_exposures
 from service.stores.identities import IdentityStore
 from service.stores.key_filter import KeyFilter
 from service.stores.key_filter_filling import keep_filled
@@ -115,8 +114,8 @@ def open_intake(
     bell = threading.Condition()
     events = EventWriter(bell, max_pending=max_events)
     store = _open_store(path, now_ms())
-    pack = pack_exposures if isinstance(store, RemoteEventStore) else None
-    exposures = ExposureQueue(count=count, max_pending=max_exposures, pack=pack)
+    packs = isinstance(store, RemoteEventStore)
+    exposures = ExposureQueue(count=count, max_pending=max_exposures, packs=packs)
     key_filter, recents, people = _open_reads(path, now_ms, count_unread)
     state = LogState(now_ms, unreachable_since_ms=partial(unreachable_since_ms, path))
     writer = StoreWriter(

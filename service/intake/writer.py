@@ -10,12 +10,10 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-import msgspec
 import structlog
 
 from models.errors import CapacityError, EndcapError, StoreError
-from service.exposure import Exposure
-from service.intake.exposure_queue import Count, ExposureQueue, LoggedPage
+from service.intake.exposure_queue import NOT_STORABLE, Count, ExposureQueue, Piece
 from service.intake.log_state import LogState
 from service.intake.pending import EventWriter, Submission
 from service.stores.events import (
@@ -134,37 +132,38 @@ class StoreWriter:
         with self._bell:
             submissions = self._events.take(MAX_GROUP)
         # With the events, so that a click never comes to the disk before what was clicked.
-        pages = self._exposures.take(MAX_GROUP)
-        if not submissions and not pages:
+        pieces = self._exposures.take(MAX_GROUP)
+        if not submissions and not pieces:
             return
         self._is_refused = False
-        self._write(submissions, pages)
+        self._write(submissions, pieces)
         if self._is_refused:
             with self._bell:
                 self._bell.wait(PAUSE_S)
 
-    def _write(self, submissions: Sequence[Submission], pages: Sequence[LoggedPage]) -> None:
+    def _write(self, submissions: Sequence[Submission], pieces: Sequence[Piece]) -> None:
         """Commit a group, or its members one by one if one of them cannot be stored at all."""
-        exposures = [exposure for page in pages for exposure in page.exposures]
+        n_exposures = sum(piece.n for piece in pieces)
         try:
-            committed, ledger = self._commit(submissions, exposures, _packed(pages))
+            committed, ledger = self._commit(submissions, pieces, n_exposures)
         except (CapacityError, StoreError) as error:
             # Nothing was written: events are refused, exposures wait.
             self._is_refused = True
-            self._exposures.give_back(pages)
+            self._exposures.give_back(pieces)
             self._state.refuse(error)
             self._answer(submissions, _refusal(error))
         except Exception as error:
             # One odd value must not take the others with it.
             self._state.succeed()
-            if len(submissions) + len(exposures) > 1:
+            if len(submissions) + n_exposures > 1:
                 for submission in submissions:
                     self._write([submission], [])
-                for exposure in exposures:
-                    self._write([], [LoggedPage((exposure,))])
+                for piece in pieces:
+                    for one in piece.each():
+                        self._write([], [one])
                 return
             _log.exception("event_store_value_refused")
-            self._exposures.drop(len(exposures), "a value cannot be stored")
+            self._exposures.drop(n_exposures, NOT_STORABLE)
             self._answer(
                 submissions, StoreError(f"the events cannot be stored: {error}; check their values")
             )
@@ -176,11 +175,13 @@ class StoreWriter:
     def _commit(
         self,
         submissions: Sequence[Submission],
-        exposures: Sequence[Exposure],
-        packed: Sequence[msgspec.Raw] | None,
+        pieces: Sequence[Piece],
+        n_exposures: int,
     ) -> tuple[Committed, Counts]:
         events = [event for submission in submissions for event in submission.events]
-        ledger = self._exposures.ledger(len(exposures))
+        exposures = [exposure for piece in pieces for exposure in piece.exposures]
+        packed = [piece.packed for piece in pieces if piece.packed is not None]
+        ledger = self._exposures.ledger(n_exposures)
         counts = ledger | _arrivals(submissions)
         begin_s = self._monotonic_s()
         self._state.begin()
@@ -262,12 +263,6 @@ class StoreWriter:
             self._note_lost(ledger)
         except OSError as error:
             _log.error("lost_exposures_not_noted", error=str(error), **ledger)
-
-
-def _packed(pages: Sequence[LoggedPage]) -> list[msgspec.Raw] | None:
-    """Return what was packed of the pages, or nothing where one was not."""
-    packed = [page.packed for page in pages if page.packed is not None]
-    return packed if len(packed) == len(pages) else None
 
 
 def _refusal(error: EndcapError) -> EndcapError:

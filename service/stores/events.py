@@ -61,8 +61,8 @@ class Batch:
     counts: Counts = field(default_factory=dict)
     """What the store cannot know itself: received, rejected, served, assigned, dropped, and repeats
     that the caller left out of `events`."""
-    packed: Sequence[msgspec.Raw] | None = None
-    """All of `exposures` as `pack_exposures` writes them, where somebody did that already."""
+    packed: Sequence[msgspec.Raw] = ()
+    """Further exposures, as `PackedExposures` writes them; for a store in another process only."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ class Group(msgspec.Struct, frozen=True, array_like=True, tag=True):
     """Rises by one a group; one that comes again is answered as it was before."""
     events: Sequence[StoredEvent]
     exposures: Sequence[msgspec.Raw]
-    """Pieces as `pack_exposures` writes them."""
+    """Pieces as `PackedExposures` writes them."""
     counts: Counts
 
 

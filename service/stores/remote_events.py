@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import socket
+import struct
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -38,6 +39,9 @@ LEAVE_S = 1.5
 _RETRY_S = 0.05
 """Before a process that is not there is tried again."""
 _PIECE = 65_536
+_SHORTEST_WAIT_S = 0.001
+_TIME = struct.Struct("ll")
+"""Seconds and microseconds, as sockets take them."""
 
 
 class RemoteEventStore:
@@ -99,9 +103,9 @@ class RemoteEventStore:
         self._disconnect()
 
     def _take_up(self, batch: Batch) -> None:
-        packed = batch.packed
-        if packed is None:
-            packed = [pack_exposures(batch.exposures)]
+        packed = list(batch.packed)
+        if batch.exposures:
+            packed.append(pack_exposures(batch.exposures))
         group = Group(self._number + 1, batch.events, packed, batch.counts)
         if 0 < self._n_sent < len(self._framed):
             self._disconnect()  # half of a group that nobody wants any more
@@ -121,7 +125,7 @@ class RemoteEventStore:
         while True:
             try:
                 return self._exchange(end_s)
-            except TimeoutError:
+            except (TimeoutError, BlockingIOError):  # the second is a socket's whose time is up
                 raise StoreBusyError(
                     "the log process ended and is started again"
                     if self._is_lost
@@ -141,12 +145,12 @@ class RemoteEventStore:
         connection = self._connection()
         with memoryview(self._framed) as framed:
             while self._n_sent < len(framed):
-                self._wait_until(connection, end_s)
+                self._limit(connection, socket.SO_SNDTIMEO, end_s)
                 self._n_sent += connection.send(framed[self._n_sent :])
         while True:
             message = self._unframer.take()
             if message is None:
-                self._wait_until(connection, end_s)
+                self._limit(connection, socket.SO_RCVTIMEO, end_s)
                 piece = connection.recv(_PIECE)
                 if not piece:
                     raise ConnectionResetError("it closed the connection")
@@ -160,11 +164,18 @@ class RemoteEventStore:
                 continue  # to a group that nobody waits for any more
             return answer
 
-    def _wait_until(self, connection: socket.socket, end_s: float) -> None:
+    def _limit(self, connection: socket.socket, option: int, end_s: float) -> None:
+        """Let the next call wait no longer than `end_s`, by the system's own clock.
+
+        With a timeout of Python's, a group of megabytes would be sent in dozens of calls, each of
+        which has to wait for the interpreter while pages are answered.
+        """
         left_s = end_s - self._monotonic_s()
         if left_s <= 0:
             raise TimeoutError
-        connection.settimeout(left_s)
+        whole_s, part_s = divmod(max(left_s, _SHORTEST_WAIT_S), 1)
+        limit = _TIME.pack(int(whole_s), int(part_s * 1_000_000))
+        connection.setsockopt(socket.SOL_SOCKET, option, limit)
 
     def _what_to_do(self) -> str:
         try:
@@ -183,6 +194,7 @@ class RemoteEventStore:
                 connection.settimeout(self._answer_s)
                 connection.connect(str(self._address))
                 connection.sendall(frame(self._hello))
+                connection.settimeout(None)
             except BaseException:
                 connection.close()
                 raise

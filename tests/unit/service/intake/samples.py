@@ -10,10 +10,10 @@ from service.intake.exposure_queue import ExposureQueue
 from service.intake.pending import EventWriter
 from service.intake.writer import LINGER_S, StoreWriter
 from service.stores.event_database import open_event_database
-from service.stores.events import Counts, NumberedEvent, StoredEvent
+from service.stores.events import Counts, EventStore, NumberedEvent, StoredEvent
 from service.stores.sqlite_events import SqliteEventStore
 
-OpenStore = Callable[[Path], SqliteEventStore]
+OpenStore = Callable[[Path], EventStore]
 
 
 def view(event_id: str, **fields: object) -> StoredEvent:
@@ -70,6 +70,7 @@ class Bench:
         max_pending: int = 1_000,
         store: OpenStore = open_store,
         linger_s: float = LINGER_S,
+        packs: bool = False,
     ) -> None:
         self.path = open_event_database(home)
         self.counts: Counter[str] = Counter()
@@ -77,7 +78,7 @@ class Bench:
         self.lost: list[Counts] = []
         bell = threading.Condition()
         self.events = EventWriter(bell, max_pending=max_pending)
-        self.exposures = ExposureQueue(count=self.count, max_pending=max_pending)
+        self.exposures = ExposureQueue(count=self.count, max_pending=max_pending, packs=packs)
         self.store = store(self.path)
         self.writer = StoreWriter(
             self.store,

@@ -1,5 +1,6 @@
 """Workers and the log process over a real socket: one transaction, one answer, once."""
 
+import asyncio
 import os
 import socket
 import sqlite3
@@ -7,7 +8,8 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -17,11 +19,12 @@ from service.log_server import LogServer
 from service.stores.event_database import connect, open_event_database
 from service.stores.event_ledger import reconcile
 from service.stores.events import Batch, Committed, EventStore, StoreBusyError
+from service.stores.exposure_rows import exposure_rows, pack_exposures, unpack_exposures
 from service.stores.log_wire import Done, Group, Hello, Unframer, decode_request, frame
 from service.stores.merged_events import MergedEvents
 from service.stores.remote_events import RemoteEventStore
 from service.stores.sqlite_events import SqliteEventStore
-from tests.unit.service.intake.samples import slate, view
+from tests.unit.service.intake.samples import Bench, slate, view
 
 
 @pytest.fixture
@@ -258,6 +261,61 @@ def test_wrong_value_is_refused_alone(path: Path, address: Path) -> None:
     assert rows(path, "SELECT event_id FROM events") == [("b",)]
 
 
+def test_exposures_are_packed_for_it_and_an_odd_one_is_dropped_alone(
+    tmp_path: Path, path: Path, address: Path
+) -> None:
+    """MessagePack takes 2 to the 63rd, and no column does: the rest of its piece is stored."""
+    with running(address, path):
+        bench = Bench(
+            tmp_path, store=lambda _path: RemoteEventStore(address, opened_ms=1), packs=True
+        )
+
+        async def use() -> None:
+            bench.exposures.put_all([slate("x"), slate("y", at_ms=2**63), slate("z")])
+            bench.exposures.put(slate("far", at_ms=2**70))
+            bench.exposures.put(slate("w"))
+            await asyncio.sleep(0)
+            bench.writer.start()
+            assert await bench.events.submit([view("a")], n_received=1) == [True]
+
+        asyncio.run(use())
+        assert bench.writer.close(10.0)
+    assert rows(path, "SELECT exposure_id FROM exposures ORDER BY rowid") == [
+        ("x",),
+        ("z",),
+        ("w",),
+    ]
+    assert bench.counts["served"] == bench.counts["assigned"] == 5
+    assert (bench.counts["dropped"], bench.counts["stored"]) == (2, 3)
+    found = reconcile(path)
+    assert (found.assigned, found.dropped, found.exposure_rows) == (3, 2, 3)
+
+
+def test_group_of_megabytes_is_sent_though_nobody_reads_at_once(address: Path) -> None:
+    """More than a socket holds: a call ends in time, and the next goes on where it stopped."""
+    many = [slate(f"x{number}") for number in range(20_000)]
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(address))
+        listener.listen()
+        store = RemoteEventStore(address, opened_ms=1, answer_s=0.1)
+        what = Batch([view("a")], many)
+        for _ in range(2):
+            begin_s = time.monotonic()
+            with pytest.raises(StoreBusyError, match="does not answer"):
+                store.commit(what)
+            assert 0.09 < time.monotonic() - begin_s < 5.0
+        worker, _ = listener.accept()
+        with worker, ThreadPoolExecutor(1) as pool:
+            reading = pool.submit(_requests, worker)
+            while not reading.done():
+                with suppress(StoreBusyError):
+                    store.commit(what)
+            _, group = reading.result()
+        store.abandon()
+    assert isinstance(group, Group)
+    assert unpack_exposures(group.exposures).values == exposure_rows(many).values
+
+
 def test_whatever_else_connects_is_sent_away(path: Path, address: Path) -> None:
     """Noise, and a group without a name before it, close their own connection and no other."""
     with running(address, path):
@@ -297,8 +355,6 @@ def test_messages_are_put_together_from_any_pieces(n: int) -> None:
 
 
 def _group(what: Batch, number: int) -> Group:
-    from service.stores.exposure_rows import pack_exposures
-
     return Group(number, list(what.events), [pack_exposures(what.exposures)], what.counts)
 
 
