@@ -222,6 +222,7 @@ def test_full_disk_refuses_events_and_keeps_exposures(tmp_path: Path) -> None:
         with pytest.raises(CapacityError, match="disk of the event store is full"):
             await bench.events.submit(many, n_received=400)
         assert column(bench.path, "SELECT count(*) FROM events") == [0]
+        assert isinstance(bench.store, SqliteEventStore)
         bench.store._tables.connection.execute("PRAGMA max_page_count = 100000")
         assert await bench.events.submit(many, n_received=400) == [True] * 400
 
