@@ -57,6 +57,31 @@ def test_pages_are_packed_behind_the_answer() -> None:
     assert sorted(rows.dealt) == sorted(everything.dealt) == ["x", "y"]
 
 
+def test_pages_are_counted_behind_the_answer() -> None:
+    """Once for all pages of a turn of the event loop; without one at once."""
+    calls: list[tuple[str, int]] = []
+    queue = ExposureQueue(count=lambda name, n: calls.append((name, n)), max_pending=4, packs=True)
+
+    async def use() -> None:
+        assert queue.put_all([slate("a"), slate("b")]) == 2
+        assert queue.put_all([]) == 0
+        assert queue.put_all([slate("c"), slate("d"), slate("e")]) == 2
+        assert calls == [("dropped", 1)]
+        await asyncio.sleep(0)
+        assert calls[1:] == [("served", 5), ("assigned", 4)]
+        calls.clear()
+        assert queue.put_all([slate("f"), slate("g")]) == 0
+        assert ids_of(queue.take(3)) == ["a", "b", "c", "d"]
+        await asyncio.sleep(0)
+        assert calls == [("dropped", 2), ("served", 2), ("assigned", 0)]
+
+    asyncio.run(use())
+    calls.clear()
+    assert queue.put(slate("h"))
+    assert calls == [("served", 1), ("assigned", 1)]
+    assert ids_of(queue.take(1)) == ["h"]
+
+
 def test_what_is_taken_first_is_packed_then() -> None:
     """The writer thread may come before the event loop's next turn, or where there is none."""
     queue = make_queue()
