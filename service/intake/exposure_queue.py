@@ -124,6 +124,12 @@ class ExposureQueue:
             self._account(ledger)
             self.wrote(ledger)
 
+    def drop_waiting(self, why: str) -> None:
+        """Drop what waits: as many as are taken, for others may come, or be refused, meanwhile."""
+        n = sum(piece.n for piece in self.take(len(self)))
+        if n:
+            self.drop(n, why)
+
     def close(self, account: Callable[[Counts], None]) -> None:
         """Have room for nothing more: who writes has ended; call it where `put` is called.
 
@@ -131,10 +137,7 @@ class ExposureQueue:
         came since the end, are dropped, and `account` is told, for no ledger is written any more.
         """
         self._account, self._max_pending = account, 0
-        n_left = len(self)
-        if n_left:
-            self.take(n_left)
-            self.drop(n_left, "the service has stopped")
+        self.drop_waiting("the service has stopped")
 
     def tell_drops(self, why: str) -> None:
         """Log the drops that the log has not seen."""

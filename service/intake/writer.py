@@ -239,10 +239,7 @@ class StoreWriter:
         with self._bell:
             submissions = self._events.take(2**62)
         self._answer(submissions, CapacityError("the service has stopped; send the events again"))
-        n_left = len(self._exposures)
-        if n_left:
-            self._exposures.take(n_left)
-            self._exposures.drop(n_left, "the service stopped before they were written")
+        self._exposures.drop_waiting("the service stopped before they were written")
         self._exposures.tell_drops("the service stops")
         ledger = self._exposures.ledger(0)
         try:

@@ -94,14 +94,14 @@ class PackedExposures:
 
     @classmethod
     def each_of(cls, piece: msgspec.Raw) -> list[msgspec.Raw]:
-        """Make a piece of each exposure of a piece."""
+        """Make a piece of each exposure of a piece, whatever is wrong with one of them."""
         pieces = []
-        for rows in _unpack(piece):
-            for begin in range(0, len(rows.values), len(COLUMNS)):
-                values = rows.values[begin : begin + len(COLUMNS)]
+        for values_of_all, dealt in _unpack_anything(piece):
+            for begin in range(0, len(values_of_all), len(COLUMNS)):
+                values = values_of_all[begin : begin + len(COLUMNS)]
                 one = cls()
                 unit = values[_UNIT_KEY]
-                one._add(ExposureRows(values, [key for key in rows.dealt if key == unit]), 1)
+                one._add(ExposureRows(values, [key for key in dealt if key == unit]), 1)
                 pieces.append(one.finish())
         return pieces
 
@@ -137,3 +137,4 @@ def unpack_exposures(packed: Sequence[msgspec.Raw]) -> ExposureRows:
 
 
 _unpack = msgspec.msgpack.Decoder(list[ExposureRows]).decode
+_unpack_anything = msgspec.msgpack.Decoder().decode

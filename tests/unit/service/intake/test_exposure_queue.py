@@ -116,6 +116,23 @@ def test_a_text_that_cannot_be_packed_harms_no_other() -> None:
     assert queue.ledger(4) == {"served": 5, "assigned": 4, "dropped": 1}
 
 
+def test_what_is_dropped_in_the_end_is_counted_once() -> None:
+    """Neither one that cannot be packed counts twice, nor one not at all that comes meanwhile."""
+
+    class Late(ExposureQueue):
+        def take(self, n_exposures: int) -> list[Piece]:
+            self.put(slate("late"))  # as the event loop does between two lines of the thread
+            return super().take(n_exposures)
+
+    counts: Counter[str] = Counter()
+    queue = Late(count=lambda name, n: counts.update({name: n}), packs=True)
+    queue.put_all([slate("a"), slate("b", page="\ud800")])
+    queue.drop_waiting("nobody writes any more")
+    assert counts == {"served": 3, "assigned": 3, "dropped": 3}
+    assert queue.ledger(0) == {"served": 3, "assigned": 0, "dropped": 3}
+    assert len(queue) == 0
+
+
 @pytest.mark.parametrize("n", [1, 2, 3, 50])
 def test_queue_counts_exposures_not_pages(n: int) -> None:
     """Whole pages are taken until there are enough; what is given back stands in front again."""
@@ -153,13 +170,16 @@ def test_pieces_are_of_some_hundred_exposures_and_come_back_in_order() -> None:
 def test_each_exposure_of_a_piece_can_be_a_piece() -> None:
     """Of packed ones as of others: for the store that takes all but one."""
     page = [slate("a", user_key=None, unit_key="x"), slate("b"), slate("c", at_ms=HUGE)]
+    wrong = slate("e", epoch=1.5)
     [plain] = Piece(3, page).each()[1:2]
     assert (plain.n, [one.exposure_id for one in plain.exposures]) == (1, ["b"])
     queue = make_queue()
     queue.put_all(page)
-    queue.put(slate("d", user_key=None, unit_key="x"))
+    queue.put_all([slate("d", user_key=None, unit_key="x"), wrong])
     each = [one for piece in queue.take(10) for one in piece.each()]
-    assert [one.n for one in each] == [1, 1, 1, 1]
+    assert [one.n for one in each] == [1, 1, 1, 1, 1]
+    with pytest.raises(ValueError, match="float"):  # where it is read it is refused, and alone
+        ids_of([each.pop()])
     assert ids_of(each) == ["a", "b", "c", "d"]
     rows = [unpack_exposures([one.packed]) for one in each if one.packed is not None]
     assert [one.values for one in rows[:3]] == [exposure_rows([one]).values for one in page]

@@ -314,6 +314,17 @@ def test_page_that_is_answered_last_is_in_the_account(tmp_path: Path) -> None:
     assert bench.counts["served"] == 4
 
 
+def test_exposure_that_cannot_be_packed_is_lost_once(tmp_path: Path) -> None:
+    """It is dropped when the service stops before anything was written, as is the one beside it."""
+    bench = Bench(tmp_path, packs=True, linger_s=60)
+    bench.exposures.put_all([slate("x"), slate("y", page="\ud800")])
+    bench.writer.start()
+    bench.writer.close(0.0)
+    assert (bench.counts["served"], bench.counts["dropped"]) == (2, 2)
+    counted = ledger(bench.path)
+    assert (counted["served"], counted["dropped"]) == (2, 2)
+
+
 def test_lock_held_past_the_deadline_is_told_not_hidden(tmp_path: Path) -> None:
     """Closing against a lock ends in time: events are refused and exposures counted as dropped,
     outside of the store that takes no counts either."""
