@@ -39,6 +39,8 @@ LEAVE_S = 1.5
 _RETRY_S = 0.05
 """Before a process that is not there is tried again."""
 _PIECE = 65_536
+_PIECE_S = 0.02
+"""How long a call that sends waits for each piece that the system makes of a group."""
 _SHORTEST_WAIT_S = 0.001
 _TIME = struct.Struct("ll")
 """Seconds and microseconds, as sockets take them."""
@@ -145,8 +147,9 @@ class RemoteEventStore:
         connection = self._connection()
         with memoryview(self._framed) as framed:
             while self._n_sent < len(framed):
-                self._limit(connection, socket.SO_SNDTIMEO, end_s)
-                self._n_sent += connection.send(framed[self._n_sent :])
+                self._limit(connection, socket.SO_SNDTIMEO, end_s, _PIECE_S)
+                with suppress(BlockingIOError):  # who reads is slow, and there may be time left
+                    self._n_sent += connection.send(framed[self._n_sent :])
         while True:
             message = self._unframer.take()
             if message is None:
@@ -164,16 +167,19 @@ class RemoteEventStore:
                 continue  # to a group that nobody waits for any more
             return answer
 
-    def _limit(self, connection: socket.socket, option: int, end_s: float) -> None:
-        """Let the next call wait no longer than `end_s`, by the system's own clock.
+    def _limit(
+        self, connection: socket.socket, option: int, end_s: float, most_s: float = float("inf")
+    ) -> None:
+        """Let the next call wait until `end_s`, by the system's own clock, at most `most_s`.
 
         With a timeout of Python's, a group of megabytes would be sent in dozens of calls, each of
-        which has to wait for the interpreter while pages are answered.
+        which has to wait for the interpreter while pages are answered. Linux waits so long for each
+        32 KB that are sent, not for all of them.
         """
         left_s = end_s - self._monotonic_s()
         if left_s <= 0:
             raise TimeoutError
-        whole_s, part_s = divmod(max(left_s, _SHORTEST_WAIT_S), 1)
+        whole_s, part_s = divmod(max(min(left_s, most_s), _SHORTEST_WAIT_S), 1)
         limit = _TIME.pack(int(whole_s), int(part_s * 1_000_000))
         connection.setsockopt(socket.SOL_SOCKET, option, limit)
 
@@ -195,8 +201,10 @@ class RemoteEventStore:
                 connection.connect(str(self._address))
                 connection.sendall(frame(self._hello))
                 connection.settimeout(None)
-            except BaseException:
+            except BaseException as error:
                 connection.close()
+                if isinstance(error, BlockingIOError):  # many wait to be let in; it says so at once
+                    self._sleep(_RETRY_S)
                 raise
             self._socket, self._unframer, self._n_sent = connection, Unframer(), 0
         return self._socket

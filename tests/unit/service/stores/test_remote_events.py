@@ -4,6 +4,7 @@ import asyncio
 import os
 import socket
 import sqlite3
+import sys
 import tempfile
 import threading
 import time
@@ -264,7 +265,7 @@ def test_wrong_value_is_refused_alone(path: Path, address: Path) -> None:
 def test_exposures_are_packed_for_it_and_an_odd_one_is_dropped_alone(
     tmp_path: Path, path: Path, address: Path
 ) -> None:
-    """MessagePack takes 2 to the 63rd, and no column does: the rest of its piece is stored."""
+    """MessagePack takes 2 to the 63rd and fractions, the store does not: the rest is stored."""
     with running(address, path):
         bench = Bench(
             tmp_path, store=lambda _path: RemoteEventStore(address, opened_ms=1), packs=True
@@ -272,7 +273,7 @@ def test_exposures_are_packed_for_it_and_an_odd_one_is_dropped_alone(
 
         async def use() -> None:
             bench.exposures.put_all([slate("x"), slate("y", at_ms=2**63), slate("z")])
-            bench.exposures.put(slate("far", at_ms=2**70))
+            bench.exposures.put_all([slate("far", at_ms=2**70), slate("half", epoch=1.5)])
             bench.exposures.put(slate("w"))
             await asyncio.sleep(0)
             bench.writer.start()
@@ -285,10 +286,10 @@ def test_exposures_are_packed_for_it_and_an_odd_one_is_dropped_alone(
         ("z",),
         ("w",),
     ]
-    assert bench.counts["served"] == bench.counts["assigned"] == 5
-    assert (bench.counts["dropped"], bench.counts["stored"]) == (2, 3)
+    assert bench.counts["served"] == bench.counts["assigned"] == 6
+    assert (bench.counts["dropped"], bench.counts["stored"]) == (3, 3)
     found = reconcile(path)
-    assert (found.assigned, found.dropped, found.exposure_rows) == (3, 2, 3)
+    assert (found.assigned, found.dropped, found.exposure_rows) == (3, 3, 3)
 
 
 def test_group_of_megabytes_is_sent_though_nobody_reads_at_once(address: Path) -> None:
@@ -314,6 +315,48 @@ def test_group_of_megabytes_is_sent_though_nobody_reads_at_once(address: Path) -
         store.abandon()
     assert isinstance(group, Group)
     assert unpack_exposures(group.exposures).values == exposure_rows(many).values
+
+
+def test_slow_reader_keeps_no_call_longer(address: Path) -> None:
+    """Linux waits anew for each 32 KB; here a group would take four seconds."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(address))
+        listener.listen()
+        store = RemoteEventStore(address, opened_ms=1, answer_s=0.1)
+        is_over = threading.Event()
+
+        def read() -> None:
+            reader, _ = listener.accept()
+            with reader:
+                while not is_over.wait(0.03):
+                    reader.recv(32_768)
+
+        with ThreadPoolExecutor(1) as pool:
+            reading = pool.submit(read)
+            begin_s = time.monotonic()
+            with pytest.raises(StoreBusyError, match="does not answer"):
+                store.commit(Batch([], [slate(f"x{number}") for number in range(20_000)]))
+            took_s = time.monotonic() - begin_s
+            is_over.set()
+            reading.result()
+        store.abandon()
+    assert took_s < 2.0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="others refuse, as if nobody listened")
+def test_crowd_at_the_door_is_waited_for(address: Path) -> None:
+    """Linux says at once that there is no room: the caller sleeps a moment and may come again."""
+    slept: list[float] = []
+    with socket.socket(socket.AF_UNIX) as listener, socket.socket(socket.AF_UNIX) as other:
+        listener.bind(str(address))
+        listener.listen(0)
+        other.connect(str(address))
+        store = RemoteEventStore(address, opened_ms=1, sleep=slept.append)
+        for n in (1, 2):
+            with pytest.raises(StoreBusyError, match="does not answer"):
+                store.commit(batch("a"))
+            assert len(slept) == n
+        store.abandon()
 
 
 def test_whatever_else_connects_is_sent_away(path: Path, address: Path) -> None:
