@@ -6,6 +6,7 @@ exposures.
 
 from __future__ import annotations
 
+import errno
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -23,6 +24,9 @@ from service.stores.key_filter import KeyFilter
 BUSY_TIMEOUT_MS = 250
 LOCKED = "the event store is locked by another process"
 UNLOCK = "find who has events.sqlite open (lsof), and end what holds its lock"
+
+_FULL = "the disk of the event store is full; free some space, then send the events again"
+_UNWRITABLE = "the event store cannot be written: {}; send the events again later"
 
 _INSERT_EVENT = (
     f"INSERT INTO events ({', '.join(StoredEvent._fields)}) "
@@ -172,17 +176,17 @@ def reported() -> Iterator[None]:
     """Say in the port's words what the driver says of the store; errors of a value pass."""
     try:
         yield
+    except OSError as error:  # of the filter of keys, which grows too
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise CapacityError(_FULL) from error
+        raise StoreError(_UNWRITABLE.format(error)) from error
     except sqlite3.DatabaseError as error:
         # The low byte is the primary code: BUSY_SNAPSHOT and the like are kinds of BUSY.
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             raise StoreBusyError(LOCKED, UNLOCK) from error
         if code == sqlite3.SQLITE_FULL:
-            raise CapacityError(
-                "the disk of the event store is full; free some space, then send the events again"
-            ) from error
+            raise CapacityError(_FULL) from error
         if isinstance(error, sqlite3.OperationalError) or code in _DAMAGED:
-            raise StoreError(
-                f"the event store cannot be written: {error}; send the events again later"
-            ) from error
+            raise StoreError(_UNWRITABLE.format(error)) from error
         raise

@@ -1,6 +1,7 @@
 """Group commit over real files: verdicts, backpressure, a locked and a full store, draining."""
 
 import asyncio
+import errno
 import sqlite3
 import threading
 from collections.abc import Callable, Coroutine
@@ -229,6 +230,35 @@ def test_full_disk_refuses_events_and_keeps_exposures(tmp_path: Path) -> None:
     bench = with_bench(tmp_path, use, store=small)
     assert column(bench.path, "SELECT count(*) FROM exposures") == [1]
     assert ledger(bench.path)["received"] == 400
+
+
+@pytest.mark.parametrize(
+    ("number", "kind", "why"),
+    [
+        (errno.ENOSPC, CapacityError, "disk of the event store is full"),
+        (errno.EIO, StoreError, "cannot be written: .* odd"),
+    ],
+)
+def test_filter_that_cannot_grow_keeps_exposures(
+    tmp_path: Path, number: int, kind: type[Exception], why: str
+) -> None:
+    """The file beside the store has no room: that is no fault of values, so nothing is dropped."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(number, "odd")
+
+    async def use(bench: Bench) -> None:
+        assert isinstance(bench.store, SqliteEventStore)
+        bench.exposures.put(slate("x"))
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(bench.store._tables._filter, "note", refuse)
+            with pytest.raises(kind, match=why):
+                await bench.events.submit([view("a"), view("b")], n_received=2)
+        assert await bench.events.submit([view("a")], n_received=1) == [True]
+
+    bench = with_bench(tmp_path, use)
+    assert column(bench.path, "SELECT exposure_id FROM exposures") == ["x"]
+    assert bench.counts["dropped"] == 0
 
 
 def test_damaged_file_refuses_events_and_keeps_exposures(tmp_path: Path) -> None:
