@@ -22,7 +22,7 @@ from models.ready_candidates import ReadyCandidates, can_be_ready, make_room, re
 from models.snapshot import Snapshot
 from service.quiet_start import QuietProcess
 from service.serve.model_segments import KnownBy
-from service.spare_cores import all_cores, apart_from
+from service.spare_cores import apart_from
 
 MIN_USERS = 2_000
 """Below it, working them out as they come costs less than a process."""
@@ -97,9 +97,9 @@ class Readying:
         self, version: str, whole: Path, part: Path, first: Sequence[KnownBy], lock: int
     ) -> None:
         self._working_on = whole
-        cores = ",".join(map(str, sorted(all_cores())))
-        arguments = map(str, (self._home, version, whole, part, os.getpid(), cores))
-        with apart_from(os.getpid()):
+        with apart_from(os.getpid()) as given:
+            cores = ",".join(map(str, sorted(given)))
+            arguments = map(str, (self._home, version, whole, part, os.getpid(), cores))
             self._process = QuietProcess(
                 [sys.executable, "-m", _FIRST, _MODULE, *arguments],
                 {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},

@@ -1,7 +1,7 @@
 """The process that works candidates of all users ahead; `service.readying` starts it.
 
 ``python -m service.readying_process HOME VERSION WHOLE PART PARENT CORES``, by `service.step_back`;
-CORES are those that the worker was given, as 0,1,2. On standard input, as JSON, pseudonyms of the
+CORES are those that the worker may use, as 0,1,2. On standard input, as JSON, pseudonyms of the
 shoppers who are to be first.
 """
 

@@ -35,26 +35,21 @@ class SpareCores:
 
 
 @contextmanager
-def apart_from(pid: int) -> Iterator[None]:
+def apart_from(pid: int) -> Iterator[frozenset[int]]:
     """Until the block ends, keep this thread off the core of a process's first thread.
 
     A process that the block starts inherits that: loading a program, which takes half a second
-    for one of ours, is then off that core from its first instruction on. It is told by `all_cores`
-    what it was not given.
+    for one of ours, is then off that core from its first instruction on. The block is given the
+    cores that the thread had, for that process to be told; none where the system has no such thing.
     """
     before = _now()
     with suppress(OSError):  # the cores were taken from the process meanwhile
         _set(0, spare(before, [core_of(pid)]))
     try:
-        yield
+        yield before
     finally:
         with suppress(OSError):
             _set(0, before)
-
-
-def all_cores() -> frozenset[int]:
-    """Return the cores that this process was given at its start; empty where none are known."""
-    return _GIVEN
 
 
 def give_all(pid: int) -> None:

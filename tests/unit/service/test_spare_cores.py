@@ -35,7 +35,7 @@ stop.set()
 """
 CHILDREN = """
 import os, subprocess, sys
-from service.spare_cores import all_cores, apart_from
+from service.spare_cores import apart_from
 
 REPORT = '''
 import os, sys
@@ -46,8 +46,11 @@ SpareCores(frozenset(map(int, sys.argv[1].split(",")))).keep_off([])
 print(*began, -1, *sorted(os.sched_getaffinity(0)))
 '''
 for line in sys.stdin:
-    with apart_from(int(line)):
-        given = ",".join(map(str, all_cores()))
+    pid, *ours = map(int, line.split())
+    if ours:
+        os.sched_setaffinity(0, ours)
+    with apart_from(pid) as had:
+        given = ",".join(map(str, had))
         command = [sys.executable, "-c", REPORT, given]
         said = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
     print(said.strip(), -1, *sorted(os.sched_getaffinity(0)), flush=True)
@@ -65,11 +68,11 @@ def program(text: str) -> Iterator[subprocess.Popen[str]]:
         assert process.returncode == 0
 
 
-def ask(process: subprocess.Popen[str], number: int) -> list[int]:
+def ask(process: subprocess.Popen[str], *numbers: int) -> list[int]:
     """Send a line, and read the numbers of the line that comes back."""
     assert process.stdin is not None
     assert process.stdout is not None
-    print(number, file=process.stdin, flush=True)
+    print(*numbers, file=process.stdin, flush=True)
     return [int(word) for word in process.stdout.readline().split()]
 
 
@@ -120,3 +123,6 @@ def test_child_begins_off_the_core_of_another_and_knows_them_all() -> None:
         os.sched_setaffinity(worker.pid, {ours[0]})
         ask(worker, 0)
         assert ask(process, worker.pid) == [*ours[1:], -1, *ours, -1, *ours]
+        # Whoever took cores from the process while it ran took them from its children, too.
+        left = ours[:1]
+        assert ask(process, worker.pid, *left) == [*left, -1, *left, -1, *left]
