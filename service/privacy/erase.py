@@ -16,10 +16,9 @@ from service.privacy.control_erasure import ControlErasure
 from service.privacy.file_search import files_holding
 from service.rollouts.bucketing import UnitKind
 from service.rollouts.segment import number_of
-from service.stores import log_replay
+from service.stores import erasures, log_replay
 from service.stores.archive_files import ARCHIVE_FOLDER, archive_lock, drop_drafts, has_archive
 from service.stores.compaction import compactable_files
-from service.stores.erasures import announce, withdraw
 from service.stores.event_log import EVENTS_FILE, EventLog, event_log
 from service.stores.key_filter_filling import empty
 from service.stores.personal_rows import delete_rows, keys_of, read_rows
@@ -80,7 +79,8 @@ def erase_person(
 ) -> Receipt:
     """Erase a person and say where; asked again it finds nothing, and says so.
 
-    Without `events` the event store is the file of the home.
+    Where one was cut off, the next one goes on with the same visitors. Without `events` the event
+    store is the file of the home.
 
     Raises
     ------
@@ -88,7 +88,8 @@ def erase_person(
         If a place cannot be written; what was erased before stays erased: ask again.
     """
     events = event_log(home) if events is None else events
-    keys = keys_of(events, pseudonymiser.pseudonym(kind, external_id))
+    person = pseudonymiser.pseudonym(kind, external_id)
+    keys = _keys_of(events, person, control.now_ms())
     erased = [
         *_erase_rows(events, keys),
         *_erase_from_versions(home, keys),
@@ -96,11 +97,12 @@ def erase_person(
         Erased(place="uploaded lists", rows=control.forget_members(keys)),
         Erased(place="audit trail and epochs", rows=control.forget_trail(keys)),
     ]
-    told = announce(events, keys, control.now_ms())
+    told = erasures.announce(events, keys, control.now_ms())
     wait_s(TOLD_S)
-    withdraw(events, told)
+    erasures.withdraw(events, told)
     erased += _erase_late_rows(events, keys)
     erased.append(Erased(place="memory of every worker process (told to drop it)", rows=0))
+    erasures.end(events, person)
     texts = [*keys, *([external_id] if _is_telling(external_id) else [])]
     found_in = sorted([*search(home, texts, keys), *control.find_left(texts, keys)])
     if not isinstance(events, Path):
@@ -117,6 +119,14 @@ def erase_person(
             *([] if isinstance(events, Path) else _LEFT_OF_A_FLEET),
         ],
     )
+
+
+def _keys_of(events: EventLog, person: str, now_ms: int) -> list[str]:
+    """Find the pseudonyms to erase, and note them until all of it is done."""
+    found = keys_of(events, person)
+    keys = [person, *sorted({*found, *erasures.begun(events, person)} - {person})]
+    erasures.begin(events, keys, now_ms)
+    return keys
 
 
 def search(home: Path, texts: Collection[str], keys: Collection[str] = ()) -> list[str]:

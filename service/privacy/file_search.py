@@ -8,6 +8,7 @@ itself for the first, and the others would fail with disk errors.
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -30,10 +31,10 @@ def main() -> None:
     """Answer what `files_holding` asks."""
     name, texts = json.load(sys.stdin)
     folder, needles = Path(name), [bytes.fromhex(text) for text in texts]
+    # Unlike a glob, `walk` goes on where a folder is gone before it is looked into.
+    paths = (Path(above, name) for above, _, names in os.walk(folder) for name in names)
     found = [
-        str(path.relative_to(folder))
-        for path in folder.rglob("*")
-        if path.is_file() and _holds(path, needles)
+        str(path.relative_to(folder)) for path in paths if path.is_file() and _holds(path, needles)
     ]
     sys.stdout.write(json.dumps(sorted(found)))
 
@@ -41,7 +42,11 @@ def main() -> None:
 def _holds(path: Path, needles: list[bytes]) -> bool:
     longest = max(map(len, needles))
     rest = b""
-    with path.open("rb") as file:
+    try:
+        file = path.open("rb")
+    except FileNotFoundError:  # others go on working in the folder
+        return False
+    with file:
         while piece := file.read(_PIECE_BYTES):
             window = rest + piece
             if any(needle in window for needle in needles):

@@ -1,7 +1,9 @@
-"""Tells every worker process whom to drop from memory, and then forgets that too.
+"""Notes whom an erasure is about until it has ended, and tells every worker process to drop them.
 
-A row holds the pseudonyms only while workers, which look several times a second, read it. Whoever
-looks later finds a row without them, and drops everything.
+What workers read holds the pseudonyms only while they, who look several times a second, do so.
+Whoever looks later finds a row without them, and drops everything. A row of an erasure that has
+begun is for nobody but that erasure, or the one that goes on where it was cut off: the rows that
+said which devices were the person's may be gone by then.
 """
 
 from __future__ import annotations
@@ -12,7 +14,11 @@ from typing import NamedTuple
 import msgspec
 
 from service.stores.event_database import connect, erase_thoroughly, fold_log, reported
-from service.stores.event_log import EventLog
+from service.stores.event_log import Database, EventLog
+
+_BEGUN = ""
+"""Stands before the pseudonyms of an erasure that has begun; no pseudonym is empty."""
+_IS_BEGUN = """keys LIKE '["",%'"""
 
 
 class Erasure(NamedTuple):
@@ -26,6 +32,58 @@ class Erasure(NamedTuple):
 _decode = msgspec.json.Decoder(list[str]).decode
 
 
+def begin(path: EventLog, keys: list[str], at_ms: int) -> None:
+    """Note whose erasure begins, a person and what is theirs, before anything of it is deleted.
+
+    Raises
+    ------
+    StoreError
+        If the store cannot be written.
+    """
+    _insert(path, [_BEGUN, *keys], at_ms)
+
+
+def begun(path: EventLog, key: str) -> list[str]:
+    """Return whom the erasures of a person were about that have begun and not ended.
+
+    Raises
+    ------
+    StoreError
+        If the store cannot be read.
+    """
+    with reported(path):
+        connection = connect(path, read_only=True)
+        try:
+            return sorted({each for _, keys in _begun_of(connection, key) for each in keys})
+        finally:
+            connection.close()
+
+
+def end(path: EventLog, key: str) -> None:
+    """Forget that a person's erasures have begun.
+
+    Raises
+    ------
+    StoreError
+        If the store cannot be written.
+    """
+    with reported(path):
+        connection = connect(path, is_light=True)
+        try:
+            erase_thoroughly(connection)
+            for seq, _ in _begun_of(connection, key):
+                connection.execute("DELETE FROM erasures WHERE seq = ?", (seq,))
+            fold_log(connection)
+        finally:
+            connection.close()
+
+
+def _begun_of(connection: Database, key: str) -> list[tuple[int, list[str]]]:
+    rows = connection.execute(f"SELECT seq, keys FROM erasures WHERE {_IS_BEGUN}").fetchall()
+    found = [(int(seq), _decode(text)[1:]) for seq, text in rows]
+    return [(seq, keys) for seq, keys in found if keys[0] == key]
+
+
 def announce(path: EventLog, keys: list[str], at_ms: int) -> int:
     """Tell the workers of a home, and return the number of the row.
 
@@ -34,6 +92,10 @@ def announce(path: EventLog, keys: list[str], at_ms: int) -> int:
     StoreError
         If the store cannot be written.
     """
+    return _insert(path, keys, at_ms)
+
+
+def _insert(path: EventLog, keys: list[str], at_ms: int) -> int:
     with reported(path):
         connection = connect(path, is_light=True)
         try:
@@ -60,7 +122,9 @@ def withdraw(path: EventLog, seq: int) -> None:
         connection = connect(path, is_light=True)
         try:
             erase_thoroughly(connection)
-            connection.execute("UPDATE erasures SET keys = NULL WHERE seq <= ?", (seq,))
+            connection.execute(
+                f"UPDATE erasures SET keys = NULL WHERE seq <= ? AND NOT {_IS_BEGUN}", (seq,)
+            )
             fold_log(connection)
         finally:
             connection.close()
@@ -95,7 +159,8 @@ class ErasureReader:
             ).fetchall()
             self._seen_version = version
             self._seen_seq = rows[-1][0] if rows else self._seen_seq
-        return [Erasure(seq, None if keys is None else _decode(keys)) for seq, keys in rows]
+        news = [Erasure(seq, None if keys is None else _decode(keys)) for seq, keys in rows]
+        return [each for each in news if each.keys is None or each.keys[:1] != [_BEGUN]]
 
     def close(self) -> None:
         """Close the file, once a read under way has ended."""
