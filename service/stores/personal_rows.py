@@ -23,15 +23,24 @@ _ARCHIVED = {"events": "archived_events", "exposures": "archived_exposures"}
 _ERASER = 0
 """The writer under which the ledger counts what was deleted; no process has this number."""
 
-# A visitor's id that came with this user and with no other one is theirs too.
+# A visitor's id that came with this user and with no other one is theirs too. Links say so of those
+# whose rows were kept long enough, and of users who are dealt as a visitor that came with others.
 _VISITORS = """
 SELECT anonymous_key FROM events WHERE user_key = :key AND anonymous_key IS NOT NULL
 UNION SELECT anonymous_key FROM exposures WHERE user_key = :key AND anonymous_key IS NOT NULL
 UNION SELECT unit_key FROM identities WHERE user_key = :key AND unit_kind = 'anonymous_id'
+UNION SELECT other_key FROM unit_links WHERE other_kind = 'anonymous_id' AND unit_key IN (
+  SELECT :key UNION SELECT unit_key FROM identities WHERE user_key = :key)
 """
 _SHARED = """
 SELECT EXISTS (SELECT 1 FROM events WHERE anonymous_key = :visitor AND user_key <> :key)
     OR EXISTS (SELECT 1 FROM exposures WHERE anonymous_key = :visitor AND user_key <> :key)
+    OR EXISTS (SELECT 1 FROM exposures WHERE unit_key = :visitor AND user_key <> :key)
+    OR EXISTS (SELECT 1 FROM identities WHERE unit_key = :visitor AND user_key <> :key)
+    OR EXISTS (SELECT 1 FROM unit_links WHERE unit_key = :visitor AND other_kind = 'user_id'
+               AND other_key <> :key)
+    OR EXISTS (SELECT 1 FROM unit_links JOIN identities ON identities.unit_key = other_key
+               WHERE unit_links.unit_key = :visitor AND identities.user_key <> :key)
 """
 
 
