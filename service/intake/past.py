@@ -110,7 +110,7 @@ def store_lines(
                 try:
                     stored = store_form(event, pseudonymiser=pseudonymiser, received_ms=received_ms)
                 except FieldError as error:
-                    yield RefusedRow(*where, f"$.{error.name}: {error.message}", None)
+                    yield RefusedRow(*where, _reason(error), None)
                     continue
                 lossy = next((name for name in _IDS if LOSSY in (_text(event, name) or "")), None)
                 if lossy is not None:
@@ -131,6 +131,11 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
                     yield number, line
     except OSError as error:
         raise InputError(f"cannot read {path}: {error}; check the file") from error
+
+
+def _reason(error: FieldError) -> str:
+    """Say what is wrong, but quote no id: the file of rejected rows stays in the home."""
+    return f"{error.name}_invalid" if error.name in _IDS else f"$.{error.name}: {error.message}"
 
 
 def _text(event: Event, name: str) -> str | None:

@@ -10,6 +10,7 @@ import endcap
 from models.errors import CapacityError, InputError, StoreError
 from models.pseudonym import Pseudonymiser
 from service.intake.importing import Imported, ImportTools, import_events
+from service.privacy.erase import search
 from service.stores.archiving import archive_old_days
 from service.stores.event_database import connect, open_event_database
 from service.stores.event_export import export_interactions
@@ -242,6 +243,19 @@ def test_row_beyond_what_the_service_takes_is_refused(
     done = run(tmp_path, write_csv(tmp_path / "past.csv", row))
     assert counts(done) == (1, 0, 0, 1)
     assert rejects(done) == [(1, reason)]
+
+
+@pytest.mark.parametrize("wrong", ["mail@example.org\0", "mail@example.org" + "ü" * 140])
+@pytest.mark.parametrize("name", ["user_id", "anonymous_id", "session_id"])
+def test_file_of_rejected_rows_quotes_nobody(tmp_path: Path, name: str, wrong: str) -> None:
+    """An id that breaks the rule of ids may be somebody's address all the same."""
+    source = tmp_path / "past.jsonl"
+    event = {"event": "view", "item_id": "mug", "timestamp": PAST_MS, name: wrong}
+    source.write_text(json.dumps(event) + "\n")
+    done = run(tmp_path, source)
+    assert rejects(done) == [(1, f"{name}_invalid")]
+    source.unlink()
+    assert search(tmp_path, ["mail@example.org"]) == []
 
 
 @pytest.mark.parametrize("name", ["none.jsonl", "none.csv"])
