@@ -11,9 +11,11 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from models.errors import StoreError
+from models.events import InteractionKind
 from service.stores.event_database import connect, has_derived, reported
 from service.stores.event_log import ROLLUP, Database, EventLog
 from service.stores.rollup import open_rollup
+from service.stores.rollup_folds import CLICKED_UNKNOWN
 
 PersonKind = Literal["user_id", "anonymous_id"]
 
@@ -202,7 +204,13 @@ def _reached(path: EventLog, numbers: list[int]) -> dict[int, set[int]]:
     with suppress(StoreError), closing(open_rollup(path, max_new=0, busy_timeout_ms=50)) as sums:
         for number, stage in sums.execute(_REACHED.format(marks=_marks(numbers)), numbers):
             found.setdefault(number, set()).add(stage)
-    return found
+    # Who clicked without consent is told of to nobody.
+    return {
+        number: stages - {InteractionKind.CLICK, CLICKED_UNKNOWN}
+        if CLICKED_UNKNOWN in stages
+        else stages
+        for number, stages in found.items()
+    }
 
 
 def _unit(row: tuple[str, str]) -> Unit:

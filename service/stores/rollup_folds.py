@@ -13,6 +13,8 @@ from service.stores.event_schema import EventFlag
 
 ASSIGNED = 15
 """Stage of an exposure as stored; the later stages are the codes of events."""
+CLICKED_UNKNOWN = 65
+"""Stage of an exposure that was clicked, but only without consent."""
 VARIANT_BITS = 20
 """`units.first` is the ms of a unit's first exposure, and below these bits its variant's number, so
 that the least of them tells both."""
@@ -212,7 +214,9 @@ ON CONFLICT DO NOTHING
 )
 
 # Clicks, carts and purchases without an `exposure_id` go to the unit's last exposure of that item
-# or banner; a grade always names its exposure. The unary plus keeps the scan in the order of `seq`.
+# or banner; a grade always names its exposure. What comes without consent counts on the way from
+# page to order, where nobody is named, but not for the unit; one who clicks with consent later does
+# then. The unary plus keeps the scan in the order of `seq`.
 FOLD_EVENTS = (
     f"""
 CREATE TEMP TABLE done AS
@@ -222,7 +226,8 @@ SELECT event.kind, min(event.at_ms, event.received_ms) AS at_ms, event.user_key,
        (SELECT known.unit_key FROM log.identities AS known
         WHERE known.user_key = event.user_key) AS known_key,
        coalesce(event.item_id, event.banner_id) AS shown_id, event.item_id IS NULL AS is_banner,
-       named.seq AS named_seq, event.variant AS drawn
+       named.seq AS named_seq, event.variant AS drawn,
+       CASE WHEN event.flags & {int(EventFlag.NO_CONSENT)} = 0 THEN 1 ELSE 0 END AS known
 FROM log.events AS event
 LEFT JOIN log.exposures AS named ON named.exposure_id = event.exposure_id
 WHERE event.seq > :after AND event.seq <= :upto AND +event.kind IN (1, 2, 3, 16, 17)
@@ -230,11 +235,13 @@ WHERE event.seq > :after AND event.seq <= :upto AND +event.kind IN (1, 2, 3, 16,
 """,
     """
 CREATE TEMP TABLE hits AS
-SELECT exposure_seq, stage, sum(named) AS n_named, sum(1 - named) AS n_joined,
+SELECT exposure_seq, stage, sum(named * known) AS n_named, sum((1 - named) * known) AS n_joined,
+       max(known) AS is_known,
        NOT EXISTS (SELECT 1 FROM reached WHERE reached.exposure_seq = found.exposure_seq
                    AND reached.stage = found.stage) AS is_new
 FROM (
-  SELECT named_seq AS exposure_seq, kind AS stage, 1 AS named FROM done WHERE named_seq IS NOT NULL
+  SELECT named_seq AS exposure_seq, kind AS stage, 1 AS named, known
+  FROM done WHERE named_seq IS NOT NULL
   UNION ALL
   SELECT (
     SELECT exposure.seq FROM log.exposures AS exposure
@@ -246,7 +253,7 @@ FROM (
       AND EXISTS (SELECT 1 FROM json_each(exposure.shown) AS one
                   WHERE one.value ->> 'id' = done.shown_id)
     ORDER BY exposure.at_ms DESC, exposure.seq DESC LIMIT 1
-  ), kind, 0 FROM done WHERE named_seq IS NULL AND kind <= 3
+  ), kind, 0, known FROM done WHERE named_seq IS NULL AND kind <= 3
 ) AS found
 WHERE exposure_seq IS NOT NULL GROUP BY exposure_seq, stage
 """,
@@ -254,10 +261,21 @@ WHERE exposure_seq IS NOT NULL GROUP BY exposure_seq, stage
     f"""
 CREATE TEMP TABLE touched AS
 SELECT {name_id("rollout_key")} AS rollout, {key_id("unit_key")} AS unit, {EPOCH} AS epoch,
-       sum(is_new) AS n_clicked, sum(hits.n_named) AS n_named, sum(hits.n_joined) AS n_joined
+       sum(CASE WHEN is_new OR EXISTS (
+         SELECT 1 FROM reached WHERE reached.exposure_seq = hits.exposure_seq
+         AND reached.stage = {CLICKED_UNKNOWN}) THEN 1 ELSE 0 END) AS n_clicked,
+       sum(hits.n_named) AS n_named, sum(hits.n_joined) AS n_joined
 FROM hits JOIN log.exposures ON seq = exposure_seq
-WHERE stage = 1 AND {SPLIT}
+WHERE stage = 1 AND is_known = 1 AND {SPLIT}
 GROUP BY 1, 2, 3
+""",
+    f"""
+DELETE FROM reached WHERE stage = {CLICKED_UNKNOWN}
+  AND exposure_seq IN (SELECT exposure_seq FROM hits WHERE stage = 1 AND is_known = 1)
+""",
+    f"""
+INSERT INTO reached
+SELECT exposure_seq, {CLICKED_UNKNOWN} FROM hits WHERE stage = 1 AND is_new AND is_known = 0
 """,
     TAKE_OUT[0],
     """

@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from functools import partial
 from typing import Any, cast
 
@@ -14,10 +15,12 @@ from service.reports.rollup_keeper import RollupKeeper
 from service.stores import outcomes, rollup
 from service.stores.event_database import SqliteConnection, connect
 from service.stores.event_log import Database, EventLog, PostgresLog, Rows
+from service.stores.event_schema import EventFlag
 from service.stores.events import Batch, StoredEvent
 from service.stores.file_lease import FileLease
 from service.stores.opening import open_event_store
 from service.stores.outcomes import read_outcomes
+from service.stores.person_reads import read_person
 from service.stores.personal_rows import delete_rows
 from service.stores.rollout_sums import RolloutSums
 from service.stores.rollup import ROLLUP_FILE, add_new, count_waiting, erase_units, open_rollup
@@ -98,6 +101,37 @@ def test_steps_of_any_length_come_to_the_same(path: EventLog, store: Store, n_ro
         with_steps.close()
     by_steps = read_outcomes(path, "r")
     assert by_steps.n_waiting == 0
+    assert by_steps == anew(path)
+
+
+def test_click_without_consent_counts_for_nobody(path: EventLog, store: Store) -> None:
+    """Of three clicks that name their slate, one is of a visitor who took consent back.
+
+    It counts on the way from page to click, as one on a slate that nobody's id came with.
+    """
+    store(*(shown(f"x{i}", unit) for i, unit in enumerate("abc")))
+    refused = {"user_key": None, "flags": int(EventFlag.NO_CONSENT)}
+    store(
+        did("e0", 1, "a", exposure_id="x0"),
+        did("e1", 1, "b", exposure_id="x1", **refused),
+        did("e2", 1, "c", exposure_id="x2"),
+    )
+    store(slate("x3", unit_kind=None, unit_key=None, user_key=None, anonymous_key=None))
+    store(did("e3", 1, "d", exposure_id="x3", **refused))
+    with closing(open_rollup(path)) as sums:
+        clicked = sums.execute(
+            "SELECT key, n_clicked FROM units JOIN keys ON id = unit ORDER BY key"
+        ).fetchall()
+        reached = sums.execute(
+            "SELECT exposure_seq FROM reached WHERE stage = 1 ORDER BY 1"
+        ).fetchall()
+    assert [tuple(row) for row in clicked] == [("a", 1), ("b", 0), ("c", 1)]
+    assert [seq for (seq,) in reached] == [1, 2, 3, 4]
+    told = [read_person(path, "user_id", who, 9).reached for who in "ab"]
+    assert told == [{1: {1}}, {2: set()}]
+    store(did("e4", 1, "b", exposure_id="x1"))
+    by_steps = read_outcomes(path, "r")
+    assert sum(arm.n_clicked for arm in by_steps.arms) == 3
     assert by_steps == anew(path)
 
 
