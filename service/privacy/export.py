@@ -19,6 +19,7 @@ from service.rollouts.segment import MemberList, Segment
 from service.stores.control import ControlStore
 from service.stores.control_rows import StoredDocument
 from service.stores.event_log import EventLog, event_log
+from service.stores.person_sums import read_sums
 from service.stores.personal_rows import Row, keys_of, read_rows
 from service.stores.segment_files import SegmentFiles
 
@@ -53,6 +54,10 @@ class PersonalData(msgspec.Struct, frozen=True, kw_only=True):
 
     pseudonyms: list[str]
     rows: Annotated[dict[str, list[Row]], Meta(description="by table of the event store")]
+    sums: Annotated[
+        dict[str, list[Row]],
+        Meta(description="by table of the running sums, which may outlive the rows"),
+    ]
     models: list[ModelEntry]
     forced: list[Forced]
     lists: Annotated[list[str], Meta(description="keys of uploaded lists that the person is on")]
@@ -99,6 +104,7 @@ def export_pseudonym(
     return PersonalData(
         pseudonyms=keys,
         rows=read_rows(events, keys),
+        sums=read_sums(events, keys),
         models=[
             entry
             for snapshot in snapshots

@@ -40,15 +40,16 @@ _NOTICE = Notice(
     captured=[
         Captured(
             what="interactions",
-            contains="pseudonym, item or banner, kind (view, click, cart, purchase, refund), time, "
-            "quantity, price, order number, country, channel, platform",
+            contains="pseudonyms of user, visitor and session, item or banner, kind (view, click, "
+            "cart, purchase, refund), time, quantity, price, order number, country, channel, "
+            "platform",
             why="to choose what to show, and to measure whether that helped",
             kept="",
         ),
         Captured(
             what="exposures",
-            contains="pseudonym, what was shown and why, for which segment of customers, time, "
-            "country, channel, platform, page",
+            contains="pseudonyms of user, visitor and session, what was shown and why, for which "
+            "segment of customers, time, country, channel, platform, page",
             why="to measure what was shown, and to join clicks to it",
             kept="",
         ),
