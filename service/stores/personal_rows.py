@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from service.stores.archive_files import CLOCKS, has_archive
 from service.stores.event_database import connect, erase_thoroughly, fold_log, reported
 from service.stores.event_log import Database, EventLog
@@ -134,21 +136,28 @@ def delete_rows(path: EventLog, keys: list[str]) -> dict[str, int]:
                 for table in COLUMNS
             }
             connection.execute("BEGIN IMMEDIATE")
-            for table, rows in found.items():
-                connection.executemany(f"DELETE FROM {table} WHERE seq = ?", rows)
-                count_deleted(connection, table, len(rows))
+            deleted = {
+                table: delete_counted(connection, table, rows) for table, rows in found.items()
+            }
             connection.execute("COMMIT")
             # The log still holds the old pages until it is folded into the file.
             fold_log(connection)
         finally:
             connection.close()
-    return {table: len(rows) for table, rows in found.items()}
+    return deleted
 
 
-def count_deleted(connection: Database, table: str, n_rows: int) -> None:
-    """Note in the ledger how many rows were deleted, so that it still adds up."""
+def delete_counted(connection: Database, table: str, seqs: Sequence[tuple[int]]) -> int:
+    """Delete rows of the store, note in the ledger how many, so that it still adds up, and say it.
+
+    Fewer than are named, if another process has deleted some since they were looked for.
+    """
+    if not seqs:
+        return 0
+    n_rows = connection.executemany(f"DELETE FROM {table} WHERE seq = ?", seqs).rowcount
     if table in _COUNTED:
         _count(connection, _COUNTED[table], n_rows)
+    return n_rows
 
 
 def count_archived(connection: Database, table: str, n_rows: int) -> None:

@@ -17,7 +17,7 @@ from service.stores.event_database import connect, erase_thoroughly, reported
 from service.stores.event_log import EventLog
 from service.stores.event_schema import KIND_NAMES
 from service.stores.key_filter_filling import empty
-from service.stores.personal_rows import count_deleted
+from service.stores.personal_rows import delete_counted
 from service.stores.rollup import forget_deeds, forget_old_buyers, open_rollup
 
 DAY_MS = 86_400_000
@@ -114,12 +114,10 @@ def _expire(path: EventLog, kind: str, before_ms: int, is_stopped: Callable[[], 
                     if not rows:
                         break
                     connection.execute("BEGIN IMMEDIATE")
-                    connection.executemany(f"DELETE FROM {table} WHERE seq = ?", rows)
-                    count_deleted(connection, table, len(rows))
+                    n_deleted += delete_counted(connection, table, rows)
                     connection.execute("COMMIT")
                 if kind in _DEEDS:
                     forget_deeds(path, [seq for (seq,) in rows])
-                n_deleted += len(rows)
                 last = rows[-1][0]
         finally:
             connection.close()
