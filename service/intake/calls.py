@@ -50,8 +50,10 @@ _NO_ACTION = {
 }
 
 
-def read_call(body: bytes, call: Call, received_ms: int) -> Sorted:
+def read_call(body: bytes, call: Call, received_ms: int, *, key: bytes) -> Sorted:
     """Read the body of ``/v1/track`` and the like: one message, whose type is the path's.
+
+    A message without an id is named under the `key`.
 
     Raises
     ------
@@ -59,11 +61,13 @@ def read_call(body: bytes, call: Call, received_ms: int) -> Sorted:
         If the body is no JSON object.
     """
     message = decode_object(body)
-    return _sort([({**message, "type": call}, "$")], text(message.get("sentAt")), received_ms)
+    return _sort([({**message, "type": call}, "$")], text(message.get("sentAt")), received_ms, key)
 
 
-def read_batch(body: bytes, received_ms: int) -> Sorted:
+def read_batch(body: bytes, received_ms: int, *, key: bytes) -> Sorted:
     """Read the body of ``/v1/batch``: an object with the messages in ``batch``.
+
+    A message without an id is named under the `key`.
 
     Raises
     ------
@@ -79,7 +83,7 @@ def read_batch(body: bytes, received_ms: int) -> Sorted:
         (_in_context(message, shared), f"$.batch[{i}]")
         for i, message in enumerate(at_most(messages))
     ]
-    return _sort(placed, text(envelope.get("sentAt")), received_ms)
+    return _sort(placed, text(envelope.get("sentAt")), received_ms, key)
 
 
 def _in_context(message: Any, shared: Fields) -> Any:
@@ -90,14 +94,17 @@ def _in_context(message: Any, shared: Fields) -> Any:
     return {**message, "context": {**shared, **own}}
 
 
-def _sort(messages: Sequence[tuple[Any, str]], sent_at: str | None, received_ms: int) -> Sorted:
+def _sort(
+    messages: Sequence[tuple[Any, str]], sent_at: str | None, received_ms: int, key: bytes
+) -> Sorted:
     found = Sorted([], [], [])
     for message, path in messages:
         if not isinstance(message, Mapping):
             wrong = WrongEvent(None, path, "Expected an object: one call of the client")
             found.arrivals.append(Arrival(path, wrong))
             continue
-        _sort_one(message, path, sent_at, received_ms, found)
+        named = {**message, "messageId": _id_of(message, received_ms, key)}
+        _sort_one(named, path, sent_at, received_ms, found)
         at_most(found.arrivals)
     return found
 
@@ -105,7 +112,7 @@ def _sort(messages: Sequence[tuple[Any, str]], sent_at: str | None, received_ms:
 def _sort_one(
     message: Fields, path: str, sent_at: str | None, received_ms: int, found: Sorted
 ) -> None:
-    message_id = text(message.get("messageId")) or _made_id(message, received_ms)
+    message_id = message["messageId"]
     call = text(message.get("type")) or ""
     if call == "identify":
         known = _known(message)
@@ -251,6 +258,9 @@ def _moment(message: Fields, sent_at: str | None, received_ms: int) -> str | int
     return moment if isinstance(moment, str | int) else None
 
 
-def _made_id(message: Fields, received_ms: int) -> str:
+def _id_of(message: Fields, received_ms: int, key: bytes) -> str:
+    own = text(message.get("messageId"))
+    if own is not None:
+        return own
     has_moment = bool(message.get("timestamp") or message.get("originalTimestamp"))
-    return digest("segment", message, None if has_moment else received_ms)
+    return digest("segment", message, None if has_moment else received_ms, key=key)

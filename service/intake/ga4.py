@@ -26,8 +26,8 @@ from service.intake.messages import (
 )
 
 
-def read_ga4(body: bytes, received_ms: int) -> Sorted:
-    """Read the body of ``/mp/collect``: a client and its events.
+def read_ga4(body: bytes, received_ms: int, *, key: bytes) -> Sorted:
+    """Read the body of ``/mp/collect``: a client and its events, which are named under the `key`.
 
     Raises
     ------
@@ -45,15 +45,15 @@ def read_ga4(body: bytes, received_ms: int) -> Sorted:
             wrong = WrongEvent(None, path, "Expected an object: an event with name and params")
             found.arrivals.append(Arrival(path, wrong))
             continue
-        _sort_one(envelope, event, path, received_ms, found)
+        event_id = _event_id(envelope, event, received_ms, key)
+        _sort_one(envelope, event, event_id, path, found)
         at_most(found.arrivals)
     return found
 
 
-def _sort_one(envelope: Fields, event: Fields, path: str, received_ms: int, found: Sorted) -> None:
+def _sort_one(envelope: Fields, event: Fields, event_id: str, path: str, found: Sorted) -> None:
     name, params = text(event.get("name")) or "", inside(event, "params")
     meaning = GA4_EVENTS.get(name)
-    event_id = _event_id(envelope, event, name, received_ms)
     if meaning is None:
         reason = f"{name!r} is no e-commerce event of GA4 that Endcap keeps"
         found.ignored.append(Ignored(event_id, path, reason))
@@ -140,14 +140,14 @@ def _common(envelope: Fields, event: Fields, params: Fields, event_id: str) -> d
     }
 
 
-def _event_id(envelope: Fields, event: Fields, name: str, received_ms: int) -> str:
+def _event_id(envelope: Fields, event: Fields, received_ms: int, key: bytes) -> str:
     params = inside(event, "params")
     own = text(params.get("event_id"))
     if own is not None:
         return own
     order = text(params.get("transaction_id"))
-    if name == "purchase" and order is not None:
-        return digest("ga4", "purchase", order)
+    if text(event.get("name")) == "purchase" and order is not None:
+        return digest("ga4", "purchase", order, key=key)
     micros = event.get("timestamp_micros") or envelope.get("timestamp_micros")
     who = first_text(envelope, "client_id", "app_instance_id", "user_id")
-    return digest("ga4", who, micros or received_ms, event)
+    return digest("ga4", who, micros or received_ms, event, key=key)

@@ -69,9 +69,12 @@ def inside(fields: Fields, *names: str) -> Fields:
     return found if isinstance(found, Mapping) else {}
 
 
-def digest(*parts: object) -> str:
-    """Name a message that has no id of its own by what it says."""
-    return blake2b(msgspec.json.encode(parts), digest_size=16).hexdigest()
+def digest(*parts: object, key: bytes = b"") -> str:
+    """Name a message that has no id of its own by what it says.
+
+    With a `key` if that may be a raw id or an order's number: guesses could be tried otherwise.
+    """
+    return blake2b(msgspec.json.encode(parts), digest_size=16, key=key).hexdigest()
 
 
 def arrive(kind: Kind, values: Fields, *, path: str, names: Mapping[str, str]) -> Arrival:

@@ -14,7 +14,7 @@ from service.intake.ga4 import read_ga4
 from service.intake.messages import Sorted
 from service.routes.documents import AnyRequest, problems
 from service.routes.verdicts import Verdicts, take_in
-from service.services import services_of
+from service.services import Services, services_of
 
 CLIENT_HEADERS = (
     "AnonymousId",
@@ -30,6 +30,9 @@ CLIENT_HEADERS = (
 
 SETTLE_S = 1.0
 """How long an `identify` waits until it is stored who the visitor is."""
+
+_NAMED = "messages without an id"
+"""What that key is derived for."""
 
 _REFUSALS = problems(413, 429, 503)
 
@@ -52,6 +55,11 @@ async def _take_in(request: AnyRequest, found: Sorted) -> Verdicts:
     return verdicts
 
 
+def _key(services: Services) -> bytes:
+    """Return under what messages without an id are named: they say who they are about."""
+    return services.pseudonymiser.derive(_NAMED)
+
+
 def _route_of(call: Call) -> ControllerRouterHandler:
     @post(
         f"/v1/{call}",
@@ -65,7 +73,8 @@ def _route_of(call: Call) -> ControllerRouterHandler:
     async def take_call(request: AnyRequest) -> Verdicts:
         """Take one call; see `POST /v1/batch`."""
         services = services_of(request)
-        return await _take_in(request, read_call(await _body(request), call, services.now_ms()))
+        found = read_call(await _body(request), call, services.now_ms(), key=_key(services))
+        return await _take_in(request, found)
 
     return take_call
 
@@ -86,7 +95,9 @@ async def take_batch(request: AnyRequest) -> Verdicts:
     E-Commerce specification becomes one event a product; others are `ignored`, with the reason.
     A call is known by its `messageId`, so sending it again stores nothing twice.
     """
-    return await _take_in(request, read_batch(await _body(request), services_of(request).now_ms()))
+    services = services_of(request)
+    found = read_batch(await _body(request), services.now_ms(), key=_key(services))
+    return await _take_in(request, found)
 
 
 @post(
@@ -100,7 +111,9 @@ async def take_batch(request: AnyRequest) -> Verdicts:
 )
 async def take_beacon(request: AnyRequest) -> Verdicts:
     """Take what `POST /v1/batch` takes, as text, with the key as `writeKey` in the query."""
-    return await _take_in(request, read_batch(await _body(request), services_of(request).now_ms()))
+    services = services_of(request)
+    found = read_batch(await _body(request), services.now_ms(), key=_key(services))
+    return await _take_in(request, found)
 
 
 @post(
@@ -114,7 +127,9 @@ async def take_beacon(request: AnyRequest) -> Verdicts:
 )
 async def take_ga4(request: AnyRequest) -> Verdicts:
     """Take GA4's e-commerce events, one of ours an item, with the key as `api_secret`."""
-    return await _take_in(request, read_ga4(await _body(request), services_of(request).now_ms()))
+    services = services_of(request)
+    found = read_ga4(await _body(request), services.now_ms(), key=_key(services))
+    return await _take_in(request, found)
 
 
 @get(

@@ -4,6 +4,7 @@ import gzip
 import json
 import random
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
@@ -149,14 +150,18 @@ _CLICKED = {"type": "track", "event": "Product Clicked", "properties": {"product
 _BOUGHT = {"name": "purchase", "params": {"items": _FOUR}}
 
 
+_read_named_batch = partial(read_batch, key=b"k")
+_read_named_ga4 = partial(read_ga4, key=b"k")
+
+
 @pytest.mark.parametrize(
     ("read", "sent"),
     [
-        (read_batch, {"batch": _FOUR}),
-        (read_batch, {"batch": [_CLICKED]}),
-        (read_batch, {"batch": [{"type": "track"}] * 4}),
-        (read_ga4, {"client_id": "c", "events": _FOUR}),
-        (read_ga4, {"client_id": "c", "events": [_BOUGHT]}),
+        (_read_named_batch, {"batch": _FOUR}),
+        (_read_named_batch, {"batch": [_CLICKED]}),
+        (_read_named_batch, {"batch": [{"type": "track"}] * 4}),
+        (_read_named_ga4, {"client_id": "c", "events": _FOUR}),
+        (_read_named_ga4, {"client_id": "c", "events": [_BOUGHT]}),
         (_read_cloud_batch, _FOUR),
     ],
 )

@@ -14,10 +14,11 @@ from service.intake.identify import to_ms
 from service.intake.messages import Known, Sorted
 
 NOW_MS = 1_768_435_200_000
+KEY = b"k" * 32
 
 
 def batch(*messages: Any, **envelope: Any) -> Sorted:
-    return read_batch(msgspec.json.encode({"batch": messages, **envelope}), NOW_MS)
+    return read_batch(msgspec.json.encode({"batch": messages, **envelope}), NOW_MS, key=KEY)
 
 
 def track(name: str, properties: Any = None, **fields: Any) -> dict[str, Any]:
@@ -224,17 +225,29 @@ def test_message_without_an_id_gets_one_of_its_content() -> None:
     untimed = {name: value for name, value in timed.items() if name != "timestamp"}
     body = msgspec.json.encode({"batch": [timed, untimed]})
     first, later = (
-        [event.event_id for _, event in read_batch(body, at).arrivals]
+        [event.event_id for _, event in read_batch(body, at, key=KEY).arrivals]
         for at in (NOW_MS, NOW_MS + 1)
     )
     assert first[0] == later[0]
     assert first[1] != later[1]
 
 
+def test_nobody_without_the_key_can_try_who_said_it() -> None:
+    """The id that a message gets tells nothing of its user, whose id is part of what it says."""
+    message = {"type": "track", "event": "Product Viewed", "userId": "erika@example.org"}
+    body = msgspec.json.encode({"batch": [{**message, "properties": {"product_id": "p1"}}]})
+    ids = {
+        event.event_id
+        for key in (KEY, b"other", b"")
+        for _, event in read_batch(body, NOW_MS, key=key).arrivals
+    }
+    assert len(ids) == 3
+
+
 def test_call_has_the_type_of_its_path() -> None:
     """`/v1/track` needs no type in the body."""
     body = {"event": "Product Viewed", "messageId": "m1", "properties": {"product_id": "p1"}}
-    (arrival,) = read_call(msgspec.json.encode(body), "track", NOW_MS).arrivals
+    (arrival,) = read_call(msgspec.json.encode(body), "track", NOW_MS, key=KEY).arrivals
     assert arrival.event == View(event_id="m1", item_id="p1")
 
 
@@ -242,16 +255,16 @@ def test_call_has_the_type_of_its_path() -> None:
 def test_body_without_a_batch_is_refused(body: bytes) -> None:
     """It says what to send."""
     with pytest.raises(InputError, match="send"):
-        read_batch(body, NOW_MS)
+        read_batch(body, NOW_MS, key=KEY)
 
 
 def test_name_that_was_cut_inside_a_character_spoils_nothing() -> None:
     """A client cut a name after half of an emoji: both messages are there, the text is mended."""
     messages = [track("Product Viewed", {"product_id": "p1", "name": "mug \ud83d"}), track("x")]
-    found = read_batch(json.dumps({"batch": messages}).encode(), 5)
+    found = read_batch(json.dumps({"batch": messages}).encode(), 5, key=KEY)
     assert [arrival.event for arrival in found.arrivals] == [
         View(event_id="m1", user_id="u1", item_id="p1")
     ]
     assert len(found.ignored) == 1
     with pytest.raises(InputError, match="not JSON"):
-        read_batch(b'{"batch": [NaN, "\\ud83d"]}', 5)
+        read_batch(b'{"batch": [NaN, "\\ud83d"]}', 5, key=KEY)

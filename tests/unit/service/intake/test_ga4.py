@@ -12,13 +12,14 @@ from service.intake.ga4 import read_ga4
 from service.intake.messages import Sorted
 
 NOW_MS = 1_768_435_200_000
+KEY = b"k" * 32
 MICROS = NOW_MS * 1000 - 5_000_000
 
 
 def collect(name: str, received_ms: int = NOW_MS, **params: Any) -> Sorted:
     event = {"name": name, "params": params}
     body = {"client_id": "c.1", "timestamp_micros": MICROS, "events": [event]}
-    return read_ga4(msgspec.json.encode(body), received_ms)
+    return read_ga4(msgspec.json.encode(body), received_ms, key=KEY)
 
 
 def event(name: str, **params: Any) -> Any:
@@ -51,6 +52,19 @@ def test_purchase_is_known_by_its_transaction() -> None:
     ids = [[event.event_id for _, event in found.arrivals] for found in (first, later)]
     assert ids[0] == ids[1]
     assert len(set(ids[0])) == 2
+
+
+def test_nobody_without_the_key_can_try_orders_and_clients() -> None:
+    """Under another key the same purchase and view have other ids, consent or not."""
+    view = {"name": "view_item", "params": {"items": [{"item_id": "p1"}]}}
+    bought = {"name": "purchase", "params": {"transaction_id": "T1", "items": [{"item_id": "p1"}]}}
+    body = {"client_id": "c.1", "consent": {"ad_personalization": "DENIED"}}
+    packed = msgspec.json.encode({**body, "events": [view, bought]})
+    ids, others = (
+        {event.event_id for _, event in read_ga4(packed, NOW_MS, key=key).arrivals}
+        for key in (KEY, b"other")
+    )
+    assert len(ids | others) == 4
 
 
 def test_other_events_are_ignored_or_wrong() -> None:
@@ -86,7 +100,9 @@ NO: list[Any] = ["DENIED", "denied", "", "unspecified", False, 0, [], {"ads": Tr
 def test_consent_that_is_given_has_to_be_clear(said: dict[str, Any], consent: bool) -> None:
     """Personalisation decides, in any spelling; where nothing is said nothing was refused."""
     view = {"name": "view_item", "params": {"items": [{"item_id": "p1"}]}}
-    found = read_ga4(msgspec.json.encode({"client_id": "c.1", "events": [view], **said}), NOW_MS)
+    found = read_ga4(
+        msgspec.json.encode({"client_id": "c.1", "events": [view], **said}), NOW_MS, key=KEY
+    )
     (arrival,) = found.arrivals
     assert isinstance(arrival.event, View)
     assert arrival.event.consent is consent
@@ -96,4 +112,4 @@ def test_consent_that_is_given_has_to_be_clear(said: dict[str, Any], consent: bo
 def test_body_without_events_is_refused(body: bytes) -> None:
     """It says what to send."""
     with pytest.raises(InputError, match="send"):
-        read_ga4(body, NOW_MS)
+        read_ga4(body, NOW_MS, key=KEY)

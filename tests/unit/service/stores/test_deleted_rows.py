@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from service.stores import personal_rows
+from service.stores.event_database import connect
 from service.stores.event_ledger import reconcile
 from service.stores.event_log import Database, EventLog
 from service.stores.events import Batch, StoredEvent
@@ -38,13 +38,12 @@ def test_two_erasures_at_once_count_a_row_once(
     events = [StoredEvent(f"e{i}", 0, 5, 5, "her", item_id="p1") for i in range(3)]
     store.commit(Batch(events, [], {"received": 3}))
     store.close(2)
-    connect = personal_rows.connect
 
     def connect_once(log: EventLog) -> Overtaken:
-        monkeypatch.setattr(personal_rows, "connect", connect)
+        monkeypatch.setattr("service.stores.personal_rows.connect", connect)
         return Overtaken(connect(log), log)
 
-    monkeypatch.setattr(personal_rows, "connect", connect_once)
+    monkeypatch.setattr("service.stores.personal_rows.connect", connect_once)
     later = delete_rows(event_log, ["her"])
 
     assert set(later.values()) == {0}
