@@ -52,6 +52,7 @@ _LEFT = [
     "elsewhere: write them again",
     "your own files of interactions, if they name the person: take them out, or the next "
     "'endcap train' or 'endcap events import' brings them back; so does a list uploaded anew",
+    "an 'endcap train' that runs now, if it has read their rows: erase again when it has ended",
     "backups",
 ]
 _TO_COMPACT = (
