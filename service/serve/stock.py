@@ -164,7 +164,10 @@ def card_words(card: bytes) -> list[str]:
         words += [str(value) for value in known.attributes.values()]
         words += [f"{name}:{value}" for name, value in known.attributes.items()]
     elif known.attributes:
-        words += map(str, known.attributes)
+        for word in map(str, known.attributes):
+            # The trainer writes an attribute that has a name as `name=value`.
+            name, sign, value = word.partition("=")
+            words += [word, value, f"{name}:{value}"] if sign else [word]
     return words
 
 

@@ -14,7 +14,7 @@ from tests.snapshots import ITEM_IDS, TRAINED_MS, tiny_snapshot
 
 CARDS: dict[str, Any] = {
     "mug": {"title": "Mug", "attributes": {"colour": "Sky blue", "size": 5, "glazed": True}},
-    "cup": {"title": "Tasse à thé", "attributes": ["linen", "sky blue"]},
+    "cup": {"title": "Tasse à thé", "attributes": ["linen", "sky blue", "rim=gold"]},
     "pan": {"title": 'The "big" one', "attributes": None},
     "pot": [1, 2],
     "rose": {"title": "ROSÉ rose"},
@@ -44,6 +44,9 @@ def stock(request: pytest.FixtureRequest) -> Stock:
         ("rosé", {"rose"}),
         ("ros", set()),
         ("linen ", {"cup"}),
+        ("rim:Gold", {"cup"}),
+        ("gold", {"cup"}),
+        ("rim", set()),
     ],
 )
 def test_attribute_is_found_as_people_write_it(
