@@ -25,6 +25,9 @@ FIX_ENCODING = (
 _NEXT_STEPS = {
     TOO_EARLY: "epoch times are milliseconds: multiply seconds by 1000, and write a date as "
     "2026-08-01 (or name its format, timestamp_format in the file of --mapping)",
+    "available_unknown": "whether an item can be bought is true or false, yes or no, in_stock or "
+    "out_of_stock, or how many there are",
+    "attributes_invalid": "attributes that begin with [ or { are JSON, with its double quotes",
     EXTRA: "a row has more fields than the header has columns: put a text with a comma in quotes",
 }
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import polars as pl
 
 from models.past import EARLIEST_MS, EXTRA, NOT_UTF8
+from training.attributes import split_attributes
 from training.column_names import check_columns
 from training.columns import (
     as_epoch_ms,
@@ -24,7 +25,19 @@ from training.verdicts import Check, judge
 _DEFAULT_NAMES = CatalogColumns()
 _TEXTS = ("title", "category", "brand", "image_url", "url")
 _MOMENTS = ("created_at", "updated_at")
-_NO = ("false", "0", "no", "n", "f")
+_RAW = ("price", "available", *_MOMENTS)
+_YES = ("true", "yes", "y", "t", "in stock", "in_stock", "instock", "preorder", "backorder")
+_NO = (
+    "false",
+    "no",
+    "n",
+    "f",
+    "out of stock",
+    "out_of_stock",
+    "outofstock",
+    "sold out",
+    "sold_out",
+)
 
 
 def judge_catalog(frames: Sequence[pl.LazyFrame], mapping: Mapping) -> pl.DataFrame:
@@ -90,12 +103,23 @@ def _name_columns(frame: pl.LazyFrame, mapping: Mapping) -> pl.LazyFrame:
         _words(names.get("attributes"), schema).alias("attributes"),
         _vector(names.get("vector"), schema).alias("vector"),
         *(moment(field).alias(f"{field}_ms") for field in _MOMENTS),
-        *(text(field).alias(f"raw_{field}") for field in ("price", *_MOMENTS)),
+        *(text(field).alias(f"raw_{field}") for field in _RAW),
+        _raw_words(names.get("attributes"), schema).alias("raw_attributes"),
     )
 
 
 def _flag(text: pl.Expr) -> pl.Expr:
-    return ~text.str.strip_chars().str.to_lowercase().is_in(_NO)
+    """Read a yes or a no, also as feeds of shops say it, or how many there are; else null."""
+    word = text.str.strip_chars().str.to_lowercase()
+    number = word.cast(pl.Float64, strict=False)
+    return (
+        pl.when(number.is_finite())
+        .then(number > 0)
+        .when(word.is_in(_YES))
+        .then(True)
+        .when(word.is_in(_NO))
+        .then(False)
+    )
 
 
 def _words(name: str | None, schema: pl.Schema) -> pl.Expr:
@@ -111,15 +135,14 @@ def _words(name: str | None, schema: pl.Schema) -> pl.Expr:
             for field in dtype.fields
         ]
         return pl.concat_list(pairs).list.drop_nulls()
-    text = as_text(name, dtype)
-    in_json = text.str.extract_all(r'"(?:[^"\\]|\\.)*"(?:\s*:\s*"(?:[^"\\]|\\.)*")?').list.eval(
-        pl.element().str.replace_all(r'"\s*:\s*"', "=").str.strip_chars('"')
-    )
-    return (
-        pl.when(text.str.contains(r"^\s*[\[{]"))
-        .then(in_json)
-        .otherwise(text.str.split("|").list.eval(pl.element().str.strip_chars()))
-    )
+    return as_text(name, dtype).map_elements(split_attributes, return_dtype=pl.List(pl.String))
+
+
+def _raw_words(name: str | None, schema: pl.Schema) -> pl.Expr:
+    """Return the attributes that are text, which may not be what they begin like."""
+    if name is None or not isinstance(schema[name], pl.String):
+        return pl.lit(None, dtype=pl.String)
+    return as_text(name, schema[name])
 
 
 def _vector(name: str | None, schema: pl.Schema) -> pl.Expr:
@@ -153,6 +176,16 @@ def _checks() -> list[Check]:
             "price_invalid",
             (pl.col("raw_price").is_not_null() & price.is_null()) | (price < 0),
             pl.col("raw_price"),
+        ),
+        Check(
+            "available_unknown",
+            pl.col("raw_available").is_not_null() & pl.col("available").is_null(),
+            pl.col("raw_available"),
+        ),
+        Check(
+            "attributes_invalid",
+            pl.col("raw_attributes").is_not_null() & pl.col("attributes").is_null(),
+            pl.col("raw_attributes"),
         ),
     ]
     for field in _MOMENTS:

@@ -269,6 +269,45 @@ def test_catalog_attributes_in_every_shape(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (r'["gr\u00fcn", "5\" wide"]', ["grün", '5" wide']),
+        ('{"colour": "red", "size": 42, "new": true}', ["colour=red", "size=42", "new=true"]),
+        ('{"colour": ["red", "blue"], "none": null}', ["colour=red", "colour=blue"]),
+        ('[{"fit": "slim"}, "big", ""]', ["fit=slim", "big"]),
+    ],
+)
+def test_catalog_attributes_are_read_as_json_says(
+    tmp_path: Path, text: str, words: list[str]
+) -> None:
+    """Escaped letters are letters, and a number or a list belongs to its name."""
+    items = _catalog(tmp_path, [{"item_id": "a", "attributes": text}], Mapping())
+    assert items["attributes"].to_list() == [words]
+
+
+@pytest.mark.parametrize(
+    ("text", "is_available"),
+    [
+        ("out of stock", False),
+        ("Out_Of_Stock", False),
+        ("in_stock", True),
+        ("Yes", True),
+        ("0.0", False),
+        ("-2", False),
+        ("17", True),
+        ("1", True),
+        ("f", False),
+    ],
+)
+def test_catalog_stock_is_read_as_feeds_write_it(
+    tmp_path: Path, text: str, is_available: bool
+) -> None:
+    """What cannot be bought is told by a word of a product feed, or by how many there are."""
+    items = _catalog(tmp_path, [{"item_id": "a", "available": text}], Mapping())
+    assert items["available"].to_list() == [is_available]
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "not toml",

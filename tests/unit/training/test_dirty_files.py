@@ -195,3 +195,20 @@ def test_quote_that_does_not_end_is_told_with_its_row(tmp_path: Path, name: str)
     message = str(raised.value)
     assert "a text in quotes does not end in row 4" in message
     assert "`" not in message
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "reason", "step"),
+    [
+        ("available", "perhaps", "available_unknown", "out_of_stock"),
+        ("attributes", "['red']", "attributes_invalid", "double quotes"),
+    ],
+)
+def test_catalog_values_that_say_nothing_are_rejected(
+    tmp_path: Path, column: str, value: str, reason: str, step: str
+) -> None:
+    """What may be neither yes nor no, or is Python where JSON was meant, is told with a way out."""
+    catalog = f"item_id,{column}\na,{value}\nb,\n"
+    assert load(tmp_path, GOOD, catalog=catalog).rows["catalog"].rejected == {reason: 1}
+    with pytest.raises(RejectedShareError, match=f"{reason}.*{step}"):
+        load(tmp_path, GOOD, catalog=catalog, mapping=Mapping())
