@@ -23,6 +23,7 @@ from training.csv_files import open_quote, printable
 from training.mapping import Mapping
 from training.read import expand, scan_files
 from training.refunds import take_back
+from training.unlisted import Unlisted
 from training.verdicts import (
     RowCounts,
     check_reject_share,
@@ -44,6 +45,8 @@ class Loaded:
     """``interactions`` and, if there was one, ``catalog``."""
     n_taken_back: int
     """Purchase rows that refunds took back as a whole."""
+    unlisted: Unlisted | None = None
+    """Nothing where the catalogue lists every item, or there is none."""
 
 
 def load_dataset(
@@ -79,7 +82,9 @@ def load_dataset(
     kept = {kind: kept_rows(frame) for kind, frame in judged.items()}
     del judged
     items = merge_items(kept["catalog"]) if catalog else None
-    return _number(kept["interactions"], items, pseudonym, rows)
+    return _number(
+        kept["interactions"], items, pseudonym, rows, only_listed=mapping.catalog.only_listed
+    )
 
 
 def collect_rows(
@@ -138,13 +143,21 @@ def _check(kind: str, counts: RowCounts, mapping: Mapping, rejects: Path | None)
 
 
 def _number(
-    kept: pl.DataFrame, items: pl.DataFrame | None, pseudonym: Pseudonym, rows: dict[str, RowCounts]
+    kept: pl.DataFrame,
+    items: pl.DataFrame | None,
+    pseudonym: Pseudonym,
+    rows: dict[str, RowCounts],
+    *,
+    only_listed: bool,
 ) -> Loaded:
     user_rows, user_keys = _number_users(kept, pseudonym)
     item_ids = kept["item_id"].unique()
     if items is not None:
         item_ids = pl.concat([item_ids, items["item_id"]]).unique()
     names = item_ids.sort().to_list()
+    is_listed = np.ones(len(names), dtype=np.bool_)
+    if items is not None:
+        is_listed = pl.Series(names).is_in(items["item_id"].implode()).to_numpy()
     orders, countries, channels = (
         kept[name].drop_nulls().unique().sort().to_list()
         for name in ("order_id", "country", "channel")
@@ -187,9 +200,14 @@ def _number(
         countries=Vocabulary.from_ids(countries),
         channels=Vocabulary.from_ids(channels),
         interactions=interactions,
-        catalog=_catalog(items, names),
+        catalog=_catalog(items, names, is_listed if only_listed else np.ones_like(is_listed)),
     )
-    return Loaded(dataset, rows, n_taken_back=len(raw) - n_refunds - len(interactions))
+    return Loaded(
+        dataset,
+        rows,
+        n_taken_back=len(raw) - n_refunds - len(interactions),
+        unlisted=Unlisted.find(names, raw.item_rows, is_listed),
+    )
 
 
 def _number_users(kept: pl.DataFrame, pseudonym: Pseudonym) -> tuple[NDArray[np.int32], list[str]]:
@@ -219,8 +237,10 @@ def _rows_of(column: pl.Series, known: Sequence[str]) -> NDArray[np.int32]:
     return rows.fill_null(-1).to_numpy().astype(np.int32)
 
 
-def _catalog(items: pl.DataFrame | None, names: Sequence[str]) -> Catalog:
-    """Bring the catalogue into the order of `names`."""
+def _catalog(
+    items: pl.DataFrame | None, names: Sequence[str], is_offered: NDArray[np.bool_]
+) -> Catalog:
+    """Bring the catalogue into the order of `names`; what is not `is_offered` cannot be bought."""
     if items is None:
         items = pl.DataFrame(schema=_EMPTY)
     wanted = pl.DataFrame({"item_id": names}, schema={"item_id": pl.String})
@@ -231,7 +251,7 @@ def _catalog(items: pl.DataFrame | None, names: Sequence[str]) -> Catalog:
         brands=rows["brand"].to_list(),
         attributes=[words or [] for words in rows["attributes"].to_list()],
         price=rows["price"].cast(pl.Float32).fill_null(float("nan")).to_numpy(),
-        available=rows["available"].fill_null(True).to_numpy(),
+        available=rows["available"].fill_null(True).to_numpy() & is_offered,
         created_at_ms=rows["created_at_ms"].fill_null(0).to_numpy(),
         image_urls=rows["image_url"].to_list(),
         urls=rows["url"].to_list(),

@@ -106,6 +106,8 @@ class CatalogMapping(Strict, frozen=True, kw_only=True):
     """As for interactions."""
     drop_unpriced: bool = False
     """Drop rows whose price is missing, zero or negative: stock notes, not offers."""
+    only_listed: bool = True
+    """An item that the catalogue no longer lists cannot be bought; else it counts as available."""
     blank: tuple[str, ...] = ()
     """Regular expressions; a title that one of them matches whole counts as empty."""
 

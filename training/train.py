@@ -31,6 +31,7 @@ from training.report.headings import about_version
 from training.report.page import Measured, write_report
 from training.split import Split, split_newest
 from training.tune import tune, tuning_note
+from training.unlisted import Unlisted
 from training.verdicts import RowCounts
 
 REPORT_FILE = "report.html"
@@ -52,6 +53,8 @@ class TrainReport(msgspec.Struct, frozen=True, kw_only=True):
     """The file of the rejected rows."""
     taken_back: int
     """Purchases that later refunds took back as a whole."""
+    unlisted: Unlisted | None
+    """Items that the catalogue does not list; nothing where it lists all."""
     counts: dict[str, int]
     drift: Drift | None
     """From the live version's input; nothing for the first version."""
@@ -211,6 +214,7 @@ def _report(
         report=str(page),
         rejects=str(order.home / REJECTS_FILE),
         taken_back=loaded.n_taken_back,
+        unlisted=loaded.unlisted,
         counts=manifest.counts,
         drift=manifest.drift,
         metrics=contest.metrics(),
@@ -264,6 +268,8 @@ def _say_rows(loaded: Loaded, order: TrainOrder, progress: Progress) -> None:
             progress.say(f"    {step}")
         if rows.not_utf8:
             progress.say(f"  kept, though a text has lost letters: {rows.not_utf8}; {FIX_ENCODING}")
+    if loaded.unlisted is not None:
+        progress.say(loaded.unlisted.tell(is_offered=not order.mapping.catalog.only_listed))
     dataset = loaded.dataset
     progress.say(
         f"{dataset.n_users} users, {dataset.n_items} items, {len(dataset.interactions)} "

@@ -208,7 +208,7 @@ def test_catalog_values_that_say_nothing_are_rejected(
     tmp_path: Path, column: str, value: str, reason: str, step: str
 ) -> None:
     """What may be neither yes nor no, or is Python where JSON was meant, is told with a way out."""
-    catalog = f"item_id,{column}\na,{value}\nb,\n"
+    catalog = f"item_id,{column}\nb,{value}\na,\n"
     assert load(tmp_path, GOOD, catalog=catalog).rows["catalog"].rejected == {reason: 1}
     with pytest.raises(RejectedShareError, match=f"{reason}.*{step}"):
         load(tmp_path, GOOD, catalog=catalog, mapping=Mapping())
