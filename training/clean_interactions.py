@@ -28,6 +28,8 @@ from training.verdicts import DROPPED, Check, judge
 _DEFAULT_NAMES = InteractionColumns()
 _REQUIRED = ("item_id", "timestamp")
 _TEXTS = ("country", "channel")
+_EXPORTED = {"user_key", "anonymous_key", "session_key", "item_id", "event", "timestamp"}
+"""Columns of a file that ``endcap events export`` wrote, and of no shop's own."""
 
 
 def judge_interactions(
@@ -59,7 +61,9 @@ def judge_interactions(
 
 def _name_columns(frame: pl.LazyFrame, mapping: Mapping, carried: Sequence[str]) -> pl.LazyFrame:
     """Bring one file to the columns and types that all files share."""
-    own = mapping.interactions
+    # A mapping says how the shop's files are written: the service's log has columns of its own.
+    is_export = _EXPORTED.issubset(columns_of(frame))
+    own = InteractionMapping() if is_export else mapping.interactions
     names = check_columns(frame, own.columns, _DEFAULT_NAMES, _REQUIRED, "interactions")
     if "user_id" not in names and "user_key" not in names:
         raise ConfigError(

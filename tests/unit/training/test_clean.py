@@ -16,7 +16,13 @@ from models.events import InteractionKind
 from training.clean_catalog import judge_catalog, merge_items
 from training.clean_interactions import judge_interactions
 from training.load import Loaded, load_dataset
-from training.mapping import InteractionMapping, ItemRules, Mapping, load_mapping
+from training.mapping import (
+    InteractionColumns,
+    InteractionMapping,
+    ItemRules,
+    Mapping,
+    load_mapping,
+)
 from training.marks import BLANK, EXTRA_FIELDS, FILE, MALFORMED
 from training.read import scan_files
 from training.verdicts import count_rows, kept_rows
@@ -209,6 +215,29 @@ def test_keys_of_the_service_are_taken_as_they_are(tmp_path: Path) -> None:
     assert list(loaded.dataset.user_ids) == ["hidden u1"]
     assert loaded.rows["interactions"].dropped == {"without_user_key": 1}
     assert len(loaded.dataset.interactions) == 2
+
+
+def test_log_of_the_service_is_read_beside_files_of_the_shop(tmp_path: Path) -> None:
+    """A mapping names the shop's columns and events; the export beside them has its own."""
+    sold, log = tmp_path / "sold.csv", tmp_path / "log.csv"
+    sold.write_text("customer,code,day\nu1,A,02.01.2026\n")
+    log.write_text(
+        "user_key,anonymous_key,session_key,item_id,event,timestamp,quantity\n"
+        "hidden u1,,,b ,view,2026-01-03,\nhidden u1,,,post,view,2026-01-03,\n"
+    )
+    columns = InteractionColumns(user_id="customer", item_id="code", timestamp="day")
+    rules = InteractionMapping(event="purchase", timestamp_format="%d.%m.%Y", columns=columns)
+    mapping = Mapping(
+        items=ItemRules(normalise=("strip", "upper"), not_products=("POST",)), interactions=rules
+    )
+    found = load_dataset(
+        [str(sold), str(log)], [], mapping, pseudonym="hidden {}".format, rejects=None
+    )
+    assert list(found.dataset.user_ids) == ["hidden u1"]
+    assert found.rows["interactions"].dropped == {"not_products": 1}
+    rows = found.dataset.interactions
+    assert found.dataset.item_ids.ids(rows.item_rows) == ["A", "B"]
+    assert rows.kinds.tolist() == [InteractionKind.PURCHASE, InteractionKind.VIEW]
 
 
 def test_refund_rules_turn_rows_into_refunds(tmp_path: Path) -> None:
