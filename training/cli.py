@@ -69,6 +69,10 @@ def train(
     as_json: bool,
 ) -> None:
     """Clean, fit, evaluate, gate and publish a model version."""
+    if report is not None and not report.parent.is_dir():
+        raise ConfigError(
+            f"--report {report}: {str(report.parent)!r} is no folder; make it or name another"
+        )
     # Before all that begins threads when it is loaded.
     share_heaps()
     from models.recommenders.settings import Settings  # noqa: PLC0415  # fast --help

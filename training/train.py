@@ -12,7 +12,7 @@ import msgspec
 
 from models.artifact import ArtifactStore
 from models.dataset import Dataset
-from models.errors import ArtifactError
+from models.errors import ArtifactError, InputError
 from models.manifest import Drift, Gate, Interval, Manifest
 from models.past import FIX_ENCODING, next_steps
 from models.recommenders.blocks import one_blas_thread
@@ -47,8 +47,8 @@ class TrainReport(msgspec.Struct, frozen=True, kw_only=True):
     gate: Gate
     rows: dict[str, RowCounts]
     """Of ``interactions`` and ``catalog``: read, kept, dropped by rule, rejected by reason."""
-    report: str
-    """The page of pictures."""
+    report: str | None
+    """The page of pictures; nothing where it could not be written."""
     rejects: str
     """The file of the rejected rows."""
     taken_back: int
@@ -117,10 +117,16 @@ def train(
                 clock_ms=clock_ms,
             )
     manifest = store.manifest(version)
-    page = order.report or store.folder(version) / REPORT_FILE
-    _write_page(page, manifest, order.settings, contest)
+    page: Path | None = None
+    wanted = order.report or store.folder(version) / REPORT_FILE
     progress.say(f"version {version}: {manifest.gate.verdict}, {manifest.gate.reason}")
-    progress.say(f"report: {page}")
+    try:
+        _write_page(wanted, manifest, order.settings, contest)
+        progress.say(f"report: {wanted}")
+        page = wanted
+    except InputError as error:
+        # The version is published: a page that is missing does not make the run a failed one.
+        progress.say(f"{error.message}; the version is whole without it")
     return _report(order, loaded, manifest, contest, progress, live=store.live_version(), page=page)
 
 
@@ -203,7 +209,7 @@ def _report(
     progress: Progress,
     *,
     live: str | None,
-    page: Path,
+    page: Path | None,
 ) -> TrainReport:
     return TrainReport(
         version=manifest.version,
@@ -211,7 +217,7 @@ def _report(
         live=live,
         gate=manifest.gate,
         rows=loaded.rows,
-        report=str(page),
+        report=None if page is None else str(page),
         rejects=str(order.home / REJECTS_FILE),
         taken_back=loaded.n_taken_back,
         unlisted=loaded.unlisted,

@@ -12,9 +12,10 @@ from click.testing import CliRunner, Result
 
 from models import artifact
 from models.artifact import ArtifactStore
-from models.errors import EndcapError, InputError
+from models.errors import ConfigError, EndcapError, InputError
 from tests.unit.training.small_shop import START_MS, interactions_frame, write_shop
 from training.cli import evaluate, train
+from training.report import page
 from training.version_cli import models, segments
 
 
@@ -279,6 +280,28 @@ def test_train_writes_its_report_next_to_the_version(shop: Path) -> None:
     page = (shop / "models" / version / "report.html").read_text()
     assert f"Model version {version}" in page
     ArtifactStore(shop).open(version)
+
+
+def test_report_that_cannot_be_written_fails_no_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The version is live then, so the run says so; a folder that is not there is told first."""
+    log, catalog = write_shop(tmp_path)
+    files = ("--interactions", log, "--catalog", catalog, "--home", tmp_path / "home")
+    asked = run(train, *files, "--report", tmp_path / "no" / "page.html")
+    assert isinstance(asked.exception, ConfigError)
+    assert not (tmp_path / "home").exists()
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(page, "replace_file", full)
+    told = run(train, *files, "--json")
+    assert told.exception is None
+    assert "cannot write the report" in told.stderr
+    report = json.loads(told.stdout)
+    assert report["report"] is None
+    assert report["live"] == report["version"]
 
 
 def test_embeddings_of_the_live_version_are_exported(shop: Path, tmp_path: Path) -> None:
