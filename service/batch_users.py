@@ -48,6 +48,10 @@ def read_shoppers(path: Path, defaults: dict[str, str]) -> Shoppers:
     """
     frame = _read(path)
     if "user_id" not in frame.columns:
+        if len(frame.columns) == 1 and any(sign in frame.columns[0] for sign in ";\t|"):
+            raise ConfigError(
+                f"the columns of {path} are not divided by commas; write it with them"
+            )
         raise ConfigError(
             f"{path} has no column 'user_id'; columns: {', '.join(frame.columns)}; rename one"
         )
@@ -56,7 +60,9 @@ def read_shoppers(path: Path, defaults: dict[str, str]) -> Shoppers:
     rejected: dict[str, int] = {}
     seen: set[str | None] = set()
     for row in frame.select(pl.col(known).cast(pl.String)).iter_rows(named=True):
-        given = {name: value for name, value in row.items() if value not in (None, "")}
+        # The trainer takes blanks around a user's id away, too.
+        stripped = {name: (value or "").strip() for name, value in row.items()}
+        given = {name: value for name, value in stripped.items() if value}
         user_id = given.get("user_id")
         reason = "user_id_missing" if user_id is None else "user_repeated"
         if user_id is not None and user_id not in seen:
@@ -72,7 +78,9 @@ def read_shoppers(path: Path, defaults: dict[str, str]) -> Shoppers:
 
 def _read(path: Path) -> pl.DataFrame:
     try:
-        match path.suffix.lower():
+        packed = (".gz", ".zst")
+        suffixes = [one for one in map(str.lower, path.suffixes) if one not in packed]
+        match suffixes[-1] if suffixes else "":
             case ".parquet":
                 return pl.read_parquet(path)
             case ".csv":

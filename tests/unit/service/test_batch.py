@@ -1,5 +1,6 @@
 """A batch is the service's own answer for many users at one moment."""
 
+import gzip
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -180,6 +181,14 @@ def test_bad_rows_of_users_are_counted(tmp_path: Path) -> None:
     assert sum(found.rejected.values()) == 3
 
 
+@pytest.mark.parametrize("name", ["users.csv.gz", "users.ndjson.gz"])
+def test_users_are_read_packed_and_with_blanks_around(tmp_path: Path, name: str) -> None:
+    """A packed file is one too, and an id with blanks is the user whom the trainer knows."""
+    text = "user_id\n u1 \n" if ".csv" in name else '{"user_id": " u1 "}\n'
+    (tmp_path / name).write_bytes(gzip.compress(text.encode()))
+    assert [one.user.user_id for one in read_shoppers(tmp_path / name, {}).found] == ["u1"]
+
+
 def test_row_without_consent_is_not_personal(tmp_path: Path) -> None:
     """The column `consent` is what the request's field is."""
     path = tmp_path / "users.jsonl"
@@ -191,6 +200,7 @@ def test_row_without_consent_is_not_personal(tmp_path: Path) -> None:
     ("name", "text", "message"),
     [
         ("users.csv", "id\n1\n", "has no column 'user_id'; columns: id"),
+        ("users.csv", "user_id;country\n1;DE\n", "not divided by commas"),
         ("users.xlsx", "", "is of no known format"),
     ],
 )
