@@ -18,6 +18,7 @@ from training.columns import (
     has_lost_bytes,
     is_valid_id,
     matches_any,
+    without_points,
 )
 from training.item_ids import is_no_product, normalise_item_id
 from training.mapping import InteractionColumns, InteractionMapping, Mapping
@@ -97,7 +98,7 @@ def _name_columns(frame: pl.LazyFrame, mapping: Mapping, carried: Sequence[str])
         MALFORMED,
         EXTRA_FIELDS,
         BLANK,
-        text("user_id").str.strip_chars().alias("user_id"),
+        without_points(text("user_id").str.strip_chars()).alias("user_id"),
         text("user_key").alias("user_key"),
         pl.lit("user_key" in names).alias("has_keys"),
         normalise_item_id(text("item_id"), mapping.items).alias("item_id"),

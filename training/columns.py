@@ -29,6 +29,16 @@ def as_text(name: str, dtype: pl.DataType) -> pl.Expr:
     return pl.when(column.str.strip_chars() != "").then(column)
 
 
+def without_points(column: pl.Expr) -> pl.Expr:
+    """Take the ``.0`` off every text of a column, if all that are there are whole floats.
+
+    A data frame with a gap in a column of numbers writes ``17841.0`` into a CSV; the same column in
+    a Parquet file is read so by `as_text`.
+    """
+    are_floats = column.str.contains(r"^\d+\.0$").all()
+    return pl.when(are_floats).then(column.str.strip_suffix(".0")).otherwise(column)
+
+
 def as_number(name: str, dtype: pl.DataType) -> pl.Expr:
     """Read a column as float64; NaN and text that is no number are null."""
     column = pl.col(name)

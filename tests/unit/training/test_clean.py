@@ -203,6 +203,24 @@ def test_whole_floats_are_ids_without_a_point(tmp_path: Path) -> None:
     assert list(load(path, Mapping(interactions=rules)).dataset.user_ids) == ["13085"]
 
 
+@pytest.mark.parametrize(
+    ("written", "users"),
+    [
+        (["17841.0", "", "13085.0"], ["13085", "17841"]),
+        (["17841.0", "", "v1.0"], ["17841.0", "v1.0"]),
+    ],
+)
+def test_whole_floats_of_a_csv_are_ids_without_a_point(
+    tmp_path: Path, written: list[str], users: list[str]
+) -> None:
+    """A gap makes a data frame write numbers as floats; one other id, and they are left alone."""
+    path = tmp_path / "log.csv"
+    rows = [f"{user},a,view,2026-01-02" for user in written]
+    path.write_text("\n".join(["user_id,item_id,event,timestamp", *rows, ""]))
+    found = load(path, Mapping(interactions=InteractionMapping(drop_missing_users=True)))
+    assert sorted(found.dataset.user_ids) == users
+
+
 def test_keys_of_the_service_are_taken_as_they_are(tmp_path: Path) -> None:
     """A pseudonym from the service's own log is one user with the raw id that it hides."""
     rows = [
