@@ -20,6 +20,8 @@ class Unlisted(msgspec.Struct, frozen=True, kw_only=True):
     """Of the interactions, 0 to 1."""
     example: str
     """Id of the one that was met most."""
+    alike: int = 0
+    """Of the items, how many differ from a listed one in blanks around or in case alone."""
 
     @classmethod
     def find(
@@ -39,8 +41,9 @@ class Unlisted(msgspec.Struct, frozen=True, kw_only=True):
         if not missing.any():
             return None
         example = names[int(missing.argmax())]
+        plain = {_plain(name): name for name, known in zip(names, is_listed, strict=True) if known}
         if missing.sum() == counts.sum():
-            listed = next(name for name, known in zip(names, is_listed, strict=True) if known)
+            listed = plain.get(_plain(example), next(iter(plain.values())))
             raise InputError(
                 f"no item of the interactions is in the catalog: {example!r} is not, and the "
                 f"catalog lists {listed!r}; if they are written differently, name what makes them "
@@ -48,7 +51,9 @@ class Unlisted(msgspec.Struct, frozen=True, kw_only=True):
                 '["strip", "upper"]; else give the catalog that belongs to the interactions'
             )
         share = round(float(missing.sum() / counts.sum()), 6)
-        return cls(items=int((missing > 0).sum()), share=share, example=example)
+        unlisted = np.flatnonzero(missing).tolist()
+        alike = sum(_plain(names[row]) in plain for row in unlisted)
+        return cls(items=len(unlisted), share=share, example=example, alike=alike)
 
     def tell(self, *, is_offered: bool) -> str:
         """Say it in a line."""
@@ -61,4 +66,14 @@ class Unlisted(msgspec.Struct, frozen=True, kw_only=True):
         return (
             f"not in the catalog: {self.items} items of {self.share:.1%} of the interactions, "
             f"such as {self.example!r}; {follows}"
+            + (
+                f"; {self.alike} of them would be, but for blanks around or case: set normalise "
+                "under [items]"
+                if self.alike
+                else ""
+            )
         )
+
+
+def _plain(name: str) -> str:
+    return name.strip().casefold()

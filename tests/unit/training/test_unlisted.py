@@ -55,10 +55,17 @@ def test_nothing_is_unlisted_without_a_catalogue_or_in_a_whole_one(
 def test_catalogue_with_none_of_the_items_is_refused(tmp_path: Path) -> None:
     """Ids with a blank behind them match nothing: the run stops, and names how to make them one."""
     catalog = "item_id\na \nb \n"
-    with pytest.raises(InputError, match=r"'b' is not.*lists 'a '.*normalise"):
+    with pytest.raises(InputError, match=r"'b' is not.*lists 'b '.*normalise"):
         load(tmp_path, catalog, Mapping())
     rules = Mapping(items=ItemRules(normalise=("strip",)))
     assert load(tmp_path, catalog, rules).unlisted is None
+
+
+def test_items_that_differ_in_blanks_or_case_are_told(tmp_path: Path) -> None:
+    """`b` is listed as `B `: an id that is written in two ways, and the way to make it one."""
+    found = load(tmp_path, "item_id\na\nB \n", Mapping())
+    assert found.unlisted == Unlisted(items=1, share=0.75, example="b", alike=1)
+    assert "normalise" in found.unlisted.tell(is_offered=False)
 
 
 def test_items_that_nobody_met_do_not_count() -> None:
