@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import polars as pl
 
 from models.past import EARLIEST_MS, EXTRA, NOT_UTF8
-from training.attributes import split_attributes
+from training.attributes import list_words, split_attributes
 from training.column_names import check_columns
 from training.columns import (
     as_epoch_ms,
@@ -127,8 +127,11 @@ def _words(name: str | None, schema: pl.Schema) -> pl.Expr:
     if name is None:
         return pl.lit(None, dtype=pl.List(pl.String))
     dtype, column = schema[name], pl.col(name)
-    if isinstance(dtype, pl.List):
+    if isinstance(dtype, pl.List) and not dtype.inner.is_nested():
         return column.cast(pl.List(pl.String)).list.drop_nulls()
+    is_flat = isinstance(dtype, pl.Struct) and not any(f.dtype.is_nested() for f in dtype.fields)
+    if dtype.is_nested() and not is_flat:
+        return column.map_elements(list_words, return_dtype=pl.List(pl.String))
     if isinstance(dtype, pl.Struct):
         pairs = [
             pl.concat_str(pl.lit(f"{field.name}="), column.struct.field(field.name).cast(pl.String))

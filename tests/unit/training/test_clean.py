@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -330,6 +332,39 @@ def test_catalog_attributes_are_read_as_json_says(
     """Escaped letters are letters, and a number or a list belongs to its name."""
     items = _catalog(tmp_path, [{"item_id": "a", "attributes": text}], Mapping())
     assert items["attributes"].to_list() == [words]
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "words"),
+    [
+        (
+            pa.map_(pa.string(), pa.string()),
+            [("fit", "slim"), ("size", "4")],
+            ["fit=slim", "size=4"],
+        ),
+        (
+            pa.struct({"fit": pa.list_(pa.string())}),
+            {"fit": ["slim", "wide"]},
+            ["fit=slim", "fit=wide"],
+        ),
+        (
+            pa.list_(pa.struct({"name": pa.string(), "value": pa.int64()})),
+            [{"name": "size", "value": 4}],
+            ["size=4"],
+        ),
+        (pa.list_(pa.int64()), [4, None], ["4"]),
+    ],
+)
+def test_catalog_attributes_of_a_warehouse(
+    tmp_path: Path, kind: pa.DataType, value: object, words: list[str]
+) -> None:
+    """A map, a struct of lists or a list of structs gives each value behind its name."""
+    path = tmp_path / "catalog.parquet"
+    pq.write_table(
+        pa.table({"item_id": ["a", "b"], "attributes": pa.array([value, None], kind)}), path
+    )
+    judged = judge_catalog(scan_files(str(path), ["item_id", "attributes"]), Mapping())
+    assert merge_items(kept_rows(judged))["attributes"].to_list() == [words, None]
 
 
 @pytest.mark.parametrize(
