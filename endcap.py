@@ -15,7 +15,9 @@ from typing import NoReturn
 import rich_click as click
 
 from models.errors import EndcapError
+from models.handed import Handed
 from models.past import PastRows
+from models.pseudonym import Pseudonymiser
 
 COMMANDS = {
     "train": ("training.cli:train", "Clean, fit, evaluate, gate and publish a model."),
@@ -106,7 +108,7 @@ class LazyGroup(click.RichGroup):
 @click.pass_context
 def endcap(context: click.Context) -> None:
     """Decide which banners and products stand in each placement of a shop's pages."""
-    context.obj = read_past
+    context.obj = Handed(read_past, load_key)
 
 
 def read_past(source: str, mapping: Path | None, until_ms: int) -> PastRows:
@@ -114,6 +116,14 @@ def read_past(source: str, mapping: Path | None, until_ms: int) -> PastRows:
     from training.past import read_past as read  # loads Polars
 
     return read(source, mapping, until_ms)
+
+
+def load_key(home: Path) -> Pseudonymiser:
+    """Hand the service's way to the key of a home to the trainer, which may not import it."""
+    from service.home_key import load_home_key  # loads SQLAlchemy
+    from service.stores.event_log import event_log
+
+    return load_home_key(home, event_log(home))
 
 
 def main() -> None:

@@ -1,7 +1,4 @@
-"""What a file of the past comes to, row by row: read by the trainer, stored by the service.
-
-Service and trainer do not import each other, so ``endcap.py`` hands one's reader to the other.
-"""
+"""What a file of the past comes to, row by row: read by the trainer, stored by the service."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Callable
 from hashlib import blake2b
 from pathlib import Path
 from typing import Literal
@@ -58,6 +59,10 @@ class Pseudonymiser:
         derived = self._deriving.copy()
         derived.update(purpose.encode())
         return derived.digest()
+
+
+LoadKey = Callable[[Path], Pseudonymiser]
+"""Reads the key of a home, or refuses to: another one than its data were made with is of no use."""
 
 
 def load_pseudonymiser(home: Path) -> Pseudonymiser:

@@ -10,7 +10,7 @@ import msgspec
 import rich_click as click
 from rich.console import Console
 
-from models.past import ReadPast
+from models.handed import Handed
 from service.cli import as_json_option, setting_option
 from service.home_key import load_home_key
 from service.settings import read_home_settings
@@ -28,7 +28,7 @@ from service.stores.event_database import open_event_database
 @as_json_option
 @click.pass_obj
 def import_file(
-    read_past: ReadPast, file: str, mapping: Path | None, home: str | None, as_json: bool
+    handed: Handed, file: str, mapping: Path | None, home: str | None, as_json: bool
 ) -> None:
     """Store the interactions of FILE as events; once, however often it is imported.
 
@@ -48,7 +48,7 @@ def import_file(
             events,
             file,
             mapping,
-            read_past=read_past,
+            read_past=handed.read_past,
             pseudonymiser=load_home_key(folder, events),
             tools=ImportTools(
                 now_ms=lambda: time.time_ns() // 1_000_000,

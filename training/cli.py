@@ -11,6 +11,7 @@ import rich_click as click
 from rich.console import Console
 
 from models.errors import ConfigError, GateError
+from models.handed import Handed
 from models.heaps import share_heaps
 from models.terminal import print_table
 from training.mapping import Mapping, load_mapping
@@ -55,7 +56,9 @@ _mapping = click.option(
 )
 @click.option("--report", type=FILE, help="Page of pictures; by default next to the version.")
 @json_option
+@click.pass_obj
 def train(
+    handed: Handed,
     *,
     interactions: tuple[str, ...],
     catalog: tuple[str, ...],
@@ -90,7 +93,7 @@ def train(
         tune_seconds=tune_seconds,
     )
     with ThreadPoolExecutor(max_workers=1) as pool:
-        reading = pool.submit(load_order, order, _now_ms())
+        reading = pool.submit(load_order, order, handed.load_key, _now_ms())
         # Loading the trainer takes as long as reading a million rows.
         from training.train import train as run  # noqa: PLC0415  # as above
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from models.distinct import distinct
 from models.errors import ArtifactError, InputError
-from models.pseudonym import load_pseudonymiser
+from models.pseudonym import LoadKey
 from models.recommenders.settings import Settings
 from training.load import Loaded, load_dataset
 from training.mapping import Mapping
@@ -34,7 +34,7 @@ class TrainOrder:
     tune_seconds: float = 0.0
 
 
-def load_order(order: TrainOrder, now_ms: int) -> Loaded:
+def load_order(order: TrainOrder, load_key: LoadKey, now_ms: int) -> Loaded:
     """Read and clean the files of a run that starts at `now_ms`.
 
     Raises
@@ -43,9 +43,11 @@ def load_order(order: TrainOrder, now_ms: int) -> Loaded:
         If the data cannot be learnt from.
     ArtifactError
         If the home cannot be written to.
+    ConfigError
+        If the pseudonym key is not the one of the data in the home.
     """
     try:
-        hide = load_pseudonymiser(order.home)
+        hide = load_key(order.home)
         loaded = load_dataset(
             order.interactions,
             order.catalog,

@@ -5,12 +5,10 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, overload
 
-from models.errors import ConfigError
-from models.pseudonym import KEY_FILE, KEY_VARIABLE
 from service.stores.event_log import LOG, Database, EventLog, PostgresLog, event_log
 from service.stores.sqlite import BUSY_TIMEOUT_MS, open_engine
 from service.stores.sqlite import reported as reported_of_file
@@ -21,13 +19,6 @@ _TRY_AGAIN_S = 0.005
 _CACHE_KIB = 16_384
 _READER_CACHE_KIB = 4_096
 """Readers touch few pages, and each worker has several; the system caches the file as well."""
-
-_NAMING = {
-    "exposures": "WHERE unit_key IS NOT NULL",
-    "events": "WHERE user_key IS NOT NULL OR anonymous_key IS NOT NULL OR session_key IS NOT NULL",
-    "identities": "",
-}
-"""Rows that name somebody, by table."""
 
 
 class SqliteConnection(sqlite3.Connection):
@@ -42,61 +33,6 @@ class SqliteConnection(sqlite3.Connection):
         cursor = self.execute(sql, parameters)
         while rows := cursor.fetchmany(n_rows):
             yield rows
-
-
-def agree_on_pseudonyms(log: EventLog, mark: bytes, *, is_new: bool = False) -> None:
-    """Refuse pseudonyms that are not those of the stored events, by a mark of their key.
-
-    A file keeps 31 bits of it in its header, a database all; a log without one takes this.
-    With `is_new` the key was changed, and the mark is from now on this one.
-
-    Raises
-    ------
-    ConfigError
-        If they are not.
-    StoreError
-        If the store cannot be read or written.
-    """
-    if isinstance(log, PostgresLog):
-        from service.stores import postgres_schema  # noqa: PLC0415  # its driver
-
-        postgres_schema.agree_on_pseudonyms(log, mark.hex(), is_new=is_new)
-    elif log.exists():
-        _mark_file(log, int.from_bytes(mark[:4]) >> 1 or 1, is_new=is_new)
-
-
-def _mark_file(log: Path, mark: int, *, is_new: bool) -> None:
-    with reported(log), closing(connect(log, is_light=True)) as connection:
-        (known,) = connection.execute("PRAGMA application_id").fetchone()
-        if not known or (is_new and known != mark):
-            connection.execute(f"PRAGMA application_id = {mark}")
-        elif known != mark:
-            raise ConfigError(
-                f"{log} was written under another pseudonym key than the one in use, and every "
-                f"shopper would be a stranger; restore {KEY_FILE} of {log.parent} from the same "
-                f"backup, or set {KEY_VARIABLE} to its value; if it is lost, 'endcap keys "
-                f"rotate-pseudonym --home {log.parent}' makes a new one and says what is lost"
-            )
-
-
-def names_anybody(log: Path) -> bool:
-    """Tell whether a row of a file holds a pseudonym.
-
-    Raises
-    ------
-    StoreError
-        If the file cannot be read.
-    """
-    if not log.exists():
-        return False
-    with reported(log), closing(connect(log, read_only=True)) as connection:
-        tables = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")
-        known = {name for (name,) in tables.fetchall()}
-        return any(
-            connection.execute(f"SELECT EXISTS (SELECT 1 FROM {table} {where})").fetchone()[0]
-            for table, where in _NAMING.items()
-            if table in known
-        )
 
 
 @overload

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
+import psycopg
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
@@ -107,10 +109,7 @@ def agree_on_pseudonyms(log: PostgresLog, mark: str, *, is_new: bool = False) ->
     """
     with reported_by_server(log), open_raw(log) as connection, connection.transaction():
         connection.execute("SELECT pg_advisory_xact_lock(%s)", (_UPGRADE_LOCK,))
-        row = connection.execute(
-            f"SELECT obj_description('{LOG}'::regnamespace::oid, 'pg_namespace')"
-        ).fetchone()
-        known = None if row is None else row[0]
+        known = _read_mark(connection)
         if known is None or is_new:
             connection.execute(f"COMMENT ON SCHEMA {LOG} IS '{mark}'".encode())
         elif known != mark:
@@ -119,6 +118,25 @@ def agree_on_pseudonyms(log: PostgresLog, mark: str, *, is_new: bool = False) ->
                 f"{log.home}, and everybody would be a stranger; copy pseudonym.key from the home "
                 "of a machine that uses this database, or set ENDCAP_PSEUDONYM_KEY to its value"
             )
+
+
+def has_mark(log: PostgresLog) -> bool:
+    """Tell whether a machine has come with its pseudonym key.
+
+    Raises
+    ------
+    StoreError
+        If the database cannot be read.
+    """
+    with reported_by_server(log), open_raw(log) as connection:
+        return _read_mark(connection) is not None
+
+
+def _read_mark(connection: psycopg.Connection[Any]) -> str | None:
+    row = connection.execute(
+        f"SELECT obj_description('{LOG}'::regnamespace::oid, 'pg_namespace')"
+    ).fetchone()
+    return None if row is None else row[0]
 
 
 def derived_tables(schema: str, version: int, tables: str) -> list[str]:

@@ -356,6 +356,8 @@ def test_machine_with_another_pseudonym_key_does_not_start(fleet: Fleet, tmp_pat
         )
     assert done.returncode == 2
     assert "copy pseudonym.key" in done.stderr
+    # One that it made for itself would only be in the way.
+    assert not (tmp_path / KEY_FILE).exists()
 
 
 def test_one_database_serves_both_halves(postgres_server: PostgresServer, tmp_path: Path) -> None:

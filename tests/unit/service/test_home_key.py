@@ -42,6 +42,29 @@ def test_missing_key_of_a_home_with_data_is_refused(
     assert load_home_key(tmp_path, events).derive("x") == first.derive("x")
 
 
+def test_marked_home_without_rows_gets_no_other_key(tmp_path: Path) -> None:
+    """What was written under the key before may be in models and lists: it is asked for."""
+    events = open_event_database(tmp_path)
+    load_home_key(tmp_path, events)
+    (tmp_path / KEY_FILE).unlink()
+    for _ in range(2):
+        with pytest.raises(ConfigError, match=r"pseudonym\.key is missing.*restore.*rotate-pseudo"):
+            load_home_key(tmp_path, events)
+        assert not (tmp_path / KEY_FILE).exists()
+    rotate_key(tmp_path)
+    renewed = note_new_key(tmp_path, events)
+    assert load_home_key(tmp_path, events).derive("x") == renewed.derive("x")
+
+
+def test_rows_of_an_older_release_need_their_key_without_a_mark(tmp_path: Path) -> None:
+    """It set no mark, and named people."""
+    events = open_event_database(tmp_path)
+    insert(events, "ab" * 16)
+    with pytest.raises(ConfigError, match="is missing"):
+        load_home_key(tmp_path, events)
+    assert not (tmp_path / KEY_FILE).exists()
+
+
 def test_archived_rows_need_their_key_too(tmp_path: Path) -> None:
     """All rows moved to the archive: a new key is refused as well."""
     events = open_event_database(tmp_path)

@@ -10,9 +10,14 @@ import polars as pl
 import pytest
 from click.testing import CliRunner, Result
 
+import endcap
 from models import artifact
 from models.artifact import ArtifactStore
 from models.errors import ConfigError, EndcapError, InputError
+from models.handed import Handed
+from models.pseudonym import KEY_FILE, KEY_VARIABLE
+from service.stores.event_database import open_event_database
+from service.stores.key_mark import agree_on_pseudonyms
 from tests.unit.training.small_shop import START_MS, interactions_frame, write_shop
 from training.cli import evaluate, train
 from training.report import page
@@ -21,7 +26,8 @@ from training.version_cli import models, segments
 
 def run(command: Any, *arguments: object) -> Result:
     """Call a command as the shell does; output and errors are kept apart."""
-    return CliRunner().invoke(command, [str(argument) for argument in arguments])
+    handed = Handed(endcap.read_past, endcap.load_key)
+    return CliRunner().invoke(command, [str(argument) for argument in arguments], obj=handed)
 
 
 def run_json(command: Any, *arguments: object) -> Any:
@@ -59,6 +65,25 @@ def test_train_reports_and_goes_live(shop: Path) -> None:
     assert cold in snapshot.graph.rows
     assert snapshot.priors.get("country:FR") is not None
     assert "user 7" not in list(snapshot.users.ids)
+
+
+def test_train_makes_no_key_beside_data_of_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A home with events and without their key is refused; one that never had any gets a key."""
+    monkeypatch.delenv(KEY_VARIABLE, raising=False)
+    log, catalog = write_shop(tmp_path)
+    events = open_event_database(tmp_path)
+    agree_on_pseudonyms(events, b"lost")
+    arguments = ("--interactions", log, "--catalog", catalog, "--tune-seconds", 0)
+    refused = run(train, *arguments, "--home", tmp_path)
+    assert isinstance(refused.exception, ConfigError)
+    assert "pseudonym.key is missing" in str(refused.exception)
+    assert not (tmp_path / KEY_FILE).exists()
+    assert ArtifactStore(tmp_path).versions() == []
+    events.unlink()
+    run_json(train, *arguments, "--home", tmp_path)
+    assert (tmp_path / KEY_FILE).exists()
 
 
 def test_train_again_gives_the_same_version(shop: Path) -> None:

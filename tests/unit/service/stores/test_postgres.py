@@ -9,14 +9,10 @@ import pytest
 
 from models.errors import ConfigError, StoreError
 from service.stores.archiving import archive_old_days
-from service.stores.event_database import (
-    agree_on_pseudonyms,
-    connect,
-    open_event_database,
-    stop_listening,
-)
+from service.stores.event_database import connect, open_event_database, stop_listening
 from service.stores.event_log import EventLog, PostgresLog
 from service.stores.event_schema import metadata
+from service.stores.key_mark import agree_on_pseudonyms, has_mark
 from service.stores.postgres import translate
 
 on_a_server = pytest.mark.parametrize("event_url", ["postgres"], indirect=True)
@@ -123,7 +119,9 @@ def test_lost_connection_is_made_again(event_log: EventLog) -> None:
 @on_a_server
 def test_machines_agree_on_pseudonyms(event_log: EventLog) -> None:
     """The first one's mark stands; another is refused, until the key was changed on purpose."""
+    assert not has_mark(event_log)
     agree_on_pseudonyms(event_log, b"one")
+    assert has_mark(event_log)
     agree_on_pseudonyms(event_log, b"one")
     with pytest.raises(ConfigError, match=r"copy pseudonym\.key"):
         agree_on_pseudonyms(event_log, b"two")
