@@ -11,6 +11,9 @@ from __future__ import annotations
 from service.stores.event_schema import EventFlag
 from service.stores.rollup_folds import EPOCH, SPLIT, UNCOUNTED, VARIANT_BITS, key_id, name_id
 
+FORM = 8
+"""What a row says: as since this version of the running sums."""
+
 # `place` is unit and epoch of what is named in `rollout`, as one number. `form` is for a server of
 # an older release that still runs beside one database: it knows no such column, so it fails where
 # its rows would say less than these, and for good.
@@ -58,7 +61,7 @@ ON CONFLICT DO NOTHING
     f"""
 INSERT INTO deeds
 SELECT seq, kind, at_ms, value, order_id, {key_id("user_key")}, {key_id("anonymous_key")},
-       {name_id("rollout_key")}, {key_id("unit_key")} << {VARIANT_BITS} | epoch, 8
+       {name_id("rollout_key")}, {key_id("unit_key")} << {VARIANT_BITS} | epoch, {FORM}
 FROM fresh WHERE true
 ON CONFLICT DO NOTHING
 """,
