@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Callable, Collection
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -71,7 +71,6 @@ class ArtifactStore:
         folder = self._models / manifest.version
         try:
             with self._writing():
-                remove_stagings(self._models)
                 if folder.exists():
                     self._replace_manifest(complete(manifest))
                     return manifest.version
@@ -272,9 +271,12 @@ class ArtifactStore:
         with self._writing():
             self._replace_manifest(msgspec.structs.replace(manifest, gate=gate))
 
-    def _writing(self) -> AbstractContextManager[None]:
-        """Let one process at a time write versions."""
-        return file_lock(self._models / ".publish.lock")
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Let one process at a time write versions, and clear up after those that were killed."""
+        with file_lock(self._models / ".publish.lock"):
+            remove_stagings(self._models)
+            yield
 
     def _readable(self, version: str) -> Manifest:
         manifest = self.manifest(version)

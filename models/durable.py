@@ -43,7 +43,17 @@ def moved_aside(target: Path) -> list[Path]:
 
 
 def remove_stagings(folder: Path) -> None:
-    """Remove what killed processes left in `folder`; the caller holds its lock."""
+    """Remove what killed processes left in `folder`; the caller holds its lock.
+
+    One that died between the two renames of `staged_folder` left a whole folder in no place: it
+    takes its place now.
+    """
+    for old in folder.glob(f"{STAGING_PREFIX}*{_OLD}"):
+        staging = old.with_name(old.name.removesuffix(_OLD))
+        target = folder / staging.name.removeprefix(STAGING_PREFIX).rpartition("-")[0]
+        if not target.exists():
+            (staging if staging.exists() else old).rename(target)
+            sync_folder(folder)
     for left in folder.glob(STAGING_PREFIX + "*"):
         shutil.rmtree(left, ignore_errors=True)
 

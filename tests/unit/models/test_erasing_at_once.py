@@ -1,6 +1,8 @@
 """Several who erase users from a version, and others who read it meanwhile, get in nobody's way."""
 
 import multiprocessing
+import os
+import signal
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -167,6 +169,47 @@ def test_manifest_is_read_while_the_folder_changes_places(tmp_path: Path) -> Non
     folder = store.folder(version)
     folder.rename(folder.with_name(f".staging-{version}-12345678-old"))
     assert store.manifest(version) == manifest
+
+
+def _die_erasing(home: Path, version: str, moment: str) -> None:
+    """Erase the first user in a process of its own, which is killed on the way."""
+
+    def write_and_die(*about: Any) -> None:
+        write_tables(*about)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def rename_and_die(path: Path, target: Path) -> Path:
+        os.rename(path, target)  # noqa: PTH104  # the method is this function
+        if target.name.endswith("-old"):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return target
+
+    patch = pytest.MonkeyPatch()
+    if moment == "tables":
+        patch.setattr(artifact, "write_tables", write_and_die)
+    else:
+        patch.setattr(Path, "rename", rename_and_die)
+    ArtifactStore(home).erase_users(version, [name_of(0)])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", ["tables", "between the renames"])
+def test_erasure_that_was_killed_leaves_nothing_to_the_next(tmp_path: Path, moment: str) -> None:
+    """What it had begun to write holds everybody else, so the next one removes or finishes it."""
+    store = ArtifactStore(tmp_path)
+    version = store.publish(make_crowd())
+    dying = multiprocessing.get_context("spawn").Process(
+        target=_die_erasing, args=(tmp_path, version, moment)
+    )
+    dying.start()
+    dying.join()
+    assert dying.exitcode == -signal.SIGKILL
+    assert list((tmp_path / "models").glob(".staging-*"))
+    assert [each.version for each in store.settled_versions()] == [version]
+    assert not list((tmp_path / "models").glob(".staging-*"))
+    for row in range(TOGETHER):
+        store.erase_users(version, [name_of(row)])
+    assert_only_the_rest(tmp_path, version)
 
 
 def test_version_trained_again_stays_without_the_erased(tmp_path: Path) -> None:
