@@ -60,6 +60,25 @@ def test_form_outlives_its_session(chromium: Browser, shop: RunningServer) -> No
     shop.call("DELETE", "/v1/rules/kept", scope="admin")
 
 
+def test_form_without_preview_outlives_its_session(chromium: Browser, shop: RunningServer) -> None:
+    """Nothing told of the end before it was sent: what was typed stays, and is sent afterwards."""
+    with opened_console(chromium, shop, scope="merchandiser") as page:
+        page.goto(f"{shop.address}/console/layers/new")
+        page.get_by_label("Name (optional)", exact=True).fill("Typed")
+        page.context.clear_cookies()
+        page.get_by_role("button", name="Make the layer").click()
+        expect(page.get_by_text("Your session has ended")).to_be_visible()
+        expect(page.get_by_label("Name (optional)", exact=True)).to_have_value("Typed")
+        with page.context.expect_page() as opened:
+            page.get_by_role("link", name="sign in in another tab").click()
+        sign_in(opened.value, shop.keys["merchandiser"])
+        expect(opened.value.get_by_role("heading", level=1)).to_have_text("Overview")
+        page.get_by_role("button", name="Make the layer").click()
+        expect(page.get_by_role("heading", level=1)).to_have_text("Typed")
+    deleted = shop.call("DELETE", "/v1/layers/typed", scope="admin")
+    assert deleted.status_code == 204
+
+
 def _look_again(page: Page) -> None:
     """Do as a browser does when one comes back to the tab."""
     page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")

@@ -97,18 +97,16 @@
     ended.append(link, ", then come back and send it.");
   }
   function goOn(fresh) {
-    token = fresh.querySelector('meta[name="form-token"]').content;
-    all("input[name=form_token]").forEach((input) => { input.value = token; });
-    ended.remove();
-    ended = null;
+    takeToken(fresh.querySelector('meta[name="form-token"]').content);
     again = true;
   }
-  addEventListener("submit", (event) => {
-    if (!ended || event.target.method !== "post") return;
-    event.preventDefault();
-    event.stopImmediatePropagation();
-    refresh(true);
-  });
+  function takeToken(fresh) {
+    ended?.remove();
+    ended = null;
+    if (fresh === token) return;
+    token = fresh;
+    all("input[name=form_token]").forEach((input) => { input.value = token; });
+  }
 
   let isGone = false;
   function tellGone(problem) {
@@ -239,6 +237,23 @@
     document.body.append(dialog);
     dialog.showModal();
     no.focus();
+  });
+  // Nothing may have told that the session has ended, so what was typed is sent once it is known to hold.
+  addEventListener("submit", async (event) => {
+    const { target: form, submitter } = event;
+    if (event.defaultPrevented || form.method !== "post" || !document.body.dataset.changes || !isTyped()) return;
+    if (form.dataset.asked === "yes") return;
+    event.preventDefault();
+    if (form.dataset.asked) return;
+    form.dataset.asked = "now";
+    // A server that does not answer at all is the browser's to tell.
+    const answer = await fetch("/console/session", { headers: HEADERS }).catch(() => null);
+    delete form.dataset.asked;
+    if (answer?.status === 401) { tellEnded(); return; }
+    if (answer?.ok) takeToken(await answer.text());
+    form.dataset.asked = "yes";
+    form.requestSubmit(submitter);
+    delete form.dataset.asked;
   });
   function button(text, tone) {
     const made = document.createElement("button");

@@ -30,7 +30,7 @@ from service.routes.console.rollout_plan import RolloutPlanPages
 from service.routes.console.rollouts import RolloutListPages
 from service.routes.console.rules import RulePages
 from service.routes.console.shoppers import ShopperPages
-from service.routes.console.sign_in import show_sign_in, sign_in, sign_out
+from service.routes.console.sign_in import read_session, show_sign_in, sign_in, sign_out
 
 REFUSALS = (EndcapError, HTTPException, msgspec.MsgspecError, RecursionError, Exception)
 
@@ -68,6 +68,7 @@ def console_router() -> Router:
             *CONSOLE_ROUTES,
             show_sign_in,
             sign_in,
+            read_session,
             sign_out,
             read_asset,
             stream_console_changes,

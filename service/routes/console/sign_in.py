@@ -79,6 +79,12 @@ def sign_in(request: ConsoleRequest, form: FormData) -> Response[Any]:
     return response
 
 
+@get("/session", media_type="text/plain", sync_to_thread=False)
+def read_session(request: ConsoleRequest) -> str:
+    """Tell a page that is about to send a form the token of the session, if there is one still."""
+    return services_of(request).console.sessions.form_token(signed_in(request)[1])
+
+
 @post("/sign-out", sync_to_thread=False)
 def sign_out(request: ConsoleRequest) -> Response[str]:
     """End the session in this browser."""
