@@ -223,7 +223,7 @@ def _common(
         "user_id": text(message.get("userId")),
         "anonymous_id": text(message.get("anonymousId")),
         "session_id": text(context.get("sessionId")),
-        "consent": consents.in_call(context.get("consent")),
+        "consent": consents.in_call(context),
         "country": text(inside(context, "location").get("country")),
         "channel": text(message.get("channel")),
         "platform": None if platform is None else platform.lower(),
@@ -235,8 +235,8 @@ def _common(
 def _known(message: Fields) -> Known | None:
     user_id = text(message.get("userId"))
     anonymous_id = text(message.get("anonymousId"))
-    consent = inside(message, "context").get("consent")
-    if user_id is None or anonymous_id is None or not consents.in_call(consent):
+    is_refused = not consents.in_call(inside(message, "context"))
+    if user_id is None or anonymous_id is None or is_refused:
         return None
     return Known(user_id, anonymous_id)
 

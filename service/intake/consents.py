@@ -16,17 +16,35 @@ def is_yes(value: object) -> bool:
     return (text(value) or "").lower() in _YES
 
 
-def in_call(value: object) -> bool:
-    """Read `context.consent` of Segment and RudderStack: nothing said is no refusal.
+def in_call(context: Mapping[str, object]) -> bool:
+    """Read the `context` of Segment's and RudderStack's messages: nothing said is no refusal.
 
-    One category that was allowed is enough.
+    Segment has `consent`, RudderStack `consentManagement`; who has both has to agree in both.
     """
+    return _in_consent(context.get("consent")) and _in_categories(context.get("consentManagement"))
+
+
+def _in_consent(value: object) -> bool:
+    """Read a yes, or categories: one that was allowed is enough."""
     if value is None:
         return True
     if not isinstance(value, Mapping):
         return is_yes(value)
     categories = value.get("categoryPreferences")
     return isinstance(categories, Mapping) and any(map(is_yes, categories.values()))
+
+
+def _in_categories(value: object) -> bool:
+    """Read the ids of the categories that were allowed and denied: none may be denied.
+
+    Which of them is ours is not said, and what is strictly necessary is always allowed, so one that
+    was allowed tells nothing. Older libraries name those denied only.
+    """
+    if value is None:
+        return True
+    if not isinstance(value, Mapping) or value.get("deniedConsentIds"):
+        return False
+    return bool(value.get("allowedConsentIds", value.get("deniedConsentIds") == []))
 
 
 def in_ga4(value: object) -> bool:

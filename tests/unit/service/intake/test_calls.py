@@ -114,6 +114,23 @@ def test_context_says_where_and_who() -> None:
 
 NO: list[Any] = ["false", "DENIED", "", 0, "opt-out", [], {}, [True]]
 NO_CATEGORY: list[Any] = [[False], {}, None, "no", {"ads": "denied"}, {"ads": 0}, {"ads": None}]
+PROVIDER = {"provider": "oneTrust", "resolutionStrategy": "and"}
+NOTHING_DENIED: list[dict[str, Any]] = [
+    {"allowedConsentIds": ["C1", "C4"], "deniedConsentIds": []},
+    {"allowedConsentIds": {"C1": "necessary", "C4": "ads"}},
+    {"deniedConsentIds": []},
+]
+SOMETHING_DENIED: list[Any] = [
+    {**PROVIDER, "allowedConsentIds": ["C1"], "deniedConsentIds": ["C4"]},
+    {**PROVIDER, "resolutionStrategy": "or", "allowedConsentIds": ["C1"], "deniedConsentIds": "C4"},
+    {"deniedConsentIds": {"C4": "ads"}},
+    # Nobody has been asked yet, or it cannot be read.
+    {**PROVIDER, "allowedConsentIds": [], "deniedConsentIds": []},
+    {"deniedConsentIds": None},
+    {},
+    [],
+    "granted",
+]
 
 
 @pytest.mark.parametrize(
@@ -128,6 +145,12 @@ NO_CATEGORY: list[Any] = [[False], {}, None, "no", {"ads": "denied"}, {"ads": 0}
         *(({"consent": no}, False) for no in NO),
         *(({"consent": {"categoryPreferences": no}}, False) for no in NO_CATEGORY),
         ({"consent": {"categoryPreferences": {"ads": "granted"}}}, True),
+        *(({"consentManagement": {**PROVIDER, **yes}}, True) for yes in NOTHING_DENIED),
+        *(({"consentManagement": no}, False) for no in SOMETHING_DENIED),
+        ({"consentManagement": None}, True),
+        ({"consent": False, "consentManagement": {"allowedConsentIds": ["C1"]}}, False),
+        ({"consent": True, "consentManagement": {"deniedConsentIds": ["C4"]}}, False),
+        ({"consent": True, "consentManagement": {"allowedConsentIds": ["C1"]}}, True),
     ],
 )
 def test_consent_is_read(context: Any, consent: bool) -> None:
@@ -185,6 +208,8 @@ def test_identify_tells_who_the_visitor_is() -> None:
     assert batch(both).known == [Known("u1", "a1")]
     for no in (False, "false", {"categoryPreferences": [False]}):
         assert batch({**both, "context": {"consent": no}}).known == []
+    denied = {"consentManagement": {"deniedConsentIds": ["C4"]}}
+    assert batch({**both, "context": denied}).known == []
 
 
 @pytest.mark.parametrize(
