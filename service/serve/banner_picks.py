@@ -68,7 +68,14 @@ def pick_learned(
     draw = cell.draw_of([pick.banner.id for pick in picks], fits, weights, k)
     placement, unit, seed = plan.placement, visit.unit, None
     if unit is not None and placement.explore_share and len(picks) > 1:
-        seed = draw_seed(unit.kind, unit.key, placement.id, visit.now_ms, visit.period_ms)
+        seed = draw_seed(
+            unit.kind,
+            unit.key,
+            placement.id,
+            visit.now_ms,
+            visit.period_ms,
+            resting=visit.resting,
+        )
 
     def pick_of(number: int) -> BannerPick:
         return _explain(picks[number], draw.candidates[number].score, cell)

@@ -86,7 +86,7 @@ def pick_banners(shelf: Shelf, visit: Visit, plan: Plan, barred: set[str]) -> Ba
     if not explores or unit is None:
         return BannerSlatePicks(weave([(pick, 1.0) for pick in chosen], by_rule), chosen, pinned)
     pools = [following[place : place + 1] for place in range(len(chosen))]
-    seed = draw_seed(unit.kind, unit.key, placement.id, visit.now_ms)
+    seed = draw_seed(unit.kind, unit.key, placement.id, visit.now_ms, resting=visit.resting)
     ranked = [
         (replace(pick, source=EXPLORED) if by_chance else pick, propensity)
         for pick, propensity, by_chance in explore(chosen, pools, placement.explore_share, seed)
@@ -94,10 +94,19 @@ def pick_banners(shelf: Shelf, visit: Visit, plan: Plan, barred: set[str]) -> Ba
     return BannerSlatePicks(weave(ranked, by_rule), chosen, pinned)
 
 
-def ranked_banners(shelf: Shelf, visit: Visit, plan: Plan) -> list[BannerPick]:
-    """Give each banner that may stand once, in the order in which they are taken without chance."""
+def ranked_banners(
+    shelf: Shelf, visit: Visit, plan: Plan, taken: Collection[str]
+) -> list[BannerPick]:
+    """Give each banner that may stand once, in the order in which they are taken without chance.
+
+    Those in `taken`, or at their cap, or hidden by a rule, are left out.
+    """
+    hidden: Collection[str] = () if plan.rules is None else plan.rules.hidden_ids
+    away = {*taken, *visit.resting, *hidden}
     picks = [
-        pick for pick in banner_candidates(shelf, visit, plan) if may_stand(pick.banner, visit)
+        pick
+        for pick in banner_candidates(shelf, visit, plan)
+        if pick.banner.id not in away and may_stand(pick.banner, visit)
     ]
     cell = click_rates(visit, plan)
     if cell is not None:

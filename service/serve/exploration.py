@@ -6,7 +6,7 @@ depends on another, and the propensity of what stands at a position needs no sim
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from hashlib import shake_128
 from typing import TypeVar
 
@@ -19,10 +19,20 @@ T = TypeVar("T")
 
 
 def draw_seed(
-    unit_kind: str, unit_key: str, placement_id: str, now_ms: int, period_ms: int = MS_PER_HOUR
+    unit_kind: str,
+    unit_key: str,
+    placement_id: str,
+    now_ms: int,
+    period_ms: int = MS_PER_HOUR,
+    *,
+    resting: Iterable[str] = (),
 ) -> bytes:
-    """Name the draws of one unit in one placement in one hour, so a reload never flickers."""
-    parts = (unit_kind, unit_key, placement_id, str(now_ms // period_ms))
+    """Name the draws of one unit in one placement in one hour, so a reload never flickers.
+
+    Which banners are `resting` follows from what was drawn before: with the same draws again, what
+    takes their place would not stand there as often as its propensity says.
+    """
+    parts = (unit_kind, unit_key, placement_id, str(now_ms // period_ms), *sorted(resting))
     encoded = [part.encode() for part in parts]
     return b"".join(len(part).to_bytes(4, "big") + part for part in encoded)
 

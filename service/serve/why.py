@@ -9,9 +9,11 @@ import msgspec
 
 from models.vocabulary import MISSING_ROW
 from service.exposure import Shown
-from service.serve.banners import banner_barrier, ranked_banners
+from service.serve.banner_picks import CLICK_RATE
+from service.serve.banners import banner_barrier, click_rates, ranked_banners
 from service.serve.items import candidates, caps_of, purchased_rows
 from service.serve.page import Reason, WhyNot
+from service.serve.pins import PIN
 from service.serve.plan import Plan
 from service.serve.request import PlacementRequest
 from service.serve.shelf import Shelf
@@ -175,13 +177,20 @@ def _why_banner(shelf: Shelf, visit: Visit, plan: Plan, around: Around, banner_i
     found = banner_barrier(shelf, visit, plan.rules, banner_id, ())
     if found is not None:
         return WhyNot(id=banner_id, reason=found[0], rule=found[1])
-    return _ranked_banner(shelf, visit, plan, banner_id)
+    return _ranked_banner(shelf, visit, plan, around, banner_id)
 
 
-def _ranked_banner(shelf: Shelf, visit: Visit, plan: Plan, banner_id: str) -> WhyNot:
-    ranked = ranked_banners(shelf, visit, plan)
+def _ranked_banner(
+    shelf: Shelf, visit: Visit, plan: Plan, around: Around, banner_id: str
+) -> WhyNot:
+    pinned = [one.id for one in around.shown if one.source == PIN]
+    ranked = ranked_banners(shelf, visit, plan, {*around.on_page, *pinned})
     # It is among them unless more compete than may.
     rank = next((n for n, pick in enumerate(ranked, 1) if pick.banner.id == banner_id), None)
     pick = None if rank is None else ranked[rank - 1]
     score, source = (None, "") if pick is None else (pick.score, pick.source)
-    return WhyNot(id=banner_id, reason="ranked_below", rank=rank, score=score, source=source)
+    if pick is not None and click_rates(visit, plan) is not None:
+        source = CLICK_RATE
+    is_away = rank is not None and rank <= plan.k - len(pinned)
+    reason: Reason = "explored_away" if is_away else "ranked_below"
+    return WhyNot(id=banner_id, reason=reason, rank=rank, score=score, source=source)

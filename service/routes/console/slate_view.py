@@ -55,7 +55,7 @@ REASONS = {
     "brand_cap": "The slate holds as many of its brand as the placement allows.",
     "category_cap": "The slate holds as many of its category as the placement allows.",
     "rule_cap": "The rule “{rule}” allows no more like it.",
-    "explored_away": "It had a place, and chance put another item there.",
+    "explored_away": "It had a place, and chance put something else there.",
     "ranked_below": "It ranks {rank} by what {source}.",
     "not_a_candidate": "Nothing brings it up here.",
     "not_live": "Its schedule does not let it stand at this time.",
@@ -87,6 +87,9 @@ _RANKED = {
     "bought_together": "is bought together",
     "recently_viewed": "was seen before",
     "weight": "its weight says",
+    "page": "fits the page",
+    "country": "is popular in the country",
+    "click_rate": "is clicked most",
 }
 
 

@@ -221,3 +221,52 @@ def test_book_opens_at_the_period() -> None:
     book.put([PublishedRates(period, (), ()) for period in (5, 7)])
     found = [book.at(now_ms) for now_ms in (4_999, 5_000, 6_500, 7_000)]
     assert [one and one.period for one in found] == [None, 5, 5, 7]
+
+
+@pytest.mark.parametrize("is_learned", [True, False])
+def test_what_takes_the_place_of_a_resting_banner_is_drawn_anew(is_learned: bool) -> None:
+    """Whoever was shown `a` once comes again in the same hour, when it rests for them.
+
+    Of those shoppers, too, each banner is shown as often as its propensity says. With the draw of
+    before, whom the best was shown would be shown the best that is left, every time.
+    """
+    shelf = make_shelf(hero(explore_share=0.4), *map(banner, "abc"))
+    rates = table({"a": 0.05, "b": 0.04, "c": 0.03}, strength=100) if is_learned else None
+
+    def shown(unit: int, resting: frozenset[str]) -> tuple[str, float]:
+        visit = make_visit(shelf, anonymous_key=f"a{unit}")
+        visit.rates, visit.resting = rates, resting
+        [one] = decide(shelf, visit, "hero")[0].exposure.shown
+        return one.id, one.propensity
+
+    again = [
+        shown(unit, frozenset("a")) for unit in range(4_000) if shown(unit, frozenset())[0] == "a"
+    ]
+    assert len(again) > 2_000
+    stated = dict(again)
+    assert sorted(stated) == ["b", "c"]
+    for banner_id, n in Counter(one for one, _ in again).items():
+        propensity = stated[banner_id]
+        margin = Z * sqrt(propensity * (1 - propensity) / len(again))
+        assert abs(n / len(again) - propensity) <= margin, banner_id
+
+
+def test_why_tells_of_chance_and_ranks_what_may_stand_there() -> None:
+    """The best banner, where chance put another; the third, where two before it may not stand."""
+    shelf = make_shelf(hero(explore_share=0.5), *map(banner, "abc"))
+    for unit in range(200):
+        visit = make_visit(shelf, anonymous_key=f"a{unit}")
+        visit.rates = table({"a": 0.05, "b": 0.04, "c": 0.03}, strength=50)
+        visit.why = ("a",)
+        [page] = decide(shelf, visit, "hero")
+        [why] = page.slate.why or ()
+        is_there = banners_of(page) == ["a"]
+        assert (why.reason, why.rank) == (("shown", None) if is_there else ("explored_away", 1))
+    shelf = make_shelf(hero(), *map(banner, "abc"))
+    visit = make_visit(shelf, anonymous_key="a1")
+    visit.rates, visit.why = table({"a": 0.05, "b": 0.04, "c": 0.03}), ("c",)
+    visit.resting = frozenset("a")
+    [page] = decide(shelf, visit, "hero")
+    [why] = page.slate.why or ()
+    assert banners_of(page) == ["b"]
+    assert (why.reason, why.rank, why.source) == ("ranked_below", 2, "click_rate")
