@@ -19,7 +19,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 ROBOT = "ROBOT"
-"""The reason of an exposure to a crawler: reports count only those that a split decided."""
+"""The reason of an exposure to a crawler, of a rollout or not: nothing that learns counts it."""
 
 GIVE_WAY_S = 0.0001
 """How long a page lets the thread that stores exposures work, once half of what may wait does."""
@@ -65,12 +65,7 @@ def _write(
 ) -> bytes:
     body = _encode(page)
     if by_robot:
-        exposures = [
-            exposure
-            if exposure.rollout_key is None
-            else msgspec.structs.replace(exposure, reason=ROBOT)
-            for exposure in exposures
-        ]
+        exposures = [msgspec.structs.replace(exposure, reason=ROBOT) for exposure in exposures]
     queue = services.intake.exposures
     queue.put_all(exposures)
     if queue.is_crowded:  # else the event loop would have the interpreter to itself, and rows drop

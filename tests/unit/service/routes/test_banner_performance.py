@@ -21,3 +21,19 @@ def test_performance_over_http(shop: Shop) -> None:
     assert [one["placement_id"] for one in answer["placements"]] == ["hero"]
     assert answer["segments"][0]["segment"] is None
     assert shop.call("GET", "/v1/banners/none/performance").status_code == 404
+
+
+def test_a_crawler_teaches_nothing_where_there_is_no_rollout(shop: Shop) -> None:
+    """Ten pages for a crawler and one for a person are one exposure."""
+    shop.call("PUT", "/v1/placements/hero", json={"kind": "banners"})
+    banner = {"title": "Garden", "image_url": "/i", "link_url": "/l"}
+    shop.call("PUT", "/v1/banners/garden", json=banner)
+    for visit in range(11):
+        headers = {"user-agent": "Googlebot/2.1" if visit else "Mozilla/5.0"}
+        body = {"user": {"anonymous_id": f"v{visit}"}, "placements": [{"id": "hero"}]}
+        assert shop.call("POST", "/v1/serve", json=body, headers=headers).status_code == 200
+    view = {"event": "view", "event_id": "1", "item_id": "p1", "anonymous_id": "v0"}
+    shop.call("POST", "/v1/events", json=view)  # what was served is stored before it
+    answer = shop.call("GET", "/v1/banners/garden/performance", scope="merchandiser").json()
+    assert answer["exposures"] == 1
+    assert answer["days"] == [{"day": "2026-01-15", "assigned": 1, "clicks": 0}]
