@@ -121,9 +121,12 @@ class BannerLearner:
         return self._is_holder
 
     def _due(self, published: Sequence[int], now_ms: int) -> int | None:
-        """Name the period whose rates are wanted now: the next one, shortly before it begins."""
+        """Name the period whose rates are wanted now: the next one, shortly before it begins.
+
+        Later ones are of shorter periods, before a restart, or of a clock that was ahead.
+        """
         period, passed_ms = divmod(now_ms, self._period_ms)
-        newest = max(published, default=-1)
+        newest = max((one for one in published if one <= period + 1), default=-1)
         if newest < period:
             return period
         is_near = passed_ms >= self._period_ms - min(LEAD_MS, self._period_ms // 2)

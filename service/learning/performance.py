@@ -24,6 +24,7 @@ from service.stores.banner_rates import (
     ALL_SEGMENTS,
     ANY_FIT,
     StoredRate,
+    list_periods,
     read_rates,
 )
 from service.stores.event_database import reported
@@ -92,11 +93,11 @@ class BannerPerformance(Counted, frozen=True, kw_only=True):
 
 
 def read_performance(
-    events: EventLog, banner_ids: Iterable[str], *, now_ms: int
+    events: EventLog, banner_ids: Iterable[str], *, now_ms: int, period_ms: int
 ) -> dict[str, BannerPerformance]:
     """Read how banners do from the event store at `events`, with what is stored until now.
 
-    A banner that was never shown has counts of zero.
+    A banner that was never shown has counts of zero. `period_ms` is how long published rates stand.
 
     Raises
     ------
@@ -107,9 +108,12 @@ def read_performance(
         # A long backlog, after an upgrade, is left to the worker that counts in the background.
         fold_banners(connection, now_ms, max_chunks=1)
         counts = read_banner_counts(connection, now_ms)
+        # The next period's may be there already, and nobody is served by them yet.
+        begun = (one for one in list_periods(connection) if one <= now_ms // period_ms)
+        period = next(begun, -1)
         learned = {
             (rate.placement_id, rate.segment, rate.banner_id): rate
-            for rate in read_rates(connection)
+            for rate in read_rates(connection, period)
             if rate.fit == ANY_FIT
         }
         days = {banner_id: read_banner_days(connection, banner_id) for banner_id in banner_ids}
@@ -131,7 +135,7 @@ def read_performance(
 
 
 def one_performance(
-    events: EventLog, banner_id: str, *, is_known: bool, now_ms: int
+    events: EventLog, banner_id: str, *, is_known: bool, now_ms: int, period_ms: int
 ) -> BannerPerformance:
     """Read how one banner does.
 
@@ -142,7 +146,7 @@ def one_performance(
     StoreError
         If a store cannot be read.
     """
-    found = read_performance(events, [banner_id], now_ms=now_ms)[banner_id]
+    found = read_performance(events, [banner_id], now_ms=now_ms, period_ms=period_ms)[banner_id]
     if not is_known and not found.days:
         raise NotFoundError(
             f"banner {banner_id[:80]!r} is not configured and was never shown; "

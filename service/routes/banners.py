@@ -82,6 +82,7 @@ class BannerController(Controller):
             checked,
             is_known=checked in services.current.get().banners,
             now_ms=services.now_ms(),
+            period_ms=services.engine.rates.period_ms,
         )
 
     @put(

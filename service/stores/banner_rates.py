@@ -55,7 +55,7 @@ def publish_rates(
     *,
     now_ms: int,
 ) -> bool:
-    """Write the rates of a period once; false if another did. Old periods go."""
+    """Write the rates of a period once; false if another did. Old periods go, and later ones."""
     with transaction(connection):
         is_new = not connection.execute(
             "SELECT EXISTS (SELECT 1 FROM periods WHERE period = ?)", (period,)
@@ -72,6 +72,7 @@ def publish_rates(
                 ((period, *lift) for lift in lifts),
             )
             for table in ("rates", "lifts", "periods"):
+                connection.execute(f"DELETE FROM {table} WHERE period > ?", (period,))
                 connection.execute(
                     f"DELETE FROM {table} WHERE period NOT IN "
                     "(SELECT period FROM periods ORDER BY period DESC LIMIT ?)",
@@ -86,10 +87,8 @@ def list_periods(connection: Database) -> list[int]:
     return [period for (period,) in found]
 
 
-def read_rates(connection: Database, period: int | None = None) -> list[StoredRate]:
-    """Read the rates of a period, else of the newest."""
-    if period is None:
-        period = next(iter(list_periods(connection)), -1)
+def read_rates(connection: Database, period: int) -> list[StoredRate]:
+    """Read the rates of a period."""
     rows = connection.execute(
         "SELECT placement_id, segment, banner_id, fit, rate, strength FROM rates WHERE period = ?",
         (period,),

@@ -273,7 +273,9 @@ def _performance(
     """Read how banners do; a store that cannot be read is said, and the page goes on."""
     try:
         events = services.settings.event_log
-        return read_performance(events, banner_ids, now_ms=services.now_ms()), ""
+        period_ms = services.engine.rates.period_ms
+        now_ms = services.now_ms()
+        return read_performance(events, banner_ids, now_ms=now_ms, period_ms=period_ms), ""
     except EndcapError as error:
         return {}, error.message
 

@@ -175,7 +175,7 @@ def test_furthest_reported_grade_is_what_counts(tmp_path: Path) -> None:
         [done(VIEWABLE, f"x{i}") for i in range(3)]
         + [done(CLICK, "x0", "a"), done(CLICK, "x3", "b")],
     )
-    found = read_performance(path, ["a", "b", "new"], now_ms=2_000)
+    found = read_performance(path, ["a", "b", "new"], now_ms=2_000, period_ms=1_000)
     assert [
         (one.placement_id, one.counts_from, one.exposures, one.clicks)
         for one in found["a"].placements
@@ -192,7 +192,7 @@ def test_interval_of_a_rate_is_that_of_jeffreys(tmp_path: Path) -> None:
         [banner_slate(f"x{i}", "a") for i in range(10)],
         [done(CLICK, f"x{i}", "a") for i in range(3)],
     )
-    rate = read_performance(path, ["a"], now_ms=2_000)["a"].click_rate
+    rate = read_performance(path, ["a"], now_ms=2_000, period_ms=1_000)["a"].click_rate
     assert rate is not None
     assert (rate.value, rate.low, rate.high) == pytest.approx((0.3, 0.0927, 0.6058), abs=1e-4)
 
@@ -200,6 +200,6 @@ def test_interval_of_a_rate_is_that_of_jeffreys(tmp_path: Path) -> None:
 def test_unknown_banner_is_told(tmp_path: Path) -> None:
     """One that is not configured and was never shown is a mistake; a deleted one is not."""
     path = write_log(tmp_path, [banner_slate("x1", "a")])
-    assert one_performance(path, "a", is_known=False, now_ms=2_000).exposures == 1
+    assert one_performance(path, "a", is_known=False, now_ms=2_000, period_ms=1_000).exposures == 1
     with pytest.raises(NotFoundError, match="'b' is not configured and was never shown"):
-        one_performance(path, "b", is_known=False, now_ms=2_000)
+        one_performance(path, "b", is_known=False, now_ms=2_000, period_ms=1_000)

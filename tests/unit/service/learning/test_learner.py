@@ -9,6 +9,7 @@ import pytest
 from service.control.configuration import Configuration
 from service.control.documents import Banner, Placement
 from service.learning.learner import LEAD_MS, LEASE_MS, BannerLearner
+from service.learning.performance import read_performance
 from service.stores.archiving import archive_old_days
 from service.stores.banner_counts import DAY_MS, open_banner_counts
 from service.stores.banner_rates import ANY_FIT, PublishedRates, list_periods
@@ -21,7 +22,9 @@ HOUR_MS = 3_600_000
 class Worker:
     """A learner with a hand on its clock, and what it was told."""
 
-    def __init__(self, home: Path, store: ControlStore, name: str = "one") -> None:
+    def __init__(
+        self, home: Path, store: ControlStore, name: str = "one", period_ms: int = HOUR_MS
+    ) -> None:
         self.now_ms = 5 * HOUR_MS
         self.told: Sequence[PublishedRates] = ()
         documents: list[Placement | Banner] = [
@@ -40,7 +43,7 @@ class Worker:
             self._tell,
             holder=name,
             now_ms=lambda: self.now_ms,
-            period_ms=HOUR_MS,
+            period_ms=period_ms,
             half_life_days=30,
         )
 
@@ -166,3 +169,44 @@ def test_old_periods_go(tmp_path: Path, store: ControlStore) -> None:
         worker.learner.run_once()
     with open_banner_counts(tmp_path / "events.sqlite") as connection:
         assert list_periods(connection) == [10, 9]
+
+
+def test_longer_periods_begin_at_once(tmp_path: Path, store: ControlStore) -> None:
+    """After a restart with hours in the place of minutes the numbers of periods are smaller.
+
+    What minutes left behind is of another clock, and goes.
+    """
+    log_clicks(tmp_path, 0, {"a": 20, "b": 5})
+    minutes = Worker(tmp_path, store, period_ms=60_000)
+    minutes.learner.run_once()
+    assert minutes.periods == [5 * 60]
+    hours = Worker(tmp_path, store)
+    assert hours.learner.run_once()
+    assert hours.periods == [5]
+    assert hours.rate("a") > hours.rate("b")
+    assert not hours.learner.run_once()
+
+
+def test_what_is_shown_as_learned_is_of_this_hour(tmp_path: Path, store: ControlStore) -> None:
+    """The next hour's rates are there a minute before anybody is served by them."""
+    log_clicks(tmp_path, 0, {"a": 20, "b": 5})
+    worker = Worker(tmp_path, store)
+    worker.learner.run_once()
+    path = tmp_path / "events.sqlite"
+
+    def learned(now_ms: int) -> float:
+        found = read_performance(path, ["a"], now_ms=now_ms, period_ms=HOUR_MS)["a"]
+        [place] = found.placements
+        assert place.learned is not None
+        return place.learned.value
+
+    before = learned(worker.now_ms)
+    write_log(
+        tmp_path,
+        [banner_slate(f"more/{i}", "a", at_ms=2) for i in range(100)],
+        [done(1, f"more/{i}", "a", received_ms=3) for i in range(100)],
+    )
+    worker.now_ms = 6 * HOUR_MS - LEAD_MS
+    assert worker.learner.run_once()
+    assert learned(worker.now_ms) == before
+    assert learned(6 * HOUR_MS) > before
