@@ -204,8 +204,8 @@ def _warn(
         )
     if effective < MIN_EFFECTIVE:
         warnings.append(
-            f"the estimate rests on {effective:.0f} effective decisions; log more, or compare a "
-            "policy that is nearer to the logged one"
+            f"the estimate rests on {effective:.0f} effective decisions, too few for its "
+            "intervals to hold: log more, or compare a policy that is nearer to the logged one"
         )
     if effective >= MIN_EFFECTIVE and heavy < MIN_HEAVY:
         warnings.append(

@@ -111,7 +111,7 @@ def test_missing_support_is_told() -> None:
     assert "weights average 0.50 and not 1" in found.warnings[1]
     rows = [(0, 0.998, 0.0)] * 998 + [(1, 0.002, 1.0)] * 2
     found = estimate(decisions_of(rows), always({1: 1.0}, 1_000))
-    assert "rests on 2 effective decisions" in found.warnings[0]
+    assert "rests on 2 effective decisions, too few for its intervals to hold" in found.warnings[0]
     assert "over a tenth of all weight" in found.warnings[1]
 
 
