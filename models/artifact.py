@@ -10,14 +10,20 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import msgspec
 
 from models.array_cache import cache_lock, map_cached, open_cached
 from models.checksums import checksums_of, stamped
-from models.durable import moved_aside, remove_stagings, replace_file, staged_folder
+from models.durable import (
+    STAGING_PREFIX,
+    moved_aside,
+    remove_stagings,
+    replace_file,
+    staged_folder,
+)
 from models.erasure import without_users
 from models.errors import ArtifactError, ConflictError, GateError, NotFoundError
 from models.ids import list_known
@@ -133,6 +139,51 @@ class ArtifactStore:
         with self._writing():
             return self.versions()
 
+    @contextmanager
+    def held(self) -> Iterator[list[str]]:
+        """Let nobody write, promote or erase from a version; give those that are or were live.
+
+        Raises
+        ------
+        ArtifactError
+            If the folder cannot be written to.
+        """
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(self._writing())
+            except OSError as error:
+                raise ArtifactError(
+                    f"cannot change the model versions in {self._models}: {error}; "
+                    "see to it that the folder can be written to"
+                ) from error
+            yield stack.enter_context(self._live.changing())
+
+    def remove(self, versions: Collection[str], history: list[str]) -> None:
+        """Remove versions and their copies for good; call it while `held`, with its history.
+
+        A version disappears in one step. Who has it open keeps reading it.
+
+        Raises
+        ------
+        ArtifactError
+            If one cannot be removed; those before it are gone.
+        """
+        left = [version for version in history if version not in versions]
+        if left != history:
+            self._live.move(left)
+        for version in versions:
+            folder = self._models / version
+            gone = folder.with_name(f"{STAGING_PREFIX}{version}")
+            try:
+                folder.rename(gone)
+                shutil.rmtree(gone)
+            except OSError as error:
+                raise ArtifactError(
+                    f"cannot remove model version {version}: {error}; see to it that {folder} can "
+                    "be written to, then prune again"
+                ) from error
+            self.forget_cache(version)
+
     def manifest(self, version: str) -> Manifest:
         """Read one manifest.
 
@@ -192,6 +243,11 @@ class ArtifactStore:
         """Name the folder of a version's memory-mapped copy, for files that follow from it."""
         return self._cache / version
 
+    def copies(self) -> list[Path]:
+        """List the folders of all memory-mapped copies."""
+        found = self._cache.iterdir() if self._cache.is_dir() else ()
+        return [folder for folder in found if _VERSION.fullmatch(folder.name)]
+
     def erase_users(self, version: str, ids: Collection[str]) -> bool:
         """Take users out of a version for good, and say whether it knew any of them.
 
@@ -227,22 +283,6 @@ class ArtifactStore:
         """Remove the memory-mapped copy of a version; who has it open keeps reading it."""
         if _VERSION.fullmatch(version):
             shutil.rmtree(self._cache / version, ignore_errors=True)
-
-    def prune_cache(self, keep: Collection[str], *, before_s: float) -> list[str]:
-        """Remove the memory-mapped copies made before an epoch second, but for some versions.
-
-        Each is made again when its version is opened; who has it open keeps reading it. A version
-        that is gone leaves no copy behind.
-        """
-        pruned = []
-        for folder in self._cache.iterdir() if self._cache.is_dir() else ():
-            version = folder.name
-            if not _VERSION.fullmatch(version) or version in keep:
-                continue
-            if folder.stat().st_mtime < before_s:
-                self.forget_cache(version)
-                pruned.append(version)
-        return sorted(pruned)
 
     def _replace_manifest(self, manifest: Manifest) -> None:
         """Give a version its new manifest; trained again while live, it keeps its own parent.

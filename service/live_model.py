@@ -10,6 +10,7 @@ import structlog
 
 from models.artifact import ArtifactStore
 from models.errors import EndcapError
+from models.pruning import prune_cache
 from models.snapshot import Snapshot
 from service.breath import breathe, no_breath
 from service.garbage import held_off
@@ -76,7 +77,7 @@ class LiveModel:
         """Remove copies that nobody reads: all but that of the live version and the one before."""
         try:
             keep = {live, self._store.previous_version() or live}
-            pruned = self._store.prune_cache(keep, before_s=self._now_s() - IDLE_S)
+            pruned = prune_cache(self._store, keep, before_s=self._now_s() - IDLE_S)
         except (EndcapError, OSError) as error:  # it costs room on disk, nothing else
             log.warning("model_cache_not_pruned", reason=str(error))
         else:

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from models.artifact import ArtifactStore
 from models.errors import ConfigError
+from models.pruning import prune_versions
 from models.terminal import print_table
 from training.options import FILE, home_option, json_option, print_json
 
@@ -33,7 +34,7 @@ def segments(version: str | None, home: Path, as_json: bool) -> None:
 
 @click.group()
 def models() -> None:
-    """List, show, promote and roll back model versions."""
+    """List, show, promote, roll back and prune model versions."""
 
 
 @models.command("list")
@@ -85,6 +86,30 @@ def rollback(home: Path, as_json: bool) -> None:
     store = ArtifactStore(home)
     before = store.live_version()
     _print_move(before, store.rollback(), as_json)
+
+
+@models.command()
+@click.option(
+    "--keep",
+    type=click.IntRange(min=1),
+    default=7,
+    show_default=True,
+    help="How many of the newest to keep, beside the live one and the one before it.",
+)
+@click.option("--dry-run", is_flag=True, help="Say what would go, and remove nothing.")
+@home_option
+@json_option
+def prune(keep: int, dry_run: bool, home: Path, as_json: bool) -> None:
+    """Remove old versions, which take room on disk and are searched by every erasure."""
+    done = prune_versions(ArtifactStore(home), keep, is_dry=dry_run)
+    if as_json:
+        print_json(done)
+        return
+    would = "would be removed" if dry_run else "removed"
+    for version in done.removed:
+        print(f"{version} {would}")
+    freed = f"{done.freed_bytes / 1_000_000:,.1f} MB"
+    print(f"{len(done.removed)} versions of {freed} {would}, {len(done.kept)} kept")
 
 
 @models.command()

@@ -3,6 +3,7 @@
 import errno
 import gzip
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -151,6 +152,24 @@ def test_models_list_show_promote_rollback(shop: Path) -> None:
     text = run(models, "list", "--home", shop).stdout
     assert f"{first} live" in text
     assert ": better than popularity" in text
+
+
+def test_old_versions_are_pruned(shop: Path, tmp_path: Path) -> None:
+    """A trial says what would go; the live version and the one before it never do."""
+    home = tmp_path / "home"
+    shutil.copytree(shop, home)
+    first = ArtifactStore(home).live_version()
+    arguments = ("--interactions", shop / "interactions.parquet", "--home", home)
+    second, third = (run_json(train, *arguments, "--seed", n)["version"] for n in (2, 3))
+    trial = run(models, "prune", "--keep", 1, "--dry-run", "--home", home).stdout
+    assert f"{first} would be removed" in trial
+    assert "1 versions of " in trial
+    pruned = run_json(models, "prune", "--keep", 1, "--home", home)
+    assert pruned.pop("freed_bytes") > 10_000
+    assert pruned == {"live": third, "removed": [first], "kept": [third, second]}
+    assert run_json(models, "rollback", "--home", home)["live"] == second
+    listed = run_json(models, "list", "--home", home)
+    assert [line["version"] for line in listed["versions"]] == [third, second]
 
 
 def test_evaluate_prints_metrics_and_intervals(tmp_path: Path) -> None:
