@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, overload
 
 from service.stores.event_log import LOG, Database, EventLog, PostgresLog, event_log
-from service.stores.sqlite import BUSY_TIMEOUT_MS, open_engine
+from service.stores.sqlite import BUSY_TIMEOUT_MS, open_engine, use_write_ahead_log
 from service.stores.sqlite import reported as reported_of_file
 
 # A larger log before a checkpoint lets pages that many commits touch be written back once.
@@ -108,7 +108,7 @@ def connect_file(
             uri=True,
             factory=SqliteConnection,
         )
-        connection.execute("PRAGMA journal_mode = WAL")
+        use_write_ahead_log(connection, busy_timeout_ms)
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
         connection.execute(f"PRAGMA cache_size = -{cache_kib}")

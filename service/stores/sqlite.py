@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -13,12 +14,12 @@ from alembic import command
 from alembic.config import Config
 from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError
 
 from models.errors import StoreError
 
 BUSY_TIMEOUT_MS = 5_000
+_PAUSE_S = 0.005
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 Schema = Literal["control", "events"]
@@ -80,12 +81,36 @@ def reported(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _configure(connection: DBAPIConnection, _record: object) -> None:
+def use_write_ahead_log(connection: sqlite3.Connection, busy_timeout_ms: int) -> None:
+    """Have changes of a file written to a log beside it, as all of ours are.
+
+    Where several open a file that is new, SQLite tells all but one at once that it is locked,
+    whatever the timeout, so they ask again.
+
+    Raises
+    ------
+    sqlite3.OperationalError
+        If somebody holds the file for longer.
+    """
+    end_s = time.monotonic() + busy_timeout_ms / 1000
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            is_busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+            if not is_busy or time.monotonic() >= end_s:
+                raise
+            time.sleep(_PAUSE_S)
+        else:
+            return
+
+
+def _configure(connection: sqlite3.Connection, _record: object) -> None:
     # The driver's own transactions begin too late for BEGIN IMMEDIATE, so they are switched off.
     connection.isolation_level = None
     cursor = connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
-    cursor.execute("PRAGMA journal_mode = WAL")
+    use_write_ahead_log(connection, BUSY_TIMEOUT_MS)
     cursor.execute("PRAGMA synchronous = FULL")
     cursor.execute("PRAGMA foreign_keys = ON")
     cursor.close()
