@@ -63,9 +63,11 @@ def test_form_outlives_its_session(chromium: Browser, shop: RunningServer) -> No
 def test_form_without_preview_outlives_its_session(chromium: Browser, shop: RunningServer) -> None:
     """Nothing told of the end before it was sent: what was typed stays, and is sent afterwards."""
     with opened_console(chromium, shop, scope="merchandiser") as page:
+        page.clock.install()
         page.goto(f"{shop.address}/console/layers/new")
         page.get_by_label("Name (optional)", exact=True).fill("Typed")
         page.context.clear_cookies()
+        page.clock.fast_forward("02:00")
         page.get_by_role("button", name="Make the layer").click()
         expect(page.get_by_text("Your session has ended")).to_be_visible()
         expect(page.get_by_label("Name (optional)", exact=True)).to_have_value("Typed")

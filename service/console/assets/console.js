@@ -82,6 +82,8 @@
 
   // What was typed is kept: who signs in again, in another tab, sends it from here.
   let ended = null;
+  let heldAt = Date.now();
+  const SURE_MS = 60_000;
   const isTyped = () => all("form").some((form) => form.dataset.touched) ||
     document.querySelector("[aria-invalid=true], form .notice.bad");
   function tellEnded() {
@@ -103,6 +105,7 @@
   function takeToken(fresh) {
     ended?.remove();
     ended = null;
+    heldAt = Date.now();
     if (fresh === token) return;
     token = fresh;
     all("input[name=form_token]").forEach((input) => { input.value = token; });
@@ -238,11 +241,13 @@
     dialog.showModal();
     no.focus();
   });
-  // Nothing may have told that the session has ended, so what was typed is sent once it is known to hold.
+  // Nothing may have told that the session has ended. On a page that was open for a while what was
+  // typed is sent once the session is known to hold; on a fresh one at once, as the browser does.
   addEventListener("submit", async (event) => {
     const { target: form, submitter } = event;
-    if (event.defaultPrevented || form.method !== "post" || !document.body.dataset.changes || !isTyped()) return;
-    if (form.dataset.asked === "yes") return;
+    if (event.defaultPrevented || form.method !== "post" || !document.body.dataset.changes) return;
+    const isSure = !ended && Date.now() - heldAt < SURE_MS;
+    if (isSure || !isTyped() || form.dataset.asked === "yes") return;
     event.preventDefault();
     if (form.dataset.asked) return;
     form.dataset.asked = "now";
