@@ -8,6 +8,8 @@ said which devices were the person's may be gone by then.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from threading import Lock
 from typing import NamedTuple
 
@@ -51,12 +53,8 @@ def begun(path: EventLog, key: str) -> list[str]:
     StoreError
         If the store cannot be read.
     """
-    with reported(path):
-        connection = connect(path, read_only=True)
-        try:
-            return sorted({each for _, keys in _begun_of(connection, key) for each in keys})
-        finally:
-            connection.close()
+    with reported(path), closing(connect(path, read_only=True)) as connection:
+        return sorted({each for _, keys in _begun_of(connection, key) for each in keys})
 
 
 def end(path: EventLog, key: str) -> None:
@@ -67,15 +65,9 @@ def end(path: EventLog, key: str) -> None:
     StoreError
         If the store cannot be written.
     """
-    with reported(path):
-        connection = connect(path, is_light=True)
-        try:
-            erase_thoroughly(connection)
-            for seq, _ in _begun_of(connection, key):
-                connection.execute("DELETE FROM erasures WHERE seq = ?", (seq,))
-            fold_log(connection)
-        finally:
-            connection.close()
+    with _overwriting(path) as connection:
+        for seq, _ in _begun_of(connection, key):
+            connection.execute("DELETE FROM erasures WHERE seq = ?", (seq,))
 
 
 def _begun_of(connection: Database, key: str) -> list[tuple[int, list[str]]]:
@@ -96,16 +88,21 @@ def announce(path: EventLog, keys: list[str], at_ms: int) -> int:
 
 
 def _insert(path: EventLog, keys: list[str], at_ms: int) -> int:
-    with reported(path):
-        connection = connect(path, is_light=True)
-        try:
-            inserted = connection.execute(
-                "INSERT INTO erasures (at_ms, keys) VALUES (?, ?) RETURNING seq",
-                (at_ms, msgspec.json.encode(keys).decode()),
-            )
-            return int(inserted.fetchone()[0])
-        finally:
-            connection.close()
+    with reported(path), closing(connect(path, is_light=True)) as connection:
+        inserted = connection.execute(
+            "INSERT INTO erasures (at_ms, keys) VALUES (?, ?) RETURNING seq",
+            (at_ms, msgspec.json.encode(keys).decode()),
+        )
+        return int(inserted.fetchone()[0])
+
+
+@contextmanager
+def _overwriting(path: EventLog) -> Iterator[Database]:
+    """Give a connection whose deletions leave no bytes behind once the block ends."""
+    with reported(path), closing(connect(path, is_light=True)) as connection:
+        erase_thoroughly(connection)
+        yield connection
+        fold_log(connection)
 
 
 def withdraw(path: EventLog, seq: int) -> None:
@@ -118,16 +115,10 @@ def withdraw(path: EventLog, seq: int) -> None:
     StoreError
         If the store cannot be written.
     """
-    with reported(path):
-        connection = connect(path, is_light=True)
-        try:
-            erase_thoroughly(connection)
-            connection.execute(
-                f"UPDATE erasures SET keys = NULL WHERE seq <= ? AND NOT {_IS_BEGUN}", (seq,)
-            )
-            fold_log(connection)
-        finally:
-            connection.close()
+    with _overwriting(path) as connection:
+        connection.execute(
+            f"UPDATE erasures SET keys = NULL WHERE seq <= ? AND NOT {_IS_BEGUN}", (seq,)
+        )
 
 
 class ErasureReader:
