@@ -155,9 +155,7 @@ def _number(
     if items is not None:
         item_ids = pl.concat([item_ids, items["item_id"]]).unique()
     names = item_ids.sort().to_list()
-    is_listed = np.ones(len(names), dtype=np.bool_)
-    if items is not None:
-        is_listed = pl.Series(names).is_in(items["item_id"].implode()).to_numpy()
+    is_listed = _are_listed(items, names)
     orders, countries, channels = (
         kept[name].drop_nulls().unique().sort().to_list()
         for name in ("order_id", "country", "channel")
@@ -208,6 +206,13 @@ def _number(
         n_taken_back=len(raw) - n_refunds - len(interactions),
         unlisted=Unlisted.find(names, raw.item_rows, is_listed),
     )
+
+
+def _are_listed(items: pl.DataFrame | None, names: Sequence[str]) -> NDArray[np.bool_]:
+    """Say of each item whether the catalogue lists it; of all, where there is no catalogue."""
+    if items is None:
+        return np.ones(len(names), dtype=np.bool_)
+    return pl.Series(names).is_in(items["item_id"].implode()).to_numpy()
 
 
 def _number_users(kept: pl.DataFrame, pseudonym: Pseudonym) -> tuple[NDArray[np.int32], list[str]]:

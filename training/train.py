@@ -117,16 +117,14 @@ def train(
                 clock_ms=clock_ms,
             )
     manifest = store.manifest(version)
-    page: Path | None = None
-    wanted = order.report or store.folder(version) / REPORT_FILE
     progress.say(f"version {version}: {manifest.gate.verdict}, {manifest.gate.reason}")
-    try:
-        _write_page(wanted, manifest, order.settings, contest)
-        progress.say(f"report: {wanted}")
-        page = wanted
-    except InputError as error:
-        # The version is published: a page that is missing does not make the run a failed one.
-        progress.say(f"{error.message}; the version is whole without it")
+    page = _write_page(
+        order.report or store.folder(version) / REPORT_FILE,
+        manifest,
+        order.settings,
+        contest,
+        progress,
+    )
     return _report(order, loaded, manifest, contest, progress, live=store.live_version(), page=page)
 
 
@@ -236,7 +234,9 @@ def _write_page(
     manifest: Manifest,
     settings: Settings,
     contest: LiveContest,
-) -> None:
+    progress: Progress,
+) -> Path | None:
+    """Write the page of pictures, and return where it is; a disk that is full is told."""
     measured = Measured(
         evaluations=contest.evaluations,
         intervals=contest.intervals,
@@ -247,7 +247,14 @@ def _write_page(
         tuning_note=tuning_note(manifest.tuning)
         + " What differs from the shipped settings is bold.",
     )
-    write_report(page, about_version(manifest, contest.n_users), measured)
+    try:
+        write_report(page, about_version(manifest, contest.n_users), measured)
+    except InputError as error:
+        # The version is published: a page that is missing does not make the run a failed one.
+        progress.say(f"{error.message}; the version is whole without it")
+        return None
+    progress.say(f"report: {page}")
+    return page
 
 
 def _live_manifest(store: ArtifactStore, progress: Progress) -> Manifest | None:
