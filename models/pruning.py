@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -62,4 +64,9 @@ def prune_cache(store: ArtifactStore, keep: Collection[str], *, before_s: float)
 
 
 def _size(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    n_bytes = 0
+    for above, _, names in os.walk(folder):
+        for name in names:
+            with suppress(FileNotFoundError):  # a server may be renaming files of a copy
+                n_bytes += Path(above, name).stat().st_size
+    return n_bytes
