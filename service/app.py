@@ -15,6 +15,7 @@ from threadpoolctl import threadpool_limits
 
 from models.errors import EndcapError
 from service.access import guard
+from service.background import keep_running
 from service.cors import cors_config, vary_by_origin
 from service.encoded_slashes import put_slashes_back_first
 from service.garbage import settle
@@ -24,6 +25,7 @@ from service.measured import MeasuredApp
 from service.metrics import Metrics
 from service.openapi import ExactStructs, describe_api, describe_scopes
 from service.opening.services import open_services
+from service.own_core import OwnCore
 from service.problems import (
     answer_bad_value,
     answer_endcap_error,
@@ -134,6 +136,8 @@ def create_app(
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
+            if tidies_up:
+                keep_running(stack, OwnCore(settings.workers).watch)
             app.state[STATE_KEY] = open_services(settings, metrics, now_ms, stack)
             if tidies_up:
                 settle()

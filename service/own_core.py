@@ -1,0 +1,131 @@
+"""Keeps the thread that answers pages on one core for as long as nobody else wants that core.
+
+Linux moves a thread that wakes and sleeps thousands of times a second from core to core, onto one
+that others are at work on too: pages then wait for turns of theirs, or find their memory on the
+core that they left. Whoever keeps off the pages' core (`service.spare_cores`) cannot know where the
+next page will be answered unless it stays. docs/adr/0010-hot-path.md has the figures.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+
+from service.spare_cores import core_of
+
+LOOK_S = 1.0
+REST_S = 5.0
+"""How long a thread that had to wait goes wherever the system puts it."""
+MAX_WAIT = 0.05
+"""Share of the time that the thread may want its core and not have it."""
+
+
+class OwnCore:
+    """The core of the event loop of a process, whose first thread that must be.
+
+    It has one where there are more cores than processes that answer pages.
+    """
+
+    def __init__(
+        self, n_workers: int, *, monotonic_s: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._n_workers = n_workers
+        self._monotonic_s = monotonic_s
+        self._thread = os.getpid()
+        self._core: int | None = None
+        self._given: set[int] = set()
+        self._looked_s = self._waited_s = 0.0
+        self._again_s = float("-inf")
+
+    async def watch(self) -> None:
+        """Look after it until cancelled; the loop's own threads for calls that wait are freed."""
+        if sys.platform != "linux" or threading.get_native_id() != self._thread:
+            return
+        loop = asyncio.get_running_loop()
+        loop.set_default_executor(ThreadPoolExecutor(None, "asyncio", self.free_thread))
+        try:
+            while True:
+                await asyncio.sleep(LOOK_S)
+                self.look()
+        finally:
+            self.let_go()
+
+    if sys.platform == "linux":
+
+        def look(self) -> None:
+            """Take the core on which the thread is, or leave the one where it had to wait."""
+            with suppress(OSError):  # cores were taken from the process at this moment
+                if self._core is None:
+                    self._take()
+                elif os.sched_getaffinity(self._thread) != {self._core}:
+                    self._core = None  # somebody wants it elsewhere, and is let have it
+                    self._again_s = self._monotonic_s() + REST_S
+                elif self._share_waited() > MAX_WAIT:
+                    self.let_go()
+                    self._again_s = self._monotonic_s() + REST_S
+                else:
+                    self._free_others()
+
+        def let_go(self) -> None:
+            """Let the thread go wherever it was allowed to."""
+            core, self._core = self._core, None
+            with suppress(OSError):
+                if core is not None and os.sched_getaffinity(self._thread) == {core}:
+                    os.sched_setaffinity(self._thread, self._given)
+
+        def free_thread(self) -> None:
+            """Let the calling thread, which inherits the core of who starts it, use all cores."""
+            core = self._core
+            with suppress(OSError):
+                if core is not None and os.sched_getaffinity(0) == {core}:
+                    os.sched_setaffinity(0, self._given)
+
+        def _take(self) -> None:
+            given = os.sched_getaffinity(self._thread)
+            core = core_of(self._thread)
+            rests = self._monotonic_s() < self._again_s
+            if rests or core not in given or len(given) <= self._n_workers:
+                return
+            self._given = given
+            os.sched_setaffinity(self._thread, {core})
+            self._core = core
+            self._share_waited()
+
+        def _free_others(self) -> None:
+            for task in Path("/proc/self/task").iterdir():
+                thread = int(task.name)
+                with suppress(OSError):  # it has ended
+                    if thread != self._thread and os.sched_getaffinity(thread) == {self._core}:
+                        os.sched_setaffinity(thread, self._given)
+    else:
+
+        def look(self) -> None:
+            """Nothing: no other system has both."""
+
+        def let_go(self) -> None:
+            """Nothing."""
+
+        def free_thread(self) -> None:
+            """Nothing."""
+
+    def _share_waited(self) -> float:
+        """Return which part of the time since the last call the thread waited for its core."""
+        now_s, waited_s = self._monotonic_s(), _waited_s()
+        share = (waited_s - self._waited_s) / max(now_s - self._looked_s, 1e-9)
+        self._looked_s, self._waited_s = now_s, waited_s
+        return share
+
+
+def _waited_s() -> float:
+    """Return how long the calling thread has waited for a core since it began."""
+    try:
+        return int(Path("/proc/thread-self/schedstat").read_bytes().split()[1]) / 1e9
+    except (OSError, IndexError, ValueError):  # a kernel without such a thing
+        return 0.0
