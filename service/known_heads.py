@@ -19,14 +19,14 @@ MAX_HEADS = 512
 """A full memory is emptied; it then takes 1.3 MB."""
 MAX_HEAD_BYTES = 2_048
 
-_POST = b"POST /v1/serve HTTP/1.1"
-_PAGE_TARGET = b"/v1/serve"
+EVENTS = b"/v1/events"
+_POSTS = {b"POST %b HTTP/1.1" % target: target for target in (b"/v1/serve", EVENTS)}
 _GET = re.compile(rb"GET (/v1/placements/[A-Za-z0-9._~%&=?+:,@!-]*) HTTP/1\.1")
 _LINE_END, _HEAD_END = b"\r\n", b"\r\n\r\n"
 
 
 class Request(msgspec.Struct, frozen=True, gc=False):
-    """A request for a page, all of it."""
+    """A request for a page, or one with events, all of it."""
 
     method: bytes
     target: bytes
@@ -88,6 +88,6 @@ class KnownHeads:
 def _target_of(method: bytes, line: bytes) -> bytes | None:
     """Read the address in a request line that is surely right."""
     if method == b"POST":
-        return _PAGE_TARGET if line == _POST else None
+        return _POSTS.get(line)
     found = _GET.fullmatch(line)
     return None if found is None else found[1]

@@ -16,9 +16,11 @@ from service.encoded_slashes import hold_slashes
 from service.head_requests import as_get, takes_head, without_body
 from service.known_heads import KnownHeads, Request
 from service.metrics import Metrics
+from service.page_protocol import Answer
 from service.patience import PatientReceive, SlowBodyError
-from service.routes.event_shortcut import EventShortcut
+from service.routes.event_shortcut import Done, EventShortcut
 from service.routes.shortcut import PageShortcut
+from service.routes.verdicts import note_failure
 from service.sender import Sender, read_sender
 from service.spare_descriptors import SpareDescriptors
 
@@ -38,9 +40,9 @@ class MeasuredApp(Litestar):
         super().__init__(**options)
         has_cors = self.cors_config is not None
         self._shortcut = PageShortcut(self, has_cors=has_cors)
-        events = EventShortcut(self, has_cors=has_cors)
+        self._events = EventShortcut(self, has_cors=has_cors)
         self._short_ways: dict[str, PageShortcut | EventShortcut] = {
-            one.path: one for one in (self._shortcut, events)
+            one.path: one for one in (self._shortcut, self._events)
         }
 
     def refuses(self, transport: BaseTransport) -> bool:
@@ -59,6 +61,28 @@ class MeasuredApp(Litestar):
             return None
         self._metrics.count_request(found.method, found.route, 200, perf_counter() - begin)
         return found.lines, found.body
+
+    def knows_events(self, request: Request) -> bool:
+        """Say whether `begin_events` may take in a request with this head; see there."""
+        return self._events.knows(request)
+
+    def begin_events(self, request: Request, done: Done) -> bool:
+        """Take in events; `EventProtocol` asks, and is `done` when they are on disk."""
+        begin = perf_counter()
+
+        def count(answer: Answer | None, failure: BaseException | None) -> None:
+            if answer is not None:
+                seconds = perf_counter() - begin
+                self._metrics.count_request(
+                    "POST", EventShortcut.path, EventShortcut.status, seconds
+                )
+            done(answer, failure)
+
+        return self._events.begin(request, count)
+
+    def note_failure(self, scope: HTTPScope, failure: BaseException) -> None:
+        """Have the route of events say why they were not stored, instead of trying again."""
+        note_failure(scope, failure)
 
     async def __call__(
         self,

@@ -9,7 +9,7 @@ does without the parser, too. What it saves is in docs/adr/0010-hot-path.md.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, cast
 
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
@@ -53,12 +53,15 @@ class Pages(Protocol):
 class PageProtocol(ImpatientProtocol):
     """One connection."""
 
+    short: ClassVar[tuple[bytes, ...]] = b"/v1/serve", b"/v1/placements/"
+    """How the addresses begin that may be answered without a task."""
+
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self._pages = app = _pages_of(self.app)
+        self.pages = app = _pages_of(self.app)
         self._refuses = (lambda _: False) if app is None else app.refuses
         if self.root_path or self.limit_concurrency is not None:
-            self._pages = None  # whose rules are uvicorn's
+            self.pages = None  # whose rules are uvicorn's
         self._held: bytes | None = None
         self._let_go_later: asyncio.TimerHandle | None = None
         self._is_between = True
@@ -80,16 +83,56 @@ class PageProtocol(ImpatientProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Read what came; the transport calls this."""
+        pages = self.pages
+        request = None if pages is None or not self._is_between else pages.heads.read(data)
+        if (
+            request is None
+            or not self._is_free()
+            or self.transport.is_closing()
+            or not self.answer_known(request, data)
+        ):
+            self.parse(data)
+
+    def answer_known(self, request: Request, data: bytes) -> bool:
+        """Answer a whole request with a known head, sent as `data`; say whether that was it."""
+        assert self.pages is not None
+        answer = self.pages.answer_at_once(request)
+        if answer is None:
+            self.refuse_known()
+            return False
+        self.take_head()
+        self.write_known(b"200 OK", answer)
+        return True
+
+    def write_known(self, status: bytes, answer: Answer) -> None:
+        """Write the answer to a request that the parser has not read."""
+        self._write(status, answer)
+        self.server_state.total_requests += 1
+        self.note_answer()
+        if self.timeout_keep_alive_task is None:
+            self._keep_alive_for(self.timeout_keep_alive)
+
+    def note_answer(self) -> None:
+        """Note that the connection is in use.
+
+        A timer that rings too early costs less than one that is set anew for each request.
+        """
+        self._answered_s = self.loop.time()
+
+    def refuse_known(self) -> None:
+        """Let the request that is parsed next go the usual way: the app was asked."""
+        self._is_refused = True
+
+    def parse(self, data: bytes) -> None:
+        """Have the parser read what came."""
         was_between = self._is_between
-        if was_between and self._pages is not None and self._answer_known(self._pages, data):
-            return
         self._n_begun = 0
         super().data_received(data)
         self._is_refused = False
         answered, self._answered = self._answered, None
         if answered is not None and was_between and self._n_begun == 1:
-            assert self._pages is not None
-            self._pages.heads.keep(data, answered)
+            assert self.pages is not None
+            self.pages.heads.keep(data, answered)
         if self._held is not None and self._let_go_later is None:
             self._let_go_later = self.loop.call_later(MAX_HELD_S, self._hold_no_longer)
 
@@ -106,7 +149,7 @@ class PageProtocol(ImpatientProtocol):
 
     def on_headers_complete(self) -> None:
         """Hold a request that may be for a page; the parser calls this."""
-        if self._pages is not None and not self._is_refused and self._is_ordinary():
+        if self.pages is not None and not self._is_refused and self._is_ordinary():
             self.take_head()
             self._held = b""
         else:
@@ -126,18 +169,24 @@ class PageProtocol(ImpatientProtocol):
         """Answer at once, or let uvicorn do it; the parser calls this."""
         self._is_between = self.parser.should_keep_alive() and not self.parser.should_upgrade()
         if self._held is not None:
-            assert self._pages is not None
-            sender = self._pages.read_sender(self.headers)
+            assert self.pages is not None
+            sender = self.pages.read_sender(self.headers)
             request = Request(self.parser.get_method(), self.url, sender, self._held)
-            answer = self._pages.answer_at_once(request)
+            answer = self.pages.answer_at_once(request)
             if answer is not None:
                 self._take_held()
                 self._answered = request
-                self._write(answer)
+                self._write(b"200 OK", answer)
                 self.on_response_complete()
                 return
+            if self.keeps_head_of(request):
+                self._answered = request
             self._let_go()
         super().on_message_complete()
+
+    def keeps_head_of(self, request: Request) -> bool:
+        """Say whether the head of a request that goes the usual way may be known from now on."""
+        return False
 
     def timeout_keep_alive_handler(self) -> None:
         """Close a connection that nothing came on for a while; its timer calls this."""
@@ -152,24 +201,6 @@ class PageProtocol(ImpatientProtocol):
         if self._held is not None:
             self._let_go()
         super().shutdown()
-
-    def _answer_known(self, pages: Pages, data: bytes) -> bool:
-        """Answer one whole request with a known head; say whether that was it."""
-        request = pages.heads.read(data)
-        if request is None or not self._is_free() or self.transport.is_closing():
-            return False
-        answer = pages.answer_at_once(request)
-        if answer is None:
-            self._is_refused = True
-            return False
-        self._write(answer)
-        self.take_head()
-        self.server_state.total_requests += 1
-        # A timer that rings too early costs less than one that is set anew for each request.
-        self._answered_s = self.loop.time()
-        if self.timeout_keep_alive_task is None:
-            self._keep_alive_for(self.timeout_keep_alive)
-        return True
 
     def _keep_alive_for(self, seconds: float) -> None:
         self.timeout_keep_alive_task = self.loop.call_later(
@@ -187,7 +218,7 @@ class PageProtocol(ImpatientProtocol):
 
     def _is_ordinary(self) -> bool:
         return (
-            self.url.startswith((b"/v1/serve", b"/v1/placements/"))
+            self.url.startswith(self.short)
             and self._is_free()
             and not self.expect_100_continue
             and self.parser.get_http_version() == "1.1"
@@ -213,13 +244,15 @@ class PageProtocol(ImpatientProtocol):
         held, self._held = self._held, None
         return held
 
-    def _write(self, answer: Answer) -> None:
+    def _write(self, status: bytes, answer: Answer) -> None:
         defaults = self.server_state.default_headers  # another list each second, with the date
         if defaults is not self._lines_of:
             self._lines = b"".join(b"%b: %b\r\n" % header for header in defaults)
             self._lines_of = defaults
         lines, body = answer
-        self.transport.write(b"".join((b"HTTP/1.1 200 OK\r\n", self._lines, lines, b"\r\n", body)))
+        self.transport.write(
+            b"".join((b"HTTP/1.1 ", status, b"\r\n", self._lines, lines, b"\r\n", body))
+        )
 
 
 def _pages_of(app: object) -> Pages | None:

@@ -20,9 +20,9 @@ from uvicorn.supervisors import Multiprocess
 
 from models.errors import ConfigError
 from models.heaps import KEPT_FREE_BYTES, share_heaps
+from service.event_protocol import EventProtocol
 from service.forked_workers import fork_workers
 from service.log_process import LogProcess, log_process
-from service.page_protocol import PageProtocol
 from service.settings import SUPERVISOR_VARIABLE, Settings, to_environment
 
 METRICS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
@@ -71,7 +71,7 @@ def server_config(settings: Settings, app: str) -> uvicorn.Config:
         port=settings.port,
         workers=settings.workers,
         loop="uvloop",
-        http=PageProtocol,
+        http=EventProtocol,
         ws="none",
         lifespan="on",
         log_config=None,

@@ -20,6 +20,8 @@ class Sender(NamedTuple):
     is_robot: bool
     has_origin: bool
     """Whether a page of another origin may be asking."""
+    user_agent: str | None
+    """What the client calls itself; nothing if the body may be something else than plain JSON."""
 
 
 def read_sender(headers: Headers) -> Sender:
@@ -29,6 +31,7 @@ def read_sender(headers: Headers) -> Sender:
         key_digest=None if key is None else digest_of(key),
         is_robot=is_robot(user_agent_of(headers)),
         has_origin=any(name == b"origin" for name, _ in headers),
+        user_agent=user_agent_of(headers) if is_plain_json(headers) else None,
     )
 
 
@@ -38,3 +41,12 @@ def user_agent_of(headers: Headers) -> str:
         if name == b"user-agent":
             return value.decode("latin-1")
     return ""
+
+
+def is_plain_json(headers: Headers) -> bool:
+    """Say whether no header speaks of another form."""
+    return not any(
+        name.startswith(b"ce-")
+        or (name == b"content-type" and not value.startswith(b"application/json"))
+        for name, value in headers
+    )

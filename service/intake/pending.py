@@ -63,7 +63,13 @@ class EventWriter:
     async def submit(
         self, events: Sequence[StoredEvent], *, n_received: int, n_rejected: int = 0
     ) -> list[bool]:
-        """Store events and return, after the commit, which of them are new; the others are repeats.
+        """Store events and return, after the commit, which of them are new; see `enter`."""
+        return await self.enter(events, n_received=n_received, n_rejected=n_rejected)
+
+    def enter(
+        self, events: Sequence[StoredEvent], *, n_received: int, n_rejected: int = 0
+    ) -> asyncio.Future[list[bool]]:
+        """Have events stored; the future says, after the commit, which are new and no repeats.
 
         Parameters
         ----------
@@ -103,7 +109,7 @@ class EventWriter:
             self._waiting.append(submission)
             if self.is_quiet or self.has_many():
                 self._bell.notify()
-        return await future
+        return future
 
     def has_waiting(self) -> bool:
         """Tell whether the writer thread has events to take."""

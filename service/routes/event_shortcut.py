@@ -7,21 +7,31 @@ hears it from its beginning. So every refusal is made in one place.
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
+
 import msgspec
 from litestar import Litestar
 from litestar.types import HTTPScope, Receive, Send
 
 from models.events import Event
-from service.access import Headers
 from service.intake.body import at_most
 from service.intake.identify import store_form
+from service.known_heads import EVENTS, Request
+from service.page_protocol import Answer
 from service.routes.short_way import JSON, Door, Heard, replay
 from service.routes.verdicts import note_failure, verdicts_of
+from service.sender import is_plain_json, user_agent_of
+from service.services import Services
 from service.stores.events import StoredEvent
 
 _decode_event = msgspec.json.Decoder(Event).decode
 _decode_events = msgspec.json.Decoder(list[Event]).decode
 _encode = msgspec.json.Encoder().encode
+
+
+Done = Callable[[Answer | None, BaseException | None], None]
+"""Takes the answer with status 202, or why there is none."""
 
 
 class EventShortcut:
@@ -33,12 +43,45 @@ class EventShortcut:
     def __init__(self, app: Litestar, *, has_cors: bool) -> None:
         self._door = Door(app, has_cors=has_cors)
 
+    def knows(self, request: Request) -> bool:
+        """Say whether `begin` might take in a request with this head."""
+        return self._services(request) is not None
+
+    def begin(self, request: Request, done: Done) -> bool:
+        """Take events in; once they are on disk, `done` is called in the event loop.
+
+        It is given the answer, or why there is none: then the route is to say so, which does not
+        try again. False if the request is not ordinary; nothing is done then.
+        """
+        services = self._services(request)
+        if services is None or len(request.body) > services.settings.body_limit_bytes:
+            return False
+        try:
+            user_agent = request.sender.user_agent or ""
+            events = _right_events(services, request.body, user_agent)
+            if not events:
+                return False
+            stored = services.intake.events.enter(events, n_received=len(events))
+        except Exception:  # whatever it is, the route meets it again and says so
+            return False
+        stored.add_done_callback(lambda stored: _tell(events, stored, done))
+        return True
+
+    def _services(self, request: Request) -> Services | None:
+        sender = request.sender
+        if request.target != EVENTS or sender.user_agent is None or sender.key_digest is None:
+            return None
+        services = self._door.services(has_origin=sender.has_origin)
+        if services is None or services.current.find_principal(sender.key_digest) is None:
+            return None
+        return services
+
     async def take(self, scope: HTTPScope, receive: Receive, send: Send) -> Receive | None:
         """Answer once the events are on disk, or return a `receive` that begins anew."""
         message = await receive()
         try:
             heard = None if scope["query_string"] else self._door.hear(scope["headers"], message)
-            events = [] if heard is None else _right_events(heard)
+            events = [] if heard is None else _hear(heard)
         except Exception:  # whatever it is, the route meets it again and says so
             return replay(message, receive)
         if heard is None or not events:
@@ -55,18 +98,14 @@ class EventShortcut:
         return None
 
 
-def _right_events(heard: Heard) -> list[StoredEvent]:
+def _right_events(services: Services, body: bytes, user_agent: str) -> list[StoredEvent]:
     """Return what is to be stored; nothing, or an exception, if the body is not ordinary."""
-    user_agent = _user_agent(heard.headers)
-    if user_agent is None:
-        return []
-    if heard.body[:1] == b"{":
-        decoded = [_decode_event(heard.body)]
-    elif heard.body[:1] == b"[":
-        decoded = at_most(_decode_events(heard.body))
+    if body[:1] == b"{":
+        decoded = [_decode_event(body)]
+    elif body[:1] == b"[":
+        decoded = at_most(_decode_events(body))
     else:
         return []
-    services = heard.services
     received_ms, pseudonymiser = services.now_ms(), services.pseudonymiser
     return [
         store_form(
@@ -76,14 +115,16 @@ def _right_events(heard: Heard) -> list[StoredEvent]:
     ]
 
 
-def _user_agent(headers: Headers) -> str | None:
-    """Return what the client calls itself; nothing if the headers speak of another form."""
-    found = ""
-    for name, value in headers:
-        if name == b"user-agent":
-            found = found or value.decode("latin-1")
-        elif (
-            name == b"content-type" and not value.startswith(b"application/json")
-        ) or name.startswith(b"ce-"):
-            return None
-    return found
+def _hear(heard: Heard) -> list[StoredEvent]:
+    if not is_plain_json(heard.headers):
+        return []
+    return _right_events(heard.services, heard.body, user_agent_of(heard.headers))
+
+
+def _tell(events: list[StoredEvent], stored: asyncio.Future[list[bool]], done: Done) -> None:
+    failure = stored.exception()
+    if failure is not None:
+        done(None, failure)
+        return
+    body = _encode(verdicts_of(events, stored.result()))
+    done((b"content-type: application/json\r\ncontent-length: %d\r\n" % len(body), body), None)

@@ -116,7 +116,7 @@ def verdicts_of(
     )
 
 
-def note_failure(scope: HTTPScope, failure: Exception) -> None:
+def note_failure(scope: HTTPScope, failure: BaseException) -> None:
     """Remember that the events of a request were tried and not stored, for `take_in` to say."""
     state: dict[str, Any] = scope["state"]
     state[_FAILURE] = failure

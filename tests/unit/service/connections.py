@@ -1,7 +1,7 @@
 """Connections to an app without a network, over a transport that keeps what is written."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -9,7 +9,7 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from service.known_heads import KnownHeads, Request
+from service.known_heads import EVENTS, KnownHeads, Request
 from service.sender import Sender, read_sender
 
 
@@ -47,6 +47,9 @@ class EchoApp:
 
     heads: KnownHeads = field(default_factory=KnownHeads)
     at_once: list[Request] = field(default_factory=list)
+    events: list[Request] = field(default_factory=list)
+    failures: list[BaseException] = field(default_factory=list)
+    """That the usual way was told of."""
 
     def refuses(self, transport: asyncio.BaseTransport) -> bool:
         """Refuse no connection."""
@@ -60,11 +63,34 @@ class EchoApp:
         """Answer what is asked in the usual way, and any body but ``wait``."""
         if request.method not in (b"GET", b"POST") or b"#" in request.target:
             return None
-        if request.body == b"wait":
+        if request.body == b"wait" or request.target == EVENTS:
             return None
         self.at_once.append(request)
         body = _echo(request.method, request.target, request.sender, request.body)
         return b"content-length: %d\r\n" % len(body), body
+
+    def knows_events(self, request: Request) -> bool:
+        """Take any events in."""
+        return request.method == b"POST" and request.target == EVENTS
+
+    def begin_events(
+        self,
+        request: Request,
+        done: Callable[[tuple[bytes, bytes] | None, BaseException | None], None],
+    ) -> bool:
+        """Answer three turns of the loop later, unless it is ``fail``; not ``wait``."""
+        if request.body == b"wait":
+            return False
+        self.events.append(request)
+        body = _echo(request.method, request.target, request.sender, request.body)
+        answer = b"content-length: %d\r\n" % len(body), body
+        failed = OSError(request.body) if request.body == b"fail" else None
+        _later(3, lambda: done(None if failed else answer, failed))
+        return True
+
+    def note_failure(self, scope: Any, failure: BaseException) -> None:
+        """Have the usual way know."""
+        scope["state"]["failure"] = failure
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer everything."""
@@ -78,8 +104,16 @@ class EchoApp:
         target = scope["raw_path"] + query
         answer = _echo(scope["method"].encode(), target, sender, body)
         headers = [(b"content-length", b"%d" % len(answer))]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        status = 202 if target == EVENTS else 200
+        if "failure" in scope["state"]:
+            self.failures.append(scope["state"]["failure"])
+        await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": answer})
+
+
+def _later(turns: int, act: Callable[[], None]) -> None:
+    loop = asyncio.get_running_loop()
+    loop.call_soon(act) if turns == 0 else loop.call_soon(_later, turns - 1, act)
 
 
 def _echo(method: bytes, target: bytes, sender: Sender, body: bytes) -> bytes:

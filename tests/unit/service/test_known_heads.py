@@ -6,8 +6,8 @@ import random
 import pytest
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from service.event_protocol import EventProtocol
 from service.known_heads import MAX_HEAD_BYTES, MAX_HEADS, KnownHeads, Request
-from service.page_protocol import PageProtocol
 from service.sender import Sender
 from tests.unit.service.connections import EchoApp, connect
 
@@ -15,7 +15,10 @@ HEAD = b"POST /v1/serve HTTP/1.1\r\nHost: shop\r\nX-API-Key: k\r\nContent-Length
 PAGE = HEAD + b"body"
 SLOT = b"GET /v1/placements/recs?user_id=a HTTP/1.1\r\nHost: shop\r\nX-API-Key: k\r\n\r\n"
 
-NOBODY = Sender(None, is_robot=False, has_origin=False)
+NOBODY = Sender(None, is_robot=False, has_origin=False, user_agent=None)
+
+EVENT_HEAD = HEAD.replace(b"serve", b"events")
+EVENT = EVENT_HEAD + b"body"
 
 
 def _with(*lines: bytes, body: bytes = b"body") -> bytes:
@@ -94,7 +97,19 @@ ODD = {
     "line feed and all": PAGE.replace(b"4\r\n\r\n", b"4\n\r\n"),
     "robot": _with(b"Content-Length: 4", b"User-Agent: Googlebot"),
     "origin": _with(b"Content-Length: 4", b"Origin: https://shop.example"),
-    "another route": PAGE.replace(b"serve", b"events"),
+    "another route": PAGE.replace(b"serve", b"track"),
+    "events": EVENT,
+    "other events": EVENT_HEAD + b"else",
+    "events that are not stored": EVENT_HEAD + b"fail",
+    "events that are not ordinary": EVENT_HEAD + b"wait",
+    "events twice in one read": EVENT + EVENT,
+    "a page behind events": EVENT + PAGE,
+    "events behind a page": PAGE + EVENT,
+    "events, and lines behind": EVENT + b"\r\n",
+    "last events": EVENT.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"),
+    "events of other bytes": EVENT.replace(b": 4", b": 5") + b"!",
+    "events with a query": EVENT.replace(b"events", b"events?a=b"),
+    "events by another method": EVENT.replace(b"POST", b"PUT"),
     "garbage": b"\0\1\2garbage\r\n\r\n",
     "nothing but lines": b"\r\n\r\n\r\n",
 }
@@ -110,8 +125,8 @@ class Forgetful(KnownHeads):
 
 async def _check(app: EchoApp, *parts: bytes) -> None:
     """Send the same to three protocols, one of which knows heads that `app` has met."""
-    known = await connect(PageProtocol, app, parts)
-    parsed = await connect(PageProtocol, EchoApp(heads=Forgetful()), parts)
+    known = await connect(EventProtocol, app, parts)
+    parsed = await connect(EventProtocol, EchoApp(heads=Forgetful()), parts)
     assert known == parsed, parts
     usual = await connect(HttpToolsProtocol, app, parts)
     if b"400 Bad Request" in usual.written:
@@ -128,7 +143,7 @@ def test_answer_is_that_of_uvicorn_wherever_a_request_is_cut(request_: bytes) ->
     async def run() -> None:
         app = EchoApp()
         for _ in range(2):
-            await _check(app, PAGE, SLOT, request_)
+            await _check(app, PAGE, SLOT, EVENT, request_)
         await _check(app, request_, request_, PAGE)
         for cut in range(1, len(request_)):
             await _check(app, PAGE, request_[:cut], request_[cut:], SLOT)
@@ -149,9 +164,10 @@ def test_answer_is_that_of_uvicorn_whatever_byte_is_wrong(seed: int) -> None:
 
     async def run() -> None:
         app = EchoApp()
-        await connect(PageProtocol, app, [PAGE, SLOT])
+        await connect(EventProtocol, app, [PAGE, SLOT, EVENT])
+        sent = PAGE, SLOT, EVENT, PAGE + PAGE, SLOT + PAGE, EVENT + PAGE
         for _ in range(150):
-            spoilt = spoil(rng.choice((PAGE, SLOT, PAGE + PAGE, SLOT + PAGE)))
+            spoilt = spoil(rng.choice(sent))
             for _ in range(2):  # the second time its own head may be known
                 await _check(app, PAGE, spoilt, PAGE)
 
@@ -163,10 +179,10 @@ def test_known_head_needs_no_parser() -> None:
 
     async def run() -> None:
         app = EchoApp()
-        first = await connect(PageProtocol, app, [PAGE, SLOT])
+        first = await connect(EventProtocol, app, [PAGE, SLOT])
         begun: list[bytes] = []
 
-        class Watched(PageProtocol):
+        class Watched(EventProtocol):
             def on_message_begin(self) -> None:
                 begun.append(b"")
                 super().on_message_begin()
@@ -194,7 +210,7 @@ def test_who_has_to_wait_is_asked_once() -> None:
                 asked.append(request)
                 return super().answer_at_once(request)
 
-        await connect(PageProtocol, Counting(), [PAGE, HEAD + b"wait", PAGE])
+        await connect(EventProtocol, Counting(), [PAGE, HEAD + b"wait", PAGE])
         assert [one.body for one in asked] == [b"body", b"wait", b"body"]
 
     asyncio.run(run())
@@ -222,7 +238,7 @@ def test_idle_connection_is_closed_when_nothing_comes_for_so_long() -> None:
     async def run() -> None:
         closed: list[tuple[float, bool]] = []
 
-        class Idle(PageProtocol):
+        class Idle(EventProtocol):
             def timeout_keep_alive_handler(self) -> None:
                 now_s = self.loop.time()
                 super().timeout_keep_alive_handler()
