@@ -23,8 +23,10 @@ from service.spare_cores import core_of
 LOOK_S = 1.0
 REST_S = 5.0
 """How long a thread that had to wait goes wherever the system puts it."""
-MAX_WAIT = 0.05
-"""Share of the time that the thread may want its core and not have it."""
+MAX_WAIT = 0.1
+"""Share of the time in which the thread wants its core that it may not have it."""
+LEAST_WAIT_S = 0.001
+"""What it may wait between two looks however little it does."""
 
 
 class OwnCore:
@@ -41,7 +43,7 @@ class OwnCore:
         self._thread = os.getpid()
         self._core: int | None = None
         self._given: set[int] = set()
-        self._looked_s = self._waited_s = 0.0
+        self._ran_s = self._waited_s = 0.0
         self._again_s = float("-inf")
 
     async def watch(self) -> None:
@@ -67,7 +69,7 @@ class OwnCore:
                 elif os.sched_getaffinity(self._thread) != {self._core}:
                     self._core = None  # somebody wants it elsewhere, and is let have it
                     self._again_s = self._monotonic_s() + REST_S
-                elif self._share_waited() > MAX_WAIT:
+                elif self._had_to_wait():
                     self.let_go()
                     self._again_s = self._monotonic_s() + REST_S
                 else:
@@ -96,7 +98,7 @@ class OwnCore:
             self._given = given
             os.sched_setaffinity(self._thread, {core})
             self._core = core
-            self._share_waited()
+            self._had_to_wait()  # from now on
 
         def _free_others(self) -> None:
             for task in Path("/proc/self/task").iterdir():
@@ -115,17 +117,18 @@ class OwnCore:
         def free_thread(self) -> None:
             """Nothing."""
 
-    def _share_waited(self) -> float:
-        """Return which part of the time since the last call the thread waited for its core."""
-        now_s, waited_s = self._monotonic_s(), _waited_s()
-        share = (waited_s - self._waited_s) / max(now_s - self._looked_s, 1e-9)
-        self._looked_s, self._waited_s = now_s, waited_s
-        return share
+    def _had_to_wait(self) -> bool:
+        """Tell whether the thread has waited too long for its core since the last call."""
+        before = self._ran_s, self._waited_s
+        self._ran_s, self._waited_s = _schedule()
+        ran_s, waited_s = self._ran_s - before[0], self._waited_s - before[1]
+        return waited_s > max(LEAST_WAIT_S, MAX_WAIT * (ran_s + waited_s))
 
 
-def _waited_s() -> float:
-    """Return how long the calling thread has waited for a core since it began."""
+def _schedule() -> tuple[float, float]:
+    """Return how long the calling thread has run, and waited for a core, since it began."""
     try:
-        return int(Path("/proc/thread-self/schedstat").read_bytes().split()[1]) / 1e9
-    except (OSError, IndexError, ValueError):  # a kernel without such a thing
-        return 0.0
+        ran_ns, waited_ns, _ = Path("/proc/thread-self/schedstat").read_bytes().split()
+        return int(ran_ns) / 1e9, int(waited_ns) / 1e9
+    except (OSError, ValueError):  # a kernel without such a thing
+        return 0.0, 0.0
