@@ -86,6 +86,11 @@ def principal_of(connection: ASGIConnection[Any, Any, Any, Any]) -> Principal:
     return principal
 
 
+def is_server(principal: Principal) -> bool:
+    """Say whether a key is kept by the shop's servers: a publishable one stands in its pages."""
+    return principal.scope != "publishable"
+
+
 def _owner(connection: ASGIConnection[Any, Any, Any, Any], key: str) -> Principal:
     principal = services_of(connection).current.find_principal(digest_of(key))
     if principal is None:
@@ -103,7 +108,7 @@ def _by_query(
     if not key:
         return None
     principal = _owner(connection, key)
-    if principal.scope != "publishable":
+    if is_server(principal):
         raise AccessError(
             f"key {principal.key_id} has the scope {principal.scope!r} and came in the address, "
             "where logs keep it; send a publishable key there, and revoke this one with "

@@ -34,7 +34,7 @@ _IDS = (
     "order_id",
 )
 # An enum's operators cost more than all the rest of an event.
-_LATE, _FUTURE, _BOT, _PREVIEW, _NO_CONSENT = map(int, EventFlag)
+_LATE, _FUTURE, _BOT, _PREVIEW, _NO_CONSENT, _BY_SERVER = map(int, EventFlag)
 
 
 class FieldError(InputError):
@@ -81,11 +81,13 @@ def store_form(
     received_ms: int,
     user_agent: str = "",
     behind_ms: int = 0,
+    is_by_server: bool = False,
 ) -> StoredEvent:
     """Say how an event is stored. Without consent nothing that names a person or an order is kept.
 
     `user_agent` is the sender's; an event that names one of its own is judged by that. `behind_ms`
-    is how far the clock that gave the event its timestamp is behind ours.
+    is how far the clock that gave the event its timestamp is behind ours; `is_by_server` says that
+    it came with a key that no page has.
 
     Raises
     ------
@@ -127,7 +129,8 @@ def store_form(
         event.country,
         event.channel,
         event.platform,
-        _flags_of(event, at_ms, received_ms, event.user_agent or user_agent),
+        _flags_of(event, at_ms, received_ms, event.user_agent or user_agent)
+        | (_BY_SERVER if is_by_server else 0),
         event.variant if isinstance(event, ExposureEvent) else None,
     )
 

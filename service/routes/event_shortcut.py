@@ -15,6 +15,7 @@ from litestar import Litestar
 from litestar.types import HTTPScope, Receive, Send
 
 from models.events import Event
+from service.access import is_server
 from service.intake.body import at_most
 from service.intake.identify import store_form
 from service.known_heads import EVENTS, Request
@@ -22,7 +23,6 @@ from service.page_protocol import Answer
 from service.routes.short_way import JSON, Door, Heard, replay
 from service.routes.verdicts import note_failure, verdicts_of
 from service.sender import is_plain_json, user_agent_of
-from service.services import Services
 from service.stores.events import StoredEvent
 
 _decode_event = msgspec.json.Decoder(Event).decode
@@ -45,7 +45,7 @@ class EventShortcut:
 
     def knows(self, request: Request) -> bool:
         """Say whether `begin` might take in a request with this head."""
-        return self._services(request) is not None
+        return self._hear(request) is not None
 
     def begin(self, request: Request, done: Done) -> bool:
         """Take events in; once they are on disk, `done` is called in the event loop.
@@ -53,35 +53,35 @@ class EventShortcut:
         It is given the answer, or why there is none: then the route is to say so, which does not
         try again. False if the request is not ordinary; nothing is done then.
         """
-        services = self._services(request)
-        if services is None or len(request.body) > services.settings.body_limit_bytes:
+        heard = self._hear(request)
+        if heard is None or len(heard.body) > heard.services.settings.body_limit_bytes:
             return False
         try:
-            user_agent = request.sender.user_agent or ""
-            events = _right_events(services, request.body, user_agent)
+            events = _right_events(heard, request.sender.user_agent or "")
             if not events:
                 return False
-            stored = services.intake.events.enter(events, n_received=len(events))
+            stored = heard.services.intake.events.enter(events, n_received=len(events))
         except Exception:  # whatever it is, the route meets it again and says so
             return False
         stored.add_done_callback(lambda stored: _tell(events, stored, done))
         return True
 
-    def _services(self, request: Request) -> Services | None:
+    def _hear(self, request: Request) -> Heard | None:
         sender = request.sender
         if request.target != EVENTS or sender.user_agent is None or sender.key_digest is None:
             return None
         services = self._door.services(has_origin=sender.has_origin)
-        if services is None or services.current.find_principal(sender.key_digest) is None:
+        principal = services and services.current.find_principal(sender.key_digest)
+        if services is None or principal is None:
             return None
-        return services
+        return Heard(services, principal, (), request.body)
 
     async def take(self, scope: HTTPScope, receive: Receive, send: Send) -> Receive | None:
         """Answer once the events are on disk, or return a `receive` that begins anew."""
         message = await receive()
         try:
             heard = None if scope["query_string"] else self._door.hear(scope["headers"], message)
-            events = [] if heard is None else _hear(heard)
+            events = [] if heard is None else _ordinary_events(heard)
         except Exception:  # whatever it is, the route meets it again and says so
             return replay(message, receive)
         if heard is None or not events:
@@ -98,27 +98,34 @@ class EventShortcut:
         return None
 
 
-def _right_events(services: Services, body: bytes, user_agent: str) -> list[StoredEvent]:
+def _right_events(heard: Heard, user_agent: str) -> list[StoredEvent]:
     """Return what is to be stored; nothing, or an exception, if the body is not ordinary."""
+    body = heard.body
     if body[:1] == b"{":
         decoded = [_decode_event(body)]
     elif body[:1] == b"[":
         decoded = at_most(_decode_events(body))
     else:
         return []
+    services = heard.services
     received_ms, pseudonymiser = services.now_ms(), services.pseudonymiser
+    is_by_server = is_server(heard.principal)
     return [
         store_form(
-            event, pseudonymiser=pseudonymiser, received_ms=received_ms, user_agent=user_agent
+            event,
+            pseudonymiser=pseudonymiser,
+            received_ms=received_ms,
+            user_agent=user_agent,
+            is_by_server=is_by_server,
         )
         for event in decoded
     ]
 
 
-def _hear(heard: Heard) -> list[StoredEvent]:
+def _ordinary_events(heard: Heard) -> list[StoredEvent]:
     if not is_plain_json(heard.headers):
         return []
-    return _right_events(heard.services, heard.body, user_agent_of(heard.headers))
+    return _right_events(heard, user_agent_of(heard.headers))
 
 
 def _tell(events: list[StoredEvent], stored: asyncio.Future[list[bool]], done: Done) -> None:

@@ -9,13 +9,14 @@ import msgspec
 from litestar.types import HTTPScope
 from msgspec import Meta
 
+from service.access import is_server, principal_of
 from service.intake.body import Arrival, WrongEvent
 from service.intake.identify import FieldError as WrongFieldError
 from service.intake.identify import store_form
 from service.intake.messages import Ignored
 from service.problems import BodyError, FieldError
 from service.routes.documents import AnyRequest
-from service.services import Services, services_of
+from service.services import services_of
 from service.stores.events import StoredEvent
 
 MAX_SHOWN_ERRORS = 20
@@ -74,7 +75,7 @@ async def take_in(
     if failure is not None:
         raise failure
     services = services_of(request)
-    judged = _identify(services, arrivals, request.headers.get("user-agent", ""), sent_ms)
+    judged = _identify(request, arrivals, sent_ms)
     fresh = [event for event in judged if isinstance(event, StoredEvent)]
     is_new = await services.intake.events.submit(
         fresh, n_received=len(judged), n_rejected=len(judged) - len(fresh)
@@ -123,8 +124,11 @@ def note_failure(scope: HTTPScope, failure: BaseException) -> None:
 
 
 def _identify(
-    services: Services, arrivals: Sequence[Arrival], user_agent: str, sent_ms: int | None
+    request: AnyRequest, arrivals: Sequence[Arrival], sent_ms: int | None
 ) -> list[StoredEvent | WrongEvent]:
+    services = services_of(request)
+    user_agent = request.headers.get("user-agent", "")
+    is_by_server = is_server(principal_of(request))
     received_ms = services.now_ms()
     behind_ms = 0 if sent_ms is None else received_ms - sent_ms
     judged: list[StoredEvent | WrongEvent] = []
@@ -140,6 +144,7 @@ def _identify(
                     received_ms=received_ms,
                     user_agent=user_agent,
                     behind_ms=behind_ms,
+                    is_by_server=is_by_server,
                 )
             )
         except WrongFieldError as error:

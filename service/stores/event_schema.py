@@ -33,7 +33,7 @@ KIND_NAMES = {kind.value: kind.event for kind in InteractionKind} | {
 
 
 class EventFlag(IntFlag):
-    """What is odd about a stored event; never renumber."""
+    """What is to be known of a stored event; never renumber."""
 
     LATE = 1
     """Older than seven days on arrival."""
@@ -42,6 +42,8 @@ class EventFlag(IntFlag):
     BOT = 4
     PREVIEW = 8
     NO_CONSENT = 16
+    BY_SERVER = 32
+    """Not odd: told by the shop's own server, whose lines of an order go before a browser's."""
 
 
 metadata = MetaData()
