@@ -40,7 +40,7 @@ from service.stores.rollup_folds import (
 from service.stores.settled_events import last_settled
 
 ROLLUP_FILE = "rollup.sqlite"
-VERSION = 8
+VERSION = 9
 CHUNK = 200_000
 """Rows that one step adds when somebody waits: bounds temporary tables and what a crash costs."""
 
@@ -63,8 +63,9 @@ _BUSY_TIMEOUT_MS = 600_000
 _PAUSE_S = 0.12
 _VALUES = {"assigned": ASSIGNED, "uncounted": UNCOUNTED}
 _TABLES = f"{SCHEMA};\n{rollup_deeds.SCHEMA};\n{rollup_visits.SCHEMA}"
-_UPGRADE = f"{rollup_deeds.UPGRADE};\n{rollup_devices.UPGRADE}"
-_UPGRADES = {5: f"{_UPGRADE};\n{rollup_visits.SCHEMA}", 6: _UPGRADE, 7: _UPGRADE}
+_UPGRADE = f"{rollup_deeds.UPGRADE};\n{rollup_devices.UPGRADE};\n{rollup_days.TELL}"
+_TELL = f"{rollup_deeds.TELL};\n{rollup_days.TELL}"
+_UPGRADES = {5: f"{_UPGRADE};\n{rollup_visits.SCHEMA}", 6: _UPGRADE, 7: _UPGRADE, 8: _TELL}
 
 
 def open_rollup(
@@ -148,8 +149,14 @@ def is_outdated(connection: Database) -> bool:
 
 
 def _make_tables(connection: Database, events: EventLog) -> None:
-    mark = partial(log_replay.mark, connection, events)
-    make_tables(connection, ROLLUP, VERSION, _TABLES, upgrades=_UPGRADES, on_made=mark)
+    on_made = partial(_want_archive, connection, events)
+    make_tables(connection, ROLLUP, VERSION, _TABLES, upgrades=_UPGRADES, on_made=on_made)
+
+
+def _want_archive(connection: Database, events: EventLog) -> None:
+    # Tables that only got a column have all of it.
+    if connection.execute("SELECT seq = 0 FROM progress WHERE name = 'deeds'").fetchone()[0]:
+        log_replay.mark(connection, events)
 
 
 def _fold(connection: Database, n_rows: int, now_ms: int | None) -> bool:

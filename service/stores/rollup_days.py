@@ -9,12 +9,15 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from service.stores.event_log import Database
+from service.stores.event_schema import EventFlag
 
 DAY_MS = 86_400_000
 KEPT_DAYS = 400
 """How long what was shown, and whose an order was, is kept by day."""
 BLOCK_DAYS = 7
 """What was shown is also summed up over so many days, for long periods."""
+BY_SERVER = f"CASE WHEN flags & {int(EventFlag.BY_SERVER)} <> 0 THEN 1 ELSE 0 END"
+"""1 for an event that the shop's own server told of."""
 
 SCHEMA = """
 CREATE TABLE day_stages (
@@ -33,10 +36,14 @@ CREATE TABLE day_orders (
   value REAL NOT NULL, PRIMARY KEY (day, channel)) WITHOUT ROWID;
 CREATE TABLE orders (
   number INTEGER PRIMARY KEY, order_key TEXT NOT NULL UNIQUE, day INTEGER NOT NULL,
-  person_key TEXT, channel TEXT NOT NULL, n_units REAL NOT NULL, value REAL NOT NULL);
+  person_key TEXT, channel TEXT NOT NULL, n_units REAL NOT NULL, value REAL NOT NULL,
+  by_server INTEGER NOT NULL);
 CREATE INDEX orders_day ON orders (day, person_key);
 CREATE INDEX orders_person ON orders (person_key) WHERE person_key IS NOT NULL
 """
+
+TELL = "ALTER TABLE orders ADD COLUMN by_server INTEGER NOT NULL DEFAULT 0"
+"""Of a file whose orders do not say who told of them; nothing that was stored before says it."""
 
 _ADD_STAGES = """
 ON CONFLICT (day, placement_id, kind, tier, channel, stage)
@@ -84,7 +91,9 @@ ON CONFLICT (day, channel) DO UPDATE SET n = day_orders.n + excluded.n,
 
 
 # An event from the future counts as from its arrival. Lines without a number are one order where
-# one person bought them on one day, as the trainer sees it too.
+# one person bought them on one day, as the trainer sees it too. Once the shop's server has told of
+# an order, what a browser tells of it is no part of its money, whatever comes first; person and
+# channel are the browser's where the server names none.
 FOLD_EVENTS = (
     f"""
 INSERT INTO day_events
@@ -98,8 +107,13 @@ ON CONFLICT (day, kind, channel) DO UPDATE SET n = day_events.n + excluded.n,
 """,
     f"""
 CREATE TEMP TABLE bought AS
-SELECT order_key, min(day) AS first_day, max(person_key) AS person, max(place) AS place,
-       total(units) AS units, total(paid) AS paid
+SELECT order_key, min(day) AS first_day, max(by_server) AS by_server,
+       coalesce(max(CASE WHEN by_server = 1 THEN person_key END), max(person_key)) AS person,
+       coalesce(max(CASE WHEN by_server = 1 AND place <> '' THEN place END), max(place)) AS place,
+       CASE max(by_server) WHEN 1 THEN total(CASE WHEN by_server = 1 THEN units END)
+         ELSE total(units) END AS units,
+       CASE max(by_server) WHEN 1 THEN total(CASE WHEN by_server = 1 THEN paid END)
+         ELSE total(paid) END AS paid
 FROM (
   SELECT CASE
            WHEN order_id IS NOT NULL THEN 'order:' || order_id
@@ -109,18 +123,30 @@ FROM (
            ELSE 'event:' || seq END AS order_key,
          min(at_ms, received_ms) / {DAY_MS} AS day, coalesce(user_key, anonymous_key) AS person_key,
          coalesce(channel, '') AS place, coalesce(quantity, 1) AS units,
-         coalesce(coalesce(quantity, 1) * price, 0) AS paid
+         coalesce(coalesce(quantity, 1) * price, 0) AS paid,
+         CASE WHEN order_id IS NULL THEN 0 ELSE {BY_SERVER} END AS by_server
   FROM log.events
   WHERE seq > :after AND seq <= :upto AND kind = 3 AND flags & :uncounted = 0
 ) AS lines GROUP BY order_key
 """,
     _move_orders("-"),
     """
-INSERT INTO orders (order_key, day, person_key, channel, n_units, value)
-SELECT order_key, first_day, person, place, units, paid FROM bought WHERE true
+INSERT INTO orders (order_key, day, person_key, channel, n_units, value, by_server)
+SELECT order_key, first_day, person, place, units, paid, by_server FROM bought WHERE true
 ON CONFLICT (order_key) DO UPDATE SET day = min(orders.day, excluded.day),
-  person_key = coalesce(orders.person_key, excluded.person_key),
-  n_units = orders.n_units + excluded.n_units, value = orders.value + excluded.value
+  person_key = CASE WHEN excluded.by_server > orders.by_server
+    THEN coalesce(excluded.person_key, orders.person_key)
+    ELSE coalesce(orders.person_key, excluded.person_key) END,
+  channel = CASE WHEN orders.channel = ''
+    OR excluded.by_server > orders.by_server AND excluded.channel <> ''
+    THEN excluded.channel ELSE orders.channel END,
+  n_units = CASE WHEN excluded.by_server = orders.by_server
+    THEN orders.n_units + excluded.n_units WHEN excluded.by_server > orders.by_server
+    THEN excluded.n_units ELSE orders.n_units END,
+  value = CASE WHEN excluded.by_server = orders.by_server
+    THEN orders.value + excluded.value WHEN excluded.by_server > orders.by_server
+    THEN excluded.value ELSE orders.value END,
+  by_server = max(orders.by_server, excluded.by_server)
 """,
     _move_orders("+"),
     "DROP TABLE bought",

@@ -9,9 +9,10 @@ place of their own in the log, so a home's older sums stay as they are.
 from __future__ import annotations
 
 from service.stores.event_schema import EventFlag
+from service.stores.rollup_days import BY_SERVER
 from service.stores.rollup_folds import EPOCH, SPLIT, UNCOUNTED, VARIANT_BITS, key_id, name_id
 
-FORM = 8
+FORM = 9
 """What a row says: as since this version of the running sums."""
 
 # `place` is unit and epoch of what is named in `rollout`, as one number. `form` is for a server of
@@ -21,10 +22,13 @@ SCHEMA = """
 CREATE TABLE deeds (
   seq INTEGER PRIMARY KEY, kind INTEGER NOT NULL, at_ms INTEGER NOT NULL, value REAL NOT NULL,
   order_id TEXT, "user" INTEGER, anonymous INTEGER, rollout INTEGER, place INTEGER,
-  form INTEGER NOT NULL);
+  form INTEGER NOT NULL, by_server INTEGER NOT NULL);
 INSERT INTO progress VALUES ('deeds', 0)"""
 UPGRADE = f"DROP TABLE deeds;\nDELETE FROM progress WHERE name = 'deeds';{SCHEMA}"
 """Of a file whose deeds say nothing of what they name, or refunds nothing of their order."""
+
+TELL = "ALTER TABLE deeds ADD COLUMN by_server INTEGER NOT NULL DEFAULT 0"
+"""Of a file whose deeds do not say who told of them; nothing that was stored before says it."""
 
 # Without consent nobody's unit gets a row.
 _MAY_BE_KNOWN = f"event.flags & {int(EventFlag.NO_CONSENT)} = 0"
@@ -37,7 +41,8 @@ CREATE TEMP TABLE fresh AS
 SELECT event.seq, event.kind, min(event.at_ms, event.received_ms) AS at_ms,
        coalesce(quantity, 1) * coalesce(price, 0) AS value,
        CASE WHEN event.kind IN (3, 4) AND {_MAY_BE_KNOWN} THEN order_id END AS order_id,
-       event.user_key, event.anonymous_key, rollout_key, unit_key, {EPOCH} AS epoch
+       event.user_key, event.anonymous_key, rollout_key, unit_key, {EPOCH} AS epoch,
+       {BY_SERVER} AS by_server
 FROM log.events AS event
 LEFT JOIN log.exposures AS named ON named.exposure_id = event.exposure_id
   AND {_MAY_BE_KNOWN} AND {SPLIT}
@@ -61,7 +66,7 @@ ON CONFLICT DO NOTHING
     f"""
 INSERT INTO deeds
 SELECT seq, kind, at_ms, value, order_id, {key_id("user_key")}, {key_id("anonymous_key")},
-       {name_id("rollout_key")}, {key_id("unit_key")} << {VARIANT_BITS} | epoch, {FORM}
+       {name_id("rollout_key")}, {key_id("unit_key")} << {VARIANT_BITS} | epoch, {FORM}, by_server
 FROM fresh WHERE true
 ON CONFLICT DO NOTHING
 """,

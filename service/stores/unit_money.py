@@ -3,7 +3,8 @@
 Made anew for each report, as temporary tables on disk: a unit may be shown something, sign in or
 give something back after an order came. All lines of an order, and what is paid back of it, are in
 one place: where the first line goes that names an exposure of the rollout, else the first of
-somebody who is in the rollout.
+somebody who is in the rollout. Where the shop's server told of an order, its lines are the money,
+and a browser's lines of it only say whose it is.
 """
 
 from __future__ import annotations
@@ -50,35 +51,42 @@ _LATER = " ".join(
 _LINES = f"""
 CREATE TEMP TABLE lines AS
 WITH found AS MATERIALIZED (
-  SELECT kind, at_ms, value, order_id, {_NAMED} IS TRUE AS named, "user", anonymous, CASE
+  SELECT kind, at_ms, value, order_id, by_server, {_NAMED} IS TRUE AS named, "user", anonymous,
+         CASE
     WHEN {_NAMED} THEN deed.place
     WHEN kind = 4 AND order_id IS NOT NULL THEN NULL
     ELSE coalesce({_JOINED}) END AS place
   FROM deeds AS deed
 )
-SELECT kind, at_ms, value, order_id, named, place,
+SELECT kind, at_ms, value, order_id, by_server, named, place,
        CASE WHEN kind = 3 AND place IS NULL THEN CASE {_LATER} END END AS later
 FROM found AS deed
 """
 
 # Purchases go before refunds, so the first row is one of those where there is any. The order of
-# rows that arrived says nothing here, but for lines of two units in one ms.
+# rows that arrived says nothing here, but for lines of two units in one ms. A browser's line lends
+# the server's its exposure, and is left out itself.
 _PLACED = f"""
 CREATE TEMP TABLE placed AS
 SELECT kind, at_ms, value, order_id, named, place, later FROM lines
 WHERE order_id IS NULL AND (place IS NOT NULL OR later IS NOT NULL)
 UNION ALL
-SELECT kind, first_ms, value, order_id, named, CASE
-    WHEN first_kind = 3 THEN first_place ELSE place END, first_later
+SELECT kind, first_ms, value, order_id, named OR first_named AND by_server > first_by_server,
+       CASE WHEN first_kind = 3 THEN first_place ELSE place END, first_later
 FROM (
-  SELECT kind, value, order_id, named, place, first_value(kind) OVER whole AS first_kind,
+  SELECT kind, value, order_id, by_server, named, place,
+         first_value(kind) OVER whole AS first_kind, first_value(named) OVER whole AS first_named,
+         first_value(by_server) OVER whole AS first_by_server,
          first_value(at_ms) OVER whole AS first_ms, first_value(place) OVER whole AS first_place,
          first_value(later) OVER whole AS first_later
   FROM lines WHERE order_id IS NOT NULL
   WINDOW whole AS (PARTITION BY order_id ORDER BY kind, named DESC,
-    coalesce(place, later) IS NULL, at_ms, place IS NULL, place & {_EPOCH_BITS}, place, later)
+    coalesce(place, later) IS NULL, by_server DESC, at_ms, place IS NULL, place & {_EPOCH_BITS},
+    place, later)
 ) AS ordered
 WHERE coalesce(first_place, first_later, place) IS NOT NULL
+  AND (kind = 4 OR by_server = 1 OR order_id NOT IN (
+    SELECT order_id FROM lines WHERE kind = 3 AND by_server = 1 AND order_id IS NOT NULL))
 """
 
 _ORDERS = """

@@ -266,6 +266,7 @@ def test_sums_of_the_version_before_learn_what_was_named(store: Store, event_log
         "anonymous INTEGER)"
     )
     sums.execute("DELETE FROM progress WHERE name = 'deeds'")
+    sums.execute("ALTER TABLE orders DROP COLUMN by_server")
     sums.execute("PRAGMA user_version = 6")
     sums.close()
     log = connect(event_log)

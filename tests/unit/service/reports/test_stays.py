@@ -288,6 +288,7 @@ def test_sums_of_the_version_before_are_kept(path: EventLog, shop: Shop) -> None
         for name in names:
             sums.execute(f"DROP TABLE {name}")
         sums.execute("DELETE FROM progress WHERE name LIKE '%visits%' OR name = 'deeds'")
+        sums.execute("ALTER TABLE orders DROP COLUMN by_server")
         sums.execute("PRAGMA user_version = 5")
     with closing(connect(path)) as log:
         log.execute("DELETE FROM exposures WHERE unit_key = 'a'")

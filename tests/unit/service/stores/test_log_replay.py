@@ -133,6 +133,7 @@ def test_orders_of_the_version_before_are_read_again(
         sums.execute("ALTER TABLE deeds DROP COLUMN rollout")
         sums.execute("ALTER TABLE deeds DROP COLUMN place")
         sums.execute("DELETE FROM progress WHERE name = 'deeds'")
+        sums.execute("ALTER TABLE orders DROP COLUMN by_server")
         sums.execute("PRAGMA user_version = 6")
     assert figures(path) == before
     assert not list(path.parent.glob(f"{REPLAY_FILE}*"))
