@@ -172,18 +172,28 @@ def happenings(events: Iterable[PersonEvent], titles: Mapping[str, str]) -> list
 
 
 def collect_orders(events: Iterable[PersonEvent], titles: Mapping[str, str]) -> list[Order]:
-    """Put lines together into orders, the newest first; a refund belongs to the order it names."""
+    """Put lines together into orders, the newest first; a refund belongs to the order it names.
+
+    What a browser says of an order that the shop's server told of, too, is left out.
+    """
     lines: dict[str, list[PersonEvent]] = {}
     for event in events:
         if event.kind in (InteractionKind.PURCHASE, InteractionKind.REFUND):
             key = f"day:{event.at_ms // DAY_MS}" if event.order_id is None else event.order_id
             lines.setdefault(key, []).append(event)
     orders = [
-        _order(group, titles)
+        _order(_told(group), titles)
         for group in lines.values()
         if any(line.kind == InteractionKind.PURCHASE for line in group)
     ]
     return sorted(orders, key=lambda order: order.at_ms, reverse=True)
+
+
+def _told(lines: Sequence[PersonEvent]) -> Sequence[PersonEvent]:
+    numbered = [line for line in lines if line.order_id and line.kind == InteractionKind.PURCHASE]
+    if not any(line.by_server for line in numbered):
+        return lines
+    return [line for line in lines if line.by_server or line.kind == InteractionKind.REFUND]
 
 
 def _order(lines: Sequence[PersonEvent], titles: Mapping[str, str]) -> Order:

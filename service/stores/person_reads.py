@@ -14,6 +14,7 @@ from models.errors import StoreError
 from models.events import InteractionKind
 from service.stores.event_database import connect, has_derived, reported
 from service.stores.event_log import ROLLUP, Database, EventLog
+from service.stores.event_schema import EventFlag
 from service.stores.rollup import open_rollup
 from service.stores.rollup_folds import CLICKED_UNKNOWN
 
@@ -38,6 +39,8 @@ class PersonEvent(NamedTuple):
     country: str | None
     channel: str | None
     platform: str | None
+    by_server: int = 0
+    """Not 0 if the shop's own server told of it."""
 
 
 class PersonExposure(NamedTuple):
@@ -95,10 +98,10 @@ class PersonRows(NamedTuple):
 _COLUMN: dict[PersonKind, str] = {"user_id": "user_key", "anonymous_id": "anonymous_key"}
 
 # `item_id IS NOT NULL` and the kinds stand there because the partial indexes ask for them.
-_EVENTS = """
+_EVENTS = f"""
 SELECT seq, kind, min(at_ms, received_ms), item_id, exposure_id, quantity, price, order_id,
-       country, channel, platform
-FROM events WHERE {column} = ? AND item_id IS NOT NULL AND kind <= 4
+       country, channel, platform, flags & {int(EventFlag.BY_SERVER)}
+FROM events WHERE {{column}} = ? AND item_id IS NOT NULL AND kind <= 4
 ORDER BY at_ms DESC, seq DESC LIMIT ?
 """
 _VISITORS = """

@@ -60,6 +60,18 @@ def test_lines_become_orders() -> None:
     assert [line.title for line in orders[0].lines] == ["The mug", None]
 
 
+def test_order_that_the_server_told_of_is_as_it_says() -> None:
+    """Page and server name other prices; one is given back. Lines without a number are no order."""
+    page = did(3, 1, price=3.0, order_id="o1")
+    told = did(3, 2, price=2.5, order_id="o1", by_server=32)
+    back = did(4, 3, price=1.0, order_id="o1")
+    for events in ([back, told, page], [page, told, back]):
+        [order] = collect_orders(events, {})
+        assert (order.value, order.items, order.at_ms, len(order.lines)) == (1.5, 1.0, 2, 2)
+    [order] = collect_orders([did(3, 1, price=3.0), did(3, 2, price=2.5, by_server=32)], {})
+    assert order.value == 5.5
+
+
 def test_totals_add_up() -> None:
     """Two orders of 4 and of unknown value: 4 is the average of those with one, 1 item each."""
     events = [

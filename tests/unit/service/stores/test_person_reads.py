@@ -9,6 +9,7 @@ from service.exposure import Exposure
 from service.stores import person_reads
 from service.stores.event_database import connect
 from service.stores.event_log import Database, EventLog
+from service.stores.event_schema import EventFlag
 from service.stores.events import Batch, StoredEvent
 from service.stores.identities import IdentityStore
 from service.stores.opening import open_event_store
@@ -48,6 +49,14 @@ def test_user_has_their_own_devices_events(commit: Commit) -> None:
     assert [event.at_ms for event in found.events] == [3, 2, 1]
     tablet = read_person(path, "anonymous_id", "tablet", 9)
     assert [event.at_ms for event in tablet.events] == [5, 4, 3]
+
+
+def test_event_says_whether_the_server_told_of_it(commit: Commit) -> None:
+    """Whatever else is flagged."""
+    flags = [EventFlag.LATE, EventFlag.BY_SERVER | EventFlag.LATE]
+    path = commit(events=[view(f"e{at}", at_ms=at, flags=int(flags[at])) for at in (0, 1)])
+    found = read_person(path, "user_id", "u", 9).events
+    assert [(event.at_ms, bool(event.by_server)) for event in found] == [(1, True), (0, False)]
 
 
 def test_future_event_counts_as_of_its_arrival(commit: Commit) -> None:
