@@ -71,10 +71,10 @@ class EventShortcut:
         if request.target != EVENTS or sender.user_agent is None or sender.key_digest is None:
             return None
         services = self._door.services(has_origin=sender.has_origin)
-        principal = services and services.current.find_principal(sender.key_digest)
-        if services is None or principal is None:
+        if services is None:
             return None
-        return Heard(services, principal, (), request.body)
+        principal = services.current.find_principal(sender.key_digest)
+        return None if principal is None else Heard(services, principal, (), request.body)
 
     async def take(self, scope: HTTPScope, receive: Receive, send: Send) -> Receive | None:
         """Answer once the events are on disk, or return a `receive` that begins anew."""
