@@ -157,12 +157,12 @@ def _context(body: bytes) -> dict[str, Any]:
 async def _visitor(services: Services, context: dict[str, Any]) -> Visitor:
     """Find who is asked about.
 
-    `targetingKey` is the user id, or with `"anonymous": true` the anonymous id. `user_id` and
-    `anonymous_id` beside it are taken as such. `"consent"` that is given and
-    is no clear yes uses no id at all.
+    `targetingKey` is the user id, or the anonymous id with `"anonymous": true`, or a text that says
+    so, from a client that sends only texts. `user_id` and `anonymous_id` beside it are taken as
+    such. `"consent"` that is given and is no clear yes uses no id at all.
     """
     target = _id(context, "targetingKey")
-    is_anonymous = context.get("anonymous") is True
+    is_anonymous = is_yes(context.get("anonymous"))
     user_id = _id(context, "user_id") or (None if is_anonymous else target)
     anonymous_id = _id(context, "anonymous_id") or (target if is_anonymous else None)
     if user_id is None and anonymous_id is None:

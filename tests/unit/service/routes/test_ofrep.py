@@ -137,6 +137,7 @@ def test_disabled_flag_says_so(flags: Shop, check_schema: Check) -> None:
     [
         ({"targetingKey": "x", "user_id": "u1"}, {"targetingKey": "u1"}),
         ({"targetingKey": "a1", "anonymous": True}, {"anonymous_id": "a1"}),
+        ({"targetingKey": "u1", "anonymous": False}, {"user_id": "u1"}),
         ({"targetingKey": "u1", "anonymous_id": "a1"}, {"targetingKey": "u1"}),
     ],
 )
@@ -158,6 +159,16 @@ def test_targeting_key_is_the_user_unless_it_says_otherwise(
             for ids in (context, same_as)
         )
         assert one == other
+
+
+@pytest.mark.parametrize("anonymous", ["true", "TRUE", "1", 1])
+def test_anonymous_may_be_told_as_a_text(flags: Shop, anonymous: object) -> None:
+    """A client whose attributes are all texts names a visitor so, and no user of that name."""
+    rollout = {"share": 0, "unit": "anonymous_id", "forced": {"a1": "personal"}}
+    flags.call("PUT", "/v1/rollouts/visitors", json=rollout)
+    context = {"targetingKey": "a1", "anonymous": anonymous}
+    answer = ask(flags, "visitors", context).json()
+    assert (answer["variant"], answer["metadata"]["detail"]) == ("personal", "FORCED")
 
 
 @pytest.mark.parametrize("consent", [False, "false", "DENIED", 0, "", {}])
