@@ -81,8 +81,15 @@ def document_as_of(
     Raises
     ------
     ConflictError
-        If it did not exist then, or this version of Endcap cannot read what was stored.
+        If there was no such revision yet, or the document did not exist then, or this version of
+        Endcap cannot read what was stored.
     """
+    newest = transaction.audit.last_revision_given()
+    if revision > newest:
+        raise ConflictError(
+            f"revision {revision} is not reached yet, the newest is {newest}; "
+            f"the history of {kind} {document_id!r} lists those to go back to"
+        )
     rows = transaction.audit.page(before=revision + 1, limit=1, kind=kind, id_=document_id)
     after = rows[0].entry.after if rows else None
     if after is None:
@@ -97,6 +104,12 @@ def document_as_of(
             f"{kind} {document_id!r} of revision {revision} does not fit any more: {error}; "
             "write it anew"
         ) from error
+
+
+def was_deleted_killed(transaction: ControlTransaction, rollout_key: str) -> bool:
+    """Say whether a rollout that is deleted was killed when it went."""
+    rows = transaction.audit.page(before=None, limit=1, kind="rollout", id_=rollout_key)
+    return bool(rows) and _content(rows[0].entry.before).get("killed") is True
 
 
 def check_trail(store: ControlStore) -> AuditCheck:

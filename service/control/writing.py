@@ -23,7 +23,7 @@ from service.control.page_ids import check_new_id
 from service.control.precondition import Precondition
 from service.control.references import follow_change
 from service.control.stored_rollouts import in_epoch
-from service.control.trail import document_as_of
+from service.control.trail import document_as_of, was_deleted_killed
 from service.rollouts.bucketing import UnitKind
 from service.rollouts.definition import Rollout
 from service.rollouts.short_times import convert
@@ -98,8 +98,13 @@ class DocumentWriter:
         current = read_document(transaction, change.kind, change.id)
         document = document_as_of(transaction, change.kind, change.id, revision)
         document = _with(document, revision=0)
-        if isinstance(document, Rollout) and isinstance(current, Rollout):
-            document = msgspec.structs.replace(document, killed=current.killed)
+        if isinstance(document, Rollout):
+            killed = (
+                current.killed
+                if isinstance(current, Rollout)
+                else was_deleted_killed(transaction, change.id)
+            )
+            document = msgspec.structs.replace(document, killed=killed)
         noted = dataclasses.replace(change, note=f"undo to revision {revision}")
         return self.write(transaction, noted, current, document)
 
@@ -117,7 +122,7 @@ class DocumentWriter:
                 raise not_found(transaction, change.kind, change.id)
             check_new_id(change.kind, change.id)
         before = {} if current is None else msgspec.to_builtins(current)
-        merged = merge_patch(before, self._without_raw_ids(before, patch))
+        merged = merge_patch(_without_replaced(before, patch), self._without_raw_ids(before, patch))
         document = convert(merged, DOCUMENT_TYPES[change.kind])
         _check_body_id(change, document)
         return self.write(transaction, change, current, document)
@@ -189,6 +194,18 @@ class DocumentWriter:
             "anonymous_id" if patch.get("unit", before.get("unit")) == "anonymous_id" else "user_id"
         )
         return {**patch, "forced": pseudonymise_forced(forced, unit, self._pseudonymiser)}
+
+
+def _without_replaced(before: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]:
+    """Leave out an audience that a patch names anew, by its `op`.
+
+    Merged into another one it would keep bounds that nobody asked for, or break a rule of fields
+    that nobody sent.
+    """
+    audience = patch.get("audience")
+    if isinstance(audience, dict) and "op" in audience:
+        return {name: value for name, value in before.items() if name != "audience"}
+    return before
 
 
 def _check_fit(transaction: ControlTransaction, document: Document) -> None:

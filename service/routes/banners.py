@@ -119,7 +119,7 @@ class BannerController(Controller):
         data: JSONBody[Patch],
         if_match: IfMatch = None,
     ) -> Response[Banner]:
-        """Change some fields with a JSON Merge Patch (RFC 7396).
+        """Change some fields with a JSON Merge Patch (RFC 7396); an audience with `op` is whole.
 
         What the patch leaves out stays; null takes a field back to its default.
         """

@@ -129,7 +129,7 @@ class RolloutController(Controller):
         data: JSONBody[Patch],
         if_match: IfMatch = None,
     ) -> Response[Rollout]:
-        """Change some fields with a JSON Merge Patch (RFC 7396).
+        """Change some fields with a JSON Merge Patch (RFC 7396); an audience with `op` is whole.
 
         `{"share": 0.25}` moves the share. A change of who is treated how opens a new epoch; a new
         name, or another forced unit, does not. 409 if more than five times the share of now would

@@ -101,7 +101,7 @@ class RuleController(Controller):
         data: JSONBody[Patch],
         if_match: IfMatch = None,
     ) -> Response[Rule]:
-        """Change some fields with a JSON Merge Patch (RFC 7396).
+        """Change some fields with a JSON Merge Patch (RFC 7396); an audience with `op` is whole.
 
         What the patch leaves out stays; null takes a field back to its default.
         """

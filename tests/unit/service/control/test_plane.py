@@ -15,6 +15,7 @@ from service.control.configuration import Configuration
 from service.control.documents import Banner, ItemStatus, Placement
 from service.control.merge_patch import merge_patch
 from service.control.precondition import Precondition, RevisionError
+from service.rollouts.conditions import Condition, VersionRange
 from service.rollouts.definition import Rollout, Variant
 from service.stores.postgres_address import PostgresAddress
 from tests.unit.service.control.samples import PSEUDONYMISER, Worker, run_sql
@@ -253,6 +254,30 @@ def test_merge_patch_twice_is_once(target: Any, patch: Any) -> None:
 def test_merge_patch_follows_the_rfc(target: Any, patch: Any, expected: Any) -> None:
     """Cases of RFC 7396, appendix A."""
     assert merge_patch(target, patch) == expected
+
+
+@pytest.mark.parametrize(
+    "audience",
+    [
+        {"op": "version", "below": "3"},
+        {"op": "in", "attribute": "country", "values": ["DE"]},
+        {"op": "not", "of": {"op": "version", "at_least": "5"}},
+    ],
+)
+def test_patched_audience_that_names_its_op_is_whole(worker: Worker, audience: Any) -> None:
+    """Of the audience before nothing is left: neither a bound that would let in nobody now."""
+    before = {"op": "version", "at_least": "4", "attribute": "os_version"}
+    worker.put("rollout", "r", msgspec.convert({"share": 0.1, "audience": before}, Rollout))
+    after = worker.patch("rollout", "r", {"audience": audience}).document
+    assert after.audience == msgspec.convert(audience, Condition)
+
+
+def test_patched_audience_without_its_op_is_merged(worker: Worker) -> None:
+    """A patch of single fields goes on to change these only, as RFC 7396 says."""
+    before = {"op": "version", "at_least": "4", "below": "5"}
+    worker.put("rollout", "r", msgspec.convert({"share": 0.1, "audience": before}, Rollout))
+    after = worker.patch("rollout", "r", {"audience": {"below": "6"}}).document
+    assert after.audience == VersionRange(at_least="4", below="6")
 
 
 def test_precondition_reads_the_headers() -> None:

@@ -159,6 +159,25 @@ def test_undo_does_not_end_a_kill(worker: Worker) -> None:
     assert worker.undo("rollout", "r", 1).document.killed is True
 
 
+@pytest.mark.parametrize("is_killed", [True, False])
+def test_undo_of_a_deletion_does_not_end_a_kill(worker: Worker, is_killed: bool) -> None:
+    """A deleted rollout comes back killed if it went so, and not if it had been resumed by then."""
+    worker.put("rollout", "r", Rollout(share=1.0))
+    worker.patch("rollout", "r", {"killed": True})
+    worker.patch("rollout", "r", {"share": 0.9, "killed": is_killed})
+    worker.delete("rollout", "r")
+    for revision in (1, 2, 3):
+        assert worker.undo("rollout", "r", revision).document.killed is is_killed
+        worker.delete("rollout", "r")
+
+
+def test_undo_to_a_revision_that_nobody_reached_is_refused(worker: Worker) -> None:
+    """A slip in the number is told, with the newest one; it was answered as if it were done."""
+    worker.put("rollout", "r", Rollout(share=0.1))
+    with pytest.raises(ConflictError, match="revision 71 is not reached yet, the newest is 1;"):
+        worker.undo("rollout", "r", 71)
+
+
 @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 @given(shares=st.lists(st.integers(0, 100), min_size=1, max_size=8), data=st.data())
 def test_undo_to_any_revision_is_the_state_of_then(
