@@ -11,7 +11,7 @@ from service.control.current import decode_document
 from service.control.documents import Banner, Document, DocumentKind, Placement
 from service.control.rule import Rule
 from service.control.slots import check_layer, check_share, move_slots
-from service.rollouts.conditions import Condition, segments_of
+from service.rollouts.conditions import Condition, empty_bounds, segments_of
 from service.rollouts.definition import CONTROL, Rollout
 from service.rollouts.layer import HOLDOUT_ID, Holdout, Layer
 from service.rollouts.segment import INTENT_PREFIX, INTENT_SEGMENTS, Segment
@@ -36,6 +36,7 @@ def follow_change(
     ConflictError
         If another document needs what would go, or a slot is not free.
     """
+    _check_bounds(before, after)
     match kind:
         case "rollout":
             _follow_rollout(transaction, document_id, after, now_ms)
@@ -49,6 +50,20 @@ def follow_change(
             _check_holdout(document_id, before, after)
         case _:
             pass
+
+
+def _check_bounds(before: Document | None, after: Document | None) -> None:
+    """Refuse a new audience that can let in nobody; one that stood there before stops no kill."""
+    if not isinstance(after, Rollout | Banner | Rule | Placement | Segment):
+        return
+    known = _audiences(before) if isinstance(before, type(after)) else []
+    for audience in _audiences(after):
+        empty = None if audience is None or audience in known else empty_bounds(audience)
+        if empty is not None:
+            raise InputError(
+                f"no value lies {empty}, so a condition of the audience never holds; "
+                "swap the bounds, or leave one out"
+            )
 
 
 def _follow_rollout(

@@ -7,7 +7,8 @@ then holds. Where an attribute is a list, one fitting element is enough.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated
+from itertools import product
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
@@ -188,6 +189,25 @@ def segments_of(audience: Condition | None) -> set[str]:
     return {one.segment for one, _ in walk(audience) if isinstance(one, InSegment)}
 
 
+def empty_bounds(audience: Condition) -> str | None:
+    """Describe the first bounds in an audience that no value lies between, if there are any.
+
+    Asked when an audience is written, and not when it is read, so that one from before still loads.
+    """
+    for one, _ in walk(audience):
+        if isinstance(one, Range | VersionRange):
+            lower = [("at_least", one.at_least), ("above", one.above)]
+            upper = [("at_most", one.at_most), ("below", one.below)]
+            for (low_name, low), (high_name, high) in product(lower, upper):
+                if low is None or high is None:
+                    continue
+                least, most = _ordered(low), _ordered(high)
+                includes_both = (low_name, high_name) == ("at_least", "at_most")
+                if least > most or (least == most and not includes_both):
+                    return f"{low_name} {low} and {high_name} {high} of {one.attribute!r}"
+    return None
+
+
 def walk(condition: Condition, depth: int = 1) -> Iterator[tuple[Condition, int]]:
     """Give every condition inside one, itself first, with its depth."""
     yield condition, depth
@@ -198,6 +218,15 @@ def walk(condition: Condition, depth: int = 1) -> Iterator[tuple[Condition, int]
         inside = (condition.of,)
     for each in inside:
         yield from walk(each, depth + 1)
+
+
+def _ordered(bound: float | str) -> tuple[Any, ...]:
+    """Give a bound of a number or a version the form in which it is compared."""
+    if isinstance(bound, str):
+        key = version_key(bound)
+        assert key is not None  # checked when the condition was made
+        return key
+    return (bound,)
 
 
 def _check_bounded(name: str, bounds: tuple[object, ...]) -> None:

@@ -10,8 +10,10 @@ import pytest
 
 from models.errors import ConflictError, InputError
 from service.control.documents import Banner, ItemStatus, Placement
+from service.control.precondition import Precondition
 from service.control.rule import Rule
 from service.control.slots import DAY_MS, SlotError, use_of_slots
+from service.control.writing import Change
 from service.rollouts.definition import Rollout
 from service.rollouts.layer import Holdout, Layer
 from service.rollouts.segment import Segment
@@ -129,6 +131,52 @@ def test_rollout_that_leans_on_nothing_is_refused(
     """What a rollout names must exist, with the slots, unit and variants that it asks."""
     with pytest.raises(InputError, match=message):
         put(worker, "r", **fields)
+
+
+@pytest.mark.parametrize(
+    ("bounds", "said"),
+    [
+        ({"at_least": 5, "below": 3}, "no value lies at_least 5.0 and below 3.0 of 'age'"),
+        ({"at_least": 5, "below": 5}, "at_least 5.0 and below 5.0"),
+        ({"above": 5, "at_most": 5}, "above 5.0 and at_most 5.0"),
+        ({"at_least": 6, "at_most": 5}, "swap the bounds, or leave one out"),
+        ({"op": "version", "at_least": "4.10", "below": "4.9"}, "at_least 4.10 and below 4.9"),
+    ],
+)
+def test_audience_between_bounds_that_cross_is_refused(
+    worker: Worker, bounds: dict[str, Any], said: str
+) -> None:
+    """Nobody could ever be let in, so it is a slip, however deep it stands."""
+    crossed = {"op": "range", "attribute": "age", **bounds}
+    nested = {"op": "all", "of": [{"op": "exists", "attribute": "age"}, crossed]}
+    for audience in (crossed, nested):
+        with pytest.raises(InputError, match=said):
+            put(worker, "r", audience=audience)
+    with pytest.raises(InputError, match=said):
+        worker.put("segment", "s", msgspec.convert({"rule": crossed}, Segment))
+
+
+@pytest.mark.parametrize(
+    "bounds", [{"at_least": 5, "at_most": 5}, {"above": 4, "below": 5}, {"at_least": 5}]
+)
+def test_audience_between_bounds_that_touch_is_taken(
+    worker: Worker, bounds: dict[str, Any]
+) -> None:
+    """One number is enough, and an open end has no other side."""
+    put(worker, "r", audience={"op": "range", "attribute": "age", **bounds})
+
+
+def test_crossed_bounds_from_before_stop_no_kill(worker: Worker) -> None:
+    """A rollout that an earlier version took with such an audience can be killed and moved."""
+    put(worker, "r", audience={"op": "range", "attribute": "age", "at_least": 3, "below": 5})
+    run_sql(
+        worker.store.place,
+        """UPDATE documents SET body = REPLACE(body, '"below":5.0', '"below":1.0')""",
+    )
+    change = Change("rollout", "r", "tester", Precondition())
+    killed: Any = worker.plane.kill(change, killed=True).document
+    assert (killed.killed, killed.audience.at_least, killed.audience.below) == (True, 3, 1)
+    worker.patch("rollout", "r", {"share": 0.01})
 
 
 def test_prerequisites_make_no_circle(worker: Worker) -> None:
