@@ -58,11 +58,12 @@ class PostgresServer:
         """Stop; `immediate` is a crash."""
         self._run("pg_ctl", "-D", self._data, "-m", mode, "-w", "stop")
 
-    def make_database(self) -> str:
+    def make_database(self, encoding: str = "UTF8") -> str:
         """Make an empty database and return its address."""
         name = f"test_{next(self._numbers)}"
+        form = "" if encoding == "UTF8" else f" TEMPLATE template0 ENCODING {encoding} LOCALE 'C'"
         with psycopg.connect(self._address("postgres"), autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name}".encode())
+            connection.execute(f"CREATE DATABASE {name}{form}".encode())
         return self._address(name)
 
     def _address(self, database: str) -> str:

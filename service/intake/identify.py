@@ -23,7 +23,8 @@ FUTURE_MS = 5 * 60_000
 MAX_AT_MS = 253_402_300_799_999
 """The last millisecond of the year 9999."""
 
-_IDS = (
+# The last ones are no ids: texts that are stored as they are, and PostgreSQL stores no NUL.
+_CHECKED = (
     "event_id",
     "user_id",
     "anonymous_id",
@@ -32,6 +33,10 @@ _IDS = (
     "item_id",
     "banner_id",
     "order_id",
+    "country",
+    "channel",
+    "platform",
+    "variant",
 )
 # An enum's operators cost more than all the rest of an event.
 _LATE, _FUTURE, _BOT, _PREVIEW, _NO_CONSENT, _BY_SERVER = map(int, EventFlag)
@@ -49,7 +54,7 @@ class _Form(NamedTuple):
     """What a type of event has, looked up once and not for each event."""
 
     kind: int
-    ids: tuple[str, ...]
+    checked: tuple[str, ...]
     has_item: bool
     has_banner: bool
     is_priced: bool
@@ -60,7 +65,7 @@ def _form(event_type: type[WireEvent], kind: int) -> _Form:
     fields = event_type.__struct_fields__
     return _Form(
         kind=kind,
-        ids=tuple(name for name in _IDS if name in fields),
+        checked=tuple(name for name in _CHECKED if name in fields),
         has_item="item_id" in fields,
         has_banner="banner_id" in fields,
         is_priced="price" in fields,
@@ -92,12 +97,13 @@ def store_form(
     Raises
     ------
     FieldError
-        If an id has too many bytes, or the timestamp has no offset or is no date.
+        If an id has too many bytes, an id or a text has a NUL, or the timestamp has no offset or is
+        no date.
     """
     form = _FORMS[type(event)]
     # What a type lacks is absent: the form says which fields are there.
     fields: Any = event
-    for name in form.ids:
+    for name in form.checked:
         value = getattr(fields, name)
         # Up to 64 characters are at most 256 bytes, and an ASCII character is one.
         if value is not None and ("\0" in value or (not value.isascii() and len(value) > 64)):

@@ -169,7 +169,7 @@ def _refuse(row: PastInteraction) -> tuple[str, str | None] | None:
             return f"{name}{NOT_UTF8}", None
     for name in ("country", "channel", "platform"):
         value = getattr(row, name)
-        if value is not None and len(value) > _MAX_TEXT:
+        if value is not None and ("\0" in value or len(value) > _MAX_TEXT):
             return f"{name}_invalid", value[:_MAX_TEXT]
     return None
 

@@ -99,6 +99,9 @@ class Context(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     def __post_init__(self) -> None:
         _check_ids("an item id", self.item_ids)
+        # These are stored with what is shown, and PostgreSQL stores no NUL.
+        texts = self.channel, self.platform, self.country, self.page
+        _check_ids("a text of the context", texts)
 
 
 class PlacementRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -17,7 +17,7 @@ from service.stores.event_database import connect_derived, reported_derived
 from service.stores.event_log import BANNERS, Database, EventLog
 from service.stores.event_schema import RENDERED, VIEWABLE, EventFlag
 from service.stores.replay_process import make_replay
-from service.stores.settled_events import last_settled
+from service.stores.settled_events import last_settled, note_newest
 
 VERSION = 3
 CHUNK = 50_000
@@ -235,7 +235,8 @@ def _fold(
             last = connection.execute(f"SELECT max(seq) FROM log.{table}").fetchone()[0] or 0
             upto = bound = min(after + CHUNK, last)
             if table == "events":
-                upto = last_settled(connection, after, bound, now_ms)
+                noted = note_newest(connection, now_ms)
+                upto = last_settled(connection, after, bound, now_ms, noted=noted)
             if upto > after:
                 for statement in statements:
                     connection.execute(statement, {"after": after, "upto": upto})

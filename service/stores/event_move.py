@@ -150,10 +150,15 @@ def _copy_rows(
             cursor.copy(f"COPY {table} ({names}) FROM STDIN".encode()) as copy,
         ):
             for row in block:
-                copy.write_row(row)
+                copy.write_row([_storable(value) for value in row])
         n_copied += len(block)
         last = block[-1][0]
         tell(table, n_copied)
+
+
+def _storable(value: object) -> object:
+    """Replace what a file took in a country or a platform, and PostgreSQL does not: a NUL."""
+    return value.replace("\0", "\ufffd") if isinstance(value, str) else value
 
 
 def _check_begun(

@@ -102,7 +102,12 @@ class PostgresConnection:
         if sql == "BEGIN IMMEDIATE":
             key = _LOCKS[self._schema]
             try:
-                cursor.execute(f"BEGIN; SELECT pg_advisory_xact_lock({_LOCK_FAMILY}, {key})")
+                # A database may have another default, under which what is read behind the lock
+                # would be of the moment before it.
+                cursor.execute(
+                    "BEGIN ISOLATION LEVEL READ COMMITTED; "
+                    f"SELECT pg_advisory_xact_lock({_LOCK_FAMILY}, {key})"
+                )
             except psycopg.Error:
                 self._raw.rollback()
                 raise
@@ -114,9 +119,11 @@ class PostgresConnection:
 
     def _open(self) -> psycopg.Connection[Any]:
         raw = open_raw(self._log)
+        # Adding up and reports take as long as the log is long; a limit that the server's owner has
+        # set for other users of it would end each of them, again and again.
         raw.execute(
             f"SET search_path TO {self._schema}, {LOG}; "
-            f"SET lock_timeout = {self._busy_timeout_ms}; "
+            f"SET lock_timeout = {self._busy_timeout_ms}; SET statement_timeout = 0; "
             f"SET idle_in_transaction_session_timeout = {_IDLE_MS}"
         )
         return raw

@@ -104,10 +104,13 @@ class PostgresEventStore:
         try:
             if self._writer_id is not None:
                 with self._reported():
+                    # To begin finds out whether the server has gone since the last commit.
+                    self._connection.execute("BEGIN")
                     self._connection.execute(
                         "UPDATE writers SET closed_ms = ? WHERE writer_id = ?",
                         (closed_ms, self._writer_id),
                     )
+                    self._connection.execute("COMMIT")
         finally:
             self.abandon()
 

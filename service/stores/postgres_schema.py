@@ -79,9 +79,15 @@ def make_schema(log: PostgresLog) -> None:
     Raises
     ------
     StoreError
-        If the server is too old, or the tables come from a newer version of Endcap.
+        If the server is too old, the database of another encoding than UTF-8, or the tables come
+        from a newer version of Endcap.
     """
-    engine = create_engine(make_url(log.url).set(drivername="postgresql+psycopg"))
+    engine = create_engine(
+        make_url(log.url).set(drivername="postgresql+psycopg"),
+        connect_args={"client_encoding": "utf8"},
+        # Whatever the database's default: what another process has made is seen behind the lock.
+        isolation_level="READ COMMITTED",
+    )
     try:
         with engine.begin() as connection:
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _UPGRADE_LOCK})
@@ -163,6 +169,16 @@ def _check_version(connection: Connection, log: PostgresLog) -> None:
         )
 
 
+def _check_encoding(connection: Connection, log: PostgresLog) -> None:
+    """Refuse a database that could not store what shoppers and catalogues write."""
+    encoding = connection.execute(text("SHOW server_encoding")).scalar_one()
+    if encoding != "UTF8":
+        raise StoreError(
+            f"the database of {log} has the encoding {encoding}, which cannot hold every text; "
+            "make one with createdb --encoding UTF8 --template template0"
+        )
+
+
 def _upgrade(connection: Connection, log: PostgresLog) -> None:
     config = Config()
     # Alembic interpolates % in its options, and a path may hold one.
@@ -172,6 +188,7 @@ def _upgrade(connection: Connection, log: PostgresLog) -> None:
     config.attributes["connection"] = connection
     is_new = MigrationContext.configure(connection).get_current_revision() is None
     if is_new:
+        _check_encoding(connection, log)
         metadata.create_all(connection)
         for statement in _FUNCTIONS:
             connection.exec_driver_sql(statement)

@@ -14,8 +14,13 @@ SETTLE_MS = 2_000
 """How long an event waits for the exposure that it names; several times what a writer lets them
 gather (`service.intake.writer.LINGER_S`). After it, none is expected any more."""
 
+STALL_MS = 60_000
+"""An event that was received longer ago waits for nothing. One that came while the store was locked
+or away may be stored much later than it was received, and yet before the exposure that it names."""
+
 ALL = (1 << 62) - 1
-"""More than the number of any exposure: for who counts on all that are stored by now."""
+"""More than the number of any row: for who counts on all exposures that are stored by now, and for
+whom all events have been there for a while."""
 
 # Either side of now, so that a clock that stepped back holds up nothing for longer.
 _IS_NEW = f"received_ms BETWEEN :now_ms - {SETTLE_MS} AND :now_ms + {SETTLE_MS}"
@@ -30,17 +35,59 @@ WHERE seq > :after AND seq <= :upto AND event.exposure_id IS NOT NULL
     CASE WHEN {_IS_NEW} THEN :shown + 1 ELSE 0 END) > :shown
 """
 
+_FIRST_LATE = """
+SELECT min(seq) FROM log.events AS event
+WHERE seq > :after AND seq <= :upto AND event.exposure_id IS NOT NULL
+  AND received_ms BETWEEN :now_ms - :stall_ms AND :now_ms + :stall_ms
+  AND NOT EXISTS (SELECT 1 FROM log.exposures AS shown WHERE shown.exposure_id = event.exposure_id)
+"""
+_NOTE = """
+INSERT INTO progress VALUES (?, ?)
+ON CONFLICT (name) DO UPDATE SET seq = excluded.seq
+"""
+
+
+def note_newest(connection: Database, now_ms: int) -> int:
+    """Note which event is the newest, and return the last one that was noted `SETTLE_MS` ago.
+
+    What is noted stands in `progress` of the sums that `connection` has a transaction of.
+    """
+    found = connection.execute("SELECT name, seq FROM progress WHERE name LIKE 'noted%'").fetchall()
+    noted: dict[str, int] = dict(found)
+    # Either side of now, so that a clock that stepped back holds up nothing.
+    if abs(now_ms - noted.get("noted_ms", 0)) < SETTLE_MS:
+        return noted.get("noted_before", 0)
+    before = noted.get("noted", 0)
+    newest = int(connection.execute("SELECT coalesce(max(seq), 0) FROM log.events").fetchone()[0])
+    if newest == before == noted.get("noted_before"):
+        return before
+    values = {"noted": newest, "noted_ms": now_ms, "noted_before": before}
+    connection.executemany(_NOTE, list(values.items()))
+    return before
+
 
 def last_settled(
-    connection: Database, after: int, upto: int, now_ms: int | None, *, shown: int = ALL
+    connection: Database,
+    after: int,
+    upto: int,
+    now_ms: int | None,
+    *,
+    shown: int = ALL,
+    noted: int = ALL,
 ) -> int:
     """Return the last event, in `after` < seq <= `upto`, before the first that still waits.
 
     An exposure after `shown` is not added up yet, so whoever names it waits for it, however long:
-    in PostgreSQL each statement sees what others have committed meanwhile. `connection` has the
-    event store attached as ``log``. Without `now_ms` it is now.
+    in PostgreSQL each statement sees what others have committed meanwhile. An event after `noted`
+    has not been there for long, whenever it was received. `connection` has the event store attached
+    as ``log``. Without `now_ms` it is now.
     """
     now_ms = time.time_ns() // 1_000_000 if now_ms is None else now_ms
     bounds = {"after": after, "upto": upto, "now_ms": now_ms, "shown": shown}
     (waiting,) = connection.execute(_FIRST_WAITING, bounds).fetchone()
-    return upto if waiting is None else int(waiting) - 1
+    settled = upto if waiting is None else int(waiting) - 1
+    if noted >= settled:
+        return settled
+    late = {"after": max(after, noted), "upto": settled, "now_ms": now_ms, "stall_ms": STALL_MS}
+    (waiting,) = connection.execute(_FIRST_LATE, late).fetchone()
+    return settled if waiting is None else int(waiting) - 1

@@ -136,3 +136,13 @@ def test_banner_click_and_refund_keep_their_fields() -> None:
     assert (click.item_id, click.banner_id, click.quantity) == (None, "b", None)
     refund = stored(event="refund", quantity=2, price=3.5, order_id="o")
     assert (refund.quantity, refund.price, refund.order_id) == (2.0, 3.5, "o")
+
+
+@pytest.mark.parametrize("name", ["country", "channel", "platform", "variant"])
+def test_text_with_a_nul_is_refused(name: str) -> None:
+    """SQLite would store it and PostgreSQL never, so a log with one could not be moved."""
+    event = {"event": "exposure", "exposure_id": "x", "grade": "rendered", "item_id": None}
+    fields: dict[str, object] = {**event, name: "D\0E"}
+    with pytest.raises(FieldError, match="NUL") as caught:
+        stored(0, **fields)
+    assert caught.value.name == name

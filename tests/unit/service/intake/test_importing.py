@@ -258,6 +258,19 @@ def test_file_of_rejected_rows_quotes_nobody(tmp_path: Path, name: str, wrong: s
     assert search(tmp_path, ["mail@example.org"]) == []
 
 
+@pytest.mark.parametrize("name", ["country", "channel", "platform"])
+def test_text_with_a_nul_is_refused(tmp_path: Path, name: str) -> None:
+    """PostgreSQL stores none, and one row would end the whole import."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    row = {"user_id": "u1", "item_id": "mug", "event": "view", "timestamp": PAST_MS, name: "D\0"}
+    source = tmp_path / "past.parquet"
+    pq.write_table(pa.Table.from_pylist([row, {**row, name: "DE"}]), source)
+    done = run(tmp_path, source)
+    assert rejects(done) == [(1, f"{name}_invalid")]
+
+
 @pytest.mark.parametrize("name", ["none.jsonl", "none.csv"])
 def test_file_that_is_not_there_is_an_input_error(tmp_path: Path, name: str) -> None:
     """The message names the path, and nothing is counted."""

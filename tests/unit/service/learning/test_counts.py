@@ -39,6 +39,22 @@ def test_click_waits_a_moment_for_the_slate_that_it_names(tmp_path: Path) -> Non
     assert counts_of(path) == [BannerCount("hero", 1, "", "", "a", 1, 0, 0, 1, 0)]
 
 
+def test_click_that_was_stored_late_waits_for_a_slate_that_is_stored_later(tmp_path: Path) -> None:
+    """Both waited 15 s for a store that was locked; another worker's writer came first.
+
+    A click on what nobody ever showed, stored with it, keeps the next one only until it has been
+    there for two seconds.
+    """
+    received = {"at_ms": 1_000, "received_ms": 1_000}
+    path = write_log(tmp_path, [], [done(CLICK, "x1", "a", **received)])
+    assert counts_of(path, 16_000) == []
+    clicks = [done(CLICK, "gone", "a", **received), done(CLICK, "x2", "a", **received)]
+    write_log(tmp_path, [banner_slate("x1", "a"), banner_slate("x2", "a")], clicks)
+    counts = [[one.n_clicked for one in counts_of(path, now_ms)] for now_ms in (16_100, 18_000)]
+    assert counts == [[1], [1]]
+    assert [one.n_clicked for one in counts_of(path, 20_000)] == [2]
+
+
 def test_keeper_of_the_sums_counts_ahead_of_whoever_learns(tmp_path: Path) -> None:
     """The one with the lease does, and the other leaves it alone."""
     path = write_log(tmp_path, [banner_slate("x1", "a")])

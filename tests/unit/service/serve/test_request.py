@@ -38,6 +38,8 @@ def test_example_of_the_design_decodes() -> None:
         ({"placements": [{"id": "p"}], "user": {"anonymous_id": "é" * 129}}, "$.user"),
         ({"placements": [{"id": "p"}], "context": {"item_ids": ["a", "b\0"]}}, "$.context"),
         ({"placements": [{"id": "p"}], "context": {"page": "x" * 65}}, "$.context.page"),
+        ({"placements": [{"id": "p"}], "context": {"page": "x\0"}}, "$.context"),
+        ({"placements": [{"id": "p"}], "context": {"country": "\0"}}, "$.context"),
         ({"placements": [{"id": "p"}], "options": {"deadline_ms": 0}}, "$.options.deadline_ms"),
         (
             {"placements": [{"id": "p"}], "options": {"preview": {"at": "now"}}},

@@ -123,6 +123,17 @@ def test_everything_goes_along(path: Path, target: PostgresLog) -> None:
     assert ledger(target).duplicate == books.duplicate + 1
 
 
+def test_text_that_only_a_file_takes_goes_along(path: Path, target: PostgresLog) -> None:
+    """A NUL in a country, as older releases stored it, becomes a mark; one ended every move."""
+    write(path, Batch([view("nul", country="D\0E")], [slate("x9", page="\0")]))
+    move_events(path.parent, target)
+    with closing(connect(target)) as connection:
+        run = connection.execute
+        assert run("SELECT country FROM events WHERE event_id = 'nul'").fetchone() == ("D\ufffdE",)
+        assert run("SELECT page FROM exposures WHERE exposure_id = 'x9'").fetchone() == ("\ufffd",)
+    assert ledger(target) == ledger(path)
+
+
 def test_archived_days_go_along(path: Path, target: PostgresLog) -> None:
     """Half of the log lies in Parquet files; in the database all of it is rows again."""
     before, sums, person = content(path), figures(path), read_rows(path, ["u"])

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import quote
 
 import psycopg
 import pytest
@@ -12,8 +13,12 @@ from service.stores.archiving import archive_old_days
 from service.stores.event_database import connect, open_event_database, stop_listening
 from service.stores.event_log import EventLog, PostgresLog
 from service.stores.event_schema import metadata
+from service.stores.events import Batch
 from service.stores.key_mark import agree_on_pseudonyms, has_mark
+from service.stores.opening import open_event_store
 from service.stores.postgres import translate
+from tests.postgres_server import PostgresServer
+from tests.unit.service.intake.samples import view
 
 on_a_server = pytest.mark.parametrize("event_url", ["postgres"], indirect=True)
 
@@ -114,6 +119,47 @@ def test_lost_connection_is_made_again(event_log: EventLog) -> None:
     assert connection.execute("SELECT count(*) FROM erasures").fetchone() == (0,)
     connection.close()
     other.close()
+
+
+@on_a_server
+def test_writer_is_closed_over_a_connection_that_was_lost(event_log: EventLog) -> None:
+    """A server that was restarted in a quiet hour leaves no writer that seems to be killed."""
+    store = open_event_store(event_log, opened_ms=1)
+    store.commit(Batch([view("e1")]))
+    other = connect(event_log)
+    other.execute(
+        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
+        "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+    store.close(7)
+    assert other.execute("SELECT closed_ms FROM writers").fetchall() == [(7,)]
+    other.close()
+
+
+@on_a_server
+def test_defaults_of_the_database_for_others_change_nothing(
+    event_log: EventLog, event_url: str
+) -> None:
+    """A transaction sees what was there when it got the lock, and none is ended for its length."""
+    assert isinstance(event_log, PostgresLog)
+    defaults = "-c default_transaction_isolation=serializable -c statement_timeout=60000"
+    url = f"{event_url}&options={quote(defaults)}"
+    log = open_event_database(event_log.home, url)
+    connection = connect(log)
+    connection.execute("BEGIN IMMEDIATE")
+    assert connection.execute("SHOW transaction_isolation").fetchone() == ("read committed",)
+    assert connection.execute("SHOW statement_timeout").fetchone() == ("0",)
+    connection.close()
+
+
+@pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
+def test_database_that_cannot_hold_every_text_is_refused(
+    postgres_server: PostgresServer, tmp_path: Path, encoding: str
+) -> None:
+    """Debian makes such ones where no language is set; the message says how to make another."""
+    url = postgres_server.make_database(encoding)
+    with pytest.raises(StoreError, match=f"encoding {encoding}.*createdb --encoding UTF8"):
+        open_event_database(tmp_path, url)
 
 
 @on_a_server
