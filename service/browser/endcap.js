@@ -1,43 +1,54 @@
-/* Endcap in a page: docs/guides/browser.md. Nothing in here may throw into the page. */
+// Endcap in a page: docs/guides/browser.md. Nothing in here may throw into the page.
 (() => {
-  const script = document.currentScript, set = (script && script.dataset) || {};
+  const script = document.currentScript, set = script?.dataset || {};
   const base = (set.endpoint || (script && new URL(script.src).origin) || "").replace(/\/$/, "");
-  const MAX_QUEUED = 100, MAX_SENT = 50, QUEUE = "endcap_queue", VISITOR = "endcap_visitor";
-  // Asked for each call: a page that stays open may learn of it, or lose it.
-  const consents = () => ["true", "granted", undefined].includes(set.consent);
+  const QUEUE = "endcap_queue", VISITOR = "endcap_visitor";
+  const on = (kind, act) => document.addEventListener(kind, act);
   const safe = (act) => (...given) => {
     try {
       const made = act(...given);
-      return made && made.catch ? made.catch(() => {}) : made;
+      return made?.catch?.(() => {}) ?? made;
       // The page goes on as it was.
     } catch {}
   };
   const store = (area) => {
     const memory = {};
     return {
-      get: (name) => { try { return area().getItem(name); } catch { return memory[name]; } },
-      set: (name, text) => { memory[name] = text; safe(() => area().setItem(name, text))(); },
+      get: (name) => { try { return memory[name] ?? area().getItem(name); } catch {} },
+      // What is full can be read all the same, and would answer with what was kept before.
+      set: (name, text) => {
+        try { area().setItem(name, text); delete memory[name]; } catch { memory[name] = text; }
+      },
     };
   };
   const local = store(() => localStorage), session = store(() => sessionStorage);
-  const newId = () => crypto.randomUUID ? crypto.randomUUID()
-    : Array.from(crypto.getRandomValues(new Uint32Array(4)), (n) => n.toString(36)).join("");
+  const newId = () => crypto.randomUUID?.()
+    || crypto.getRandomValues(new Uint32Array(4)).join("-");
   const idIn = (area) => {
     let id = area.get(VISITOR);
-    if (!id) area.set(VISITOR, (id = newId()));
+    if (!id) area.set(VISITOR, id = newId());
     return id;
   };
-  const user = () => consents() ? {
+  // Asked for each call: a page that stays open may learn of consent, or lose it.
+  const user = () => ["true", "granted", undefined].includes(set.consent) ? {
     user_id: set.user || undefined, anonymous_id: idIn(local), session_id: idIn(session),
   } : { consent: false };
+  const within = (ms) => {
+    const end = new AbortController();
+    setTimeout(() => end.abort(), ms);
+    return end.signal;
+  };
   const where = () => ({ channel: set.channel || "web", platform: set.platform, country: set.country });
 
-  let queue, timer, wait = 1e3, retryAt = 0, sending = false;
+  let mine = new Map(), queue, timer, wait = 1e3, retryAt = 0, sending;
   const read = () => {
-    try { queue = JSON.parse(local.get(QUEUE)); } catch { queue = 0; }
-    return (queue = Array.isArray(queue) ? queue : []);
+    let kept = [];
+    try { kept = JSON.parse(local.get(QUEUE)).map((one) => [one.event_id, one]); } catch {}
+    // Another tab that writes at the same time may have left out what is of this page.
+    return [...(queue = new Map([...kept, ...mine])).values()];
   };
-  const save = () => local.set(QUEUE, JSON.stringify((queue = queue.slice(-MAX_QUEUED))));
+  const batch = () => read().slice(0, 50);
+  const save = () => local.set(QUEUE, JSON.stringify([...queue.values()].slice(-100)));
   const url = () => `${base}/v1/events?key=${encodeURIComponent(set.key)}&sent_at=${Date.now()}`;
   const later = (ms) => {
     clearTimeout(timer);
@@ -45,34 +56,47 @@
     timer = setTimeout(flush, Math.max(ms, retryAt - performance.now()));
   };
   const flush = safe(async () => {
-    const sent = read().slice(0, MAX_SENT);
+    const sent = batch();
     if (sending || !sent.length) return;
     sending = true;
-    let status = 0;
+    const body = JSON.stringify(sent);
+    let status;
     try {
-      // Text without headers of its own needs no preflight.
-      status = (await fetch(url(), { method: "POST", body: JSON.stringify(sent), keepalive: true })).status;
+      // Text without headers of its own needs no preflight. Browsers refuse to keep 64 KiB alive.
+      status = (await fetch(url(), {
+        method: "POST", body, keepalive: body.length < 2e4, signal: within(3e4),
+      })).status;
       // Else the service is down.
     } catch {}
     sending = false;
-    if (!status || status === 429 || status >= 500) {
+    if (!(status < 500) || status === 429) {
       wait = Math.min(wait * 2, 6e4);
       retryAt = performance.now() + wait;
       return later(0);
     }
     wait = 1e3;
     retryAt = 0;
-    const ids = new Set(sent.map((event) => event.event_id));
-    queue = read().filter((event) => !ids.has(event.event_id));
+    read();
+    for (const { event_id } of sent) {
+      mine.delete(event_id);
+      queue.delete(event_id);
+    }
     save();
-    if (queue.length) later(0);
+    if (queue.size) later(0);
   });
   const beacon = safe(() => {
+    const sent = batch();
     // What arrives twice is stored once, so all stays queued until an answer was seen.
-    if (read().length) navigator.sendBeacon(url(), JSON.stringify(queue.slice(0, MAX_SENT)));
+    if (sent.length) navigator.sendBeacon(url(), JSON.stringify(sent));
   });
   const track = safe((event) => {
-    read().push({ event_id: newId(), timestamp: Date.now(), ...user(), ...where(), ...event });
+    const event_id = event.event_id || newId();
+    // What is no JSON fails here, before it is among the others.
+    mine.set(event_id, JSON.parse(JSON.stringify({
+      timestamp: Date.now(), ...user(), ...where(), ...event, event_id,
+    })));
+    mine = new Map([...mine].slice(-100));
+    read();
     save();
     later(200);
   });
@@ -97,7 +121,7 @@
   const place = (slot, template, shown) => {
     const height = slot.offsetHeight, { top } = slot.getBoundingClientRect();
     const isSeen = top < innerHeight;
-    if (isSeen && !height) return false;
+    if (isSeen && !height) return;
     const made = shown.map((values) => fill(template, values));
     // What can be seen keeps its height for good, what is below may grow.
     slot.style.minHeight = `${height}px`;
@@ -107,56 +131,72 @@
   };
   // Near each share of an element that half of a window can be, for up to 150 windows' height.
   const SHARES = Array.from({ length: 165 }, (_, step) => 0.5 * 0.97 ** step);
-  const watch = (slot, exposure_id) => {
-    let clock;
+  // Of each element the call and the slate that were the last: only that slate is seen and clicked.
+  const asked = new WeakMap(), drawn = new WeakMap();
+  const watch = (slot, report) => {
+    let clock, isThere;
+    // An observer hears nothing of a tab that is hidden.
+    const look = () => {
+      if (!isThere || document.hidden) clock = clearTimeout(clock);
+      else clock ||= setTimeout(() => {
+        observer.disconnect();
+        hear("remove");
+        report({ event: "exposure", grade: "viewable" });
+      }, 1e3);
+    };
+    const hear = (how) => document[`${how}EventListener`]("visibilitychange", look);
     const observer = new IntersectionObserver(safe((entries) => {
       const { isIntersecting, intersectionRatio, boundingClientRect: { height } } = entries.pop();
       // Of an element taller than the window half may never show, so half of the window is enough.
-      if (isIntersecting && intersectionRatio * height >= Math.min(height, innerHeight) / 2)
-        clock ||= setTimeout(() => {
-          observer.disconnect();
-          track({ event: "exposure", grade: "viewable", exposure_id });
-        }, 1e3);
-      else { clearTimeout(clock); clock = 0; }
+      isThere = isIntersecting && intersectionRatio * height >= Math.min(height, innerHeight) / 2;
+      hear(isThere ? "add" : "remove");
+      look();
     }), { threshold: SHARES });
     observer.observe(slot);
   };
   const render = (slot, slate) => {
     const shown = (slate.items || slate.banners || []).map((one) =>
       ({ url: one.link_url, ...one.attributes, ...one }));
-    const { exposure_id } = slate, template = slot.querySelector("template");
-    const asked = new CustomEvent("endcap", { detail: slate, bubbles: true, cancelable: true });
-    if (!shown.length) return;
-    if (slot.dispatchEvent(asked) && !(template && place(slot, template, shown))) return;
-    track({ event: "exposure", grade: "rendered", exposure_id });
-    watch(slot, exposure_id);
-    const clicked = slate.kind === "banners" ? "banner_id" : "item_id";
-    slot.addEventListener("click", safe((event) => {
-      const one = event.target.closest("[data-endcap-id]");
-      if (one) track({ event: "click", [clicked]: one.dataset.endcapId, exposure_id });
+    const template = slot.querySelector("template"), { exposure_id } = slate;
+    const report = (event) => drawn.get(slot) === report && track({ ...event, exposure_id });
+    const event = new CustomEvent("endcap", { detail: slate, bubbles: true, cancelable: true });
+    if (!shown.length || slot.dispatchEvent(event) && !(template && place(slot, template, shown))) return;
+    drawn.set(slot, report);
+    report({ event: "exposure", grade: "rendered" });
+    // The middle button clicks with an event of its own, which it shares with the right one.
+    for (const kind of ["click", "auxclick"]) slot.addEventListener(kind, safe(({ target, button }) => {
+      const one = target.closest("[data-endcap-id]");
+      if (one && !(button > 1))
+        report({ event: "click", [slate.items ? "item_id" : "banner_id"]: one.dataset.endcapId });
     }), true);
+    watch(slot, report);
   };
   const serve = safe(async (root) => {
+    // Nobody may ever come to a page that was drawn ahead.
+    if (document.prerendering)
+      await new Promise((go) => on("prerenderingchange", go));
     const slots = [...(root || document).querySelectorAll("[data-endcap-placement]:not([data-endcap-asked])")];
     if (!slots.length) return;
     const placements = slots.map((slot) => ({ id: slot.dataset.endcapPlacement }));
-    slots.forEach((slot) => { slot.dataset.endcapAsked = ""; });
-    const context = { ...where(), page: set.page, item_ids: (set.items || "").split(/[\s,]+/).filter(Boolean) };
+    slots.forEach((slot) => { slot.dataset.endcapAsked = ""; asked.set(slot, placements); });
+    const context = { ...where(), page: set.page, item_ids: (set.items || "").split(/[\s,]+/).filter(Boolean).slice(0, 100) };
     const answer = await fetch(`${base}/v1/serve`, {
       method: "POST",
       headers: { "X-API-Key": set.key, "Content-Type": "application/json" },
       body: JSON.stringify({ user: user(), context, placements }),
-      signal: AbortSignal.timeout(+set.timeout || 2e3),
+      signal: within(+set.timeout || 2e3),
     });
-    if (answer.ok) (await answer.json()).placements.forEach((slate, i) => safe(render)(slots[i], slate));
+    // An answer that comes after that of a later call is out of date.
+    if (answer.ok) (await answer.json()).placements.forEach((slate, i) =>
+      asked.get(slots[i]) === placements && safe(render)(slots[i], slate));
   });
 
   window.endcap = { serve, track, flush };
   safe(() => {
-    document.addEventListener("visibilitychange", () => document.visibilityState === "hidden" && beacon());
+    on("visibilitychange", () => document.hidden && beacon());
     addEventListener("pagehide", beacon);
     flush();
-    if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", () => serve());
+    if (document.readyState === "loading") on("DOMContentLoaded", () => serve());
     else serve();
   })();
 })();

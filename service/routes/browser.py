@@ -15,24 +15,45 @@ MAX_AGE_S = 3_600
 """How long a browser goes without asking whether the script has changed."""
 
 # A text or comment, else a sign that parts words by itself. `a - -b` needs its spaces.
+# A line may end before what no statement begins with, and after what none ends with.
 _TEXT_OR_SIGN = re.compile(
-    r"""("(?:[^"\\]|\\.)*"|`(?:[^`\\]|\\.)*`|/\*.*?\*/)| *([{}()\[\],;:=?&|<>]) *"""
+    r"""("(?:[^"\\]|\\.)*"|`(?:[^`\\]|\\.)*`|/\*.*?\*/)"""
+    r"""|[;,]\s*(?=})|(?<![\w)\]])\((\w+)\)\s*(?==>)"""
+    r"""|\s*([,;:=?&|<>*])\s*|\s*([})\]]) *| *([{(\[])\s*"""
 )
 
 
 def compact(source: str) -> str:
-    """Leave out lines of comment, indentation and spaces beside signs.
+    """Leave out lines of comment, indentation, and spaces and line ends beside signs.
 
-    Line ends stay, so no statement runs into the next. Texts are in ``"`` or backticks, on one
-    line. It knows no regular expressions: they hold neither of these quotes, and no space.
+    Line ends between statements stay, so none runs into the next; no statement is empty. Texts are
+    in ``"`` or backticks, on one line. It knows no regular expressions: they hold neither of these
+    quotes, no space, no ``;}`` and no ``,}``. Depth is told by indentation.
     """
-    lines = (line.strip() for line in source.splitlines())
-    kept = (line for line in lines if line and not line.startswith("//"))
-    return "\n".join(_TEXT_OR_SIGN.sub(_without_spaces, line) for line in kept)
+    lines = (line.rstrip() for line in source.splitlines())
+    kept = [line for line in lines if line and not line.lstrip().startswith("//")]
+    return _TEXT_OR_SIGN.sub(_without_spaces, "\n".join(_with_one_const(kept)))
+
+
+def _with_one_const(lines: list[str]) -> list[str]:
+    """Let a `const` right after another one of the same depth go on with that."""
+    made: list[str] = []
+    begun: dict[int, str] = {}
+    for line in lines:
+        text = line.lstrip()
+        depth = len(line) - len(text)
+        begun = {one: word for one, word in begun.items() if one <= depth}
+        if text.startswith("const ") and begun.get(depth) == "const" and made[-1][-1] == ";":
+            made[-1] = made[-1][:-1] + ","
+            text = text.removeprefix("const ")
+        elif text[0] not in "})]":
+            begun[depth] = text.partition(" ")[0]
+        made.append(text)
+    return made
 
 
 def _without_spaces(found: re.Match[str]) -> str:
-    return found[1] or found[2]
+    return found[found.lastindex] if found.lastindex else ""
 
 
 def _file(name: str) -> str:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from playwright.sync_api import Browser, Page
 
 PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Shop</title>
 <link rel="icon" href="data:,">
@@ -23,6 +25,19 @@ PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Shop
 <template><a class="new" data-endcap-text="id"></a></template>
 <p class="old">Low down</p></div>
 </body></html>"""
+
+PERSON = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/131.0.0.0 Safari/537.36"
+WATCH_SHIFTS = """window.shifts = 0; window.errors = [];
+new PerformanceObserver((list) => list.getEntries().forEach((e) => { window.shifts += e.value; }))
+  .observe({type: "layout-shift", buffered: true});
+addEventListener("error", (e) => window.errors.push(e.message));
+addEventListener("unhandledrejection", (e) => window.errors.push(String(e.reason)));
+addEventListener("securitypolicyviolation", (e) => window.errors.push(e.violatedDirective));"""
+SETTLE = """new Promise((done) => {
+  const last = new IntersectionObserver(() => { last.disconnect(); done(); });
+  last.observe(document.body);
+})"""
+"""Observers are told in the order in which they were made, so this one hears of a frame last."""
 
 
 @contextmanager
@@ -55,3 +70,23 @@ def shop_page(endcap: str, key: str, options: str = 'data-user="u1"') -> Iterato
         finally:
             server.shutdown()
             thread.join(5)
+
+
+@contextmanager
+def opened(
+    chromium: Browser,
+    endcap: str,
+    key: str,
+    before: Callable[[Page], None] | None = None,
+    **options: str,
+) -> Iterator[Page]:
+    """Open the shop's page in a fresh profile."""
+    with shop_page(endcap, key, **options) as address:
+        context = chromium.new_context(user_agent=PERSON, viewport={"width": 800, "height": 600})
+        page = context.new_page()
+        page.add_init_script(WATCH_SHIFTS)
+        if before is not None:
+            before(page)
+        page.goto(address)
+        yield page
+        context.close()

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,38 +12,10 @@ import pytest
 from playwright.sync_api import Browser, Page, Route
 
 from service.stores.event_schema import KIND_NAMES
-from tests.browser.shop_page import shop_page
+from tests.browser.shop_page import SETTLE, opened
 from tests.end_to_end.running_server import RunningServer, eventually
 
 pytestmark = pytest.mark.browser
-
-PERSON = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/131.0.0.0 Safari/537.36"
-WATCH_SHIFTS = """window.shifts = 0; window.errors = [];
-new PerformanceObserver((list) => list.getEntries().forEach((e) => { window.shifts += e.value; }))
-  .observe({type: "layout-shift", buffered: true});
-addEventListener("error", (e) => window.errors.push(e.message));
-addEventListener("unhandledrejection", (e) => window.errors.push(String(e.reason)));
-addEventListener("securitypolicyviolation", (e) => window.errors.push(e.violatedDirective));"""
-
-
-@contextmanager
-def opened(
-    chromium: Browser,
-    endcap: str,
-    key: str,
-    before: Callable[[Page], None] | None = None,
-    **options: str,
-) -> Iterator[Page]:
-    """Open the shop's page in a fresh profile."""
-    with shop_page(endcap, key, **options) as address:
-        context = chromium.new_context(user_agent=PERSON, viewport={"width": 800, "height": 600})
-        page = context.new_page()
-        page.add_init_script(WATCH_SHIFTS)
-        if before is not None:
-            before(page)
-        page.goto(address)
-        yield page
-        context.close()
 
 
 @pytest.fixture
@@ -96,13 +67,6 @@ def test_page_is_filled_watched_and_clicked(page: Page, home: Path, server: Runn
     page.locator("#low").scroll_into_view_if_needed()
     eventually(lambda: reports(home, low), [("rendered", None), ("viewable", None)])
     assert is_unharmed(page)
-
-
-SETTLE = """new Promise((done) => {
-  const last = new IntersectionObserver(() => { last.disconnect(); done(); });
-  last.observe(document.body);
-})"""
-"""Observers are told in the order in which they were made, so this one hears of a frame last."""
 
 
 def test_element_taller_than_the_window_is_viewable(

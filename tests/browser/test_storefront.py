@@ -17,7 +17,7 @@ from models.artifact import ArtifactStore
 from models.pseudonym import load_pseudonymiser
 from service.stores.event_schema import KIND_NAMES
 from tests.browser.console_pages import assert_accessible, opened_console
-from tests.browser.test_endcap_js import PERSON, WATCH_SHIFTS
+from tests.browser.shop_page import PERSON, WATCH_SHIFTS
 from tests.end_to_end.running_server import WITHIN_S, RunningServer, eventually, run_server
 from tests.snapshots import tiny_snapshot
 
@@ -228,6 +228,14 @@ def test_drawer_tells_the_request_the_answer_and_why(page: Page) -> None:
     page.keyboard.press("Tab")
     page.locator("#behind").press("Enter")
     assert drawer.is_visible()
+
+
+def test_drawer_says_what_failed_at_a_proxy(page: Page) -> None:
+    """Events that a page of HTML answers, as a proxy sends with 502, are not still on their way."""
+    html = "<h1>Bad gateway</h1>"
+    page.route("**/v1/events*", lambda route: route.fulfill(status=502, body=html))
+    page.evaluate("endcap.track({event: 'view', item_id: 'lamp'})")
+    page.locator(".log", has_text="view").locator(".verdict.failed").first.wait_for()
 
 
 def test_refused_consent_sends_no_id(page: Page) -> None:

@@ -36,7 +36,7 @@
     const slate = slot && slates.get(slot);
     if (!slate || slate.kind !== "items") return;
     const known = { ...remembered(), [card.dataset.endcapId]: slate.exposure_id };
-    sessionStorage.setItem(CAME_FROM, JSON.stringify(known));
+    try { sessionStorage.setItem(CAME_FROM, JSON.stringify(known)); } catch { /* then no order is owed to it */ }
   }, true);
 
   // Items of any catalogue have a page and a picture in this shop.

@@ -55,7 +55,7 @@
         call.answer = told;
         const verdicts = new Map((told.events || []).map((one) => [one.event_id, one.status]));
         note(events, (event) => verdicts.get(event.event_id) || "failed");
-      }, tell);
+      }).catch(() => note(events, () => "failed"));
       return answer;
     } catch (error) {
       call.failed = String(error);

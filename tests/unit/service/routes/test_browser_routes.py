@@ -31,7 +31,13 @@ def test_script_is_small_and_public(strict_shop: Shop) -> None:
 @pytest.mark.parametrize(
     ("source", "served"),
     [
-        ("  const { a } = b, c = (d) => `x : ${e}`;\n", "const{a}=b,c=(d)=>`x : ${e}`;"),
+        ("  const { a } = b, c = (d) => `x : ${e}`;\n", "const{a}=b,c=d=>`x : ${e}`;"),
+        ("const a = {\n  b: 1,\n};\n// why\nconst c = 2;", "const a={b:1},c=2;"),
+        (
+            "if (a) {\n  b();\n}\nconst c = () => {\n  const d = 1;\n};\nlet e;\nconst f = 2;",
+            "if(a){b()}\nconst c=()=>{const d=1};let e;const f=2;",
+        ),
+        ("a(\n  (b, c) => d,\n)\ne\n  || f", "a((b,c)=>d,)\ne||f"),
         ("a = 1\n\n  // why\n  (b)", "a=1\n(b)"),
         ('f("a , \\" ; b", c) /* d ; e */', 'f("a , \\" ; b",c)/* d ; e */'),
         ("a - -b + +c / 2", "a - -b + +c / 2"),
