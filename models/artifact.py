@@ -1,41 +1,23 @@
-"""The store of model versions in ``ENDCAP_HOME``: what the trainer publishes and the service opens.
-
-models/<version>/   LanceDB tables items, users, neighbours, segments, and manifest.json; immutable
-models/live         the live version in the first line, below it those that were live before
-cache/<version>/    memory-mapped copy of the arrays, made once per machine
-"""
+"""The store of model versions in a home: what the trainer publishes and the service opens."""
 
 from __future__ import annotations
 
 import re
-import shutil
-from collections.abc import Callable, Collection, Iterator
-from contextlib import ExitStack, contextmanager
-from pathlib import Path
+from collections.abc import Callable, Collection
 
 import msgspec
 
 from models.array_cache import cache_lock, map_cached, open_cached
 from models.checksums import checksums_of, stamped
-from models.durable import (
-    STAGING_PREFIX,
-    moved_aside,
-    remove_stagings,
-    replace_file,
-    staged_folder,
-)
+from models.durable import replace_file, staged_folder
 from models.erasure import without_users
-from models.errors import ArtifactError, ConflictError, GateError, NotFoundError
-from models.ids import list_known
+from models.errors import ArtifactError, ConflictError, GateError
 from models.lance_library import load_lancedb
-from models.live_pointer import LivePointer
-from models.locks import file_lock
 from models.manifest import Manifest
 from models.snapshot import Snapshot
+from models.version_folders import MANIFEST, VersionFolders
 from models.version_tables import load_arrays, write_tables
 
-_MANIFEST = "manifest.json"
-_VERSION = re.compile(r"[0-9a-f]{16}")
 # LanceDB ends its messages with the line of its own source.
 _RUST_PLACE = re.compile(r", \S+\.rs:\d+:\d+$")
 # LanceDB and Arrow raise these three for whatever goes wrong on a disk.
@@ -46,13 +28,8 @@ def _as_it_is(manifest: Manifest) -> Manifest:
     return manifest
 
 
-class ArtifactStore:
-    """Publishes, lists, promotes and opens model versions under one home folder."""
-
-    def __init__(self, home: Path) -> None:
-        self._models = home / "models"
-        self._cache = home / "cache"
-        self._live = LivePointer(self._models)
+class ArtifactStore(VersionFolders):
+    """Publishes, promotes and opens model versions under one home folder, and erases from them."""
 
     @staticmethod
     def prepare() -> None:
@@ -82,7 +59,7 @@ class ArtifactStore:
                     return manifest.version
                 with staged_folder(folder) as staging:
                     write_tables(staging, snapshot)
-                    replace_file(staging / _MANIFEST, complete(manifest).encode())
+                    replace_file(staging / MANIFEST, complete(manifest).encode())
         except _STORAGE_ERRORS as error:
             raise ArtifactError(
                 f"cannot write model version {manifest.version} to {self._models}: "
@@ -119,93 +96,6 @@ class ArtifactStore:
             self._live.move(history[1:])
             return history[1]
 
-    def live_version(self) -> str | None:
-        """Read which version is live; cheap enough to poll."""
-        history = self._live.history()
-        return history[0] if history else None
-
-    def previous_version(self) -> str | None:
-        """Read which version `rollback` would make live."""
-        history = self._live.history()
-        return history[1] if len(history) > 1 else None
-
-    def versions(self) -> list[Manifest]:
-        """List the manifests of all versions, newest first."""
-        found = [self.manifest(version) for version in self._names()]
-        return sorted(found, key=lambda manifest: (manifest.created_at_ms, manifest.version))[::-1]
-
-    def settled_versions(self) -> list[Manifest]:
-        """List as `versions` does, but wait for who is writing one: none is missed."""
-        with self._writing():
-            return self.versions()
-
-    @contextmanager
-    def held(self) -> Iterator[list[str]]:
-        """Let nobody write, promote or erase from a version; give those that are or were live.
-
-        Raises
-        ------
-        ArtifactError
-            If the folder cannot be written to.
-        """
-        with ExitStack() as stack:
-            try:
-                stack.enter_context(self._writing())
-            except OSError as error:
-                raise ArtifactError(
-                    f"cannot change the model versions in {self._models}: {error}; "
-                    "see to it that the folder can be written to"
-                ) from error
-            yield stack.enter_context(self._live.changing())
-
-    def remove(self, versions: Collection[str], history: list[str]) -> None:
-        """Remove versions and their copies for good; call it while `held`, with its history.
-
-        A version disappears in one step. Who has it open keeps reading it.
-
-        Raises
-        ------
-        ArtifactError
-            If one cannot be removed; those before it are gone.
-        """
-        left = [version for version in history if version not in versions]
-        if left != history:
-            self._live.move(left)
-        for version in versions:
-            folder = self._models / version
-            gone = folder.with_name(f"{STAGING_PREFIX}{version}")
-            try:
-                folder.rename(gone)
-                shutil.rmtree(gone)
-            except OSError as error:
-                raise ArtifactError(
-                    f"cannot remove model version {version}: {error}; see to it that {folder} can "
-                    "be written to, then prune again"
-                ) from error
-            self.forget_cache(version)
-
-    def manifest(self, version: str) -> Manifest:
-        """Read one manifest.
-
-        Raises
-        ------
-        NotFoundError
-            If there is no such version.
-        """
-        path = self._models / version / _MANIFEST
-        try:
-            content = self._manifest_bytes(version) if _VERSION.fullmatch(version) else None
-            if content is not None:
-                return msgspec.json.decode(content, type=Manifest)
-        except (OSError, msgspec.DecodeError) as error:
-            raise ArtifactError(
-                f"cannot read {path}: {error}; promote another version or train again"
-            ) from error
-        raise NotFoundError(
-            f"model version {version[:40]!r} does not exist in {self._models}; "
-            f"{list_known(self._names())}; see 'endcap models list'"
-        )
-
     def open(self, version: str, breathe: Callable[[], None] = lambda: None) -> Snapshot:
         """Open a version read-only; its arrays are memory-mapped and shared between processes.
 
@@ -235,19 +125,6 @@ class ArtifactStore:
                 "go back with 'endcap models rollback' or train again"
             ) from error
 
-    def folder(self, version: str) -> Path:
-        """Name the folder of a version, for files that are about it and no part of it."""
-        return self._models / version
-
-    def cache_folder(self, version: str) -> Path:
-        """Name the folder of a version's memory-mapped copy, for files that follow from it."""
-        return self._cache / version
-
-    def copies(self) -> list[Path]:
-        """List the folders of all memory-mapped copies."""
-        found = self._cache.iterdir() if self._cache.is_dir() else ()
-        return [folder for folder in found if _VERSION.fullmatch(folder.name)]
-
     def erase_users(self, version: str, ids: Collection[str]) -> bool:
         """Take users out of a version for good, and say whether it knew any of them.
 
@@ -269,7 +146,7 @@ class ArtifactStore:
             try:
                 with cache_lock(copy), staged_folder(folder) as staging:
                     write_tables(staging, snapshot)
-                    replace_file(staging / _MANIFEST, manifest.encode())
+                    replace_file(staging / MANIFEST, manifest.encode())
                     # First: so no copy is ever older than the manifest beside it.
                     self.forget_cache(version)
             except _STORAGE_ERRORS as error:
@@ -278,11 +155,6 @@ class ArtifactStore:
                     f"{_RUST_PLACE.sub('', str(error))}; make room and erase again"
                 ) from error
         return True
-
-    def forget_cache(self, version: str) -> None:
-        """Remove the memory-mapped copy of a version; who has it open keeps reading it."""
-        if _VERSION.fullmatch(version):
-            shutil.rmtree(self._cache / version, ignore_errors=True)
 
     def _replace_manifest(self, manifest: Manifest) -> None:
         """Give a version its new manifest; trained again while live, it keeps its own parent.
@@ -296,7 +168,7 @@ class ArtifactStore:
             manifest = msgspec.structs.replace(manifest, parent=old.parent)
         if (old.gate.verdict, manifest.gate.verdict) == ("forced", "refused"):
             manifest = msgspec.structs.replace(manifest, gate=old.gate)
-        replace_file(self._models / manifest.version / _MANIFEST, manifest.encode())
+        replace_file(self._models / manifest.version / MANIFEST, manifest.encode())
 
     def _force(self, manifest: Manifest, is_forced: bool) -> None:
         gate = manifest.gate
@@ -311,30 +183,7 @@ class ArtifactStore:
         with self._writing():
             self._replace_manifest(msgspec.structs.replace(manifest, gate=gate))
 
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
-        """Let one process at a time write versions, and clear up after those that were killed."""
-        with file_lock(self._models / ".publish.lock"):
-            remove_stagings(self._models)
-            yield
-
     def _readable(self, version: str) -> Manifest:
         manifest = self.manifest(version)
         manifest.check_format()
         return manifest
-
-    def _manifest_bytes(self, version: str) -> bytes | None:
-        """Read a manifest, also while an erasure puts the version's new folder in its place."""
-        folder = self._models / version
-        for places in ([folder], moved_aside(folder), [folder]):
-            for place in places:
-                try:
-                    return (place / _MANIFEST).read_bytes()
-                except (FileNotFoundError, NotADirectoryError):
-                    continue
-        return None
-
-    def _names(self) -> list[str]:
-        if not self._models.is_dir():
-            return []
-        return [path.name for path in self._models.iterdir() if _VERSION.fullmatch(path.name)]
