@@ -8,89 +8,10 @@ from typing import Literal
 
 import msgspec
 
+from service.routes.console.slate_words import DEGRADED, RANKED, REASONS, SKIPPED, SOURCES
 from service.serve.page import BannerSlate, ItemSlate, Parts, RuleNote, Slate, WhyNot
 
 Mark = Literal["", "new", "up", "down"]
-
-SOURCES = {
-    "pin": "pinned",
-    "graph": "goes with",
-    "factors": "taste",
-    "popular": "popular",
-    "country": "popular in the country",
-    "category": "popular in the category",
-    "segment": "popular in the segment",
-    "similar": "alike",
-    "bought_together": "bought together",
-    "trending": "rising",
-    "recently_viewed": "seen before",
-    "static": "your list",
-    "explore": "by chance",
-    "affinity": "fits the shopper",
-    "page": "fits the page",
-    "weight": "by weight",
-    "click_rate": "clicked most",
-}
-"""Why something stands there, in a word."""
-DEGRADED = {
-    "no_model": "no model is live, so your own list is shown",
-    "store_unavailable": "the shopper's newest events could not be read",
-    "deadline": "there was no time for a personal list",
-    "no_candidates": "the recipe found nothing, so the next tier answered",
-    "disabled": "the placement is switched off",
-    "not_configured": "there is no such placement",
-}
-REASONS = {
-    "shown": "It is here, at position {position}.",
-    "no_model": "No model is live, and your own list does not name it.",
-    "not_in_catalogue": "It is not in the catalogue. New items come with the next training.",
-    "switched_off": "It is switched off, or has weight 0.",
-    "hidden": "It is hidden in the catalogue.",
-    "hidden_by_rule": "The rule “{rule}” hides it.",
-    "unavailable": "It cannot be bought now.",
-    "purchased": "This shopper has bought it already.",
-    "excluded": "The request leaves it out.",
-    "page_item": "The page is about it.",
-    "on_page": "It stands in “{placement}” already.",
-    "brand_cap": "The slate holds as many of its brand as the placement allows.",
-    "category_cap": "The slate holds as many of its category as the placement allows.",
-    "rule_cap": "The rule “{rule}” allows no more like it.",
-    "explored_away": "It had a place, and chance put something else there.",
-    "ranked_below": "It ranks {rank} by what {source}.",
-    "not_a_candidate": "Nothing brings it up here.",
-    "not_live": "Its schedule does not let it stand at this time.",
-    "not_in_audience": "This shopper is not in its audience.",
-    "resting": "This shopper has seen it as often as its cap allows.",
-    "barred": "It is on the page already.",
-}
-SKIPPED = {
-    "outranked": "another pin has the position",
-    "beyond_slate": "the position is beyond the slate",
-    "nothing_fits": "nothing that may be shown fits",
-    "barred": "it is on the page already, or left out",
-    "hidden": "it is hidden in the catalogue",
-    "unavailable": "it cannot be shown now",
-    "purchased": "the shopper has bought it",
-    "brand_cap": "the slate holds as many of its brand as it may",
-    "category_cap": "the slate holds as many of its category as it may",
-    "rule_cap": "a rule allows no more like it",
-    "hidden_by_rule": "a rule hides it",
-    "not_live": "its schedule does not let it stand at this time",
-    "not_in_audience": "the shopper is not in its audience",
-    "resting": "the shopper has seen it as often as its cap allows",
-}
-_RANKED = {
-    "static": "your list says",
-    "popular": "is popular",
-    "trending": "is rising",
-    "similar": "is alike",
-    "bought_together": "is bought together",
-    "recently_viewed": "was seen before",
-    "weight": "its weight says",
-    "page": "fits the page",
-    "country": "is popular in the country",
-    "click_rate": "is clicked most",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,7 +189,7 @@ def _answer(why: WhyNot, name_of: NameOf) -> Answer:
         rule=why.rule,
         placement=why.placement,
         rank=_ordinal(why.rank or 0),
-        source=_RANKED.get(source, "the shopper likes" if source else "is known"),
+        source=RANKED.get(source, "the shopper likes" if source else "is known"),
     )
     return Answer(
         card=name_of(why.id),
