@@ -273,9 +273,12 @@ def test_stop_while_the_database_is_away_is_in_the_ledger_of_all(
             n_before = len(answered)
             while len(answered) < n_before + 100:
                 await asyncio.sleep(0.01)
-            for server in (fleet.a, fleet.b):
-                await asyncio.to_thread(server.stop)
-            await asyncio.gather(*sending, *browsing)
+            # At once: each waits for the database as long as it may.
+            await asyncio.gather(
+                *(asyncio.to_thread(server.stop) for server in (fleet.a, fleet.b)),
+                *sending,
+                *browsing,
+            )
 
         try:
             asyncio.run(crash_and_stop())
