@@ -24,10 +24,14 @@ _NEXT_STEPS = {
     "2026-08-01 (or name its format, timestamp_format in the file of --mapping)",
     "event_unknown": "events are view, click, add_to_cart, purchase and refund; map the shop's own "
     "names under [interactions.events] in the file of --mapping",
-    "timestamp_invalid": "times are ISO 8601 or epoch milliseconds; name another form with "
-    "timestamp_format in the file of --mapping",
+    "timestamp_invalid": "times are ISO 8601 or epoch milliseconds (divide microseconds by 1000); "
+    "name another form with timestamp_format in the file of --mapping",
     "timestamp_in_future": "later than this machine's clock allows; look at the clock (date -u), "
     "and at timezone in the file of --mapping",
+    "price_invalid": "a price is a number that is not below 0, such as 1234.50: no currency, a "
+    "point before the cents, and nothing between thousands",
+    "quantity_invalid": "a quantity is a number above 0; where negative ones are refunds, set "
+    "refund_negative_quantity = true in the file of --mapping",
     "available_unknown": "whether an item can be bought is true or false, yes or no, in_stock or "
     "out_of_stock, or how many there are",
     "attributes_invalid": "attributes that begin with [ or { are JSON, with its double quotes",

@@ -24,6 +24,7 @@ from training.item_ids import is_no_product, normalise_item_id
 from training.mapping import InteractionColumns, InteractionMapping, Mapping
 from training.marks import BLANK, EXTRA_FIELDS, FILE, MALFORMED, ROW
 from training.read import columns_of
+from training.shown import shown_number, shown_time, shown_word
 from training.verdicts import DROPPED, Check, judge
 
 _DEFAULT_NAMES = InteractionColumns()
@@ -31,6 +32,20 @@ _REQUIRED = ("item_id", "timestamp")
 _TEXTS = ("country", "channel")
 _EXPORTED = {"user_key", "anonymous_key", "session_key", "item_id", "event", "timestamp"}
 """Columns of a file that ``endcap events export`` wrote, and of no shop's own."""
+
+_WHOLE = (
+    "user_id",
+    "user_key",
+    "item_id",
+    "kind",
+    "at_ms",
+    "quantity",
+    "price",
+    "order_id",
+    "country",
+    "channel",
+)
+"""Rows that have the same in all of these are one, said twice."""
 
 
 def judge_interactions(
@@ -153,9 +168,7 @@ def _checks(until_ms: int) -> list[Check]:
     """List the reasons in the order in which they are looked for; a user's id is never shown."""
     nothing = pl.lit(None, dtype=pl.String)
     user, item = pl.coalesce("user_key", "user_id"), pl.col("item_id")
-    raw_time, raw_quantity, raw_price = (
-        pl.col(f"raw_{field}") for field in ("timestamp", "quantity", "price")
-    )
+    raw_time, raw_price = pl.col("raw_timestamp"), pl.col("raw_price")
     quantity, price = pl.col("quantity"), pl.col("price")
     return [
         Check("row_malformed", pl.col(MALFORMED), nothing),
@@ -164,40 +177,37 @@ def _checks(until_ms: int) -> list[Check]:
         Check("user_id_invalid", ~is_valid_id(user), nothing),
         Check(f"user_id{NOT_UTF8}", has_lost_bytes(user), nothing),
         Check("item_id_missing", item.is_null(), nothing),
-        Check("item_id_invalid", ~is_valid_id(item), item),
-        Check(f"item_id{NOT_UTF8}", has_lost_bytes(item), item),
+        Check("item_id_invalid", ~is_valid_id(item), shown_word(item)),
+        Check(f"item_id{NOT_UTF8}", has_lost_bytes(item), shown_word(item)),
         Check(f"order_id{NOT_UTF8}", has_lost_bytes(pl.col("order_id")), nothing),
         Check("event_missing", pl.col("event").is_null() & pl.col("kind").is_null(), nothing),
-        Check("event_unknown", pl.col("kind").is_null(), pl.col("event")),
+        Check("event_unknown", pl.col("kind").is_null(), shown_word(pl.col("event"))),
         Check("timestamp_missing", raw_time.is_null(), nothing),
-        Check("timestamp_invalid", pl.col("at_ms").is_null(), raw_time),
-        Check(TOO_EARLY, pl.col("at_ms") < EARLIEST_MS, raw_time),
-        Check("timestamp_in_future", pl.col("at_ms") > until_ms, raw_time),
-        Check("quantity_invalid", quantity.is_null() | (quantity <= 0), raw_quantity),
+        Check("timestamp_invalid", pl.col("at_ms").is_null(), shown_time(raw_time)),
+        Check(TOO_EARLY, pl.col("at_ms") < EARLIEST_MS, shown_time(raw_time)),
+        Check("timestamp_in_future", pl.col("at_ms") > until_ms, shown_time(raw_time)),
+        Check(
+            "quantity_invalid",
+            quantity.is_null() | (quantity <= 0),
+            shown_number(pl.col("raw_quantity")),
+        ),
         Check(
             "price_invalid",
             (raw_price.is_not_null() & price.is_null()) | (price < 0),
-            raw_price,
+            shown_number(raw_price),
         ),
     ]
 
 
+def count_duplicates(kept: pl.DataFrame) -> int:
+    """Count the rows that repeat an earlier one: those that `drop_duplicates` would drop."""
+    return kept.height - kept.select(_WHOLE).n_unique()
+
+
 def _drop_duplicates(judged: pl.DataFrame) -> pl.DataFrame:
     """Mark rows that repeat an earlier one which is kept."""
-    key = [
-        "user_id",
-        "user_key",
-        "item_id",
-        "kind",
-        "at_ms",
-        "quantity",
-        "price",
-        "order_id",
-        "country",
-        "channel",
-    ]
     verdict = [DROPPED, "__reason"]
-    again = ~pl.struct(*key, *verdict).is_first_distinct()
+    again = ~pl.struct(*_WHOLE, *verdict).is_first_distinct()
     is_kept = pl.all_horizontal(pl.col(name).is_null() for name in verdict)
     return judged.with_columns(
         pl.when(is_kept & again).then(pl.lit("drop_duplicates")).otherwise(DROPPED).alias(DROPPED)

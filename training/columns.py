@@ -49,7 +49,7 @@ def as_number(name: str, dtype: pl.DataType) -> pl.Expr:
 
 
 def as_epoch_ms(name: str, dtype: pl.DataType, text_format: str | None, zone: str) -> pl.Expr:
-    """Read a column as epoch ms: a datetime, an integer, or text in `text_format` or ISO 8601."""
+    """Read a column as epoch ms: a datetime, a number, or text in `text_format` or ISO 8601."""
     column = pl.col(name)
     if isinstance(dtype, pl.Datetime):
         moment = column if dtype.time_zone else _localise(column, zone)
@@ -93,14 +93,19 @@ def _parse(text: pl.Expr, text_format: str | None, zone: str) -> pl.Expr:
     iso = (
         text.str.replace(r"^(\d{4}-\d{2}-\d{2})$", "${1}T00:00:00")
         .str.replace(r"^(\d{4}-\d{2}-\d{2}) +", "${1}T")
+        # BigQuery writes the name of the zone, PostgreSQL an offset of hours alone.
+        .str.replace(r" UTC$", "Z")
         .str.replace(r"(T\d{2}:\d{2})($|Z|[+-])", "${1}:00${2}")
+        .str.replace(r"(T\S+[+-]\d{2})$", "${1}:00")
         .str.replace("Z$", "+00:00")
     )
     with_offset = iso.str.to_datetime(
         "%Y-%m-%dT%H:%M:%S%.f%z", time_zone="UTC", time_unit="ms", strict=False
     )
     local = iso.str.to_datetime("%Y-%m-%dT%H:%M:%S%.f", time_unit="ms", strict=False)
-    digits = pl.when(text.str.contains(r"^\d{1,15}$")).then(text).cast(pl.Int64, strict=False)
+    # With a gap in the column a data frame writes whole floats.
+    whole = text.str.strip_suffix(".0")
+    digits = pl.when(whole.str.contains(r"^\d{1,15}$")).then(whole).cast(pl.Int64, strict=False)
     return pl.coalesce(with_offset.dt.epoch("ms"), _localise(local, zone).dt.epoch("ms"), digits)
 
 

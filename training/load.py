@@ -16,7 +16,7 @@ from models.events import InteractionKind
 from models.past import next_steps
 from models.vocabulary import Vocabulary
 from training.clean_catalog import judge_catalog, merge_items
-from training.clean_interactions import judge_interactions
+from training.clean_interactions import count_duplicates, judge_interactions
 from training.columns import MAX_AT_MS
 from training.csv_files import open_quote, printable
 from training.mapping import Mapping
@@ -80,6 +80,10 @@ def load_dataset(
         _check(kind, counts, mapping, rejects)
     kept = {kind: kept_rows(frame) for kind, frame in judged.items()}
     del judged
+    if not mapping.interactions.drop_duplicates:
+        rows["interactions"] = msgspec.structs.replace(
+            rows["interactions"], duplicates=count_duplicates(kept["interactions"])
+        )
     items = merge_items(kept["catalog"]) if catalog else None
     return _put_together(
         kept["interactions"], items, pseudonym, rows, only_listed=mapping.catalog.only_listed

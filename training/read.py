@@ -64,8 +64,9 @@ def expand(source: str) -> list[str]:
 def _scan(path: str, wanted: Sequence[str]) -> pl.LazyFrame:
     if "://" not in path and Path(path).is_dir():
         raise InputError(f"{path!r} is a folder; name its files, such as '{path}/*.parquet'")
-    suffixes = [suffix for suffix in Path(path).suffixes if suffix not in _COMPRESSIONS]
-    kind = _FORMATS.get(suffixes[-1].lower() if suffixes else "")
+    suffixes = [suffix.lower() for suffix in Path(path).suffixes]
+    formats = [suffix for suffix in suffixes if suffix not in _COMPRESSIONS]
+    kind = _FORMATS.get(formats[-1] if formats else "")
     if kind is None:
         raise InputError(
             f"{path!r} is of no known format; known: {', '.join(sorted(_FORMATS))}, "

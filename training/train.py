@@ -281,6 +281,12 @@ def _say_rows(loaded: Loaded, order: TrainOrder, progress: Progress) -> None:
             progress.say(f"    {step}")
         if rows.not_utf8:
             progress.say(f"  kept, though a text has lost letters: {rows.not_utf8}; {FIX_ENCODING}")
+        if rows.duplicates:
+            progress.say(
+                f"  kept, though they repeat another row in every column: {rows.duplicates} "
+                f"({rows.duplicates / rows.kept:.1%}); if the files overlap, set drop_duplicates = "
+                "true under [interactions] in the file of --mapping"
+            )
     if loaded.unlisted is not None:
         progress.say(loaded.unlisted.tell(is_offered=not order.mapping.catalog.only_listed))
     dataset = loaded.dataset

@@ -38,6 +38,8 @@ class RowCounts(msgspec.Struct, frozen=True, kw_only=True):
     """By reason."""
     not_utf8: int = 0
     """Rows kept though a text that is no id has bytes that are not UTF-8."""
+    duplicates: int = 0
+    """Interactions kept though they repeat an earlier one in every column that is read."""
 
     @property
     def n_rejected(self) -> int:

@@ -275,6 +275,24 @@ def test_rows_that_need_more_than_a_look_are_told_with_what_to_do(tmp_path: Path
     assert f"kept, though a text has lost letters: {titled.height}; " in result.stderr
 
 
+def test_duplicates_are_told_with_what_to_do(tmp_path: Path) -> None:
+    """Of 600 rows 30 are there twice: they count twice, the run says so, and a rule drops them."""
+    rows = interactions_frame()
+    pl.concat([rows, rows.head(30)]).write_parquet(tmp_path / "log.parquet")
+    arguments = ("--interactions", tmp_path / "log.parquet", "--home", tmp_path / "home")
+    result = run(train, *arguments, "--tune-seconds", 0, "--json")
+    counts = json.loads(result.stdout)["rows"]["interactions"]
+    assert (counts["kept"], counts["duplicates"]) == (630, 30)
+    assert "repeat another row in every column: 30 (4.8%); if the files overlap" in result.stderr
+    assert "drop_duplicates = true" in result.stderr
+    mapping = tmp_path / "mapping.toml"
+    mapping.write_text("[interactions]\ndrop_duplicates = true\n")
+    again = run(train, *arguments, "--tune-seconds", 0, "--mapping", mapping, "--json")
+    counts = json.loads(again.stdout)["rows"]["interactions"]
+    assert (counts["kept"], counts["duplicates"]) == (600, 0)
+    assert "repeat another row" not in again.stderr
+
+
 def test_mapping_that_names_a_missing_column_lists_the_columns(shop: Path, tmp_path: Path) -> None:
     """The error says which column is missing and which there are."""
     mapping = tmp_path / "mapping.toml"
