@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 
 import msgspec
 
@@ -14,6 +14,7 @@ from models.erasure import without_users
 from models.errors import ArtifactError, ConflictError, GateError
 from models.lance_library import load_lancedb
 from models.manifest import Manifest
+from models.running_trainings import Erased
 from models.snapshot import Snapshot
 from models.version_folders import MANIFEST, VersionFolders
 from models.version_tables import load_arrays, write_tables
@@ -28,6 +29,10 @@ def _as_it_is(manifest: Manifest) -> Manifest:
     return manifest
 
 
+def _nobody(_: Iterable[str]) -> Collection[str]:
+    return ()
+
+
 class ArtifactStore(VersionFolders):
     """Publishes, promotes and opens model versions under one home folder, and erases from them."""
 
@@ -37,13 +42,21 @@ class ArtifactStore(VersionFolders):
         load_lancedb()
 
     def publish(
-        self, snapshot: Snapshot, complete: Callable[[Manifest], Manifest] = _as_it_is
+        self,
+        snapshot: Snapshot,
+        complete: Callable[[Manifest], Manifest] = _as_it_is,
+        *,
+        erased: Erased = _nobody,
+        goes_live: bool = False,
     ) -> str:
-        """Write a version and return its name, the hash of its content; `live` does not move.
+        """Write a version and return its name, the hash of its content.
 
         The manifest's ``version`` and ``checksums`` are filled in here. A version that is there
         already keeps its tables and gets the new manifest, which may hold another gate verdict.
-        Once the tables are written, `complete` may wait for what the name does not depend on.
+        Once the tables are written, `complete` may wait for what the name does not depend on; it
+        is asked while nobody else can write a version. Then, if it `goes_live` and the gate does
+        not refuse it, it is promoted before anybody else can; else `live` does not move.
+        Users who were `erased` meanwhile are left out, as `erase_users` takes them out.
 
         Raises
         ------
@@ -56,10 +69,17 @@ class ArtifactStore(VersionFolders):
             with self._writing():
                 if folder.exists():
                     self._replace_manifest(complete(manifest))
-                    return manifest.version
-                with staged_folder(folder) as staging:
-                    write_tables(staging, snapshot)
-                    replace_file(staging / MANIFEST, complete(manifest).encode())
+                else:
+                    left = without_users(snapshot, erased(snapshot.users.ids))
+                    if left is not None:
+                        snapshot = left
+                        sums = checksums_of(snapshot)
+                        manifest = msgspec.structs.replace(manifest, checksums=sums)
+                    with staged_folder(folder) as staging:
+                        write_tables(staging, snapshot)
+                        replace_file(staging / MANIFEST, complete(manifest).encode())
+                if goes_live and self.manifest(manifest.version).gate.verdict != "refused":
+                    self.promote(manifest.version)
         except _STORAGE_ERRORS as error:
             raise ArtifactError(
                 f"cannot write model version {manifest.version} to {self._models}: "

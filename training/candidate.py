@@ -23,7 +23,7 @@ def draft_manifest(
     at_ms = loaded.dataset.interactions.at_ms
     manifest = Manifest(
         version="",
-        parent=live.version if live else None,
+        parent=None,
         created_at_ms=0,
         data_from_ms=int(at_ms.min()),
         data_until_ms=int(at_ms.max()),
@@ -36,9 +36,15 @@ def draft_manifest(
         seed=order.seed,
         tuning=tuning,
     )
+    return beside(manifest, live)
+
+
+def beside(manifest: Manifest, live: Manifest | None) -> Manifest:
+    """Set a candidate beside the live version: its parent, and from whose input it drifts."""
     if live is None:
-        return manifest
-    return msgspec.structs.replace(manifest, drift=find_drift(live, manifest))
+        return msgspec.structs.replace(manifest, parent=None, drift=None)
+    drift = find_drift(live, manifest)
+    return msgspec.structs.replace(manifest, parent=live.version, drift=drift)
 
 
 def _counts(dataset: Dataset, rows: RowCounts) -> dict[str, int]:

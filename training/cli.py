@@ -79,7 +79,7 @@ def train(
     # Before all that begins threads when it is loaded.
     share_heaps()
     from models.recommenders.settings import Settings  # noqa: PLC0415  # fast --help
-    from training.order import TrainOrder, load_order  # noqa: PLC0415  # as above
+    from training.order import TrainOrder, in_home, load_order  # noqa: PLC0415  # as above
 
     order = TrainOrder(
         interactions=interactions,
@@ -92,12 +92,12 @@ def train(
         report=report,
         tune_seconds=tune_seconds,
     )
-    with ThreadPoolExecutor(max_workers=1) as pool:
+    with in_home(home) as erased, ThreadPoolExecutor(max_workers=1) as pool:
         reading = pool.submit(load_order, order, handed.load_key, _now_ms())
         # Loading the trainer takes as long as reading a million rows.
         from training.train import train as run  # noqa: PLC0415  # as above
 
-        done = run(order, reading.result, _progress(), _now_ms)
+        done = run(order, reading.result, _progress(), _now_ms, erased)
     if as_json:
         print_json(done)
     if done.gate.verdict == "refused":

@@ -6,7 +6,7 @@ The item graph and the ALS that are measured alone are those inside the hybrid: 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import msgspec
@@ -89,6 +89,8 @@ class LiveContest:
     intervals: dict[str, dict[str, Interval]]
     """Recommender → metric → mean with its interval."""
     live: Evaluation | None
+    against: str | None
+    """The live version that `live` is of."""
     split: Split
     seed: int
 
@@ -101,7 +103,7 @@ class LiveContest:
         """Return recommender → metric → value."""
         return {name: evaluation.metrics for name, evaluation in self.evaluations.items()}
 
-    def judge(self, live: str | None, *, is_forced: bool) -> Gate:
+    def judge(self, *, is_forced: bool) -> Gate:
         """Let the gate decide about the hybrid."""
         ours = self.evaluations[Hybrid.name]
         if not self.n_users:
@@ -109,7 +111,7 @@ class LiveContest:
                 n_users=0,
                 against_popularity=None,
                 against_live=None,
-                live=live,
+                live=self.against,
                 is_forced=is_forced,
             )
         popularity = self.evaluations[Popularity.name]
@@ -119,7 +121,7 @@ class LiveContest:
             against_live=(
                 paired_difference(ours, self.live, METRIC, self.seed) if self.live else None
             ),
-            live=live,
+            live=self.against,
             is_forced=is_forced,
         )
 
@@ -139,17 +141,39 @@ def run_contest(
     settings are fitted on the same past as the candidate's: what is compared is how they learn.
     """
     evaluations = measure_all(fitted, split, KS, progress)
-    of_live = None
-    if live is not None:
-        of_live = evaluations[Hybrid.name]
-        theirs = live_settings(live, settings)
-        if theirs != settings:
-            with progress.step("fit and rank with the live settings"):
-                other = Hybrid.fit(split.train, theirs, now_ms=split.now_ms, seed=seed)
-                of_live = evaluate(other, split, KS)
+    of_live = _measure_live(live, evaluations[Hybrid.name], split, settings, progress, seed=seed)
     with progress.step("bootstrap"):
         intervals = intervals_of(evaluations, seed)
-    return LiveContest(evaluations, intervals, of_live, split, seed)
+    against = live.version if live else None
+    return LiveContest(evaluations, intervals, of_live, against, split, seed)
+
+
+def run_against(
+    other: Manifest | None, contest: LiveContest, settings: Settings, progress: Progress
+) -> LiveContest:
+    """Compare with another version, which went live after a contest had begun."""
+    ours, split = contest.evaluations[Hybrid.name], contest.split
+    of_live = _measure_live(other, ours, split, settings, progress, seed=contest.seed)
+    return replace(contest, live=of_live, against=other.version if other else None)
+
+
+def _measure_live(
+    live: Manifest | None,
+    ours: Evaluation,
+    split: Split,
+    settings: Settings,
+    progress: Progress,
+    *,
+    seed: int,
+) -> Evaluation | None:
+    if live is None:
+        return None
+    theirs = live_settings(live, settings)
+    if theirs == settings:
+        return ours
+    with progress.step("fit and rank with the live settings"):
+        other = Hybrid.fit(split.train, theirs, now_ms=split.now_ms, seed=seed)
+        return evaluate(other, split, KS)
 
 
 def measure_all(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from models.distinct import distinct
 from models.errors import ArtifactError, InputError
 from models.pseudonym import LoadKey
 from models.recommenders.settings import Settings
+from models.running_trainings import Erased, running_training
 from training.load import Loaded, load_dataset
 from training.mapping import Mapping
 
@@ -32,6 +34,23 @@ class TrainOrder:
     report: Path | None = None
     """Where the page of pictures goes; by default next to the version."""
     tune_seconds: float = 0.0
+
+
+@contextmanager
+def in_home(home: Path) -> Iterator[Erased]:
+    """Run a training in a home, which tells who is erased meanwhile.
+
+    Raises
+    ------
+    ArtifactError
+        If the home cannot be written to.
+    """
+    with ExitStack() as stack:
+        try:
+            erased = stack.enter_context(running_training(home))
+        except OSError as error:
+            raise _unwritable(home, error) from error
+        yield erased
 
 
 def load_order(order: TrainOrder, load_key: LoadKey, now_ms: int) -> Loaded:
@@ -58,10 +77,7 @@ def load_order(order: TrainOrder, load_key: LoadKey, now_ms: int) -> Loaded:
             until_ms=now_ms + MAX_AHEAD_MS,
         )
     except OSError as error:
-        raise ArtifactError(
-            f"cannot write to {order.home}: {error}; the live version is untouched; "
-            "make room or choose another --home and train again"
-        ) from error
+        raise _unwritable(order.home, error) from error
     n_users = len(distinct(loaded.dataset.interactions.user_rows))
     if n_users < 2:
         raise InputError(
@@ -70,3 +86,10 @@ def load_order(order: TrainOrder, load_key: LoadKey, now_ms: int) -> Loaded:
             "mapping"
         )
     return loaded
+
+
+def _unwritable(home: Path, error: OSError) -> ArtifactError:
+    return ArtifactError(
+        f"cannot write to {home}: {error}; the live version is untouched; "
+        "make room or choose another --home and train again"
+    )

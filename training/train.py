@@ -14,22 +14,23 @@ from models.artifact import ArtifactStore
 from models.dataset import Dataset
 from models.errors import ArtifactError, InputError
 from models.manifest import Drift, Gate, Interval, Manifest
-from models.past import FIX_ENCODING, next_steps
 from models.recommenders.blocks import one_blas_thread
 from models.recommenders.content import Content
 from models.recommenders.fitting import Basis, begin_fit
 from models.recommenders.hybrid import Hybrid, begin_hybrid
 from models.recommenders.settings import Settings
 from models.recommenders.tasks import Tasks, side_by_side
+from models.running_trainings import Erased
 from training.build import Surroundings
-from training.candidate import draft_manifest
-from training.contest import KS, MAX_GATE_USERS, Fitted, LiveContest, run_contest
+from training.candidate import beside, draft_manifest
+from training.contest import KS, MAX_GATE_USERS, Fitted, LiveContest, run_against, run_contest
 from training.load import Loaded
 from training.order import REJECTS_FILE, TrainOrder
 from training.progress import Progress
 from training.report.headings import about_version
 from training.report.page import Measured, write_report
 from training.split import Split, split_newest
+from training.telling import say_drift, say_rows
 from training.tune import tune, tuning_note
 from training.unlisted import Unlisted
 from training.verdicts import RowCounts
@@ -70,10 +71,12 @@ def train(
     load: Callable[[], Loaded],
     progress: Progress,
     clock_ms: Callable[[], int],
+    erased: Erased,
 ) -> TrainReport:
     """Run all steps; live is moved only if the gate lets the candidate pass.
 
-    `load` gives the data, or waits for them if they are being read already.
+    `load` gives the data, or waits for them if they are being read already. Who is `erased` by
+    the time they are learnt is left out.
 
     Raises
     ------
@@ -88,8 +91,9 @@ def train(
         tasks.begin("load the library of tables", ArtifactStore.prepare)
         with progress.step("read and clean"):
             loaded = load()
-        _say_rows(loaded, order, progress)
-        live = _live_manifest(store, progress)
+        say_rows(loaded, order, progress)
+        seen = store.live_version()
+        live = _live_manifest(store, seen, progress)
         with progress.step("tune"):
             # On the past only: what the contest is judged by must not have chosen the weights.
             newest = split_newest(loaded.dataset, seed=order.seed)
@@ -102,8 +106,7 @@ def train(
             )
         order = replace(order, settings=settings)
         draft = draft_manifest(order, loaded, tuning, live)
-        for warning in () if draft.drift is None else draft.drift.warnings:
-            progress.say(f"drift: {warning}")
+        say_drift(draft, progress)
         with one_blas_thread():
             learning = _begin(tasks, loaded.dataset, newest, order)
             version, contest = _publish(
@@ -113,8 +116,10 @@ def train(
                 order,
                 draft,
                 live=live,
+                seen=seen,
                 progress=progress,
                 clock_ms=clock_ms,
+                erased=erased,
             )
     manifest = store.manifest(version)
     progress.say(f"version {version}: {manifest.gate.verdict}, {manifest.gate.reason}")
@@ -168,34 +173,50 @@ def _publish(
     draft: Manifest,
     *,
     live: Manifest | None,
+    seen: str | None,
     progress: Progress,
     clock_ms: Callable[[], int],
+    erased: Erased,
 ) -> tuple[str, LiveContest]:
-    """Write the version while the contest goes on, and move live if the gate lets it pass."""
-    judged: Future[tuple[LiveContest, Gate]] = Future()
+    """Write the version while the contest goes on, and move live if the gate lets it pass.
+
+    Another version than the one `seen` may be live by then, of a training that ran beside this
+    one: what counts is that this one is not worse than that whose place it takes.
+    """
+    measured: Future[LiveContest] = Future()
 
     def complete(manifest: Manifest) -> Manifest:
-        contest, gate = judged.result()
+        contest = measured.result()
+        # Nobody else can publish now.
+        now = store.live_version()
+        if now != seen:
+            progress.say(f"version {now} went live meanwhile, and is the one to compare with")
+            newer = _live_manifest(store, now, progress)
+            contest = run_against(newer, contest, order.settings, progress)
+            manifest = beside(manifest, newer)
+            say_drift(manifest, progress)
         return msgspec.structs.replace(
-            manifest, metrics=contest.metrics(), intervals=contest.intervals, gate=gate
+            manifest,
+            metrics=contest.metrics(),
+            intervals=contest.intervals,
+            gate=contest.judge(is_forced=order.is_forced),
         )
 
     def write(hybrid: Hybrid, surroundings: Surroundings) -> str:
         manifest = msgspec.structs.replace(draft, blend=hybrid.blend, created_at_ms=clock_ms())
-        return store.publish(surroundings.around(hybrid, manifest), complete)
+        return store.publish(
+            surroundings.around(hybrid, manifest), complete, erased=erased, goes_live=True
+        )
 
     version = tasks.begin("all: write", write, learning.hybrid, learning.surroundings)
     try:
         split, settings = learning.split, order.settings
         contest = run_contest(learning.fitted, split, settings, live, progress, seed=order.seed)
-        gate = contest.judge(live.version if live else None, is_forced=order.is_forced)
-        judged.set_result((contest, gate))
+        measured.set_result(contest)
     finally:
         # After an error nobody waits for a verdict, and nothing of the version is left.
-        judged.cancel()
+        measured.cancel()
     with progress.step("publish"):
-        if gate.verdict != "refused":
-            store.promote(version())
         return version(), contest
 
 
@@ -257,8 +278,9 @@ def _write_page(
     return page
 
 
-def _live_manifest(store: ArtifactStore, progress: Progress) -> Manifest | None:
-    version = store.live_version()
+def _live_manifest(
+    store: ArtifactStore, version: str | None, progress: Progress
+) -> Manifest | None:
     if version is None:
         return None
     try:
@@ -268,29 +290,3 @@ def _live_manifest(store: ArtifactStore, progress: Progress) -> Manifest | None:
         progress.say(f"the live version cannot be compared with: {error}")
         return None
     return manifest
-
-
-def _say_rows(loaded: Loaded, order: TrainOrder, progress: Progress) -> None:
-    for kind, rows in loaded.rows.items():
-        dropped = ", ".join(f"{rule} {n}" for rule, n in rows.dropped.items()) or "none"
-        rejected = ", ".join(f"{reason} {n}" for reason, n in rows.rejected.items()) or "none"
-        progress.say(f"{kind}: {rows.read} rows read, {rows.kept} kept")
-        progress.say(f"  dropped by rule: {dropped}")
-        progress.say(f"  rejected ({order.home / REJECTS_FILE}): {rejected}")
-        for step in next_steps(rows.rejected):
-            progress.say(f"    {step}")
-        if rows.not_utf8:
-            progress.say(f"  kept, though a text has lost letters: {rows.not_utf8}; {FIX_ENCODING}")
-        if rows.duplicates:
-            progress.say(
-                f"  kept, though they repeat another row in every column: {rows.duplicates} "
-                f"({rows.duplicates / rows.kept:.1%}); if the files overlap, set drop_duplicates = "
-                "true under [interactions] in the file of --mapping"
-            )
-    if loaded.unlisted is not None:
-        progress.say(loaded.unlisted.tell(is_offered=not order.mapping.catalog.only_listed))
-    dataset = loaded.dataset
-    progress.say(
-        f"{dataset.n_users} users, {dataset.n_items} items, {len(dataset.interactions)} "
-        f"interactions; refunds took back {loaded.n_taken_back} purchases"
-    )

@@ -12,6 +12,7 @@ from msgspec import Meta
 
 from models.artifact import ArtifactStore
 from models.pseudonym import Pseudonymiser
+from models.running_trainings import note_erased
 from service.privacy.control_erasure import ControlErasure
 from service.privacy.file_search import files_holding
 from service.rollouts.bucketing import UnitKind
@@ -52,7 +53,6 @@ _LEFT = [
     "elsewhere: write them again",
     "your own files of interactions, if they name the person: take them out, or the next "
     "'endcap train' or 'endcap events import' brings them back; so does a list uploaded anew",
-    "an 'endcap train' that runs now, if it has read their rows: erase again when it has ended",
     "backups",
 ]
 _TO_COMPACT = (
@@ -181,7 +181,8 @@ def _erase_late_rows(events: EventLog, keys: list[str]) -> list[Erased]:
 
 
 def _erase_from_versions(home: Path, keys: list[str]) -> list[Erased]:
-    """Take a person's row out of every version of the model."""
+    """Take a person's row out of every version of the model, and of those to be published."""
+    note_erased(home, keys)
     artifacts = ArtifactStore(home)
     return [
         Erased(

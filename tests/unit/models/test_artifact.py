@@ -115,6 +115,25 @@ def test_publish_never_moves_live(store: ArtifactStore) -> None:
     assert store.live_version() is None
 
 
+def test_publish_promotes_what_the_gate_lets_pass(store: ArtifactStore) -> None:
+    """While it may write: so nobody else was judged beside the version that was live before."""
+    good = store.publish(make_snapshot(), goes_live=True)
+    assert store.live_version() == good
+    refused = make_snapshot(data_until_ms=2, gate=Gate(verdict="refused", reason="worse"))
+    assert store.publish(refused, goes_live=True) != good
+    assert store.live_version() == good
+
+
+def test_publish_leaves_out_who_was_erased(store: ArtifactStore) -> None:
+    """The version has the name that it would have had, and no row of the person."""
+    whole = make_snapshot()
+    gone = next(iter(whole.users.ids))
+    version = store.publish(whole, erased=lambda ids: {gone} & {*ids})
+    assert list(store.open(version).users.ids) == list(whole.users.ids)[1:]
+    assert store.publish(whole) == version
+    assert gone not in store.open(version).users.ids
+
+
 def test_promote_and_rollback_move_live(store: ArtifactStore) -> None:
     """Rollback goes back one step, and another step when it is called again."""
     a, b, c = (store.publish(make_snapshot(data_until_ms=day)) for day in (1, 2, 3))

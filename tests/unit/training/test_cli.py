@@ -4,9 +4,11 @@ import errno
 import gzip
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import polars as pl
 import pytest
 from click.testing import CliRunner, Result
@@ -16,10 +18,12 @@ from models import artifact
 from models.artifact import ArtifactStore
 from models.errors import ConfigError, EndcapError, InputError
 from models.handed import Handed
-from models.pseudonym import KEY_FILE, KEY_VARIABLE
+from models.pseudonym import KEY_FILE, KEY_VARIABLE, Pseudonymiser
+from models.running_trainings import note_erased
 from service.stores.event_database import open_event_database
 from service.stores.key_mark import agree_on_pseudonyms
 from tests.unit.training.small_shop import START_MS, interactions_frame, write_shop
+from training import cli
 from training.cli import evaluate, train
 from training.report import page
 from training.version_cli import models, segments
@@ -132,6 +136,56 @@ def test_refused_candidate_is_kept_and_explained(tmp_path: Path) -> None:
     forced = run_json(train, "--interactions", log, "--home", tmp_path, "--force")
     assert forced["gate"]["verdict"] == "forced"
     assert forced["live"] == forced["version"]
+
+
+def test_training_is_judged_beside_what_went_live_meanwhile(
+    shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two trainings at once the later is compared with the earlier, and says so."""
+    home = tmp_path / "home"
+    shutil.copytree(shop, home)
+    store = ArtifactStore(home)
+    before = store.open(str(store.live_version()))
+    manifest = msgspec.structs.replace(before.manifest, data_until_ms=START_MS + 300 * 86_400_000)
+    other = store.publish(replace(before, manifest=manifest))
+    times = iter([store.live_version(), other])
+
+    def now_ms() -> int:
+        # First asked before the files are read, then before the version is written.
+        store.promote(str(next(times)))
+        return START_MS + 90 * 86_400_000
+
+    monkeypatch.setattr(cli, "_now_ms", now_ms)
+    result = run(
+        train, "--interactions", home / "interactions.parquet", "--home", home,
+        "--seed", 5, "--tune-seconds", 0, "--json",
+    )  # fmt: skip
+    report = json.loads(result.stdout)
+    assert f"version {other} went live meanwhile" in result.stderr
+    assert report["parent"] == other
+    assert report["gate"]["reason"].endswith(f"not worse than {other}")
+    assert f"before that of {other}" in report["drift"]["warnings"][-1]
+    assert (store.live_version(), store.previous_version()) == (report["version"], other)
+
+
+def test_who_is_erased_while_a_training_runs_is_not_published(shop: Path, tmp_path: Path) -> None:
+    """The rows were read before; what is published knows the others only."""
+    home = tmp_path / "home"
+    key = endcap.load_key(shop).pseudonym("user_id", "user 7")
+
+    def load_key(_: Path) -> Pseudonymiser:
+        note_erased(home, [key])
+        return endcap.load_key(shop)
+
+    arguments = ["--interactions", str(shop / "interactions.parquet"), "--home", str(home)]
+    result = CliRunner().invoke(
+        train, [*arguments, "--tune-seconds", "0"], obj=Handed(endcap.read_past, load_key)
+    )
+    assert result.exception is None
+    store = ArtifactStore(home)
+    users = list(store.open(str(store.live_version())).users.ids)
+    assert len(users) == 59
+    assert key not in users
 
 
 def test_models_list_show_promote_rollback(shop: Path) -> None:

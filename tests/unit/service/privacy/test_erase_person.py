@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from models.pseudonym import Pseudonymiser
+from models.running_trainings import running_training
 from service.privacy.control_erasure import open_control
 from service.privacy.erase import erase_person
 from service.settings import Settings
@@ -50,3 +51,26 @@ def test_row_written_meanwhile_goes_too(event_log: EventLog, tmp_path: Path) -> 
     assert receipt.is_verified, receipt.found_in
     assert not any(read_rows(event_log, [key]).values())
     assert len(read_rows(event_log, [other])["events"]) == 1
+
+
+def test_training_that_runs_is_told(event_log: EventLog, tmp_path: Path) -> None:
+    """It has read the person's rows, and leaves them out of what it will publish."""
+    pseudonymiser = Pseudonymiser(KEY)
+    open_event_store(event_log, opened_ms=0).close(9)
+    key, other = (pseudonymiser.pseudonym("user_id", user) for user in ("u1", "u2"))
+    settings = Settings(home=tmp_path)
+    with (
+        running_training(tmp_path) as erased,
+        open_control(settings, pseudonymiser, actor="test", now_ms=lambda: 9) as control,
+    ):
+        receipt = erase_person(
+            tmp_path,
+            pseudonymiser,
+            "user_id",
+            "u1",
+            control=control,
+            events=event_log,
+            wait_s=lambda _: None,
+        )
+        assert erased([key, other]) == {key}
+    assert receipt.is_verified, receipt.found_in
