@@ -99,8 +99,10 @@ def similar_items(content: NDArray[np.float32], k: int) -> Neighbours:
     if not content.any():
         return Neighbours.from_csr(csr_matrix((n_items, n_items), dtype=np.float32), k)
 
+    wide = content.astype(np.float64)
+
     def similarity(rows: slice) -> NDArray[np.float32]:
-        block = exact_cosines(content[rows], content)
+        block = exact_cosines(wide[rows], wide)
         block[np.arange(len(block)), np.arange(rows.start, rows.stop)] = 0.0
         return block
 

@@ -14,11 +14,11 @@ def settle(values: NDArray[np.floating]) -> NDArray[np.float32]:
     return (np.round(np.asarray(values, dtype=np.float64) * GRID) / GRID + 0.0).astype(np.float32)
 
 
-def exact_cosines(left: NDArray[np.float32], right: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Multiply settled unit rows, shape (n_left, n_right).
+def exact_cosines(left: NDArray[np.floating], right: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Multiply settled unit rows, shape (n_left, n_right); in float64, they need not be copied.
 
     Products of grid values are multiples of 2**-32 and their sums stay below 2, so float64 holds
     each partial sum exactly: the order in which threads add them up changes nothing.
     """
-    cosines = left.astype(np.float64) @ right.astype(np.float64).T
-    return cosines.astype(np.float32)
+    wide = left.astype(np.float64, copy=False), right.astype(np.float64, copy=False)
+    return (wide[0] @ wide[1].T).astype(np.float32)

@@ -47,20 +47,18 @@ def reached(scores: NDArray[np.float32], k: int) -> NDArray[np.float32]:
 
 
 def keep_top_k(values: NDArray[np.float32], k: int) -> csr_matrix:
-    """Set everything but the `k` largest positive values of each row to zero."""
+    """Keep the `k` largest positive values of each row, shape (n, n_columns), columns ascending.
+
+    Ties go to the lower column.
+    """
+    # What nearly all values are below is found sooner than the k-th largest of a whole row.
+    floors = np.maximum(reached(values, k), np.finfo(np.float32).smallest_subnormal)
+    places = np.flatnonzero(values >= floors[:, np.newaxis])
     n_rows, n_columns = values.shape
-    if k < n_columns:
-        # The k-th largest value of each row; ties at it are then cut from the right.
-        bar = np.partition(values, n_columns - k, axis=1)[:, n_columns - k, np.newaxis]
-        above = values > bar
-        room = k - above.sum(axis=1, keepdims=True)
-        tied = values == bar
-        kept = above | (tied & (np.cumsum(tied, axis=1) <= room))
-    else:
-        kept = np.ones(values.shape, dtype=bool)
-    kept &= values > 0
-    rows, columns = np.nonzero(kept)
-    return csr_matrix((values[rows, columns], (rows, columns)), shape=(n_rows, n_columns))
+    offsets = np.searchsorted(places, np.arange(n_rows + 1) * n_columns)
+    columns = places % max(n_columns, 1)
+    candidates = csr_matrix((values.ravel()[places], columns, offsets), shape=values.shape)
+    return largest_of_rows(candidates, k)
 
 
 def largest_of_rows(matrix: csr_matrix, k: int) -> csr_matrix:
