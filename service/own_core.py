@@ -20,9 +20,13 @@ from pathlib import Path
 
 from service.spare_cores import core_of
 
-LOOK_S = 1.0
+LOOK_S = 0.25
 REST_S = 5.0
-"""How long a thread that had to wait goes wherever the system puts it."""
+"""How long a thread that had to wait goes wherever the system puts it, the first time."""
+LONGEST_REST_S = 320.0
+"""The same where it has to wait whenever it comes to rest: each time it rests twice as long."""
+STAY_S = 60.0
+"""How long it has to have stayed on a core for the next rest to be a short one."""
 MAX_WAIT = 0.1
 """Share of the time in which the thread wants its core that it may not have it."""
 LEAST_WAIT_S = 0.001
@@ -44,7 +48,8 @@ class OwnCore:
         self._core: int | None = None
         self._given: set[int] = set()
         self._ran_s = self._waited_s = 0.0
-        self._again_s = float("-inf")
+        self._taken_s = self._again_s = float("-inf")
+        self._rest_s = REST_S / 2
 
     async def watch(self) -> None:
         """Look after it until cancelled; the loop's own threads for calls that wait are freed."""
@@ -68,10 +73,10 @@ class OwnCore:
                     self._take()
                 elif os.sched_getaffinity(self._thread) != {self._core}:
                     self._core = None  # somebody wants it elsewhere, and is let have it
-                    self._again_s = self._monotonic_s() + REST_S
+                    self._rest()
                 elif self._had_to_wait():
                     self.let_go()
-                    self._again_s = self._monotonic_s() + REST_S
+                    self._rest()
                 else:
                     self._free_others()
 
@@ -98,7 +103,14 @@ class OwnCore:
             self._given = given
             os.sched_setaffinity(self._thread, {core})
             self._core = core
+            self._taken_s = self._monotonic_s()
             self._had_to_wait()  # from now on
+
+        def _rest(self) -> None:
+            now_s = self._monotonic_s()
+            has_stayed = now_s - self._taken_s >= STAY_S
+            self._rest_s = REST_S if has_stayed else min(2 * self._rest_s, LONGEST_REST_S)
+            self._again_s = now_s + self._rest_s
 
         def _free_others(self) -> None:
             for task in Path("/proc/self/task").iterdir():

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from service.own_core import LEAST_WAIT_S, REST_S
+from service.own_core import LEAST_WAIT_S, LONGEST_REST_S, REST_S, STAY_S
 
 PROGRAM = """
 import os, sys, threading, time
@@ -98,6 +98,26 @@ def test_thread_stays_where_it_is_and_leaves_a_core_that_others_want() -> None:
         assert one.ask(f"after {REST_S - 1} 0 0") == OURS
         assert len(one.ask("after 1 0 0")) == 1
         assert one.ask("end") == OURS
+
+
+@pytest.mark.skipif(len(OURS) < 2, reason="one core")
+def test_rests_are_longer_where_others_are_at_work_all_the_time() -> None:
+    """Twice as long each time, to a limit; whoever stayed for a while rests shortly again."""
+    with program(1) as one:
+        rest_s = REST_S
+        for _ in range(9):
+            one.ask("after 0 0 0")
+            assert one.ask("after 1 0 1") == OURS
+            assert one.ask(f"after {rest_s - 1} 0 0") == OURS
+            assert len(one.ask("after 1 0 0")) == 1
+            one.ask("after 0 0 1")
+            rest_s = min(2 * rest_s, LONGEST_REST_S)
+            assert one.ask(f"after {rest_s - 1} 0 0") == OURS
+            assert len(one.ask("after 1 0 0")) == 1
+            rest_s = min(2 * rest_s, LONGEST_REST_S)
+        one.ask(f"after {STAY_S} 0 0")
+        assert one.ask("after 0 0 1") == OURS
+        assert len(one.ask(f"after {REST_S} 0 0")) == 1
 
 
 @pytest.mark.skipif(len(OURS) < 2, reason="one core")
