@@ -9,6 +9,7 @@ from service.stores.event_database import has_derived, reported_derived
 from service.stores.event_log import ROLLUP, EventLog
 from service.stores.personal_rows import Row
 from service.stores.rollup import open_rollup
+from service.stores.rollup_devices import NEVER
 from service.stores.rollup_folds import FIRST_MS, VARIANT
 
 
@@ -49,7 +50,7 @@ _SUMS = {
         ("anonymous_key", "unit_key"),
         "device_keys.key, unit_keys.key FROM devices "
         "JOIN keys AS device_keys ON device_keys.id = device "
-        "LEFT JOIN keys AS unit_keys ON unit_keys.id = unit "
+        f"LEFT JOIN keys AS unit_keys ON unit_keys.id = unit AND until_ms = {NEVER} "
         "WHERE device IN ({units}) OR unit IN ({units}) ORDER BY device",
     ),
 }

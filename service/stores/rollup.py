@@ -37,10 +37,10 @@ from service.stores.rollup_folds import (
     TAKE_OUT,
     UNCOUNTED,
 )
-from service.stores.settled_events import last_settled
+from service.stores.settled_events import last_settled, note_newest
 
 ROLLUP_FILE = "rollup.sqlite"
-VERSION = 9
+VERSION = 10
 CHUNK = 200_000
 """Rows that one step adds when somebody waits: bounds temporary tables and what a crash costs."""
 
@@ -64,8 +64,10 @@ _PAUSE_S = 0.12
 _VALUES = {"assigned": ASSIGNED, "uncounted": UNCOUNTED}
 _TABLES = f"{SCHEMA};\n{rollup_deeds.SCHEMA};\n{rollup_visits.SCHEMA}"
 _UPGRADE = f"{rollup_deeds.UPGRADE};\n{rollup_devices.UPGRADE};\n{rollup_days.TELL}"
-_TELL = f"{rollup_deeds.TELL};\n{rollup_days.TELL}"
-_UPGRADES = {5: f"{_UPGRADE};\n{rollup_visits.SCHEMA}", 6: _UPGRADE, 7: _UPGRADE, 8: _TELL}
+_TELL = f"{rollup_deeds.TELL};\n{rollup_days.TELL};\n{rollup_devices.UPGRADE}"
+_KEEP = f"{rollup_devices.UPGRADE};\n{rollup_days.KEEP}"
+_VISIT = f"{_UPGRADE};\n{rollup_visits.SCHEMA}"
+_UPGRADES = {5: _VISIT, 6: _UPGRADE, 7: _UPGRADE, 8: _TELL, 9: _KEEP}
 
 
 def open_rollup(
@@ -170,7 +172,8 @@ def _fold(connection: Database, n_rows: int, now_ms: int | None) -> bool:
         ).fetchone()
         upto = min(after + n_rows, last)
         if table == "events":
-            upto = last_settled(connection, after, upto, now_ms, shown=shown)
+            noted = note_newest(connection, now_ms)
+            upto = last_settled(connection, after, upto, now_ms, shown=shown, noted=noted)
         elif table == "exposures":
             shown = max(after, upto)
         if upto <= after:

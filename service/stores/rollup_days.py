@@ -42,8 +42,14 @@ CREATE INDEX orders_day ON orders (day, person_key);
 CREATE INDEX orders_person ON orders (person_key) WHERE person_key IS NOT NULL
 """
 
+_PERSON, _CHANNEL = 2, 4
+"""Of `orders.by_server`, beside the 1 of an order that the server told of: what it said itself, and
+not a browser alone. What goes before what must not depend on which of it is added up first."""
+
 TELL = "ALTER TABLE orders ADD COLUMN by_server INTEGER NOT NULL DEFAULT 0"
 """Of a file whose orders do not say who told of them; nothing that was stored before says it."""
+KEEP = f"UPDATE orders SET by_server = {1 | _PERSON | _CHANNEL} WHERE by_server = 1"
+"""Of a file whose orders do not say what the server told of them: it stays as it is."""
 
 _ADD_STAGES = """
 ON CONFLICT (day, placement_id, kind, tier, channel, stage)
@@ -90,6 +96,17 @@ ON CONFLICT (day, channel) DO UPDATE SET n = day_orders.n + excluded.n,
 """
 
 
+_TOLD, _TOLD_NEW = "(orders.by_server & 1)", "(excluded.by_server & 1)"
+
+
+def _choose(column: str, said: int) -> str:
+    """Take what the server said of an order, of two of a kind the greater one, as inside a fold."""
+    mine, new = f"(orders.by_server & {said})", f"(excluded.by_server & {said})"
+    return f"""CASE WHEN orders.{column} IS NULL OR {new} > {mine}
+    OR {new} = {mine} AND excluded.{column} > orders.{column}
+    THEN excluded.{column} ELSE orders.{column} END"""
+
+
 # An event from the future counts as from its arrival. Lines without a number are one order where
 # one person bought them on one day, as the trainer sees it too. Once the shop's server has told of
 # an order, what a browser tells of it is no part of its money, whatever comes first; person and
@@ -107,7 +124,9 @@ ON CONFLICT (day, kind, channel) DO UPDATE SET n = day_events.n + excluded.n,
 """,
     f"""
 CREATE TEMP TABLE bought AS
-SELECT order_key, min(day) AS first_day, max(by_server) AS by_server,
+SELECT order_key, min(day) AS first_day, max(by_server)
+         + max(CASE WHEN by_server = 1 AND person_key IS NOT NULL THEN {_PERSON} ELSE 0 END)
+         + max(CASE WHEN by_server = 1 AND place <> '' THEN {_CHANNEL} ELSE 0 END) AS by_server,
        coalesce(max(CASE WHEN by_server = 1 THEN person_key END), max(person_key)) AS person,
        coalesce(max(CASE WHEN by_server = 1 AND place <> '' THEN place END), max(place)) AS place,
        CASE max(by_server) WHEN 1 THEN total(CASE WHEN by_server = 1 THEN units END)
@@ -130,23 +149,16 @@ FROM (
 ) AS lines GROUP BY order_key
 """,
     _move_orders("-"),
-    """
+    f"""
 INSERT INTO orders (order_key, day, person_key, channel, n_units, value, by_server)
 SELECT order_key, first_day, person, place, units, paid, by_server FROM bought WHERE true
 ON CONFLICT (order_key) DO UPDATE SET day = min(orders.day, excluded.day),
-  person_key = CASE WHEN excluded.by_server > orders.by_server
-    THEN coalesce(excluded.person_key, orders.person_key)
-    ELSE coalesce(orders.person_key, excluded.person_key) END,
-  channel = CASE WHEN orders.channel = ''
-    OR excluded.by_server > orders.by_server AND excluded.channel <> ''
-    THEN excluded.channel ELSE orders.channel END,
-  n_units = CASE WHEN excluded.by_server = orders.by_server
-    THEN orders.n_units + excluded.n_units WHEN excluded.by_server > orders.by_server
-    THEN excluded.n_units ELSE orders.n_units END,
-  value = CASE WHEN excluded.by_server = orders.by_server
-    THEN orders.value + excluded.value WHEN excluded.by_server > orders.by_server
-    THEN excluded.value ELSE orders.value END,
-  by_server = max(orders.by_server, excluded.by_server)
+  person_key = {_choose("person_key", _PERSON)}, channel = {_choose("channel", _CHANNEL)},
+  n_units = CASE WHEN {_TOLD_NEW} = {_TOLD} THEN orders.n_units + excluded.n_units
+    WHEN {_TOLD_NEW} > {_TOLD} THEN excluded.n_units ELSE orders.n_units END,
+  value = CASE WHEN {_TOLD_NEW} = {_TOLD} THEN orders.value + excluded.value
+    WHEN {_TOLD_NEW} > {_TOLD} THEN excluded.value ELSE orders.value END,
+  by_server = orders.by_server | excluded.by_server
 """,
     _move_orders("+"),
     "DROP TABLE bought",

@@ -216,15 +216,16 @@ ON CONFLICT DO NOTHING
 # Clicks, carts and purchases without an `exposure_id` go to the unit's last exposure of that item
 # or banner; a grade always names its exposure. What comes without consent counts on the way from
 # page to order, where nobody is named, but not for the unit; one who clicks with consent later does
-# then. The unary plus keeps the scan in the order of `seq`.
+# then. Whose the ids are is asked of when an event came, so it does not matter when it is added up.
+# The unary plus keeps the scan in the order of `seq`.
 FOLD_EVENTS = (
     f"""
 CREATE TEMP TABLE done AS
 SELECT event.kind, min(event.at_ms, event.received_ms) AS at_ms, event.user_key,
        event.anonymous_key, CASE WHEN event.user_key IS NULL AND named.seq IS NULL
-         THEN {rollup_devices.find_unit_key("event.anonymous_key")} END AS device_key,
+         THEN {rollup_devices.FIND_UNIT_KEY} END AS device_key,
        (SELECT known.unit_key FROM log.identities AS known
-        WHERE known.user_key = event.user_key) AS known_key,
+        WHERE known.user_key = event.user_key AND known.at_ms <= event.received_ms) AS known_key,
        coalesce(event.item_id, event.banner_id) AS shown_id, event.item_id IS NULL AS is_banner,
        named.seq AS named_seq, event.variant AS drawn,
        CASE WHEN event.flags & {int(EventFlag.NO_CONSENT)} = 0 THEN 1 ELSE 0 END AS known

@@ -170,7 +170,8 @@ FROM (
     SELECT units.rollout, units.unit, units.epoch, units.first >> {_VARIANT_BITS} AS first_ms,
            units.first & {(1 << _VARIANT_BITS) - 1} AS variant,
            lead(units.first >> {_VARIANT_BITS}) OVER (
-             PARTITION BY units.rollout, units.unit ORDER BY units.first, units.epoch) AS next_ms
+             PARTITION BY units.rollout, units.unit
+             ORDER BY units.first >> {_VARIANT_BITS}, units.epoch) AS next_ms
     FROM (SELECT DISTINCT rollout FROM people) AS running
     CROSS JOIN active ON true
     CROSS JOIN units ON units.rollout = running.rollout AND units.unit = active.unit) AS lined

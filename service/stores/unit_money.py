@@ -9,15 +9,17 @@ and a browser's lines of it only say whose it is.
 
 from __future__ import annotations
 
+from service.stores.rollup_devices import NEVER
 from service.stores.rollup_folds import FIRST_MS, VARIANT, VARIANT_BITS
 
 _ROLLOUT = "(SELECT id FROM names WHERE name = :rollout)"
 _NAMED = f"deed.rollout = {_ROLLOUT}"
 _USER = 'deed."user"'
 _KNOWN = '(SELECT known.unit FROM identities AS known WHERE known."user" = deed."user")'
-_DEVICES = """(
+_DEVICES = f"""(
     SELECT devices.unit FROM devices
-    WHERE devices.device = deed.anonymous AND deed."user" IS NULL)"""
+    WHERE devices.device = deed.anonymous AND devices.until_ms = {NEVER}
+    AND deed."user" IS NULL)"""
 
 # A unit that its user is dealt as goes before the user, and that before the visitor; the unit of a
 # device is asked of those alone who say nothing but their device.
@@ -30,7 +32,7 @@ def _latest(candidate: str) -> str:
     return f"""(
     SELECT one.unit << {VARIANT_BITS} | one.epoch FROM units AS one
     WHERE one.rollout = {_ROLLOUT} AND one.unit = {candidate} AND one.{FIRST_MS} <= deed.at_ms
-    ORDER BY one.first DESC LIMIT 1)"""
+    ORDER BY one.{FIRST_MS} DESC, one.epoch DESC LIMIT 1)"""
 
 
 def _first(candidate: str) -> str:
@@ -63,9 +65,10 @@ SELECT kind, at_ms, value, order_id, by_server, named, place,
 FROM found AS deed
 """
 
-# Purchases go before refunds, so the first row is one of those where there is any. The order of
-# rows that arrived says nothing here, but for lines of two units in one ms. A browser's line lends
-# the server's its exposure, and is left out itself.
+# Purchases go before refunds, so the first row is one of those where there is any. What arrived
+# first says nothing here, so lines of two units in one ms go by pseudonym: a unit's number says
+# when the sums met it, and sums that are made anew have another one. A browser's line lends the
+# server's its exposure, and is left out itself.
 _PLACED = f"""
 CREATE TEMP TABLE placed AS
 SELECT kind, at_ms, value, order_id, named, place, later FROM lines
@@ -79,10 +82,11 @@ FROM (
          first_value(by_server) OVER whole AS first_by_server,
          first_value(at_ms) OVER whole AS first_ms, first_value(place) OVER whole AS first_place,
          first_value(later) OVER whole AS first_later
-  FROM lines WHERE order_id IS NOT NULL
+  FROM lines LEFT JOIN keys ON keys.id = coalesce(place >> {VARIANT_BITS}, later)
+  WHERE order_id IS NOT NULL
   WINDOW whole AS (PARTITION BY order_id ORDER BY kind, named DESC,
     coalesce(place, later) IS NULL, by_server DESC, at_ms, place IS NULL, place & {_EPOCH_BITS},
-    place, later)
+    key)
 ) AS ordered
 WHERE coalesce(first_place, first_later, place) IS NOT NULL
   AND (kind = 4 OR by_server = 1 OR order_id NOT IN (
