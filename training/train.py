@@ -13,7 +13,7 @@ import msgspec
 from models.artifact import ArtifactStore
 from models.dataset import Dataset
 from models.errors import ArtifactError, InputError
-from models.manifest import Drift, Gate, Interval, Manifest
+from models.manifest import Drift, Gate, Interval, Manifest, Tuning
 from models.recommenders.blocks import one_blas_thread
 from models.recommenders.content import Content
 from models.recommenders.fitting import Basis, begin_fit
@@ -97,13 +97,7 @@ def train(
         with progress.step("tune"):
             # On the past only: what the contest is judged by must not have chosen the weights.
             newest = split_newest(loaded.dataset, seed=order.seed)
-            settings, tuning = tune(
-                newest.train,
-                order.settings,
-                budget_s=order.tune_seconds,
-                seed=order.seed,
-                clock=time.perf_counter,
-            )
+            settings, tuning = _tune(newest, order)
         order = replace(order, settings=settings)
         draft = draft_manifest(order, loaded, tuning, live)
         say_drift(draft, progress)
@@ -131,6 +125,16 @@ def train(
         progress,
     )
     return _report(order, loaded, manifest, contest, progress, live=store.live_version(), page=page)
+
+
+def _tune(newest: Split, order: TrainOrder) -> tuple[Settings, Tuning | None]:
+    return tune(
+        newest.train,
+        order.settings,
+        budget_s=order.tune_seconds,
+        seed=order.seed,
+        clock=time.perf_counter,
+    )
 
 
 @dataclass(frozen=True, slots=True)
