@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import secrets
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -121,7 +120,7 @@ def recommend(order: BatchOrder, make_id: Callable[[], str] | None = None) -> Ba
     tiers: Counter[str] = Counter()
     variants: Counter[str] = Counter()
     n_rows = n_logged = 0
-    maker = make_id or id_maker(secrets.randbits(256))
+    maker = make_id or id_maker()
     with (
         # One user's score is too little to share between cores.
         threadpool_limits(limits=1, user_api="blas"),

@@ -6,7 +6,6 @@ The only part of serving that waits, reads a clock or makes ids; all of these ar
 from __future__ import annotations
 
 import asyncio
-import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -65,7 +64,7 @@ class Engine:
     """Learned click rates of banners."""
     deadline_ms: int = DEADLINE_MS
     clock: Clock = field(default_factory=Clock)
-    make_id: Callable[[], str] = field(default_factory=lambda: id_maker(secrets.randbits(256)))
+    make_id: Callable[[], str] = field(default_factory=id_maker)
     ready: Ready = lambda _snapshot, _rows: None
     """Where candidates worked out ahead are had, and which shoppers are wanted first."""
     shared: SharedCandidates | None = None

@@ -1,8 +1,12 @@
-"""Ids of requests and exposures: they rise with time, and nobody can guess one."""
+"""Ids of requests and exposures: they rise with time, and nobody can guess one.
+
+Clients see many of them, so their random part is the system's: of an ordinary generator, such as
+`random.Random`, some 250 ids tell all that follow.
+"""
 
 from __future__ import annotations
 
-import random
+import os
 import time
 from collections.abc import Callable
 
@@ -11,13 +15,13 @@ _DRAWN_AT_ONCE = 64
 
 
 def id_maker(
-    seed: int, now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000
+    now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+    draw: Callable[[int], bytes] = os.urandom,
 ) -> Callable[[], str]:
-    """Return a maker of 128-bit ids in hexadecimal; each process needs a seed of its own.
+    """Return a maker of 128-bit ids in hexadecimal; `draw` gives it so many random bytes.
 
     48 bits of time, then 80 random ones: ids rise, so an index of them grows at its end.
     """
-    draw = random.Random(seed).randbytes
     tails: list[str] = []
     at_ms, head = -1, ""
 

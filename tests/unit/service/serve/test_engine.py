@@ -1,6 +1,9 @@
 """The engine: what it gathers for a page, in what time, and what it does when it cannot."""
 
 import asyncio
+import inspect
+import os
+import random
 from dataclasses import dataclass, field
 from itertools import count
 
@@ -210,17 +213,37 @@ def test_unknown_placement_leaves_the_others_filled(shop: Shop) -> None:
 
 
 def test_ids_are_128_bits_and_differ_between_processes() -> None:
-    """32 hexadecimal digits; two seeds share none."""
-    first, second = id_maker(1, lambda: 5), id_maker(2, lambda: 5)
-    ids = {make() for make in (first, second) for _ in range(1_000)}
+    """32 hexadecimal digits; two makers share none, whatever state of chance they begin with."""
+    random.seed(7)
+    first = id_maker(lambda: 5)
+    ids = {first() for _ in range(1_000)}
+    random.seed(7)
+    second = id_maker(lambda: 5)
+    ids |= {second() for _ in range(1_000)}
     assert len(ids) == 2_000
     assert {len(one) for one in ids} == {32}
+
+
+def test_every_random_byte_goes_into_one_id() -> None:
+    """What is drawn, by default the system's bytes, is shared out and not used twice."""
+    drawn: list[bytes] = []
+
+    def draw(n_bytes: int) -> bytes:
+        drawn.append(random.Random(len(drawn)).randbytes(n_bytes))
+        return drawn[-1]
+
+    make = id_maker(lambda: 5, draw)
+    tails = {make()[12:] for _ in range(200)}
+    pieces = b"".join(drawn).hex()
+    assert tails <= {pieces[at : at + 20] for at in range(0, len(pieces), 20)}
+    assert len(tails) == 200
+    assert inspect.signature(id_maker).parameters["draw"].default is os.urandom
 
 
 def test_ids_rise_with_time() -> None:
     """One made a millisecond later is greater, so that an index grows at its end."""
     times = iter((255, 256, 65_536))
-    make = id_maker(1, lambda: next(times))
+    make = id_maker(lambda: next(times))
     ids = [make() for _ in range(3)]
     assert ids == sorted(ids)
     assert [one[:12] for one in ids] == ["0000000000ff", "000000000100", "000000010000"]
