@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -17,7 +18,9 @@ from tests.benchmarks.serve.processes import Server
 from tests.benchmarks.serve.shop import open_shop
 from tests.benchmarks.serve.traffic import Traffic, write_traffic
 
-CONNECTIONS = 128
+CONNECTIONS_EACH = 128
+"""Per worker of the larger servers, and as many for the one: an event waits for the disk, and with
+fewer the connections that wait leave cores idle."""
 ENOUGH = 2
 """How often every shopper comes for each worker before it counts: then most have met them all."""
 LONGEST = 3
@@ -37,11 +40,17 @@ _PAGES = 'endcap_serve_stage_seconds_count{stage="decide"}'
 def measure_scale(root: Path, sizes: Sizes, n_workers: int) -> dict[str, Any]:
     """Measure pages a second of one worker and of `n_workers`; ratios are medians of the turns.
 
-    The servers may use all cores, the last one beside the generator.
+    The servers may use all cores, the last one beside the generator, unless `sizes` says others.
     """
     shop = open_shop(root, sizes.items, sizes.users)
     cores = sorted(os.sched_getaffinity(0))
     ours, theirs = sizes.server_cores or cores, sizes.generator_cores or cores[-1:]
+    burst = partial(
+        saturate,
+        seconds=sizes.seconds / sizes.rounds,
+        connections=CONNECTIONS_EACH * n_workers,
+        pinned=theirs,
+    )
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=root)))
         traffic = write_traffic(folder, sizes.items, sizes.users)
@@ -57,7 +66,7 @@ def measure_scale(root: Path, sizes: Sizes, n_workers: int) -> dict[str, Any]:
             n_times = ENOUGH * (1 if server is servers[ONE] else n_workers)
             warm_up(server, traffic, theirs, n_times, limit_s=LONGEST * sizes.seconds)
         turns = [
-            {name: _alone(servers, name, traffic, sizes, theirs) for name in servers}
+            {name: _alone(servers, name, traffic, burst) for name in servers}
             for _ in range(sizes.rounds)
         ]
     result: dict[str, Any] = {**machine(), "workers": n_workers, "turns": turns}
@@ -75,7 +84,7 @@ def measure_scale(root: Path, sizes: Sizes, n_workers: int) -> dict[str, Any]:
 
 
 def _alone(
-    servers: dict[str, Server], name: str, traffic: Traffic, sizes: Sizes, pinned: Sequence[int]
+    servers: dict[str, Server], name: str, traffic: Traffic, burst: Callable[..., Burst]
 ) -> dict[str, dict[str, Any]]:
     """Measure a server while the others rest: each has a log and sums to catch up with."""
     with ExitStack() as stack:
@@ -83,23 +92,22 @@ def _alone(
             if other is not servers[name]:
                 stack.enter_context(other.resting())
         time.sleep(AWAKE_S)
-        return _turn(servers[name], traffic, sizes, pinned)
+        return _turn(servers[name], traffic, burst)
 
 
 def _turn(
-    server: Server, traffic: Traffic, sizes: Sizes, pinned: Sequence[int]
+    server: Server, traffic: Traffic, burst: Callable[..., Burst]
 ) -> dict[str, dict[str, Any]]:
-    seconds = sizes.seconds / sizes.rounds
     told = {}
     for name, requests, share in (
         ("page_quiet", traffic.page_quiet, 1.0),
         ("page_warm", traffic.page_warm, traffic.page_share),
     ):
         before, loop_s = server.metrics(), server.loop_cpu_s()
-        burst = saturate(server, requests, seconds, connections=CONNECTIONS, pinned=pinned)
+        found = burst(server, requests)
         loop_s = server.loop_cpu_s() - loop_s
-        told[name] = _told(burst, share, before, server.metrics())
-        told[name]["loop_us"] = round(loop_s / (burst.n_requests * share) * 1e6, 1)
+        told[name] = _told(found, share, before, server.metrics())
+        told[name]["loop_us"] = round(loop_s / (found.n_requests * share) * 1e6, 1)
     return told
 
 
