@@ -1,9 +1,9 @@
 // Endcap in a page: docs/guides/browser.md. Nothing in here may throw into the page.
 (() => {
-  const script = document.currentScript, set = script?.dataset || {};
+  const doc = document, script = doc.currentScript, set = script?.dataset || {};
   const base = (set.endpoint || (script && new URL(script.src).origin) || "").replace(/\/$/, "");
   const QUEUE = "endcap_queue", VISITOR = "endcap_visitor";
-  const on = (kind, act) => document.addEventListener(kind, act);
+  const on = (kind, act) => doc.addEventListener(kind, act);
   const safe = (act) => (...given) => {
     try {
       const made = act(...given);
@@ -137,14 +137,14 @@
     let clock, isThere;
     // An observer hears nothing of a tab that is hidden.
     const look = () => {
-      if (!isThere || document.hidden) clock = clearTimeout(clock);
+      if (!isThere || doc.hidden) clock = clearTimeout(clock);
       else clock ||= setTimeout(() => {
         observer.disconnect();
         hear("remove");
         report({ event: "exposure", grade: "viewable" });
       }, 1e3);
     };
-    const hear = (how) => document[`${how}EventListener`]("visibilitychange", look);
+    const hear = (how) => doc[`${how}EventListener`]("visibilitychange", look);
     const observer = new IntersectionObserver(safe((entries) => {
       const { isIntersecting, intersectionRatio, boundingClientRect: { height } } = entries.pop();
       // Of an element taller than the window half may never show, so half of the window is enough.
@@ -173,11 +173,12 @@
   };
   const serve = safe(async (root) => {
     // Nobody may ever come to a page that was drawn ahead.
-    if (document.prerendering)
+    if (doc.prerendering)
       await new Promise((go) => on("prerenderingchange", go));
-    const slots = [...(root || document).querySelectorAll("[data-endcap-placement]:not([data-endcap-asked])")];
+    const slots = [...(root || doc).querySelectorAll("[data-endcap-placement]:not([data-endcap-asked])")].slice(0, 50);
     if (!slots.length) return;
-    const placements = slots.map((slot) => ({ id: slot.dataset.endcapPlacement }));
+    // One that names nothing is asked for as one that nobody knows, or all would be refused.
+    const placements = slots.map((slot) => ({ id: slot.dataset.endcapPlacement || "?" }));
     slots.forEach((slot) => { slot.dataset.endcapAsked = ""; asked.set(slot, placements); });
     const context = { ...where(), page: set.page, item_ids: (set.items || "").split(/[\s,]+/).filter(Boolean).slice(0, 100) };
     const answer = await fetch(`${base}/v1/serve`, {
@@ -189,14 +190,15 @@
     // An answer that comes after that of a later call is out of date.
     if (answer.ok) (await answer.json()).placements.forEach((slate, i) =>
       asked.get(slots[i]) === placements && safe(render)(slots[i], slate));
+    return serve(root);
   });
 
   window.endcap = { serve, track, flush };
   safe(() => {
-    on("visibilitychange", () => document.hidden && beacon());
+    on("visibilitychange", () => doc.hidden && beacon());
     addEventListener("pagehide", beacon);
     flush();
-    if (document.readyState === "loading") on("DOMContentLoaded", () => serve());
+    if (doc.readyState === "loading") on("DOMContentLoaded", () => serve());
     else serve();
   })();
 })();

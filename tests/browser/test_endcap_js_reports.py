@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, Route
+from playwright.sync_api import Browser, Page, Response, Route
 
 from tests.browser.shop_page import SETTLE, opened
 from tests.end_to_end.running_server import RunningServer, eventually
@@ -254,6 +254,32 @@ def test_page_about_many_items_is_served(chromium: Browser, server: RunningServe
         chromium, server.address, key, hold_reports, options=f'data-items="{many}"'
     ) as page:
         page.wait_for_selector("#hero .new")
+
+
+def test_page_of_more_elements_than_a_call_takes_is_served(
+    chromium: Browser, server: RunningServer
+) -> None:
+    """All are asked for, fifty at a time; one that names no placement stops none of them."""
+    asked: list[str] = []
+    statuses: list[int] = []
+
+    def hear(response: Response) -> None:
+        if response.url.endswith("/v1/serve"):
+            sent = json.loads(response.request.post_data or "")
+            asked.extend(one["id"] for one in sent["placements"])
+            statuses.append(response.status)
+
+    with opened(chromium, server.address, server.keys["publishable"], hold_reports) as page:
+        page.wait_for_selector("#hero .new")
+        page.on("response", hear)
+        page.evaluate("""for (const id of ["", ...Array(119).fill("hero")]) {
+          const slot = document.body.appendChild(document.createElement("p"));
+          slot.dataset.endcapPlacement = id;
+        }""")
+        page.evaluate("endcap.serve()")
+        assert statuses == [200, 200, 200]
+        assert (len(asked), asked.count("hero")) == (120, 119)
+        assert page.evaluate("window.errors") == []
 
 
 def test_reports_that_hang_are_sent_again(chromium: Browser, server: RunningServer) -> None:
