@@ -59,6 +59,11 @@ _TO_COMPACT = (
     "bytes that {files} still held: run 'endcap events compact' on this machine, a server may run; "
     "then erase again, to see that nothing is left"
 )
+_TO_PUT_AWAY = (
+    "{files}: of the log that was here before events went to the database, and read by nobody now; "
+    "delete what you do not want to keep, put the rest away outside of the home, and erase again, "
+    "to see that nothing is left"
+)
 _LEFT_OF_A_FLEET = [
     "models on the other machines: run 'endcap users erase' on each",
     "free pages and the write-ahead log of the database server: VACUUM, and a log that ends",
@@ -115,7 +120,7 @@ def erase_person(
         found_in=found_in,
         is_verified=not found_in,
         left_to_you=[
-            *_to_compact(found_in, home),
+            *(_to_compact if isinstance(events, Path) else _to_put_away)(found_in, home),
             *_LEFT,
             *([] if isinstance(events, Path) else _LEFT_OF_A_FLEET),
         ],
@@ -217,6 +222,13 @@ def _to_compact(found_in: list[str], home: Path) -> list[str]:
     # What a log still holds is in the file once that is written anew.
     left = {name.removesuffix("-wal") for name in found_in} & set(compactable_files(home))
     return [_TO_COMPACT.format(files=" and ".join(sorted(left)))] if left else []
+
+
+def _to_put_away(found_in: list[str], home: Path) -> list[str]:
+    """Say what to do about files of a log that was moved to a database; no command clears them."""
+    theirs = {*compactable_files(home), log_replay.REPLAY_FILE, ARCHIVE_FOLDER}
+    left = {Path(name).parts[0].removesuffix("-wal") for name in found_in} & theirs
+    return [_TO_PUT_AWAY.format(files=" and ".join(sorted(left)))] if left else []
 
 
 def _is_telling(external_id: str) -> bool:
