@@ -13,6 +13,7 @@ from service.control.rule import Rule
 from service.control.slots import check_layer, check_share, move_slots
 from service.rollouts.conditions import Condition, empty_bounds, segments_of
 from service.rollouts.definition import CONTROL, Rollout
+from service.rollouts.fields import ppm_of
 from service.rollouts.layer import HOLDOUT_ID, Holdout, Layer
 from service.rollouts.segment import INTENT_PREFIX, INTENT_SEGMENTS, Segment
 from service.stores.control import ControlTransaction
@@ -37,6 +38,7 @@ def follow_change(
         If another document needs what would go, or a slot is not free.
     """
     _check_bounds(before, after)
+    _check_shares(before, after)
     match kind:
         case "rollout":
             _follow_rollout(transaction, document_id, after, now_ms)
@@ -66,6 +68,27 @@ def _check_bounds(before: Document | None, after: Document | None) -> None:
             )
 
 
+def _check_shares(before: Document | None, after: Document | None) -> None:
+    """Refuse a new share that is not 0 and yet lets in nobody; an older one stops no kill."""
+    known = _shares(before)
+    for share in _shares(after):
+        if share and not ppm_of(share) and share not in known:
+            raise InputError(
+                f"share {share:g} is less than a millionth, the finest there is, so nobody would "
+                "be in; give at least 0.000001, or 0"
+            )
+
+
+def _shares(document: Document | None) -> list[float]:
+    match document:
+        case Rollout(share=share, ramp=ramp):
+            return [share, *(step.share for step in (ramp.steps if ramp else ()))]
+        case Holdout(share=share):
+            return [share]
+        case _:
+            return []
+
+
 def _follow_rollout(
     transaction: ControlTransaction, key: str, after: Document | None, now_ms: int
 ) -> None:
@@ -86,6 +109,11 @@ def _follow_rollout(
 
 def _check_prerequisites(rollout: Rollout, others: dict[str, Rollout]) -> None:
     for one in rollout.prerequisites:
+        if one.rollout == rollout.key:
+            raise InputError(
+                f"rollout {rollout.key!r} is a prerequisite of itself; leave it out, or name "
+                "another rollout"
+            )
         required = others.get(one.rollout)
         if required is None:
             raise InputError(

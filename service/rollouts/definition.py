@@ -11,7 +11,7 @@ from msgspec.structs import force_setattr
 from models.events import ExternalId
 from service.rollouts.bucketing import UnitKind
 from service.rollouts.conditions import Condition, check_audience
-from service.rollouts.fields import Label, Name, Revision, Share
+from service.rollouts.fields import Label, Name, Revision, Share, ppm_of
 from service.rollouts.layer import LayerShare
 from service.rollouts.ramp import Ramp
 from service.rollouts.schedule import ScheduleTime, TimeZone, check_schedule
@@ -204,7 +204,7 @@ class Rollout(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     @property
     def share_ppm(self) -> int:
         """The share in parts per million, which buckets are compared with."""
-        return round(self.share * 1_000_000)
+        return ppm_of(self.share)
 
 
 def opens_epoch(before: Rollout, after: Rollout) -> bool:

@@ -31,3 +31,8 @@ Revision = Annotated[
         description="set by the server; sent back with a change it must still be the current one",
     ),
 ]
+
+
+def ppm_of(share: float) -> int:
+    """Return a share in parts per million, to the nearest: less than half a part is nobody."""
+    return round(share * 1_000_000)

@@ -14,7 +14,7 @@ from msgspec import Meta
 
 from models.events import ExternalId
 from service.rollouts.bucketing import UnitKind
-from service.rollouts.fields import Label, Name, Revision, Share
+from service.rollouts.fields import Label, Name, Revision, Share, ppm_of
 
 MAX_SLOTS = 10_000
 HOLDOUT_ID = "global"
@@ -89,7 +89,7 @@ class Holdout(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     @property
     def share_ppm(self) -> int:
         """The share in parts per million."""
-        return round(self.share * 1_000_000)
+        return ppm_of(self.share)
 
 
 def ranges_of(slots: Iterable[int]) -> list[SlotRange]:

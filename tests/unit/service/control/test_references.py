@@ -122,7 +122,15 @@ def test_deleted_rollout_gives_its_slots_back(worker: Worker) -> None:
             {"prerequisites": [{"rollout": "nope", "variants": ["a"]}]},
             "prerequisite 'nope' is not configured",
         ),
-        ({"prerequisites": [{"rollout": "r", "variants": ["personal"]}]}, "is not configured"),
+        (
+            {"prerequisites": [{"rollout": "r", "variants": ["personal"]}]},
+            "rollout 'r' is a prerequisite of itself; leave it out",
+        ),
+        ({"share": 4e-7}, "share 4e-07 is less than a millionth, the finest there is"),
+        (
+            {"ramp": {"steps": [{"share": 1e-9, "min_hours": 1}, {"share": 1, "min_hours": 1}]}},
+            "share 1e-09 is less than a millionth",
+        ),
     ],
 )
 def test_rollout_that_leans_on_nothing_is_refused(
@@ -164,6 +172,28 @@ def test_audience_between_bounds_that_touch_is_taken(
 ) -> None:
     """One number is enough, and an open end has no other side."""
     put(worker, "r", audience={"op": "range", "attribute": "age", **bounds})
+
+
+def test_share_of_the_holdout_that_holds_out_nobody_is_refused(worker: Worker) -> None:
+    """A millionth is the finest; 0 ends it."""
+    with pytest.raises(InputError, match=r"give at least 0\.000001, or 0"):
+        worker.put("holdout", "global", Holdout(share=1e-7))
+    for share in (1e-6, 0.0):
+        worker.put("holdout", "global", Holdout(share=share))
+
+
+def test_share_that_lets_in_nobody_from_before_stops_no_kill(worker: Worker) -> None:
+    """A rollout that an earlier version took with such a share can be killed and moved."""
+    put(worker, "r", share=1e-6)
+    run_sql(
+        worker.store.place,
+        """UPDATE documents SET body = REPLACE(body, '"share":1e-6', '"share":1e-7')""",
+    )
+    worker.patch("rollout", "r", {"killed": True})
+    found = worker.plane.find("rollout", "r")
+    assert isinstance(found, Rollout)
+    assert (found.share, found.killed) == (1e-7, True)
+    worker.patch("rollout", "r", {"share": 0.5})
 
 
 def test_crossed_bounds_from_before_stop_no_kill(worker: Worker) -> None:
