@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from service.stores.derived import transaction
 from service.stores.event_database import connect, erase_thoroughly, fold_log, reported
 from service.stores.event_log import Database, EventLog
 
@@ -88,7 +89,12 @@ def announce(path: EventLog, keys: list[str], at_ms: int) -> int:
 
 
 def _insert(path: EventLog, keys: list[str], at_ms: int) -> int:
-    with reported(path), closing(connect(path, is_light=True)) as connection:
+    # One after the other on all machines: who has read a row looks for no smaller number any more.
+    with (
+        reported(path),
+        closing(connect(path, is_light=True)) as connection,
+        transaction(connection),
+    ):
         inserted = connection.execute(
             "INSERT INTO erasures (at_ms, keys) VALUES (?, ?) RETURNING seq",
             (at_ms, msgspec.json.encode(keys).decode()),

@@ -1,10 +1,14 @@
 """Every process hears of an erasure once, and of whom only while it is fresh."""
 
+import threading
 import time
 from pathlib import Path
 
+import pytest
+
 from service.privacy.erase import search
 from service.stores.erasures import Erasure, ErasureReader, announce, withdraw
+from service.stores.event_database import connect
 from service.stores.event_log import EventLog
 
 KEY = "0123456789abcdef" * 2
@@ -43,3 +47,27 @@ def test_reader_that_is_late_drops_everything(event_log: EventLog, tmp_path: Pat
     assert search(tmp_path, [KEY]) == []
     assert hear(reader) == [Erasure(seq, None)]
     reader.close()
+
+
+@pytest.mark.parametrize("event_url", ["postgres"], indirect=True)
+def test_erasures_of_several_machines_take_turns(event_log: EventLog) -> None:
+    """A number is taken behind the lock of all writers, so none is committed after a higher one,
+    which a reader would have passed."""
+    other = connect(event_log)
+    other.execute("BEGIN IMMEDIATE")
+    other.execute("INSERT INTO erasures (at_ms) VALUES (1)")
+    announced: list[int] = []
+    thread = threading.Thread(target=lambda: announced.append(announce(event_log, [KEY], 5)))
+    thread.start()
+    waiting = (
+        "SELECT count(*) FROM pg_locks JOIN pg_database ON pg_database.oid = pg_locks.database "
+        "WHERE datname = current_database() AND locktype = 'advisory' AND NOT granted"
+    )
+    end_s = time.monotonic() + 4
+    while not announced and other.execute(waiting).fetchone() == (0,):
+        assert time.monotonic() < end_s
+    assert announced == []
+    other.execute("COMMIT")
+    thread.join()
+    assert announced == [2]
+    other.close()
