@@ -21,6 +21,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from models.errors import StoreError
 from service.stores.control_reader import Changes, read_changes
+from service.stores.postgres import outlive_silence
 from service.stores.postgres_address import PostgresAddress
 from service.stores.sqlite import upgrade
 
@@ -57,6 +58,7 @@ def connect(address: PostgresAddress, *, autocommit: bool = False) -> psycopg.Co
     )
     connection.autocommit = True
     connection.execute(_SESSION)
+    outlive_silence(connection)
     connection.autocommit = autocommit
     return connection
 

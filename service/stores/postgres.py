@@ -30,6 +30,8 @@ _SILENCE_MS = 10_000
 """A connection that heard nothing for so long while it waited is given up."""
 _IDLE_MS = 30_000
 """A process that stands still in a transaction keeps the others waiting for so long at most."""
+_HAS_IDLE_LIMIT = 140_000
+"""The version of PostgreSQL that knows a limit for sessions outside of transactions."""
 
 _REPEATABLE = re.compile(r"\s*(SELECT|WITH|BEGIN)\b", re.IGNORECASE)
 _TEXTS = re.compile(r"('(?:[^']|'')*')")
@@ -149,7 +151,17 @@ def open_raw(log: PostgresLog) -> psycopg.Connection[Any]:
         client_encoding="utf8",
     )
     raw.adapters.register_loader("numeric", _NumberLoader)
+    outlive_silence(raw)
     return raw
+
+
+def outlive_silence(raw: psycopg.Connection[Any]) -> None:
+    """Let a session be idle for as long as it is: who listens never says a word.
+
+    A limit that the server's owner has set for other users of it would end it, again and again.
+    """
+    if raw.info.server_version >= _HAS_IDLE_LIMIT:
+        raw.execute("SET idle_session_timeout = 0")
 
 
 def hold_writers(raw: psycopg.Connection[Any]) -> None:

@@ -10,13 +10,15 @@ import pytest
 
 from models.errors import ConfigError, StoreError
 from service.stores.archiving import archive_old_days
+from service.stores.control_postgres import connect as connect_control
 from service.stores.event_database import connect, open_event_database, stop_listening
 from service.stores.event_log import EventLog, PostgresLog
 from service.stores.event_schema import metadata
 from service.stores.events import Batch
 from service.stores.key_mark import agree_on_pseudonyms, has_mark
 from service.stores.opening import open_event_store
-from service.stores.postgres import translate
+from service.stores.postgres import open_raw, translate
+from service.stores.postgres_address import read_address
 from tests.postgres_server import PostgresServer
 from tests.unit.service.intake.samples import view
 
@@ -150,6 +152,20 @@ def test_defaults_of_the_database_for_others_change_nothing(
     assert connection.execute("SHOW transaction_isolation").fetchone() == ("read committed",)
     assert connection.execute("SHOW statement_timeout").fetchone() == ("0",)
     connection.close()
+
+
+@on_a_server
+def test_limit_of_the_database_for_idle_sessions_is_not_ours(
+    event_log: EventLog, event_url: str
+) -> None:
+    """Who listens is idle for ever; each end of its session would be a warning, and a gap."""
+    assert isinstance(event_log, PostgresLog)
+    url = f"{event_url}&options={quote('-c idle_session_timeout=60000')}"
+    ours = "SELECT setting, reset_val FROM pg_settings WHERE name = 'idle_session_timeout'"
+    with open_raw(PostgresLog(url, event_log.home)) as raw:
+        assert raw.execute(ours).fetchone() == ("0", "60000")
+    with connect_control(read_address(url, "URL"), autocommit=True) as raw:
+        assert raw.execute(ours).fetchone() == ("0", "60000")
 
 
 @pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
