@@ -87,7 +87,7 @@ def principal_of(connection: ASGIConnection[Any, Any, Any, Any]) -> Principal:
 
 
 def is_server(principal: Principal) -> bool:
-    """Say whether a key is kept by the shop's servers: a publishable one stands in its pages."""
+    """Say whether a key is kept from the shop's pages, in which a publishable one stands."""
     return principal.scope != "publishable"
 
 

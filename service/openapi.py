@@ -23,7 +23,8 @@ DESCRIPTION = """\
 Decides which banners and products stand in each placement of a shop's pages.
 
 Every request but the two of health carries a key, as `Authorization: Bearer KEY` or
-`X-API-Key: KEY`. The scopes are `publishable` (serve, events), `merchandiser`, `trainer` and
+`X-API-Key: KEY`. The scopes are `server` (events, as the shop's own server tells them; every other
+scope may send events, too), `publishable` (serve, events), `merchandiser`, `trainer` and
 `support` (one shopper's data in the console; each also what publishable may), and `admin`
 (everything). Every refusal is `application/problem+json`.
 An id is any UTF-8 text of 1 to 256 bytes without NUL, percent-encoded in a path; ids of

@@ -46,8 +46,8 @@ BY_KEY = {section.key: section for section in SECTIONS}
 
 
 def may_sign_in(principal: Principal) -> bool:
-    """Say whether a key is a person's: a publishable one stands in web pages, for all to read."""
-    return principal.scope != "publishable"
+    """Say whether a key is a person's: a page's is for all to read, a server's sends events."""
+    return principal.scope not in ("publishable", "server")
 
 
 def open_sections(principal: Principal) -> list[Section]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 from hashlib import sha256
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import msgspec
 from msgspec import Meta
@@ -19,15 +19,17 @@ from service.stores.audit import AuditEntry
 from service.stores.control import ControlStore, ControlTransaction
 from service.stores.control_rows import StoredKey
 
-Scope = Literal["publishable", "merchandiser", "trainer", "support", "admin"]
+Scope = Literal["server", "publishable", "merchandiser", "trainer", "support", "admin"]
 
 _INCLUDES: dict[Scope, frozenset[Scope]] = {
-    "publishable": frozenset({"publishable"}),
-    "merchandiser": frozenset({"publishable", "merchandiser"}),
-    "trainer": frozenset({"publishable", "trainer"}),
-    "support": frozenset({"publishable", "support"}),
-    "admin": frozenset({"publishable", "merchandiser", "trainer", "support", "admin"}),
+    "server": frozenset({"server"}),
+    "publishable": frozenset({"server", "publishable"}),
+    "merchandiser": frozenset({"server", "publishable", "merchandiser"}),
+    "trainer": frozenset({"server", "publishable", "trainer"}),
+    "support": frozenset({"server", "publishable", "support"}),
+    "admin": frozenset(get_args(Scope)),
 }
+"""`server` is the least of all: whoever may do anything may send events."""
 COMMAND_LINE = "command line"
 """The actor in the audit trail of a change made with `endcap keys`."""
 
@@ -66,11 +68,14 @@ def digest_of(key: str) -> bytes:
 
 
 def principals_of(keys: list[StoredKey]) -> dict[bytes, Principal]:
-    """Index the keys that are not revoked by their digest."""
+    """Index the keys that are not revoked by their digest.
+
+    A newer release may know more scopes; here a key of those opens nothing.
+    """
     return {
         key.digest: Principal(key.id, msgspec.convert(key.scope, Scope))
         for key in keys
-        if key.revoked_at_ms is None
+        if key.revoked_at_ms is None and key.scope in _INCLUDES
     }
 
 

@@ -67,7 +67,7 @@ def _route_of(call: Call) -> ControllerRouterHandler:
         summary=f"Take a {call} call of Segment's or RudderStack's libraries",
         tags=["events"],
         status_code=200,
-        opt=needs("publishable"),
+        opt=needs("server"),
         responses=_REFUSALS,
     )
     async def take_call(request: AnyRequest) -> Verdicts:
@@ -85,7 +85,7 @@ def _route_of(call: Call) -> ControllerRouterHandler:
     summary="Take calls of Segment's or RudderStack's libraries",
     tags=["events"],
     status_code=200,
-    opt=needs("publishable"),
+    opt=needs("server"),
     responses=_REFUSALS,
 )
 async def take_batch(request: AnyRequest) -> Verdicts:
@@ -106,7 +106,7 @@ async def take_batch(request: AnyRequest) -> Verdicts:
     summary="Take calls of RudderStack's library as a beacon",
     tags=["events"],
     status_code=200,
-    opt={**needs("publishable"), **beacons("writeKey")},
+    opt={**needs("server"), **beacons("writeKey")},
     responses=_REFUSALS,
 )
 async def take_beacon(request: AnyRequest) -> Verdicts:
@@ -122,7 +122,7 @@ async def take_beacon(request: AnyRequest) -> Verdicts:
     summary="Take events of GA4's Measurement Protocol",
     tags=["events"],
     status_code=200,
-    opt={**needs("publishable"), **beacons("api_secret")},
+    opt={**needs("server"), **beacons("api_secret")},
     responses=_REFUSALS,
 )
 async def take_ga4(request: AnyRequest) -> Verdicts:

@@ -77,7 +77,7 @@ class EventsBody(AbstractDTO[Any]):
     summary="Store what shoppers did",
     tags=["events"],
     status_code=202,
-    opt={**needs("publishable"), **beacons("key")},
+    opt={**needs("server"), **beacons("key")},
     dto=EventsBody,
     responses=problems(413, 429, 503),
 )

@@ -70,7 +70,7 @@ class PageShortcut:
             else:
                 return None
             principal = services.current.find_principal(sender.key_digest)
-            if asked is None or principal is None or asked.options.is_for_merchandisers:
+            if asked is None or principal is None or not _may(principal, asked):
                 return None
             watch.lap()
             page = answer_page_at_once(services, asked, watch, sender)
@@ -85,7 +85,7 @@ class PageShortcut:
         try:
             heard = self._door.hear(scope["headers"], message)
             asked = None if heard is None else _decode(heard.body)
-            if heard is None or asked is None or asked.options.is_for_merchandisers:
+            if heard is None or asked is None or not _may(heard.principal, asked):
                 return replay(message, receive)
             watch.lap()
             answer = await answer_page(heard.services, asked, watch, heard.headers)
@@ -95,6 +95,11 @@ class PageShortcut:
         await send({"type": "http.response.start", "status": 200, "headers": sent})
         await send({"type": "http.response.body", "body": answer, "more_body": False})
         return None
+
+
+def _may(principal: Principal, asked: ServeRequest) -> bool:
+    """Say whether any key of a page may ask for this, and whether this is one."""
+    return principal.may("publishable") and not asked.options.is_for_merchandisers
 
 
 def _headers(body: bytes, principal: Principal, watch: Stopwatch) -> Headers:

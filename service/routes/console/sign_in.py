@@ -12,7 +12,7 @@ from models.errors import CapacityError
 from service.console.attempts import MAX_FAILED
 from service.console.sections import may_sign_in
 from service.console.session import COOKIE
-from service.control.keys import digest_of
+from service.control.keys import Scope, digest_of
 from service.routes.console.frame import (
     HOME,
     ConsoleRequest,
@@ -27,6 +27,12 @@ from service.routes.console.gate import ANYONE, ForgeryError, FormData, is_own_p
 from service.services import services_of
 
 log = structlog.get_logger(__name__)
+
+_NO_PERSON: dict[Scope, str] = {
+    "publishable": "which stands in web pages for all to read",
+    "server": "with which a shop's server sends events",
+}
+"""Whose the keys are that nobody signs in with."""
 
 Next = Annotated[str, QueryParameter(name="next")]
 
@@ -69,7 +75,7 @@ def sign_in(request: ConsoleRequest, form: FormData) -> Response[Any]:
             request,
             place,
             status=403,
-            error="This is a publishable key, which stands in web pages for all to read. "
+            error=f"This is a {principal.scope} key, {_NO_PERSON[principal.scope]}. "
             "Sign in with a key of the scope merchandiser, trainer, support or admin.",
         )
     response = go(request, local_path(place))

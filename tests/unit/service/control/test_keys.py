@@ -45,6 +45,18 @@ def test_key_is_found_by_its_digest_until_it_is_revoked(worker: Worker, tmp_path
     assert list_keys(worker.store) == [revoked]
 
 
+def test_key_of_a_scope_of_a_newer_release_opens_nothing(worker: Worker) -> None:
+    """On a machine that does not know it, where all else goes on."""
+    newer, known = (
+        create_key(worker.store, scope="server", name=name, actor="tester", now_ms=1)
+        for name in ("newer", "known")
+    )
+    run_sql(worker.store.place, "UPDATE keys SET scope = 'auditor' WHERE name = 'newer'")
+    worker.current.refresh()
+    assert worker.current.find_principal(digest_of(newer.key)) is None
+    assert worker.current.find_principal(digest_of(known.key)) is not None
+
+
 def test_derived_key_is_stored_once_and_stays_revoked(worker: Worker) -> None:
     """Every worker that starts finds the same key; one that was revoked is not made again."""
 
@@ -68,15 +80,16 @@ def test_derived_key_is_stored_once_and_stays_revoked(worker: Worker) -> None:
 @pytest.mark.parametrize(
     ("scope", "allowed"),
     [
-        ("publishable", {"publishable"}),
-        ("merchandiser", {"publishable", "merchandiser"}),
-        ("trainer", {"publishable", "trainer"}),
-        ("support", {"publishable", "support"}),
-        ("admin", {"publishable", "merchandiser", "trainer", "support", "admin"}),
+        ("server", {"server"}),
+        ("publishable", {"server", "publishable"}),
+        ("merchandiser", {"server", "publishable", "merchandiser"}),
+        ("trainer", {"server", "publishable", "trainer"}),
+        ("support", {"server", "publishable", "support"}),
+        ("admin", {"server", "publishable", "merchandiser", "trainer", "support", "admin"}),
     ],
 )
 def test_scope_includes(scope: Scope, allowed: set[str]) -> None:
-    """An admin may everything; a merchandiser is no trainer."""
+    """An admin may everything; a merchandiser is no trainer; a server only sends events."""
     everything: tuple[Scope, ...] = get_args(Scope)
     assert {each for each in everything if Principal("k", scope).may(each)} == allowed
 

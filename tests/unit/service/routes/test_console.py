@@ -60,12 +60,14 @@ def test_cookie_is_secure_behind_https(shop: Shop) -> None:
     assert "Secure" in answer.headers["set-cookie"]
 
 
-def test_wrong_and_publishable_keys_are_refused(shop: Shop) -> None:
+def test_keys_that_are_no_persons_are_refused(shop: Shop) -> None:
     """With a page that says why, and the form again."""
     wrong = shop.client.post("/console/sign-in", data={"key": "nonsense"})
     assert (wrong.status_code, "unknown or was revoked" in wrong.text) == (401, True)
     public = sign_in(shop, "publishable")
     assert (public.status_code, "publishable key" in public.text) == (403, True)
+    server = sign_in(shop, "server")
+    assert (server.status_code, "server key, with which a shop" in server.text) == (403, True)
     assert COOKIE not in shop.client.cookies
 
 

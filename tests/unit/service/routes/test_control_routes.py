@@ -117,7 +117,7 @@ def test_metrics_count_requests_by_route(shop: Shop) -> None:
     assert 'route="/v1/items/{item_id}"' in text
     assert 'route="unmatched",status="404"' in text
     assert "secret" not in text
-    assert "endcap_configuration_revision 6.0" in text  # five keys and one item
+    assert "endcap_configuration_revision 7.0" in text  # six keys and one item
 
 
 def test_openapi_describes_everything(shop: Shop) -> None:

@@ -167,6 +167,18 @@ def test_key_that_is_revoked_opens_no_door_that_it_has_opened(shop: Shop) -> Non
     assert app.answer_at_once(request) is None
 
 
+def test_key_that_only_sends_events_gets_no_page(shop: Shop) -> None:
+    """Not without a task either, and not though another key has just had the same page."""
+    body = json.dumps(PAGE).encode()
+    for method, target, sent in (
+        (b"POST", b"/v1/serve", body),
+        (b"GET", b"/v1/placements/recs?user_id=alice", b""),
+    ):
+        assert _at_once(shop, method, target, sent) is not None
+        assert _at_once(shop, method, target, sent, "server") is None
+    assert shop.call("POST", "/v1/serve", scope="server", json=PAGE).status_code == 403
+
+
 @pytest.mark.parametrize(
     "query",
     [

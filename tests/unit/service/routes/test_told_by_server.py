@@ -15,7 +15,7 @@ MESSAGE = {
 
 def test_key_that_no_page_has_is_a_servers(shop: Shop) -> None:
     """By the short way, the framework's and a client library's; a publishable key is a page's."""
-    for scope in ("publishable", "merchandiser", "trainer", "support", "admin"):
+    for scope in ("server", "publishable", "merchandiser", "trainer", "support", "admin"):
         for path, body in (
             ("/v1/events", ORDER | {"event_id": f"short {scope}"}),
             ("/v1/events?sent_at=1", ORDER | {"event_id": f"long {scope}"}),
@@ -25,6 +25,6 @@ def test_key_that_no_page_has_is_a_servers(shop: Shop) -> None:
     with sqlite3.connect(shop.services.settings.home / "events.sqlite") as connection:
         rows = connection.execute("SELECT event_id, flags FROM events").fetchall()
     connection.close()
-    assert len(rows) == 15
+    assert len(rows) == 18
     by_page = [event_id for event_id, flags in rows if not flags & EventFlag.BY_SERVER]
     assert sorted(by_page) == ["library publishable.0", "long publishable", "short publishable"]
