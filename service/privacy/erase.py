@@ -23,7 +23,8 @@ from service.stores.compaction import compactable_files
 from service.stores.event_log import EVENTS_FILE, EventLog, event_log
 from service.stores.key_filter_filling import empty
 from service.stores.personal_rows import delete_rows, keys_of, read_rows
-from service.stores.rollup import ROLLUP_FILE, erase_units
+from service.stores.rollup import ROLLUP_FILE
+from service.stores.rollup_erasing import erase_units
 
 
 class Erased(msgspec.Struct, frozen=True, kw_only=True):

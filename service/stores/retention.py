@@ -18,7 +18,8 @@ from service.stores.event_log import EventLog
 from service.stores.event_schema import KIND_NAMES
 from service.stores.key_filter_filling import empty
 from service.stores.personal_rows import delete_counted
-from service.stores.rollup import forget_deeds, forget_old_buyers, open_rollup
+from service.stores.rollup import open_rollup
+from service.stores.rollup_erasing import forget_deeds, forget_old_buyers
 
 DAY_MS = 86_400_000
 CHUNK = 10_000

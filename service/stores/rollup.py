@@ -9,22 +9,14 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
-from functools import cache, partial
+from functools import cache
 
 import structlog
 
-from service.stores import log_replay, rollup_days, rollup_deeds, rollup_devices, rollup_visits
+from service.stores import log_replay, rollup_deeds, rollup_tables, rollup_visits
 from service.stores.attribution import DAY_MS, read_window_days
-from service.stores.derived import make_tables, transaction, version_of
-from service.stores.event_database import (
-    connect_derived,
-    erase_thoroughly,
-    fold_log,
-    has_derived,
-    reported_derived,
-)
+from service.stores.derived import transaction, version_of
+from service.stores.event_database import connect_derived, reported_derived
 from service.stores.event_log import ROLLUP, Database, EventLog
 from service.stores.replay_process import make_replay
 from service.stores.rollup_deeds import Folds
@@ -33,14 +25,11 @@ from service.stores.rollup_folds import (
     FOLD_EVENTS,
     FOLD_EXPOSURES,
     FOLD_IDENTITIES,
-    SCHEMA,
-    TAKE_OUT,
     UNCOUNTED,
 )
 from service.stores.settled_events import last_settled, note_newest
 
 ROLLUP_FILE = "rollup.sqlite"
-VERSION = 10
 CHUNK = 200_000
 """Rows that one step adds when somebody waits: bounds temporary tables and what a crash costs."""
 
@@ -59,15 +48,10 @@ _NEWEST = "SELECT " + ", ".join(
 )
 # These follow what the sums before have already.
 _BEHIND = (rollup_deeds.FOLDS, rollup_visits.FOLDS)
-_BUSY_TIMEOUT_MS = 600_000
+BUSY_TIMEOUT_MS = 600_000
+"""For whoever adds or erases: a long step of another process may be under way."""
 _PAUSE_S = 0.12
 _VALUES = {"assigned": ASSIGNED, "uncounted": UNCOUNTED}
-_TABLES = f"{SCHEMA};\n{rollup_deeds.SCHEMA};\n{rollup_visits.SCHEMA}"
-_UPGRADE = f"{rollup_deeds.UPGRADE};\n{rollup_devices.UPGRADE};\n{rollup_days.TELL}"
-_TELL = f"{rollup_deeds.TELL};\n{rollup_days.TELL};\n{rollup_devices.UPGRADE}"
-_KEEP = f"{rollup_devices.UPGRADE};\n{rollup_days.KEEP}"
-_VISIT = f"{_UPGRADE};\n{rollup_visits.SCHEMA}"
-_UPGRADES = {5: _VISIT, 6: _UPGRADE, 7: _UPGRADE, 8: _TELL, 9: _KEEP}
 
 
 def open_rollup(
@@ -75,7 +59,7 @@ def open_rollup(
     *,
     max_new: int | None = None,
     cache_kib: int | None = None,
-    busy_timeout_ms: int = _BUSY_TIMEOUT_MS,
+    busy_timeout_ms: int = BUSY_TIMEOUT_MS,
 ) -> Database:
     """Open the running sums beside the event store `events`, which is attached as ``log``.
 
@@ -95,7 +79,7 @@ def open_rollup(
             events, ROLLUP, busy_timeout_ms=busy_timeout_ms, cache_kib=cache_kib
         )
         try:
-            _make_tables(connection, events)
+            rollup_tables.make(connection, events)
             log_replay.attach(connection, events)
             if max_new is None and log_replay.is_waiting(connection):
                 make_replay(events)
@@ -124,7 +108,7 @@ def add_new(connection: Database, n_rows: int, *, now_ms: int | None = None) -> 
     if log_replay.is_waiting(connection):
         return False
     with transaction(connection):
-        if (found := version_of(connection, ROLLUP)) != VERSION:
+        if (found := version_of(connection, ROLLUP)) != rollup_tables.VERSION:
             _tell_once(found)
             return False
         has_more = _fold(connection, n_rows, now_ms)
@@ -140,25 +124,14 @@ def _tell_once(found: int) -> None:
     _log.warning(
         "rollup_of_another_release",
         found=found,
-        own=VERSION,
+        own=rollup_tables.VERSION,
         detail="nothing is added to the running sums here; run one release on all machines",
     )
 
 
 def is_outdated(connection: Database) -> bool:
     """Tell whether an older release has made the tables anew, so that they want to be opened."""
-    return version_of(connection, ROLLUP) < VERSION
-
-
-def _make_tables(connection: Database, events: EventLog) -> None:
-    on_made = partial(_want_archive, connection, events)
-    make_tables(connection, ROLLUP, VERSION, _TABLES, upgrades=_UPGRADES, on_made=on_made)
-
-
-def _want_archive(connection: Database, events: EventLog) -> None:
-    # Tables that only got a column have all of it.
-    if connection.execute("SELECT seq = 0 FROM progress WHERE name = 'deeds'").fetchone()[0]:
-        log_replay.mark(connection, events)
+    return version_of(connection, ROLLUP) < rollup_tables.VERSION
 
 
 def _fold(connection: Database, n_rows: int, now_ms: int | None) -> bool:
@@ -224,85 +197,3 @@ def count_waiting(connection: Database) -> int:
         n_stored += max(0, int(last - seq))
     # By their numbers, those that moved from between them are in it; not where all have moved.
     return max(n_stored, log_replay.count_archived(connection))
-
-
-def erase_units(events: EventLog, keys: Collection[str]) -> int:
-    """Delete the rows of these units and return how many; sums that name nobody stay.
-
-    Raises
-    ------
-    StoreError
-        If the file cannot be written.
-    """
-    if not has_derived(events, ROLLUP):
-        return 0
-    with _open_to_erase(events) as connection:
-        with transaction(connection):
-            n_rows = _erase(connection, keys)
-        fold_log(connection)
-    return n_rows
-
-
-def forget_deeds(events: EventLog, seqs: Collection[int]) -> None:
-    """Delete what was kept of carts, purchases or refunds, by their rows in the log.
-
-    Raises
-    ------
-    StoreError
-        If the file cannot be written.
-    """
-    with _open_to_erase(events) as connection, transaction(connection):
-        connection.executemany("DELETE FROM deeds WHERE seq = ?", [(seq,) for seq in seqs])
-
-
-def forget_old_buyers(events: EventLog, before_ms: int) -> None:
-    """Take persons out of the orders of the days before a moment; the orders stay as sums.
-
-    Raises
-    ------
-    StoreError
-        If the file cannot be written.
-    """
-    with _open_to_erase(events) as connection:
-        rollup_days.forget_old_buyers(connection, before_ms)
-        fold_log(connection)
-
-
-def _erase(connection: Database, keys: Collection[str]) -> int:
-    marks = ", ".join("?" * len(keys))
-    found = connection.execute(f"SELECT id FROM keys WHERE key IN ({marks})", (*keys,)).fetchall()
-    units = ", ".join(str(unit) for (unit,) in found) or "NULL"
-    connection.execute(
-        "CREATE TEMP TABLE touched AS SELECT rollout, unit, epoch FROM units "
-        f"WHERE rollout IN (SELECT DISTINCT rollout FROM arms) AND unit IN ({units})"
-    )
-    for statement in (*TAKE_OUT, rollup_visits.TAKE_OUT):
-        connection.execute(statement)
-    connection.execute("DELETE FROM stays WHERE (rollout, unit, epoch) IN (SELECT * FROM touched)")
-    n_rows = connection.execute(
-        "DELETE FROM units WHERE (rollout, unit, epoch) IN (SELECT * FROM touched)"
-    ).rowcount
-    connection.execute("DROP TABLE touched")
-    for statement in rollup_deeds.forget(units):
-        n_rows += connection.execute(statement).rowcount
-    n_rows += rollup_devices.forget(connection, units)
-    for condition in (
-        f'identities WHERE "user" IN ({units}) OR unit IN ({units})',
-        f"visits WHERE unit IN ({units})",
-        f"keys WHERE id IN ({units})",
-    ):
-        n_rows += connection.execute(f"DELETE FROM {condition}").rowcount
-    return n_rows + rollup_days.forget_buyers(connection, keys)
-
-
-@contextmanager
-def _open_to_erase(events: EventLog) -> Iterator[Database]:
-    """Open the sums alone; what is deleted is overwritten too."""
-    with reported_derived(events, ROLLUP):
-        connection = connect_derived(events, ROLLUP, busy_timeout_ms=_BUSY_TIMEOUT_MS)
-        try:
-            erase_thoroughly(connection)
-            _make_tables(connection, events)
-            yield connection
-        finally:
-            connection.close()

@@ -42,14 +42,9 @@ CREATE INDEX orders_day ON orders (day, person_key);
 CREATE INDEX orders_person ON orders (person_key) WHERE person_key IS NOT NULL
 """
 
-_PERSON, _CHANNEL = 2, 4
+TOLD_PERSON, TOLD_CHANNEL = 2, 4
 """Of `orders.by_server`, beside the 1 of an order that the server told of: what it said itself, and
 not a browser alone. What goes before what must not depend on which of it is added up first."""
-
-TELL = "ALTER TABLE orders ADD COLUMN by_server INTEGER NOT NULL DEFAULT 0"
-"""Of a file whose orders do not say who told of them; nothing that was stored before says it."""
-KEEP = f"UPDATE orders SET by_server = {1 | _PERSON | _CHANNEL} WHERE by_server = 1"
-"""Of a file whose orders do not say what the server told of them: it stays as it is."""
 
 _ADD_STAGES = """
 ON CONFLICT (day, placement_id, kind, tier, channel, stage)
@@ -125,8 +120,8 @@ ON CONFLICT (day, kind, channel) DO UPDATE SET n = day_events.n + excluded.n,
     f"""
 CREATE TEMP TABLE bought AS
 SELECT order_key, min(day) AS first_day, max(by_server)
-         + max(CASE WHEN by_server = 1 AND person_key IS NOT NULL THEN {_PERSON} ELSE 0 END)
-         + max(CASE WHEN by_server = 1 AND place <> '' THEN {_CHANNEL} ELSE 0 END) AS by_server,
+         + max(CASE WHEN by_server = 1 AND person_key IS NOT NULL THEN {TOLD_PERSON} ELSE 0 END)
+         + max(CASE WHEN by_server = 1 AND place <> '' THEN {TOLD_CHANNEL} ELSE 0 END) AS by_server,
        coalesce(max(CASE WHEN by_server = 1 THEN person_key END), max(person_key)) AS person,
        coalesce(max(CASE WHEN by_server = 1 AND place <> '' THEN place END), max(place)) AS place,
        CASE max(by_server) WHEN 1 THEN total(CASE WHEN by_server = 1 THEN units END)
@@ -153,7 +148,7 @@ FROM (
 INSERT INTO orders (order_key, day, person_key, channel, n_units, value, by_server)
 SELECT order_key, first_day, person, place, units, paid, by_server FROM bought WHERE true
 ON CONFLICT (order_key) DO UPDATE SET day = min(orders.day, excluded.day),
-  person_key = {_choose("person_key", _PERSON)}, channel = {_choose("channel", _CHANNEL)},
+  person_key = {_choose("person_key", TOLD_PERSON)}, channel = {_choose("channel", TOLD_CHANNEL)},
   n_units = CASE WHEN {_TOLD_NEW} = {_TOLD} THEN orders.n_units + excluded.n_units
     WHEN {_TOLD_NEW} > {_TOLD} THEN excluded.n_units ELSE orders.n_units END,
   value = CASE WHEN {_TOLD_NEW} = {_TOLD} THEN orders.value + excluded.value

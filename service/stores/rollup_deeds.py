@@ -24,11 +24,6 @@ CREATE TABLE deeds (
   order_id TEXT, "user" INTEGER, anonymous INTEGER, rollout INTEGER, place INTEGER,
   form INTEGER NOT NULL, by_server INTEGER NOT NULL);
 INSERT INTO progress VALUES ('deeds', 0)"""
-UPGRADE = f"DROP TABLE deeds;\nDELETE FROM progress WHERE name = 'deeds';{SCHEMA}"
-"""Of a file whose deeds say nothing of what they name, or refunds nothing of their order."""
-
-TELL = "ALTER TABLE deeds ADD COLUMN by_server INTEGER NOT NULL DEFAULT 0"
-"""Of a file whose deeds do not say who told of them; nothing that was stored before says it."""
 
 # Without consent nobody's unit gets a row.
 _MAY_BE_KNOWN = f"event.flags & {int(EventFlag.NO_CONSENT)} = 0"

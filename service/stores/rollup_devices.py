@@ -10,19 +10,11 @@ from service.stores.event_log import Database
 
 NEVER = (1 << 62) - 1
 
-_COLUMNS = """(
+COLUMNS = """(
   device INTEGER PRIMARY KEY, unit INTEGER, first_ms INTEGER NOT NULL, until_ms INTEGER NOT NULL)"""
-SCHEMA = f"CREATE TABLE devices {_COLUMNS}"
+SCHEMA = f"CREATE TABLE devices {COLUMNS}"
 """`unit` is the first that was shown something on it, `until_ms` is when another one was, which may
 be `NEVER`; a device that is nobody's, whatever the time, has no unit."""
-UPGRADE = f"""
-CREATE TABLE IF NOT EXISTS devices (device INTEGER PRIMARY KEY, unit INTEGER);
-CREATE TABLE timed {_COLUMNS};
-INSERT INTO timed SELECT device, unit, 0, {NEVER} FROM devices;
-DROP TABLE devices;
-ALTER TABLE timed RENAME TO devices"""
-"""Of a file that knows no devices, or not since when: it gets to know those of exposures that come
-from now on."""
 
 # Runs while `rollup_folds` adds exposures: a click that is added up next may be of such a device.
 FOLD_EXPOSURES = (

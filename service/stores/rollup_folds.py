@@ -25,45 +25,6 @@ _NUMBER = (1 << VARIANT_BITS) - 1
 VARIANT = f"first & {_NUMBER}"
 FIRST_MS = f"first >> {VARIANT_BITS}"
 
-SCHEMA = f"""
-CREATE TABLE progress (name TEXT PRIMARY KEY, seq INTEGER NOT NULL);
-INSERT INTO progress VALUES ('exposures', 0), ('events', 0), ('identities', 0);
-CREATE TABLE names (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
-CREATE TABLE keys (id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE);
-CREATE TABLE identities ("user" INTEGER PRIMARY KEY, unit INTEGER NOT NULL);
-CREATE TABLE units (
-  rollout INTEGER, unit INTEGER, epoch INTEGER, first INTEGER NOT NULL,
-  n_exposures INTEGER NOT NULL, crossed INTEGER NOT NULL, n_clicked INTEGER NOT NULL,
-  n_named INTEGER NOT NULL, n_joined INTEGER NOT NULL,
-  PRIMARY KEY (rollout, unit, epoch)) WITHOUT ROWID;
-CREATE TABLE arms (
-  rollout INTEGER, epoch INTEGER, variant INTEGER, n_units INTEGER NOT NULL,
-  n_crossed INTEGER NOT NULL, n_exposures INTEGER NOT NULL, n_clicked INTEGER NOT NULL,
-  sum_xx INTEGER NOT NULL, sum_cc INTEGER NOT NULL, sum_xc INTEGER NOT NULL,
-  n_named INTEGER NOT NULL, n_joined INTEGER NOT NULL,
-  PRIMARY KEY (rollout, epoch, variant)) WITHOUT ROWID;
-CREATE TABLE people (
-  rollout INTEGER, variant INTEGER, n_units INTEGER NOT NULL, n_crossed INTEGER NOT NULL,
-  PRIMARY KEY (rollout, variant)) WITHOUT ROWID;
-CREATE TABLE stages (
-  rollout_key TEXT, epoch INTEGER, variant TEXT, placement_id TEXT, tier TEXT, platform TEXT,
-  country TEXT, stage INTEGER, n INTEGER NOT NULL,
-  PRIMARY KEY (rollout_key, epoch, variant, placement_id, tier, platform, country, stage)
-) WITHOUT ROWID;
-CREATE TABLE shown (
-  rollout_key TEXT, variant TEXT, id TEXT, n INTEGER NOT NULL,
-  PRIMARY KEY (rollout_key, variant, id)) WITHOUT ROWID;
-CREATE TABLE not_split (
-  rollout_key TEXT, reason TEXT, n INTEGER NOT NULL,
-  PRIMARY KEY (rollout_key, reason)) WITHOUT ROWID;
-CREATE TABLE misdrawn (
-  exposure_id TEXT PRIMARY KEY, rollout_key TEXT NOT NULL, variant TEXT NOT NULL,
-  drawn TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE reached (
-  exposure_seq INTEGER, stage INTEGER, PRIMARY KEY (exposure_seq, stage)) WITHOUT ROWID;
-{rollup_devices.SCHEMA};
-{rollup_days.SCHEMA}"""
-
 SPLIT = "rollout_key IS NOT NULL AND unit_key IS NOT NULL AND reason = 'SPLIT'"
 """Of exposures that are in an arm."""
 EPOCH = "coalesce(epoch, 0)"

@@ -14,7 +14,8 @@ from service.stores.erasures import ErasureReader, announce, begin, begun, end, 
 from service.stores.event_log import EventLog
 from service.stores.events import Batch, StoredEvent
 from service.stores.opening import open_event_store
-from service.stores.rollup import erase_units, open_rollup
+from service.stores.rollup import open_rollup
+from service.stores.rollup_erasing import erase_units
 
 HIDE = Pseudonymiser(bytes(range(32)))
 HER = HIDE.pseudonym("user_id", "her")

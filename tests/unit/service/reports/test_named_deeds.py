@@ -19,7 +19,8 @@ from service.stores.opening import open_event_store
 from service.stores.outcomes import read_outcomes
 from service.stores.personal_rows import delete_rows
 from service.stores.retention import expire_rows
-from service.stores.rollup import add_new, erase_units, open_rollup
+from service.stores.rollup import add_new, open_rollup
+from service.stores.rollup_erasing import erase_units
 from tests.unit.service.intake.samples import slate
 
 HALF = Opened(at_ms=0, rollout=Rollout(key="r", share=0.5))

@@ -24,7 +24,8 @@ from service.stores.opening import open_event_store
 from service.stores.outcomes import read_outcomes
 from service.stores.personal_rows import delete_rows
 from service.stores.rollout_sums import Cohort
-from service.stores.rollup import add_new, erase_units, open_rollup
+from service.stores.rollup import add_new, open_rollup
+from service.stores.rollup_erasing import erase_units
 from service.stores.rollup_visits import SCHEMA, WINDOWS_DAYS
 from tests.unit.service.intake.samples import slate
 from tests.unit.service.stores.plain_stays import plain_stays

@@ -11,7 +11,7 @@ from service.stores.event_schema import EventFlag
 from service.stores.outcomes import read_outcomes
 from service.stores.personal_rows import delete_rows
 from service.stores.rollout_sums import ArmSums
-from service.stores.rollup import erase_units
+from service.stores.rollup_erasing import erase_units
 from tests.unit.service.reports.test_named_deeds import (
     AT_MS,
     CART,

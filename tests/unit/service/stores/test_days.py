@@ -12,8 +12,9 @@ from service.stores.events import Batch, StoredEvent
 from service.stores.opening import open_event_store
 from service.stores.retention import expire_rows
 from service.stores.rollout_sums import STAGES
-from service.stores.rollup import erase_units, open_rollup
+from service.stores.rollup import open_rollup
 from service.stores.rollup_days import DAY_MS
+from service.stores.rollup_erasing import erase_units
 from tests.unit.service.intake.samples import slate
 
 Commit = Callable[..., EventLog]

@@ -16,7 +16,7 @@ import pytest
 from models.errors import StoreError
 from service.exposure import Exposure
 from service.reports.rollup_keeper import RollupKeeper
-from service.stores import archive, log_replay, replay_process, replay_writing, rollup
+from service.stores import archive, log_replay, replay_process, replay_writing, rollup_tables
 from service.stores.archive_files import (
     LOCK_FILE,
     archive_lock,
@@ -35,7 +35,8 @@ from service.stores.outcomes import read_outcomes
 from service.stores.personal_rows import COLUMNS, delete_rows
 from service.stores.replay_writing import write_replay
 from service.stores.retention import DAY_MS
-from service.stores.rollup import ROLLUP_FILE, add_new, count_waiting, erase_units, open_rollup
+from service.stores.rollup import ROLLUP_FILE, add_new, count_waiting, open_rollup
+from service.stores.rollup_erasing import erase_units
 from service.stores.sqlite_events import SqliteEventStore
 from tests.unit.service.intake.samples import slate
 
@@ -144,7 +145,7 @@ def test_outdated_sums_count_archived_days(
 ) -> None:
     """A new version of Endcap makes them anew."""
     assert figures(path) == before
-    monkeypatch.setattr(rollup, "VERSION", rollup.VERSION + 1)
+    monkeypatch.setattr(rollup_tables, "VERSION", rollup_tables.VERSION + 1)
     assert figures(path) == before
 
 

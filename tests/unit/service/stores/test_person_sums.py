@@ -6,7 +6,8 @@ from service.stores.opening import open_event_store
 from service.stores.person_sums import read_sums
 from service.stores.personal_rows import read_rows
 from service.stores.retention import expire_rows
-from service.stores.rollup import erase_units, open_rollup
+from service.stores.rollup import open_rollup
+from service.stores.rollup_erasing import erase_units
 from tests.unit.service.intake.samples import slate
 
 

@@ -12,7 +12,7 @@ import pytest
 from models.errors import StoreError
 from service.exposure import Exposure
 from service.reports.rollup_keeper import RollupKeeper
-from service.stores import outcomes, rollup
+from service.stores import outcomes, rollup_tables
 from service.stores.event_database import SqliteConnection, connect
 from service.stores.event_log import Database, EventLog, PostgresLog, Rows
 from service.stores.event_schema import EventFlag
@@ -23,7 +23,8 @@ from service.stores.outcomes import read_outcomes
 from service.stores.person_reads import read_person
 from service.stores.personal_rows import delete_rows
 from service.stores.rollout_sums import RolloutSums
-from service.stores.rollup import ROLLUP_FILE, add_new, count_waiting, erase_units, open_rollup
+from service.stores.rollup import ROLLUP_FILE, add_new, count_waiting, open_rollup
+from service.stores.rollup_erasing import erase_units
 from service.stores.settled_events import last_settled
 from tests.unit.service.intake.samples import slate
 
@@ -398,5 +399,5 @@ def test_outdated_sums_are_made_anew(
     """A file of another version is replaced, not read."""
     store(shown("x1", "a"))
     first = read_outcomes(path, "r")
-    monkeypatch.setattr(rollup, "VERSION", rollup.VERSION + 1)
+    monkeypatch.setattr(rollup_tables, "VERSION", rollup_tables.VERSION + 1)
     assert read_outcomes(path, "r") == first

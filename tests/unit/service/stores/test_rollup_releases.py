@@ -7,13 +7,13 @@ import pytest
 from structlog.testing import capture_logs
 
 from service.reports.rollup_keeper import RollupKeeper
-from service.stores import rollup
+from service.stores import rollup, rollup_tables
 from service.stores.event_log import EventLog
 from service.stores.events import Batch, StoredEvent
 from service.stores.opening import open_event_store
 from service.stores.rollup import add_new, count_waiting, open_rollup
 
-OWN = rollup.VERSION
+OWN = rollup_tables.VERSION
 N_ROWS = 3
 
 
@@ -34,16 +34,16 @@ def test_older_release_adds_nothing_to_tables_of_a_newer_one(
 ) -> None:
     """A connection that was open while another release made the tables says so once, and stops."""
     with closing(open_rollup(log, max_new=0)) as older:
-        monkeypatch.setattr(rollup, "VERSION", OWN + 1)
+        monkeypatch.setattr(rollup_tables, "VERSION", OWN + 1)
         with closing(open_rollup(log, max_new=0)) as newer:
-            monkeypatch.setattr(rollup, "VERSION", OWN)
+            monkeypatch.setattr(rollup_tables, "VERSION", OWN)
             with capture_logs() as lines:
                 assert not add_new(older, 100)
                 assert not add_new(older, 100)
             assert count_waiting(newer) == N_ROWS
             assert [line["event"] for line in lines] == ["rollup_of_another_release"]
             assert (lines[0]["found"], lines[0]["own"]) == (OWN + 1, OWN)
-            monkeypatch.setattr(rollup, "VERSION", OWN + 1)
+            monkeypatch.setattr(rollup_tables, "VERSION", OWN + 1)
             assert not add_new(newer, 100)
             assert count_waiting(newer) == 0
 
@@ -52,13 +52,13 @@ def test_newer_keeper_makes_its_tables_again(
     log: EventLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An older release, such as a report of it, replaced them: the next step has its own again."""
-    monkeypatch.setattr(rollup, "VERSION", OWN + 1)
+    monkeypatch.setattr(rollup_tables, "VERSION", OWN + 1)
     keeper = RollupKeeper(log)
     while keeper.step():
         pass
-    monkeypatch.setattr(rollup, "VERSION", OWN)
+    monkeypatch.setattr(rollup_tables, "VERSION", OWN)
     open_rollup(log, max_new=0).close()
-    monkeypatch.setattr(rollup, "VERSION", OWN + 1)
+    monkeypatch.setattr(rollup_tables, "VERSION", OWN + 1)
     while keeper.step():
         pass
     keeper.give_back()
