@@ -19,6 +19,7 @@ from service.stores.banner_rates import (
 from service.stores.control import ControlStore
 from service.stores.event_log import EventLog
 from service.stores.log_replay import attach, is_waiting
+from service.stores.newer_sums import NewerSumsError, left_to_newer, tell_once
 from service.stores.replay_process import ReplayProcess
 
 NAME = "banners"
@@ -74,9 +75,22 @@ class BannerLearner:
 
         Little is new to be counted then: the keeper of the running sums counts all the time. Where
         counts are made anew, archived days are read first, in a process beside.
+
+        Raises
+        ------
+        NewerSumsError
+            If the counts are of a newer release; a worker of that one may have the lease.
         """
         if not self._has_lease():
             return False
+        try:
+            with left_to_newer(self._store, self._lease, self._holder):
+                return self._publish()
+        except NewerSumsError:
+            self._is_holder = False
+            raise
+
+    def _publish(self) -> bool:
         now_ms = self._now_ms()
         with open_banner_counts(self._events) as connection:
             if is_waiting(connection):
@@ -102,6 +116,8 @@ class BannerLearner:
             try:
                 await asyncio.to_thread(self.run_once)
                 await asyncio.to_thread(self.read)
+            except NewerSumsError as error:
+                tell_once(error)
             except Exception:  # a task's loop: the next round may succeed
                 log.exception("banners_not_learned")
             await asyncio.sleep(poll_s)

@@ -14,6 +14,7 @@ import structlog
 from service.stores.archive_files import check_days
 from service.stores.event_log import EventLog
 from service.stores.file_lease import FileLease
+from service.stores.newer_sums import NewerSumsError, tell_once
 from service.stores.pictures import PictureFiles
 from service.stores.retention import DAY_MS, PICTURE, expire_rows
 
@@ -92,6 +93,8 @@ class RetentionRunner:
             await asyncio.sleep(poll_s)
             try:
                 await asyncio.to_thread(self.run_once)
+            except NewerSumsError as error:
+                tell_once(error)
             except Exception:  # a task's loop: the next round may succeed
                 _log.exception("old_rows_not_deleted")
 

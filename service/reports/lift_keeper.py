@@ -15,6 +15,7 @@ from service.rollouts.definition import Rollout
 from service.stores.control import ControlStore
 from service.stores.event_log import EventLog
 from service.stores.lift_points import LiftPoint
+from service.stores.newer_sums import NewerSumsError, left_to_newer, tell_once
 
 LEASE = "lift"
 LEASE_MS = 180_000
@@ -80,7 +81,8 @@ class LiftKeeper:
             if not transaction.leases.take(LEASE, self._holder, now_ms=now_ms, for_ms=LEASE_MS):
                 return 0
             due = [key for key in running if is_due(transaction.lift_points.span_of(key), now_ms)]
-        return sum(map(self._keep, due))
+        with left_to_newer(self._store, LEASE, self._holder):
+            return sum(map(self._keep, due))
 
     async def watch(self, poll_s: float = POLL_S) -> None:
         """Run until cancelled; what fails is logged and tried again."""
@@ -88,6 +90,8 @@ class LiftKeeper:
             await asyncio.sleep(poll_s)
             try:
                 await asyncio.to_thread(self.run_once)
+            except NewerSumsError as error:
+                tell_once(error)
             except Exception:  # a task's loop: the next round may succeed
                 _log.exception("lift_not_kept")
 
@@ -96,6 +100,8 @@ class LiftKeeper:
             # What is not added up yet is the keeper's of the sums, who need not hurry: to add a
             # burst of pages up here takes a core for seconds, and memory that the worker keeps.
             report = report_rollout(self._events, self._store, key, at_ms=self._now_ms(), max_new=0)
+        except NewerSumsError:
+            raise
         except EndcapError as error:
             _log.warning("lift_not_kept", rollout=key, reason=error.message)
             return False

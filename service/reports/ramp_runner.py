@@ -18,6 +18,7 @@ from service.rollouts.definition import Rollout
 from service.rollouts.schedule import schedule_ms
 from service.stores.control import ControlStore
 from service.stores.event_log import EventLog
+from service.stores.newer_sums import NewerSumsError, left_to_newer, tell_once
 from service.stores.outcomes import read_outcomes
 from service.stores.service_levels import read_service_levels
 
@@ -74,7 +75,8 @@ class RampRunner:
                 ACTOR, self._holder, now_ms=self._now_ms(), for_ms=LEASE_MS
             ):
                 return 0
-        return sum(self._move(rollout) for rollout in climbing)
+        with left_to_newer(self._store, ACTOR, self._holder):
+            return sum(self._move(rollout) for rollout in climbing)
 
     async def watch(self, poll_s: float = POLL_S) -> None:
         """Run until cancelled; what fails is logged and tried again."""
@@ -84,6 +86,8 @@ class RampRunner:
             try:
                 await asyncio.to_thread(self.keep, counts)
                 await asyncio.to_thread(self.run_once)
+            except NewerSumsError as error:
+                tell_once(error)
             except Exception:  # a task's loop: the next round may succeed
                 log.exception("ramps_not_moved")
 

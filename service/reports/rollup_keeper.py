@@ -23,6 +23,7 @@ from service.stores.event_database import is_busy
 from service.stores.event_log import Database, EventLog
 from service.stores.file_lease import FileLease
 from service.stores.log_replay import attach, is_waiting
+from service.stores.newer_sums import NewerSumsError, tell_once
 from service.stores.replay_process import ReplayProcess
 from service.stores.rollup import add_new, is_outdated, open_rollup
 
@@ -134,9 +135,12 @@ class RollupKeeper:
         pause_s = self._poll_s
         while not self._stopping.wait(pause_s):
             begin_s = self._monotonic_s()
+            is_behind = False
             try:
                 is_behind = self.step()
                 self.count_banners()
+            except NewerSumsError as error:
+                tell_once(error)
             except Exception:  # a thread's loop: the next round may succeed
                 _log.exception("rollup_not_kept")
                 self.give_back()

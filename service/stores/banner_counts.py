@@ -12,7 +12,7 @@ from functools import partial
 from typing import NamedTuple
 
 from service.stores import log_replay
-from service.stores.derived import make_tables, transaction
+from service.stores.derived import make_tables, transaction, version_of
 from service.stores.event_database import connect_derived, reported_derived
 from service.stores.event_log import BANNERS, Database, EventLog
 from service.stores.event_schema import RENDERED, VIEWABLE, EventFlag
@@ -143,7 +143,7 @@ def open_banner_counts(events: EventLog, *, waits: bool = False) -> Iterator[Dat
     Raises
     ------
     StoreError
-        If a file cannot be read or written.
+        If a file cannot be read or written, or a newer release has made the counts.
     """
     with reported_derived(events, BANNERS):
         connection = connect_derived(events, BANNERS, busy_timeout_ms=60_000)
@@ -162,7 +162,8 @@ def open_banner_counts(events: EventLog, *, waits: bool = False) -> Iterator[Dat
 def fold_banners(connection: Database, now_ms: int, *, max_chunks: int | None = None) -> None:
     """Count what was stored since the last fold, of exposures and of events at most so much.
 
-    While archived days wait to be read (`log_replay`) nothing is counted.
+    While archived days wait to be read (`log_replay`) nothing is counted, and nothing where another
+    release has made the tables meanwhile.
     """
     log_replay.follow(connection)
     if log_replay.is_waiting(connection):
@@ -172,6 +173,8 @@ def fold_banners(connection: Database, now_ms: int, *, max_chunks: int | None = 
         _fold_both(connection, now_ms, max_chunks)
     today = now_ms // DAY_MS
     with transaction(connection):
+        if not _are_ours(connection):
+            return
         connection.execute("DELETE FROM banner_days WHERE day < ?", (today - KEPT_DAYS,))
         if not log_replay.is_replaying(connection):  # else old days are still being counted
             last_day = today - WINDOW_MS // DAY_MS - 1
@@ -229,6 +232,8 @@ def _fold(
     while True:
         n_chunks += 1
         with transaction(connection):
+            if not _are_ours(connection):
+                return False
             (after,) = connection.execute(
                 "SELECT seq FROM progress WHERE name = ?", (table,)
             ).fetchone()
@@ -243,3 +248,8 @@ def _fold(
                 connection.execute("UPDATE progress SET seq = ? WHERE name = ?", (upto, table))
         if upto >= last or upto < bound or n_chunks == max_chunks:
             return bool(upto >= last)
+
+
+def _are_ours(connection: Database) -> bool:
+    """Tell whether the tables are still those of this release; asked where nobody else writes."""
+    return version_of(connection, BANNERS) == VERSION

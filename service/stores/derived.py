@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from types import MappingProxyType
 
 from service.stores.event_log import Database
+from service.stores.newer_sums import NewerSumsError
 
 
 @contextmanager
@@ -40,14 +41,20 @@ def make_tables(
 
     `upgrades` says by version what is made beside the tables of a file, which stay. `on_made` is
     called in the transaction that makes any.
+
+    Raises
+    ------
+    NewerSumsError
+        If those in a database are newer: other machines use them. A file is of this one alone.
     """
     if version_of(connection, name) == version:
         return
     with transaction(connection):
-        if version_of(connection, name) == version:
+        found = version_of(connection, name)
+        if found == version:
             return
         if isinstance(connection, sqlite3.Connection):
-            added = upgrades.get(version_of(connection, name))
+            added = upgrades.get(found)
             if added is None:
                 _drop_all(connection)
             else:
@@ -56,6 +63,8 @@ def make_tables(
         else:
             from service.stores.postgres_schema import derived_tables  # noqa: PLC0415  # its driver
 
+            if found > version:
+                raise NewerSumsError(name, found, version)
             statements = derived_tables(name, version, tables)
         for statement in statements:
             connection.execute(statement)

@@ -70,7 +70,7 @@ def open_rollup(
     Raises
     ------
     StoreError
-        If a file cannot be read or written.
+        If a file cannot be read or written, or a newer release has made the sums.
     """
     if cache_kib is None:
         cache_kib = _READ_CACHE_KIB if max_new == 0 else _CACHE_KIB

@@ -88,7 +88,13 @@ UPGRADES = {
 
 
 def make(connection: Database, events: EventLog) -> None:
-    """Make the tables, or an older file's into them; sums that begin anew want the archive."""
+    """Make the tables, or an older file's into them; sums that begin anew want the archive.
+
+    Raises
+    ------
+    NewerSumsError
+        If a newer release has made those of a database that machines share.
+    """
     on_made = partial(_want_archive, connection, events)
     make_tables(connection, ROLLUP, VERSION, TABLES, upgrades=UPGRADES, on_made=on_made)
 

@@ -17,11 +17,16 @@ from service.stores.banner_counts import (
     open_banner_counts,
     read_banner_counts,
 )
+from service.stores.event_log import EventLog
 from service.stores.event_schema import EventFlag
+from service.stores.events import Batch
+from service.stores.newer_sums import NewerSumsError
+from service.stores.opening import open_event_store
 from service.stores.replay_process import make_replay
 from tests.unit.service.learning.banner_logs import banner_slate, done, write_log
 
 CLICK, RENDERED, VIEWABLE = 1, 16, 17
+VERSION = banner_counts.VERSION
 
 
 def counts_of(path: Path, now_ms: int = 2_000, half_life: float | None = None) -> list[BannerCount]:
@@ -219,3 +224,44 @@ def test_unknown_banner_is_told(tmp_path: Path) -> None:
     assert one_performance(path, "a", is_known=False, now_ms=2_000, period_ms=1_000).exposures == 1
     with pytest.raises(NotFoundError, match="'b' is not configured and was never shown"):
         one_performance(path, "b", is_known=False, now_ms=2_000, period_ms=1_000)
+
+
+@pytest.mark.parametrize("event_url", ["postgres"], indirect=True)
+def test_older_release_leaves_newer_counts_of_a_database_alone(
+    event_log: EventLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else both would make them anew in turns, and lose the days whose log is deleted."""
+    store_slates(event_log)
+    monkeypatch.setattr(banner_counts, "VERSION", VERSION + 1)
+    with open_banner_counts(event_log) as newer:
+        fold_banners(newer, 2_000)
+        monkeypatch.setattr(banner_counts, "VERSION", VERSION)
+        with (
+            pytest.raises(NewerSumsError, match="'banners' were made by a newer release"),
+            open_banner_counts(event_log),
+        ):
+            pass
+        assert len(read_banner_counts(newer, 2_000)) == 1
+
+
+def test_counts_of_another_release_get_nothing_added(
+    event_log: EventLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It made the tables while ours were open; what it has counted already counts once."""
+    store_slates(event_log)
+    with open_banner_counts(event_log) as older:
+        monkeypatch.setattr(banner_counts, "VERSION", VERSION + 1)
+        with open_banner_counts(event_log) as newer:
+            monkeypatch.setattr(banner_counts, "VERSION", VERSION)
+            fold_banners(older, 2_000)
+            assert read_banner_counts(newer, 2_000) == []
+            monkeypatch.setattr(banner_counts, "VERSION", VERSION + 1)
+            fold_banners(newer, 2_000)
+            assert [one.n_assigned for one in read_banner_counts(newer, 2_000)] == [1]
+
+
+def store_slates(log: EventLog) -> None:
+    """Store one slate of one banner."""
+    store = open_event_store(log, opened_ms=1)
+    store.commit(Batch([], [banner_slate("x1", "a")]))
+    store.close(2)

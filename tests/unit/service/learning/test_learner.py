@@ -10,10 +10,13 @@ from service.control.configuration import Configuration
 from service.control.documents import Banner, Placement
 from service.learning.learner import LEAD_MS, LEASE_MS, BannerLearner
 from service.learning.performance import read_performance
+from service.stores import banner_counts
 from service.stores.archiving import archive_old_days
 from service.stores.banner_counts import DAY_MS, open_banner_counts
 from service.stores.banner_rates import ANY_FIT, PublishedRates, list_periods
 from service.stores.control import ControlStore
+from service.stores.event_log import EventLog
+from service.stores.newer_sums import NewerSumsError
 from tests.unit.service.learning.banner_logs import banner_slate, done, write_log
 
 HOUR_MS = 3_600_000
@@ -210,3 +213,34 @@ def test_what_is_shown_as_learned_is_of_this_hour(tmp_path: Path, store: Control
     assert worker.learner.run_once()
     assert learned(worker.now_ms) == before
     assert learned(6 * HOUR_MS) > before
+
+
+@pytest.mark.parametrize("event_url", ["postgres"], indirect=True)
+def test_older_release_leaves_learning_to_a_newer_one(
+    event_log: EventLog, store: ControlStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It cannot read the counts of the newer one, which gets the lease without waiting for it."""
+
+    def learner(name: str) -> BannerLearner:
+        return BannerLearner(
+            store,
+            event_log,
+            lambda: Configuration.compile(1, []),
+            lambda _: None,
+            holder=name,
+            now_ms=lambda: 5 * HOUR_MS,
+            period_ms=HOUR_MS,
+            half_life_days=30,
+        )
+
+    own = banner_counts.VERSION
+    monkeypatch.setattr(banner_counts, "VERSION", own + 1)
+    with open_banner_counts(event_log):
+        pass
+    monkeypatch.setattr(banner_counts, "VERSION", own)
+    older = learner("older")
+    with pytest.raises(NewerSumsError):
+        older.run_once()
+    assert not older.run_once()
+    monkeypatch.setattr(banner_counts, "VERSION", own + 1)
+    assert learner("newer").run_once()

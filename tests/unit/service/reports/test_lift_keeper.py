@@ -7,6 +7,7 @@ import pytest
 
 from service.reports.lift_keeper import FIRST_MS, LEASE_MS, LiftKeeper, is_due
 from service.stores.lift_points import LiftPoint
+from service.stores.newer_sums import NewerSumsError
 from service.stores.outcomes import read_outcomes
 from tests.unit.service.learning.banner_logs import banner_slate, write_log
 from tests.unit.service.routes.samples import NOW_MS, Shop, open_client
@@ -67,6 +68,22 @@ def test_one_worker_keeps_what_can_be_told(shop: Shop, monkeypatch: pytest.Monke
     assert one.run_once() == 0  # a minute has not passed
     shop.advance(LEASE_MS + 1)
     assert two.run_once() == 1
+
+
+def test_worker_of_an_older_release_leaves_points_to_another(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It cannot read the sums; whoever can need not wait for its lease to end."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise NewerSumsError("rollup", 2, 1)
+
+    monkeypatch.setattr("service.reports.lift_keeper.points_of", lambda _report: [POINT])
+    with monkeypatch.context() as older:
+        older.setattr("service.reports.lift_keeper.report_rollout", refuse)
+        with pytest.raises(NewerSumsError):
+            keeper(shop, "one").run_once()
+    assert keeper(shop, "two").run_once() == 1
 
 
 def test_lift_is_of_what_is_added_up_already(shop: Shop) -> None:

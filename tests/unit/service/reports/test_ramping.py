@@ -33,6 +33,7 @@ from service.rollouts.ramp import (
 )
 from service.stores.event_database import open_event_database
 from service.stores.events import Batch
+from service.stores.newer_sums import NewerSumsError
 from service.stores.rollout_sums import ArmSums
 from service.stores.service_levels import ServiceLevel
 from service.stores.sqlite_events import SqliteEventStore
@@ -237,6 +238,22 @@ def fleet(tmp_path: Path) -> Iterator[Fleet]:
     yield opened
     opened.worker.close()
     opened.events.close(9)
+
+
+def test_worker_of_an_older_release_leaves_ramps_to_another(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It cannot read the sums that guardrails are held against; whoever can need not wait."""
+
+    def refuse(*_: object) -> None:
+        raise NewerSumsError("rollup", 2, 1)
+
+    fleet.worker.put("rollout", "r", ramp_of(0.0))
+    with monkeypatch.context() as older:
+        older.setattr("service.reports.ramp_runner.read_outcomes", refuse)
+        with pytest.raises(NewerSumsError):
+            fleet.runners[0].run_once()
+    assert fleet.runners[1].run_once() == 1
 
 
 def test_exactly_one_worker_climbs(fleet: Fleet) -> None:

@@ -2,16 +2,20 @@
 
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
 
 from service.reports.rollup_keeper import RollupKeeper
-from service.stores import rollup, rollup_tables
-from service.stores.event_log import EventLog
+from service.stores import newer_sums, rollup, rollup_tables
+from service.stores.event_database import connect_derived
+from service.stores.event_log import ROLLUP, EventLog
 from service.stores.events import Batch, StoredEvent
+from service.stores.newer_sums import NewerSumsError
 from service.stores.opening import open_event_store
 from service.stores.rollup import add_new, count_waiting, open_rollup
+from service.stores.rollup_erasing import erase_units
 
 OWN = rollup_tables.VERSION
 N_ROWS = 3
@@ -27,6 +31,55 @@ def log(event_log: EventLog) -> Iterator[EventLog]:
     yield event_log
     store.close(9)
     rollup._tell_once.cache_clear()
+
+
+class CountingKeeper(RollupKeeper):
+    """Knows how often it tried."""
+
+    n_steps = 0
+
+    def step(self) -> bool:
+        """Take a step."""
+        self.n_steps += 1
+        return super().step()
+
+
+def make_as_older_releases_did(log: EventLog) -> None:
+    """Make the tables anew, whichever were there: a database's too, before November 2026."""
+    if isinstance(log, Path):
+        open_rollup(log, max_new=0).close()
+        return
+    from service.stores.postgres_schema import derived_tables
+
+    with closing(connect_derived(log, ROLLUP, busy_timeout_ms=5_000)) as connection:
+        for statement in derived_tables(ROLLUP, OWN, rollup_tables.TABLES):
+            connection.execute(statement)
+
+
+@pytest.mark.parametrize("event_url", ["postgres"], indirect=True)
+def test_older_release_leaves_newer_tables_of_a_database_alone(
+    log: EventLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A report and an erasure of it are refused with the reason, its keeper says so once, and
+    nothing that the newer one has added up is lost."""
+    monkeypatch.setattr(rollup_tables, "VERSION", OWN + 1)
+    newer = open_rollup(log)
+    monkeypatch.setattr(rollup_tables, "VERSION", OWN)
+    with pytest.raises(NewerSumsError, match="'rollup' were made by a newer release"):
+        open_rollup(log)
+    with pytest.raises(NewerSumsError):
+        erase_units(log, ["u1"])
+    newer_sums._tell.cache_clear()
+    keeper = CountingKeeper(log, poll_s=0.001)
+    with capture_logs() as lines:
+        keeper.start()
+        while keeper.n_steps < 3:
+            assert keeper._thread.is_alive()
+        keeper.close()
+    assert [line["event"] for line in lines] == ["sums_of_a_newer_release"]
+    monkeypatch.setattr(rollup_tables, "VERSION", OWN + 1)
+    assert count_waiting(newer) == 0
+    newer.close()
 
 
 def test_older_release_adds_nothing_to_tables_of_a_newer_one(
@@ -57,7 +110,7 @@ def test_newer_keeper_makes_its_tables_again(
     while keeper.step():
         pass
     monkeypatch.setattr(rollup_tables, "VERSION", OWN)
-    open_rollup(log, max_new=0).close()
+    make_as_older_releases_did(log)
     monkeypatch.setattr(rollup_tables, "VERSION", OWN + 1)
     while keeper.step():
         pass
