@@ -13,6 +13,7 @@ from models.events import (
     WireEvent,
 )
 from models.ids import check_id
+from models.past import EARLIEST_MS
 from models.pseudonym import Pseudonymiser
 from service.intake.robots import is_robot
 from service.stores.event_schema import RENDERED, VIEWABLE, EventFlag
@@ -48,6 +49,10 @@ class FieldError(InputError):
     def __init__(self, name: str, message: str) -> None:
         super().__init__(message)
         self.name = name
+
+
+class SecondsError(FieldError):
+    """A timestamp is a number that is no epoch ms, such as epoch seconds."""
 
 
 class _Form(NamedTuple):
@@ -97,8 +102,8 @@ def store_form(
     Raises
     ------
     FieldError
-        If an id has too many bytes, an id or a text has a NUL, or the timestamp has no offset or is
-        no date.
+        If an id has too many bytes, an id or a text has a NUL, or the timestamp has no offset, is
+        no date or is in seconds.
     """
     form = _FORMS[type(event)]
     # What a type lacks is absent: the form says which fields are there.
@@ -148,6 +153,8 @@ def to_ms(timestamp: datetime | int, behind_ms: int = 0) -> int:
     ------
     FieldError
         If it says no offset from UTC, or is before 1970 or after 9999.
+    SecondsError
+        If it is a number that is too low for epoch ms, as today is in seconds.
     """
     if isinstance(timestamp, datetime):
         if timestamp.tzinfo is None:
@@ -164,6 +171,12 @@ def to_ms(timestamp: datetime | int, behind_ms: int = 0) -> int:
         raise FieldError(
             "timestamp",
             f"timestamp {timestamp} is not of the years 1970 to 9999; send epoch milliseconds",
+        )
+    # A device that has lost its clock writes a date of 1970, or says by which clock it sent.
+    if at_ms < EARLIEST_MS and isinstance(timestamp, int):
+        raise SecondsError(
+            "timestamp",
+            f"timestamp {timestamp} is before 1980 in epoch milliseconds; multiply seconds by 1000",
         )
     return at_ms
 

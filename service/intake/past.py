@@ -26,7 +26,7 @@ from models.past import (
 )
 from models.pseudonym import Pseudonymiser
 from service.intake.body import WrongEvent, read_events
-from service.intake.identify import FUTURE_MS, LATE_MS, FieldError, store_form
+from service.intake.identify import FUTURE_MS, LATE_MS, FieldError, SecondsError, store_form
 from service.intake.messages import digest
 from service.stores.event_schema import EventFlag
 from service.stores.events import StoredEvent
@@ -109,6 +109,9 @@ def store_lines(
             else:
                 try:
                     stored = store_form(event, pseudonymiser=pseudonymiser, received_ms=received_ms)
+                except SecondsError:
+                    yield RefusedRow(*where, TOO_EARLY, str(event.timestamp))
+                    continue
                 except FieldError as error:
                     yield RefusedRow(*where, _reason(error), None)
                     continue

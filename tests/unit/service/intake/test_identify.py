@@ -108,6 +108,23 @@ def test_time_of_a_clock_behind_is_put_right(sent_at: object) -> None:
         stored(-NOW_MS, timestamp=0)
 
 
+@pytest.mark.parametrize("timestamp", [0, 1_800_000_000, 20_260_801, 315_532_799_999])
+def test_number_that_is_no_epoch_ms_is_refused(timestamp: int) -> None:
+    """In seconds it would be of today; stored as it stands it would count nowhere."""
+    with pytest.raises(FieldError, match="multiply seconds by 1000") as caught:
+        stored(timestamp=timestamp)
+    assert caught.value.name == "timestamp"
+
+
+def test_device_that_has_lost_its_clock_is_heard() -> None:
+    """It says that it is 1970: with when it sent that is put right, and without it is kept."""
+    minute_ms = 60_000
+    assert stored(NOW_MS - minute_ms, timestamp=minute_ms).at_ms == NOW_MS
+    began = datetime.fromisoformat("1970-01-01T00:01Z")
+    assert stored(timestamp=began).at_ms == minute_ms
+    assert stored(timestamp=315_532_800_000).at_ms == 315_532_800_000
+
+
 def test_ids_are_counted_in_bytes() -> None:
     """128 two-byte letters are 256 bytes and fit; 129 do not."""
     assert stored(item_id="é" * 128).item_id == "é" * 128

@@ -8,6 +8,7 @@ from service.intake.identify import store_form
 from service.intake.robots import is_robot
 from service.stores.event_schema import EventFlag
 
+NOW_MS = 1_800_000_000_000
 CHROME = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/131.0.0.0 Safari/537.36"
 
 
@@ -67,8 +68,8 @@ def test_person_and_server_are_none(user_agent: str) -> None:
 )
 def test_event_is_flagged(fields: dict[str, object], sender: str, flags: int) -> None:
     """By its own browser, else by its sender's; a preview says so itself."""
-    event = View(event_id="e", item_id="p", timestamp=1_000, **fields)  # type: ignore[arg-type]  # one dict for every field
+    event = View(event_id="e", item_id="p", timestamp=NOW_MS, **fields)  # type: ignore[arg-type]  # one dict for every field
     stored = store_form(
-        event, pseudonymiser=Pseudonymiser(b"k" * 32), received_ms=1_000, user_agent=sender
+        event, pseudonymiser=Pseudonymiser(b"k" * 32), received_ms=NOW_MS, user_agent=sender
     )
     assert stored.flags == flags

@@ -44,7 +44,7 @@ ORDINARY = {
         body_of(VIEW), (("user-agent", "Mozilla"), ("user-agent", "Googlebot/2.1"))
     ),
     "no consent": Sent(body_of(VIEW | {"consent": False})),
-    "late": Sent(body_of(VIEW | {"timestamp": 1_000})),
+    "late": Sent(body_of(VIEW | {"timestamp": 1_000_000_000_000})),
     "every field": Sent(
         body_of(
             ORDER
@@ -79,6 +79,7 @@ ODD = {
     "an id of too many bytes": Sent(body_of(VIEW | {"user_id": "ä" * 200})),
     "an hour without an offset": Sent(body_of(VIEW | {"timestamp": "2026-01-01T00:00:00"})),
     "a year too far": Sent(body_of(VIEW | {"timestamp": 10**15})),
+    "seconds": Sent(body_of(VIEW | {"timestamp": 1_768_435_200})),
     "half a character": Sent(b'{"event":"view","event_id":"\\ud800","item_id":"p"}'),
     "no UTF-8": Sent(b'{"event":"view","event_id":"\xff","item_id":"p"}'),
     "nothing": Sent(b""),
