@@ -174,7 +174,8 @@ def _add_items(
             rule = "is missing or empty; an order names the products bought or taken back"
             found.arrivals.append(Arrival(at, WrongEvent(common["event_id"], at, rule)))
             return
-    if not isinstance(products, list):
+    if not isinstance(products, list) or not products:
+        # Some trackers send the list with every event, filled or not.
         values = {**common, **_line(properties, meaning)}
         found.arrivals.append(_arrive(meaning.kind, values, path, "properties."))
         return
@@ -241,11 +242,15 @@ def _known(message: Fields) -> Known | None:
     return Known(user_id, anonymous_id)
 
 
-def _moment(message: Fields, sent_at: str | None, received_ms: int) -> str | int | None:
+def _moment(message: Fields, sent_at: str | None, received_ms: int) -> object:
     """Find when it happened; a device that says when it sent, by its clock, gets that corrected.
 
-    `timestamp` is what a server or an import says and is taken as it is.
+    `timestamp` is what a server or an import says and is taken as it is, also where the library
+    adds when it was called, as `originalTimestamp`.
     """
+    moment = message.get("timestamp")
+    if moment:
+        return round(moment) if isinstance(moment, float) else moment
     original = message.get("originalTimestamp")
     sent = text(message.get("sentAt")) or sent_at
     if isinstance(original, str) and sent is not None:
@@ -254,8 +259,7 @@ def _moment(message: Fields, sent_at: str | None, received_ms: int) -> str | int
             return received_ms - round((left - happened).total_seconds() * 1000)
         except (ValueError, TypeError):
             pass
-    moment = message.get("timestamp") or original
-    return moment if isinstance(moment, str | int) else None
+    return original or None
 
 
 def _id_of(message: Fields, received_ms: int, key: bytes) -> str:

@@ -25,6 +25,8 @@ from service.intake.messages import (
     text,
 )
 
+_MAX_DIGITS = 30
+
 
 def read_ga4(body: bytes, received_ms: int, *, key: bytes) -> Sorted:
     """Read the body of ``/mp/collect``: a client and its events, which are named under the `key`.
@@ -126,10 +128,9 @@ def _items(params: Fields) -> list[Any]:
 
 def _common(envelope: Fields, event: Fields, params: Fields, event_id: str) -> dict[str, Any]:
     micros = event.get("timestamp_micros") or envelope.get("timestamp_micros")
-    moment = text(micros)
     return {
         "event_id": event_id,
-        "timestamp": int(moment) // 1000 if moment and moment.isdecimal() else None,
+        "timestamp": _to_ms(micros),
         "user_id": text(envelope.get("user_id")),
         "anonymous_id": first_text(envelope, "client_id", "app_instance_id"),
         "session_id": text(params.get("session_id")),
@@ -138,6 +139,15 @@ def _common(envelope: Fields, event: Fields, params: Fields, event_id: str) -> d
         "exposure_id": text(params.get("exposure_id")),
         "user_agent": text(envelope.get("user_agent")),
     }
+
+
+def _to_ms(micros: object) -> object:
+    """Convert the time, a number or digits; what is neither is given back, and refused later."""
+    moment = text(micros)
+    # More digits than Python reads are no time either.
+    if moment is None or not moment.isdecimal() or len(moment) > _MAX_DIGITS:
+        return micros or None
+    return int(moment) // 1000
 
 
 def _event_id(envelope: Fields, event: Fields, received_ms: int, key: bytes) -> str:

@@ -182,6 +182,32 @@ def test_wrong_clock_of_a_device_is_corrected() -> None:
     assert to_ms(event.timestamp) == 1_767_225_600_000
 
 
+def test_time_that_the_shop_gave_is_taken_as_it_is() -> None:
+    """RudderStack's libraries add when they were called, which is not when an old order was."""
+    called = {"originalTimestamp": "2026-01-15T00:00:00Z", "sentAt": "2026-01-15T00:00:10Z"}
+    given = "2025-12-01T00:00:00Z"
+    (event,) = events(track("Product Viewed", {"product_id": "p1"}, timestamp=given, **called))
+    assert to_ms(event.timestamp) == 1_764_547_200_000
+
+
+def test_time_in_a_form_that_is_none_is_a_mistake() -> None:
+    """It is told where it stands; milliseconds with a fraction, as PHP writes them, are a time."""
+    (event,) = events(track("Product Viewed", {"product_id": "p1"}, timestamp=NOW_MS + 0.25))
+    assert event.timestamp == NOW_MS
+    (wrong,) = events(track("Product Viewed", {"product_id": "p1"}, timestamp={"ms": NOW_MS}))
+    assert isinstance(wrong, WrongEvent)
+    assert wrong.path == "$.batch[0].timestamp"
+
+
+def test_empty_list_of_products_says_nothing() -> None:
+    """Such an event is of the item that it names itself, and a mistake if it names none."""
+    (event,) = events(track("Product Added", {"product_id": "p1", "products": []}))
+    assert event == AddToCart(event_id="m1", user_id="u1", item_id="p1")
+    (wrong,) = events(track("Product Added", {"products": []}))
+    assert isinstance(wrong, WrongEvent)
+    assert wrong.path == "$.batch[0].properties.product_id"
+
+
 @pytest.mark.parametrize(
     ("message", "reason"),
     [

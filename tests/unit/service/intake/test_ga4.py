@@ -44,6 +44,17 @@ def test_ecommerce_event_is_one_event_an_item() -> None:
     )
 
 
+@pytest.mark.parametrize("micros", ["9" * 5_000, "soon", 1.5e30])
+def test_time_that_is_none_is_a_mistake(micros: Any) -> None:
+    """It spoils its own event only, and is told under GA4's name."""
+    view = {"name": "view_item", "params": {"items": [{"item_id": "p1"}]}}
+    body = {"client_id": "c.1", "events": [{**view, "timestamp_micros": micros}, view]}
+    wrong, right = read_ga4(msgspec.json.encode(body), NOW_MS, key=KEY).arrivals
+    assert isinstance(wrong.event, WrongEvent)
+    assert wrong.event.path == "$.events[0].timestamp_micros"
+    assert isinstance(right.event, View)
+
+
 def test_purchase_is_known_by_its_transaction() -> None:
     """The same order sent again, even at another time, is the same events."""
     items = [{"item_id": "p1"}, {"item_id": "p2"}]
