@@ -10,11 +10,13 @@ import binascii
 from collections.abc import Iterable
 from typing import Any
 
-from litestar.connection import ASGIConnection
+from litestar.connection import ASGIConnection, Request
 from litestar.handlers import BaseRouteHandler
 
-from models.errors import AccessError, KeyMissingError
+from models.errors import AccessError, InputError, KeyMissingError
 from service.control.keys import Principal, Scope, digest_of
+from service.intake.body import unpack
+from service.intake.messages import decode_object
 from service.services import Services, services_of
 
 Headers = Iterable[tuple[bytes, bytes]]
@@ -29,11 +31,20 @@ _OPT = "scope"
 
 
 def beacons(parameter: str) -> dict[str, Any]:
-    """Declare, beside `needs`, that the key may come in the query: a beacon sends no header.
+    """Declare, beside `needs`, that the key may come in the address: a beacon sends no header.
 
-    Addresses end up in logs, so only a publishable key is taken there.
+    The parameter is one of the path, else of the query. Addresses end up in logs, so only a
+    publishable key is taken there.
     """
     return {"key_parameter": parameter}
+
+
+def bodies(name: str) -> dict[str, Any]:
+    """Declare, beside `needs`, that the key may stand under a `name` in the body, a JSON object.
+
+    Libraries on devices send it there alone. It is looked for where no header has a key.
+    """
+    return {"key_in_body": name}
 
 
 def needs(scope: Scope) -> dict[str, Any]:
@@ -50,7 +61,8 @@ def scope_of(handler: BaseRouteHandler) -> Scope | None:
 async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
     """Refuse a request whose key is missing, unknown, revoked or lacks the route's scope.
 
-    It never waits, but Litestar would run a guard that is no coroutine in a thread.
+    It waits for nothing but a body that may hold the key. Litestar would run a guard that is no
+    coroutine in a thread.
     """
     scope = scope_of(handler)
     if scope is None:
@@ -58,6 +70,7 @@ async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRou
     principal = (
         (_by_ticket(connection) if handler.opt.get("tickets") else None)
         or _by_query(connection, handler.opt.get("key_parameter"))
+        or await _by_body(connection, handler.opt.get("key_in_body"))
         or authenticate(connection)
     )
     if not principal.may(scope):
@@ -104,7 +117,9 @@ def _owner(connection: ASGIConnection[Any, Any, Any, Any], key: str) -> Principa
 def _by_query(
     connection: ASGIConnection[Any, Any, Any, Any], parameter: str | None
 ) -> Principal | None:
-    key = connection.query_params.get(parameter) if parameter else None
+    if not parameter:
+        return None
+    key = connection.path_params.get(parameter) or connection.query_params.get(parameter)
     if not key:
         return None
     principal = _owner(connection, key)
@@ -115,6 +130,20 @@ def _by_query(
             f"'endcap keys revoke {principal.key_id}'"
         )
     return principal
+
+
+async def _by_body(
+    connection: ASGIConnection[Any, Any, Any, Any], name: str | None
+) -> Principal | None:
+    if name is None or key_of(connection.scope["headers"]) is not None:
+        return None
+    assert isinstance(connection, Request)
+    body, limit = await connection.body(), services_of(connection).settings.body_limit_bytes
+    try:
+        key = decode_object(unpack(body, limit)).get(name)
+    except InputError:  # whoever shows no key is told that, and nothing of the body
+        return None
+    return _owner(connection, key) if isinstance(key, str) and key else None
 
 
 def _by_ticket(connection: ASGIConnection[Any, Any, Any, Any]) -> Principal | None:

@@ -50,24 +50,29 @@ _NO_ACTION = {
 }
 
 
-def read_call(body: bytes, call: Call, received_ms: int, *, key: bytes) -> Sorted:
+def read_call(
+    body: bytes, call: Call, received_ms: int, *, key: bytes, is_by_device: bool = False
+) -> Sorted:
     """Read the body of ``/v1/track`` and the like: one message, whose type is the path's.
 
-    A message without an id is named under the `key`.
+    A message without an id is named under the `key`. One `is_by_device` if its `timestamp` is of
+    the clock that `sentAt` is of.
 
     Raises
     ------
     InputError
         If the body is no JSON object.
     """
-    message = decode_object(body)
-    return _sort([({**message, "type": call}, "$")], text(message.get("sentAt")), received_ms, key)
+    message = {**decode_object(body), "type": call}
+    said = _as_device(message) if is_by_device else message
+    return _sort([(said, "$")], text(message.get("sentAt")), received_ms, key)
 
 
-def read_batch(body: bytes, received_ms: int, *, key: bytes) -> Sorted:
+def read_batch(body: bytes, received_ms: int, *, key: bytes, is_by_device: bool = False) -> Sorted:
     """Read the body of ``/v1/batch``: an object with the messages in ``batch``.
 
-    A message without an id is named under the `key`.
+    A message without an id is named under the `key`. They are `is_by_device` if their `timestamp`
+    is of the clock that `sentAt` is of.
 
     Raises
     ------
@@ -83,7 +88,16 @@ def read_batch(body: bytes, received_ms: int, *, key: bytes) -> Sorted:
         (_in_context(message, shared), f"$.batch[{i}]")
         for i, message in enumerate(at_most(messages))
     ]
+    if is_by_device:
+        placed = [(_as_device(message), path) for message, path in placed]
     return _sort(placed, text(envelope.get("sentAt")), received_ms, key)
+
+
+def _as_device(message: Any) -> Any:
+    """Call the time of Segment's library on a device what RudderStack's call it."""
+    if not isinstance(message, Mapping) or "originalTimestamp" in message:
+        return message
+    return {**message, "originalTimestamp": message.get("timestamp"), "timestamp": None}
 
 
 def _in_context(message: Any, shared: Fields) -> Any:

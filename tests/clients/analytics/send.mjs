@@ -30,7 +30,8 @@ async function segmentNode() {
   await client.closeAndFlush();
 }
 
-async function rudderBrowser(useBeacon) {
+// A page of the shop with a script of a package, and what became of the calls it makes.
+async function openPage(script) {
   const { JSDOM, VirtualConsole } = await import("jsdom");
   const { readFileSync } = await import("node:fs");
   const console = new VirtualConsole();
@@ -41,25 +42,36 @@ async function rudderBrowser(useBeacon) {
     pretendToBeVisual: true,
     virtualConsole: console,
   });
-  const beacons = [];
+  const sent = { beacons: [], nAnswered: 0 };
   // jsdom has no beacon: what the library hands over is sent as a browser would, without headers.
   page.window.navigator.sendBeacon = (url, body) => {
     const reader = new page.window.FileReader();
-    beacons.push(new Promise((resolve, reject) => {
+    sent.beacons.push(new Promise((resolve, reject) => {
       reader.onload = () => fetch(url, { method: "POST", body: reader.result }).then(resolve, reject);
       reader.readAsText(body);
     }));
     return true;
   };
-  let nAnswered = 0;
   const { prototype } = page.window.XMLHttpRequest;
   const { open } = prototype;
   prototype.open = function (method, url, ...rest) {
-    this.addEventListener("load", () => { nAnswered += method === "POST" && this.status === 200; });
+    const isSending = method.toUpperCase() === "POST";
+    this.addEventListener("load", () => { sent.nAnswered += isSending && this.status === 200; });
     return open.call(this, method, url, ...rest);
   };
-  const script = "node_modules/@rudderstack/analytics-js/dist/npm/modern/bundled/umd/index.js";
-  page.window.eval(readFileSync(script, "utf8"));
+  page.window.eval(readFileSync(`node_modules/${script}`, "utf8"));
+  return { page, sent };
+}
+
+async function eventually(isSent) {
+  const end = Date.now() + 15_000;
+  while (!isSent() && Date.now() < end) await new Promise((resolve) => setTimeout(resolve, 50));
+  if (!isSent()) throw new Error("not all was sent");
+}
+
+async function rudderBrowser(useBeacon) {
+  const script = "@rudderstack/analytics-js/dist/npm/modern/bundled/umd/index.js";
+  const { page, sent } = await openPage(script);
   const { RudderAnalytics } = page.window.rudderanalytics ?? page.window;
   const client = new RudderAnalytics();
   client.load(key, address, {
@@ -74,12 +86,26 @@ async function rudderBrowser(useBeacon) {
   client.identify("u3", { plan: "gold" });
   client.track("Order Completed", order);
   client.page("Home");
-  const end = Date.now() + 15_000;
-  const isSent = () => (useBeacon ? beacons.length === 1 : nAnswered === 4);
-  while (!isSent() && Date.now() < end) await new Promise((resolve) => setTimeout(resolve, 50));
-  if (!isSent()) throw new Error("not all was sent");
-  const answers = await Promise.all(beacons);
+  await eventually(() => (useBeacon ? sent.beacons.length === 1 : sent.nAnswered === 4));
+  const answers = await Promise.all(sent.beacons);
   if (answers.some((answer) => !answer.ok)) throw new Error(`beacon: ${answers[0].status}`);
+}
+
+async function segmentBrowser() {
+  const { page, sent } = await openPage("@segment/analytics-next/dist/umd/index.js");
+  const load = (settings) =>
+    page.window.AnalyticsNext.AnalyticsBrowser.load(
+      { writeKey: key, cdnURL: address },
+      { integrations: { "Segment.io": settings } },
+    );
+  const one = load({});
+  one.setAnonymousId("a4");
+  one.track("Product Clicked", product);
+  one.identify("u4", { plan: "gold" });
+  const batches = load({ deliveryStrategy: { strategy: "batching", config: { size: 2 } } });
+  batches.track("Order Completed", order);
+  batches.page("Home");
+  await eventually(() => sent.nAnswered === 3);
 }
 
 const libraries = {
@@ -87,6 +113,7 @@ const libraries = {
   "segment-node": segmentNode,
   "rudder-browser": () => rudderBrowser(false),
   "rudder-beacon": () => rudderBrowser(true),
+  "segment-browser": segmentBrowser,
 };
 await libraries[library]();
 process.exit(0);

@@ -92,10 +92,10 @@ def test_node_library_is_understood(
     assert (found["received"], found["accepted"], found["duplicate"]) == (6, 3, 3)
 
 
-@pytest.mark.parametrize("library", ["rudder-browser", "rudder-beacon"])
+@pytest.mark.parametrize("library", ["rudder-browser", "rudder-beacon", "segment-browser"])
 def test_browser_library_is_understood(
     packages: Path, server: RunningServer, home: Path, library: str
 ) -> None:
-    """It fetches its configuration here, and sends one call a request, or four a beacon."""
+    """It fetches its configuration here, and sends one call a request, or several at once."""
     send(packages, server, library)
     assert stored(home) == sorted([CLICKED, *ORDER], key=str)

@@ -3,11 +3,12 @@
 import base64
 import gzip
 import json
+import sqlite3
 from typing import Any
 
 import httpx
 
-from tests.unit.service.routes.samples import Shop
+from tests.unit.service.routes.samples import NOW_MS, Shop
 
 ADDED = {
     "type": "track",
@@ -69,6 +70,66 @@ def test_each_call_has_its_path(shop: Shop) -> None:
     assert counts(post(shop, "/v1/track", ADDED, key=key)) == (1, 1, 0, 0, 0)
     for call in ("page", "screen", "identify", "group", "alias"):
         assert counts(post(shop, f"/v1/{call}", {"userId": "u"}, key=key)) == (0, 0, 0, 0, 1)
+
+
+def test_device_has_its_own_addresses(shop: Shop) -> None:
+    """Segment's libraries for browsers and phones shorten a call to its first letter."""
+    body = {"writeKey": shop.keys["publishable"], "userId": "u"}
+    assert counts(post(shop, "/v1/t", {**body, **ADDED})) == (1, 1, 0, 0, 0)
+    for call in "psiga":
+        assert counts(post(shop, f"/v1/{call}", body)) == (0, 0, 0, 0, 1)
+    packed = gzip.compress(json.dumps({**body, **BATCH}).encode())
+    for path in ("/v1/b", "/v1/import", "/v1/import/"):
+        received, *_, ignored = counts(post(shop, path, packed))
+        assert (received, ignored) == (3, 1)
+
+
+def test_clock_of_a_device_is_corrected_on_its_addresses(shop: Shop) -> None:
+    """It sends ten seconds after the click, by a clock of five years ahead; a server imports."""
+    clock = {"timestamp": "2031-01-01T00:00:00Z", "sentAt": "2031-01-01T00:00:10Z"}
+    key = {"writeKey": shop.keys["publishable"]}
+    post(shop, "/v1/t", {**key, **ADDED, **clock, "messageId": "one"})
+    message = {**ADDED, "messageId": "batch", "timestamp": clock["timestamp"]}
+    post(shop, "/v1/b", {**key, "batch": [message], "sentAt": clock["sentAt"]})
+    message = {**message, "messageId": "server"}
+    post(shop, "/v1/batch", {**key, "batch": [message], "sentAt": clock["sentAt"]})
+    with sqlite3.connect(shop.services.settings.home / "events.sqlite") as connection:
+        rows = dict(connection.execute("SELECT event_id, at_ms FROM events"))
+    ahead_ms = 1_924_992_000_000
+    assert rows == {"one": NOW_MS - 10_000, "batch": NOW_MS - 10_000, "server": ahead_ms}
+
+
+def test_key_may_stand_in_the_body(shop: Shop) -> None:
+    """Where no header has one; a wrong one, or a body that cannot be read, is 401."""
+    good = {**ADDED, "writeKey": shop.keys["publishable"]}
+    assert counts(post(shop, "/v1/track", good)) == (1, 1, 0, 0, 0)
+    cut = json.dumps({**good, "messageId": "cut", "name": "mug \ud83d"}).encode()
+    assert counts(post(shop, "/v1/track", cut)) == (1, 1, 0, 0, 0)
+    bodies: list[Any] = [{**ADDED, "writeKey": "nope"}, {**ADDED, "writeKey": 7}, ADDED, b"[]"]
+    for body in [*bodies, b"\x1f\x8b", b"hello", {**ADDED, "writeKey": ""}]:
+        assert post(shop, "/v1/track", body).status_code == 401
+    assert post(shop, "/v1/track", good, key="nope").status_code == 401
+    event = {"event": "view", "event_id": "e1", "item_id": "p1"}
+    for path in ("/v1/events", "/mp/collect"):
+        assert post(shop, path, {**event, "writeKey": good["writeKey"]}).status_code == 401
+
+
+def test_settings_send_everything_here(shop: Shop) -> None:
+    """Segment's library asks for them with the key in the address, also behind a proxy."""
+    path = f"/v1/projects/{shop.keys['publishable']}/settings"
+    headers = {"host": "endcap.shop.example", "x-forwarded-proto": "https"}
+    found = shop.call("GET", path, scope=None, headers=headers).json()
+    assert found["integrations"]["Segment.io"] == {
+        "apiKey": shop.keys["publishable"],
+        "apiHost": "endcap.shop.example/v1",
+        "protocol": "https",
+    }
+    here = shop.call("GET", path, scope=None).json()["integrations"]["Segment.io"]
+    assert here["protocol"] == "http"
+    assert found["metrics"] == {"sampleRate": 0}
+    assert shop.call("GET", "/v1/projects/nope/settings", scope=None).status_code == 401
+    strong = f"/v1/projects/{shop.keys['admin']}/settings"
+    assert shop.call("GET", strong, scope=None).status_code == 403
 
 
 def test_beacon_has_its_key_in_the_address(shop: Shop) -> None:
