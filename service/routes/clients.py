@@ -185,6 +185,7 @@ async def read_source_config() -> dict[str, Any]:
     summary="Tell Segment's libraries for browsers and phones what to do",
     tags=["events"],
     opt={**needs("publishable"), **beacons("write_key")},
+    responses=problems(),
 )
 async def read_project_settings(request: AnyRequest, write_key: FromPath[str]) -> dict[str, Any]:
     """Tell the library to send everything to where it asked, and to report nothing elsewhere."""
