@@ -16,6 +16,7 @@ from pathlib import Path
 
 import msgspec
 import pyarrow as pa
+import pyarrow.csv
 import pyarrow.parquet as pq
 from threadpoolctl import threadpool_limits
 
@@ -27,6 +28,7 @@ from service.exposure import Exposure
 from service.home_key import load_home_key
 from service.intake.people import People
 from service.intake.recents import RecentEvents
+from service.output_names import check_output
 from service.serve.engine import Clock, Engine
 from service.serve.fresh_ids import id_maker
 from service.serve.page import ItemSlate
@@ -107,15 +109,18 @@ class BatchReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def recommend(order: BatchOrder, make_id: Callable[[], str] | None = None) -> BatchReport:
-    """Write a Parquet file with the list of every user; it appears whole or not at all.
+    """Write a file with the list of every user; it appears whole or not at all.
 
     Raises
     ------
+    ConfigError
+        If the file's name says that it is neither Parquet nor CSV.
     NotFoundError
         If the placement is not configured.
     StoreError
         If events cannot be read or exposures not be written.
     """
+    open_writer = _writer_of(order.output)
     shoppers = read_shoppers(order.users, order.defaults)
     tiers: Counter[str] = Counter()
     variants: Counter[str] = Counter()
@@ -127,7 +132,7 @@ def recommend(order: BatchOrder, make_id: Callable[[], str] | None = None) -> Ba
         _staged_file(order.output) as draft,
         _open_engine(order, maker) as engine,
         _open_log(order) as log,
-        pq.ParquetWriter(draft, SCHEMA, compression="zstd") as writer,
+        open_writer(draft) as writer,
         asyncio.Runner() as runner,
     ):
         version = engine.shelf().version
@@ -207,6 +212,14 @@ async def _serve(
         for one, card in zip(exposure.shown, cards, strict=True)
     ]
     return rows, exposure
+
+
+def _writer_of(output: Path) -> Callable[[Path], pq.ParquetWriter | pyarrow.csv.CSVWriter]:
+    """Choose the format by the name: CSV for tools that send mail, else Parquet."""
+    check_output(output, ".parquet", ".csv")
+    if output.suffix.lower() == ".csv":
+        return lambda draft: pyarrow.csv.CSVWriter(draft, SCHEMA)
+    return lambda draft: pq.ParquetWriter(draft, SCHEMA, compression="zstd")
 
 
 @contextmanager

@@ -21,7 +21,9 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 @click.command()
 @click.option("--users", required=True, type=_FILE, help="Parquet, CSV or JSON Lines: user_id, ...")
 @click.option("--placement", required=True, help="The placement whose rules and rollout apply.")
-@click.option("--output", required=True, type=_FILE, help="Parquet file to write.")
+@click.option(
+    "--output", required=True, type=_FILE, help="Parquet file to write, or CSV if it ends in .csv."
+)
 @click.option("--at", help="Moment to decide for, ISO 8601 with an offset; by default now.")
 @click.option("--count", type=click.IntRange(1, MAX_COUNT), help="Else what the placement says.")
 @click.option("--country", help="Of users whose row does not say it.")

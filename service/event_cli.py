@@ -17,6 +17,7 @@ from models.vocabulary import Vocabulary
 from service.cli import as_json_option, setting_option
 from service.home_key import load_home_key
 from service.import_cli import import_file
+from service.output_names import check_output
 from service.settings import read_home_settings
 from service.stores.event_database import open_event_database
 from service.stores.event_ledger import Reconciliation
@@ -45,6 +46,7 @@ def export(output: Path, home: str | None, as_json: bool) -> None:
     """Write the stored interactions as a Parquet file that `endcap train` reads."""
     from service.stores.event_export import export_interactions  # noqa: PLC0415  # loads PyArrow
 
+    check_output(output, ".parquet")
     n_rows = export_interactions(_open_log(home), output)
     if as_json:
         _print_json({"output": str(output), "rows": n_rows})

@@ -213,6 +213,26 @@ def test_wrong_file_of_users_is_named(tmp_path: Path, name: str, text: str, mess
         read_shoppers(tmp_path / "none.parquet", {})
 
 
+def test_lists_are_csv_if_the_name_says_so(shop: Shop, order: BatchOrder) -> None:
+    """The same rows and columns as in Parquet; JSON with its quotes and an id with a comma hold."""
+    pl.DataFrame({"user_id": ["user 0", 'a, "b"\nc']}).write_csv(order.users)
+    view(shop, "user 0", "rose")
+    parquet = pl.read_parquet(recommend(order).output)
+    found = pl.read_csv(
+        recommend(replace(order, output=order.home / "lists.CSV")).output, schema=parquet.schema
+    )
+    assert found.equals(parquet)
+    assert set(found["user_id"]) == {"user 0", 'a, "b"\nc'}
+
+
+@pytest.mark.parametrize("name", ["lists.jsonl", "lists.csv.gz", "lists.XLSX"])
+def test_name_of_another_format_is_refused(order: BatchOrder, name: str) -> None:
+    """Before anything is read: a file that says what it is not is found out too late."""
+    with pytest.raises(ConfigError, match=r"name it lists.*\.parquet or lists.*\.csv"):
+        recommend(replace(order, output=order.home / name))
+    assert not (order.home / name).exists()
+
+
 def test_command_prints_one_object(shop: Shop, order: BatchOrder) -> None:
     """`--at` takes a moment with an offset and nothing else."""
     arguments = ["--users", str(order.users), "--placement", "mail", "--home", str(order.home)]
