@@ -15,7 +15,7 @@ from litestar.handlers import BaseRouteHandler
 
 from models.errors import AccessError, InputError, KeyMissingError
 from service.control.keys import Principal, Scope, digest_of
-from service.intake.body import unpack
+from service.intake.body import BodySizeError, unpack
 from service.intake.messages import decode_object
 from service.services import Services, services_of
 
@@ -141,6 +141,8 @@ async def _by_body(
     body, limit = await connection.body(), services_of(connection).settings.body_limit_bytes
     try:
         key = decode_object(unpack(body, limit)).get(name)
+    except BodySizeError:
+        raise
     except InputError:  # whoever shows no key is told that, and nothing of the body
         return None
     return _owner(connection, key) if isinstance(key, str) and key else None

@@ -109,6 +109,8 @@ def test_key_may_stand_in_the_body(shop: Shop) -> None:
     for body in [*bodies, b"\x1f\x8b", b"hello", {**ADDED, "writeKey": ""}]:
         assert post(shop, "/v1/track", body).status_code == 401
     assert post(shop, "/v1/track", good, key="nope").status_code == 401
+    # A key may be in there, and who sent it has to know to send less.
+    assert post(shop, "/v1/track", gzip.compress(b" " * 2_000_000)).status_code == 413
     event = {"event": "view", "event_id": "e1", "item_id": "p1"}
     for path in ("/v1/events", "/mp/collect"):
         assert post(shop, path, {**event, "writeKey": good["writeKey"]}).status_code == 401
