@@ -10,6 +10,7 @@ from litestar import Response, get
 
 from service.access import OPEN
 from service.routes.documents import AnyRequest
+from service.routes.etags import has_already
 
 MAX_AGE_S = 3_600
 """How long a browser goes without asking whether the script has changed."""
@@ -103,6 +104,6 @@ def _public(request: AnyRequest, text: str, media_type: str) -> Response[str]:
         "Cross-Origin-Resource-Policy": "cross-origin",
         "X-Content-Type-Options": "nosniff",
     }
-    if request.headers.get("if-none-match") == tag:
+    if has_already(request.headers.get("if-none-match"), tag):
         return Response("", status_code=304, headers=headers)
     return Response(text, media_type=media_type, headers=headers)

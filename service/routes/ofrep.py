@@ -26,6 +26,7 @@ from service.intake.consents import is_yes
 from service.rollouts.flags import FlagAnswer, Metadata, answer_flag
 from service.rollouts.visitor import Visitor
 from service.routes.documents import AnyRequest, PathId
+from service.routes.etags import has_already
 from service.routes.ofrep_failures import FAILURES, HANDLERS, ContextError
 from service.services import Services, services_of
 
@@ -132,7 +133,7 @@ async def evaluate_flags(
         )
     )
     headers = {"ETag": _etag(context, body), "Cache-Control": "no-cache"}
-    if if_none_match is not None and _matches(if_none_match, headers["ETag"]):
+    if has_already(if_none_match, headers["ETag"]):
         return Response(b"", status_code=304, headers=headers)
     return Response(body, headers=headers, media_type="application/json")
 
@@ -209,11 +210,6 @@ def _etag(context: dict[str, Any], body: bytes) -> str:
     asked = msgspec.json.encode(context, order="sorted")
     digest = blake2b(len(asked).to_bytes(8, "big") + asked + body, digest_size=16)
     return f'"{digest.hexdigest()}"'
-
-
-def _matches(if_none_match: str, etag: str) -> bool:
-    tags = {tag.strip().removeprefix("W/") for tag in if_none_match.split(",")}
-    return etag in tags or "*" in tags
 
 
 ofrep = Router(

@@ -12,6 +12,7 @@ from msgspec import Meta
 from service.access import OPEN, needs
 from service.pictures.inspection import only_picture
 from service.routes.documents import AnyRequest, PathId, problems
+from service.routes.etags import has_already
 from service.services import Services, services_of
 from service.stores.pictures import Picture, PictureSizeError
 
@@ -102,7 +103,7 @@ class PictureController(Controller):
     def read(self, request: AnyRequest, picture_hash: PathId) -> Response[bytes]:
         """Give a picture to any page; a browser asks for it once."""
         headers = _HEADERS | {"ETag": _tag(picture_hash)}
-        if request.headers.get("if-none-match") == headers["ETag"]:
+        if has_already(request.headers.get("if-none-match"), headers["ETag"]):
             return Response(b"", status_code=304, headers=headers)
         picture = services_of(request).pictures.read(picture_hash)
         return Response(picture.content, media_type=picture.media_type, headers=headers)

@@ -12,6 +12,7 @@ from litestar.response import Stream
 from service.access import OPEN
 from service.routes.changes import HEADERS
 from service.routes.documents import AnyRequest
+from service.routes.etags import has_already
 from service.routes.storefront import storefront_of
 from service.services import services_of
 from service.storefront.shop import ASSETS, tag_of
@@ -86,7 +87,7 @@ def _drawing(request: AnyRequest, drawn: str) -> Response[str]:
         "Content-Security-Policy": "default-src 'none'",
         "X-Content-Type-Options": "nosniff",
     }
-    if request.headers.get("if-none-match") == tag:
+    if has_already(request.headers.get("if-none-match"), tag):
         return Response("", status_code=304, headers=headers)
     return Response(drawn, media_type="image/svg+xml", headers=headers)
 

@@ -23,9 +23,11 @@ def test_script_is_small_and_public(strict_shop: Shop) -> None:
     assert "public" in answer.headers["cache-control"]
     assert len(answer.content) < MAX_BYTES
     assert len(gzip.compress(answer.content)) < MAX_BYTES / 2
-    tag = {"If-None-Match": answer.headers["etag"]}
-    again = strict_shop.call("GET", "/endcap.js", scope=None, headers=tag)
-    assert (again.status_code, again.content) == (304, b"")
+    etag = answer.headers["etag"]
+    # A proxy that packs answers marks their tags as weak.
+    for known in (etag, f"W/{etag}"):
+        again = strict_shop.call("GET", "/endcap.js", scope=None, headers={"If-None-Match": known})
+        assert (again.status_code, again.content) == (304, b"")
 
 
 @pytest.mark.parametrize(
