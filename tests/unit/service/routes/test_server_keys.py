@@ -14,9 +14,11 @@ CALLS = ("track", "page", "screen", "identify", "group", "alias")
 SENDING = {
     "/v1/events",
     "/v1/batch",
+    "/v1/b",
+    "/v1/import",
     "/beacon/v1/batch",
     "/mp/collect",
-    *(f"/v1/{call}" for call in CALLS),
+    *(f"/v1/{name}" for call in CALLS for name in (call, call[0])),
 }
 
 
