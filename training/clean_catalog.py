@@ -11,7 +11,7 @@ from training.attributes import list_words, split_attributes
 from training.column_names import check_columns
 from training.columns import (
     as_epoch_ms,
-    as_number,
+    as_price,
     as_text,
     has_lost_bytes,
     is_valid_id,
@@ -85,7 +85,12 @@ def _name_columns(frame: pl.LazyFrame, mapping: Mapping) -> pl.LazyFrame:
             return pl.lit(None, dtype=pl.Int64)
         return as_epoch_ms(name, schema[name], own.timestamp_format, own.timezone)
 
-    price = names.get("price")
+    priced = names.get("price")
+    price, currency = (
+        (pl.lit(None, dtype=pl.Float64), pl.lit(None, dtype=pl.String))
+        if priced is None
+        else as_price(priced, schema[priced])
+    )
     title = text("title").str.strip_chars()
     return frame.select(
         FILE,
@@ -96,9 +101,8 @@ def _name_columns(frame: pl.LazyFrame, mapping: Mapping) -> pl.LazyFrame:
         normalise_item_id(text("item_id"), mapping.items).alias("item_id"),
         pl.when(~matches_any(title, own.blank)).then(title).alias("title"),
         *(text(field).str.strip_chars().alias(field) for field in _TEXTS if field != "title"),
-        (
-            pl.lit(None, dtype=pl.Float64) if price is None else as_number(price, schema[price])
-        ).alias("price"),
+        price.alias("price"),
+        currency.alias("currency"),
         _flag(text("available")).alias("available"),
         _words(names.get("attributes"), schema).alias("attributes"),
         _vector(names.get("vector"), schema).alias("vector"),
@@ -178,6 +182,12 @@ def _checks() -> list[Check]:
         Check(
             "price_invalid",
             (pl.col("raw_price").is_not_null() & price.is_null()) | (price < 0),
+            pl.col("raw_price"),
+        ),
+        Check(
+            "price_currency",
+            # Prices are compared with each other, so all have to be in one.
+            pl.col("currency") != pl.col("currency").drop_nulls().mode(maintain_order=True).first(),
             pl.col("raw_price"),
         ),
         Check(

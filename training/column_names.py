@@ -41,7 +41,7 @@ def check_columns(
             names[field] = name
         elif field in required or name != getattr(defaults, field):
             raise ConfigError(
-                f"the {kind} have no column {name!r} for {field}; "
+                f"in the {kind} there is no column {name!r} for {field}; "
                 f"columns: {list_columns(present)}; "
                 f"name it under [{kind}.columns] in the file of --mapping"
             )

@@ -7,15 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import polars as pl
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from models.errors import ConfigError, InputError, RejectedShareError
 from models.events import InteractionKind
-from training.clean_catalog import judge_catalog, merge_items
 from training.clean_interactions import judge_interactions
 from training.load import Loaded, load_dataset
 from training.mapping import (
@@ -26,7 +23,6 @@ from training.mapping import (
     load_mapping,
 )
 from training.marks import BLANK, EXTRA_FIELDS, FILE, MALFORMED
-from training.read import scan_files
 from training.verdicts import count_rows, kept_rows
 
 EXAMPLE = Path(__file__).resolve().parents[3] / "docs" / "examples" / "online-retail.toml"
@@ -314,111 +310,6 @@ def test_refund_rules_turn_rows_into_refunds(tmp_path: Path) -> None:
     assert left.quantity.tolist() == [2.0]
     assert left.kinds.tolist() == [InteractionKind.PURCHASE]
     assert loaded.n_taken_back == 1
-
-
-def _catalog(folder: Path, rows: list[dict[str, object]], mapping: Mapping) -> pl.DataFrame:
-    path = folder / "catalog.jsonl"
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    wanted = [
-        getattr(mapping.catalog.columns, f) for f in mapping.catalog.columns.__struct_fields__
-    ]
-    return merge_items(kept_rows(judge_catalog(scan_files(str(path), wanted), mapping)))
-
-
-def test_catalog_newest_non_empty_title_wins(tmp_path: Path) -> None:
-    """Of repeated rows each column keeps its newest value; an empty one does not overwrite."""
-    rows: list[dict[str, object]] = [
-        {"item_id": "a", "title": "new", "price": 1, "updated_at": "2026-03-01"},
-        {"item_id": "a", "title": "old", "price": 2, "updated_at": "2026-01-01", "brand": "B"},
-        {"item_id": "a", "title": " ", "price": 3, "updated_at": "2026-04-01"},
-    ]
-    items = _catalog(tmp_path, rows, Mapping())
-    assert items.select("item_id", "title", "price", "brand").rows() == [("a", "new", 3.0, "B")]
-
-
-def test_catalog_attributes_in_every_shape(tmp_path: Path) -> None:
-    """A JSON list, a JSON object, and text with bars become lists of text."""
-    rows: list[dict[str, object]] = [
-        {"item_id": "a", "attributes": ["red", "big"]},
-        {"item_id": "b", "attributes": {"colour": "red"}},
-        {"item_id": "c", "attributes": "red | big", "available": False, "vector": [1, 0.5]},
-    ]
-    items = _catalog(tmp_path, rows, Mapping())
-    assert items["attributes"].to_list() == [["red", "big"], ["colour=red"], ["red", "big"]]
-    assert items["available"].to_list() == [None, None, False]
-    assert items["vector"].to_list()[2] == [1.0, 0.5]
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        (r'["gr\u00fcn", "5\" wide"]', ["grün", '5" wide']),
-        ('{"colour": "red", "size": 42, "new": true}', ["colour=red", "size=42", "new=true"]),
-        ('{"colour": ["red", "blue"], "none": null}', ["colour=red", "colour=blue"]),
-        ('[{"fit": "slim"}, "big", ""]', ["fit=slim", "big"]),
-    ],
-)
-def test_catalog_attributes_are_read_as_json_says(
-    tmp_path: Path, text: str, words: list[str]
-) -> None:
-    """Escaped letters are letters, and a number or a list belongs to its name."""
-    items = _catalog(tmp_path, [{"item_id": "a", "attributes": text}], Mapping())
-    assert items["attributes"].to_list() == [words]
-
-
-@pytest.mark.parametrize(
-    ("kind", "value", "words"),
-    [
-        (
-            pa.map_(pa.string(), pa.string()),
-            [("fit", "slim"), ("size", "4")],
-            ["fit=slim", "size=4"],
-        ),
-        (
-            pa.struct({"fit": pa.list_(pa.string())}),
-            {"fit": ["slim", "wide"]},
-            ["fit=slim", "fit=wide"],
-        ),
-        (
-            pa.list_(pa.struct({"name": pa.string(), "value": pa.int64()})),
-            [{"name": "size", "value": 4}],
-            ["size=4"],
-        ),
-        (pa.list_(pa.int64()), [4, None], ["4"]),
-    ],
-)
-def test_catalog_attributes_of_a_warehouse(
-    tmp_path: Path, kind: pa.DataType, value: object, words: list[str]
-) -> None:
-    """A map, a struct of lists or a list of structs gives each value behind its name."""
-    path = tmp_path / "catalog.parquet"
-    pq.write_table(
-        pa.table({"item_id": ["a", "b"], "attributes": pa.array([value, None], kind)}), path
-    )
-    judged = judge_catalog(scan_files(str(path), ["item_id", "attributes"]), Mapping())
-    assert merge_items(kept_rows(judged))["attributes"].to_list() == [words, None]
-
-
-@pytest.mark.parametrize(
-    ("text", "is_available"),
-    [
-        ("out of stock", False),
-        ("Out_Of_Stock", False),
-        ("in_stock", True),
-        ("Yes", True),
-        ("0.0", False),
-        ("-2", False),
-        ("17", True),
-        ("1", True),
-        ("f", False),
-    ],
-)
-def test_catalog_stock_is_read_as_feeds_write_it(
-    tmp_path: Path, text: str, is_available: bool
-) -> None:
-    """What cannot be bought is told by a word of a product feed, or by how many there are."""
-    items = _catalog(tmp_path, [{"item_id": "a", "available": text}], Mapping())
-    assert items["available"].to_list() == [is_available]
 
 
 @pytest.mark.parametrize(

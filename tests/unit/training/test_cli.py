@@ -361,7 +361,7 @@ def test_catalog_without_ids_is_refused(shop: Path, tmp_path: Path) -> None:
     catalog = _csv(tmp_path, "title,price\nMug,1\n")
     arguments = ("--interactions", shop / "interactions.parquet", "--home", shop)
     result = run(train, *arguments, "--catalog", catalog)
-    assert "the catalog have no column 'item_id'" in str(result.exception)
+    assert "in the catalog there is no column 'item_id'" in str(result.exception)
 
 
 def test_full_disk_leaves_live_untouched(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
