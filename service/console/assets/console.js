@@ -53,6 +53,7 @@
       }
     });
     all("form[data-preview]", root).forEach(watchPreview);
+    if (root.dataset?.preview) watchPreview(root);
   }
 
   // Parts that follow changes
@@ -123,28 +124,25 @@
     if (!forms.length) say("Somebody deleted this while you had it open.", "warn");
   }
 
+  // A question that is open is about what stands there: what is new waits for its answer.
+  let isLate = false;
+
   function draw(fresh) {
+    if (document.querySelector("dialog[open]")) { isLate = true; return; }
     all("[data-live][id]").forEach((old) => {
       const made = fresh.getElementById(old.id);
       if (!made || made.outerHTML === old.dataset.source || isInUse(old)) return;
       const source = made.outerHTML;
-      const open = all("details", old).map((one) => one.open);
       const added = document.importNode(made, true);
-      all("details", added).forEach((one, i) => { one.open = open[i] ?? one.open; });
-      const focused = old.contains(document.activeElement) ? focusPath(old) : null;
-      old.replaceWith(added);
+      swap(old, added);
       added.dataset.source = source;
-      enhance(added);
-      if (focused) added.querySelectorAll("a, button, summary, input")[focused]?.focus();
     });
     all("form[data-document]").forEach((form) => {
       const other = all("form[data-document]", fresh)
         .find((one) => one.dataset.document === form.dataset.document);
       if (!other || other.dataset.state === form.dataset.state) return;
       if (!isTouched(form)) {
-        const added = document.importNode(other, true);
-        form.replaceWith(added);
-        enhance(added);
+        swap(form, document.importNode(other, true));
       } else if (form.dataset.warned !== other.dataset.state) {
         form.dataset.warned = other.dataset.state;
         const by = other.dataset.changedBy ? ` by ${other.dataset.changedBy}` : "";
@@ -154,8 +152,31 @@
     });
   }
 
-  const focusPath = (root) =>
-    [...root.querySelectorAll("a, button, summary, input")].indexOf(document.activeElement);
+  // What takes the place of something is opened, scrolled and focused as that was.
+  function swap(old, added) {
+    const open = all("details", old).map((one) => one.open);
+    const scrolled = all(".table-wrap", old).map((one) => one.scrollLeft);
+    const twin = old.contains(document.activeElement) ? twinIn(added, old) : null;
+    all("details", added).forEach((one, i) => { one.open = open[i] ?? one.open; });
+    old.replaceWith(added);
+    all(".table-wrap", added).forEach((one, i) => { one.scrollLeft = scrolled[i] ?? 0; });
+    enhance(added);
+    twin?.focus();
+  }
+  // By what it does and not by its place: the button of another line must not be pressed for it.
+  function twinIn(added, old) {
+    const reached = "a, button, summary, input, select, textarea, [tabindex]";
+    const name = nameOf(document.activeElement);
+    const isAlike = (one) => nameOf(one) === name;
+    const nth = all(reached, old).filter(isAlike).indexOf(document.activeElement);
+    return all(reached, added).filter(isAlike)[nth];
+  }
+  function nameOf(one) {
+    const form = one.closest("form.inline");
+    const sent = form ? [form.action, ...new FormData(form).values()] : [];
+    return [one.tagName, one.name, one.href, one.getAttribute("aria-label") ?? one.textContent, ...sent]
+      .join("\n");
+  }
 
   function warn(form, text, address, name) {
     form.querySelector("[data-warning]")?.remove();
@@ -236,7 +257,10 @@
       dialog.close();
       form.requestSubmit(event.submitter);
     };
-    dialog.onclose = () => dialog.remove();
+    dialog.onclose = () => {
+      dialog.remove();
+      if (isLate) { isLate = false; refresh(); }
+    };
     document.body.append(dialog);
     dialog.showModal();
     no.focus();
