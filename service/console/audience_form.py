@@ -8,12 +8,21 @@ from typing import Any, Literal
 import msgspec
 
 from service.console.form import Form, FormError, read_json, words
-from service.rollouts.conditions import All, Condition, Equals, In, InSegment, Not, NotIn
+from service.rollouts.conditions import (
+    MAX_CONDITIONS,
+    All,
+    AnyOf,
+    Condition,
+    Equals,
+    In,
+    InSegment,
+    Not,
+    NotIn,
+)
 
 SEGMENT = "segment"
 N_SPARE = 2
 """Empty rows to write into."""
-MAX_ROWS = 20
 
 Verb = Literal["is", "is_not"]
 
@@ -67,7 +76,7 @@ def typed_rows(form: Form) -> list[AudienceRow]:
     columns = [form.all(f"audience_{name}") for name in ("attribute", "verb", "values")]
     return [
         AudienceRow(attribute, "is_not" if verb == "is_not" else "is", values)
-        for attribute, verb, values in list(zip(*columns, strict=False))[:MAX_ROWS]
+        for attribute, verb, values in list(zip(*columns, strict=False))[:MAX_CONDITIONS]
     ]
 
 
@@ -102,7 +111,7 @@ def _rows_of(audience: Condition) -> list[AudienceRow] | None:
     return None if None in rows else [row for row in rows if row is not None]
 
 
-def _row_of(test: Condition) -> AudienceRow | None:
+def _row_of(test: Condition) -> AudienceRow | None:  # noqa: PLR0911  # one for each kind of row
     match test:
         case In(attribute=attribute, values=values) if _are_plain(values):
             return AudienceRow(attribute, "is", ", ".join(map(str, values)))
@@ -112,11 +121,15 @@ def _row_of(test: Condition) -> AudienceRow | None:
             return AudienceRow(attribute, "is_not", ", ".join(map(str, values)))
         case InSegment(segment=segment):
             return AudienceRow(SEGMENT, "is", segment)
-        case Not(of=InSegment(segment=segment)):
-            return AudienceRow(SEGMENT, "is_not", segment)
+        case AnyOf(of=of) if all(isinstance(each, InSegment) for each in of):
+            names = [each.segment for each in of if isinstance(each, InSegment)]
+            return AudienceRow(SEGMENT, "is", ", ".join(names))
+        case Not(of=InSegment() | AnyOf() as inner):
+            row = _row_of(inner)
+            return None if row is None else AudienceRow(SEGMENT, "is_not", row.values)
     return None
 
 
 def _are_plain(values: tuple[Any, ...]) -> bool:
     """Say whether values come out of a text as they went in."""
-    return all(isinstance(value, str) and "," not in value for value in values)
+    return all(isinstance(value, str) and words(value) == [value] for value in values)

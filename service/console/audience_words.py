@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from service.rollouts.conditions import (
@@ -97,11 +98,15 @@ def _words(one: Condition) -> str:  # noqa: PLR0911, PLR0912  # one branch for e
         case EndsWith():
             return f"{one.attribute} ends with {_either(one.values)}"
         case Before():
-            return f"{one.attribute or 'now'} is before {one.at:%Y-%m-%d %H:%M}"
+            return f"{one.attribute or 'now'} is before {_moment(one.at)}"
         case After():
-            return f"{one.attribute or 'now'} is not before {one.at:%Y-%m-%d %H:%M}"
+            return f"{one.attribute or 'now'} is not before {_moment(one.at)}"
         case InSegment():
             return f"in segment {one.segment}"
+
+
+def _moment(at: datetime) -> str:
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def _nested(one: Condition, other: type) -> str:

@@ -8,6 +8,7 @@ import msgspec
 
 from service.console.audience_form import read_audience, show_audience, typed_audience
 from service.console.form import Form, FormError
+from service.console.formatting import exact
 from service.console.schedule_form import read_schedule, show_schedule
 from service.control.documents import Banner
 
@@ -42,9 +43,9 @@ def show_banner(banner: Banner) -> Fields:
         "title": banner.title,
         "image_url": banner.image_url,
         "link_url": banner.link_url,
-        "weight": f"{banner.weight:g}",
+        "weight": exact(banner.weight),
         "cap_views": "" if cap is None else str(cap.max_views),
-        "cap_hours": "" if cap is None else f"{cap.hours:g}",
+        "cap_hours": "" if cap is None else exact(cap.hours),
         "enabled": banner.enabled,
         "audience": show_audience(banner.audience),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,8 @@ from models.errors import InputError
 
 MAX_NUMBER = 1e15
 """Whatever is larger was not meant; up to here a whole number is exact."""
+_GROUPED = re.compile(r"[+-]?[1-9]\d{0,2}(?:,\d{3})+(?:\.\d*)?")
+_EITHER = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +58,11 @@ class Form:
         """Read a number, which may be written with a comma; `FormError` if it is none."""
         typed = self.text(name)
         try:
-            number = float(typed.replace(" ", "").replace(",", "."))
+            plain = plain_number(typed)
+        except ValueError as error:
+            raise FormError(name, f"{label}: {error}") from None
+        try:
+            number = float(plain)
         except ValueError:
             number = float("nan")
         if not abs(number) <= MAX_NUMBER:  # which nothing is that is no number
@@ -83,6 +90,23 @@ class FormError(InputError):
     def __init__(self, field: str, message: str) -> None:
         super().__init__(message)
         self.field = field
+
+
+def plain_number(typed: str) -> str:
+    """Write 12,5 and 1 200 and 1,200.50, as people and pages write them, as a program does.
+
+    Raises
+    ------
+    ValueError
+        If a comma may stand for thousands as well as for decimals.
+    """
+    plain = "".join(typed.split())
+    if _EITHER.fullmatch(plain):
+        whole, _, rest = plain.partition(",")
+        raise ValueError(
+            f"{typed!r} may be {whole}{rest} or {whole}.{rest}; write the one that you mean"
+        )
+    return plain.replace(",", "" if _GROUPED.fullmatch(plain) else ".")
 
 
 def read_json(text: str, field: str) -> Any:

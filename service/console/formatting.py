@@ -44,6 +44,11 @@ def number(value: float) -> str:
     return _plain(f"{value:.4f}")
 
 
+def exact(value: float) -> str:
+    """Write a number of a field to its last digit, so that it comes back as it was."""
+    return f"{value:.0f}" if value == int(value) else repr(value)
+
+
 def count(number: float | None) -> str:
     """Write a number with its thousands apart."""
     return NONE if number is None else f"{number:,.0f}"
@@ -90,6 +95,11 @@ def moment(at: int | datetime | None) -> Markup | str:
     return Markup('<time datetime="{}">{}</time>').format(
         when.strftime("%Y-%m-%dT%H:%M:%SZ"), when.strftime("%Y-%m-%d %H:%M UTC")
     )
+
+
+def utc_minute(at_ms: float) -> str:
+    """Write a moment for a table or a file, whose heading says UTC: 2026-12-24 18:00."""
+    return f"{datetime.fromtimestamp(at_ms / 1000, UTC):%Y-%m-%d %H:%M}"
 
 
 def pretty_json(value: Any) -> str:

@@ -67,6 +67,7 @@ def typed_placement(form: Form) -> Fields:
     return {
         **{name: form.text(name) for name in _TEXTS},
         **{name: form.is_on(name) for name in _TICKS},
+        "recipe": _typed_recipe(form),
     }
 
 
@@ -78,20 +79,14 @@ def read_placement(form: Form) -> Placement:
     FormError, msgspec.ValidationError
         If a field holds what it cannot hold, or fields contradict each other.
     """
-    kind = form.text("kind")
-    if kind == "banners":
-        # The two lists of recipes stand in one form; the other kind's is not meant.
-        recipe = form.text("recipe_banners") or "banner_for_you"
-    else:
-        recipe = form.text("recipe") or "for_you"
     percent = form.number("explore_percent", "share for chance")
     if not 0 <= percent <= 50:
         raise FormError("explore_percent", f"{percent:g} % is not between 0 and 50 %")
     made: dict[str, Any] = {
-        "kind": kind,
+        "kind": form.text("kind"),
         "name": form.optional("name"),
         "count": _count(form, "count", "how many"),
-        "recipe": recipe,
+        "recipe": _typed_recipe(form),
         "recipes": _read_recipes(form),
         "rollout": form.optional("rollout"),
         "explore_share": round(percent / 100, 6),
@@ -101,6 +96,13 @@ def read_placement(form: Form) -> Placement:
         **{name: form.is_on(name) for name in _TICKS},
     }
     return msgspec.convert(made, Placement)
+
+
+def _typed_recipe(form: Form) -> str:
+    """Return the recipe of the kind that was chosen: both kinds' lists stand in one form."""
+    if form.text("kind") == "banners":
+        return form.text("recipe_banners") or "banner_for_you"
+    return form.text("recipe") or "for_you"
 
 
 def _show_recipes(placement: Placement) -> str:

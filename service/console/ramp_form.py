@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import zip_longest
 from typing import Any
 
-from service.console.form import Form, FormError
+from service.console.form import Form, FormError, plain_number
 from service.console.formatting import number
 from service.rollouts.definition import Rollout
 from service.rollouts.ramp import (
@@ -107,6 +107,10 @@ def _percent(text: str, label: str) -> float:
 
 def _read(text: str, label: str) -> float:
     try:
-        return float(text.replace(",", "."))
+        plain = plain_number(text)
+    except ValueError as error:
+        raise FormError("ramp", f"{label}: {error}") from None
+    try:
+        return float(plain)
     except ValueError:
         raise FormError("ramp", f"{label} is {text!r}; write a number") from None

@@ -20,7 +20,7 @@ from service.console.form import Form, FormError, read_json
 from service.console.layer_form import LayerView, layer_fields, read_layer
 from service.console.prerequisite_form import prerequisite_fields, read_prerequisites
 from service.console.ramp_form import ramp_fields, read_ramp
-from service.console.schedule_form import check_zone
+from service.console.schedule_form import check_zone, written_moment
 from service.console.value_form import read_type, read_value, value_text
 from service.console.variant_form import read_variants
 from service.rollouts.definition import Rollout
@@ -186,7 +186,7 @@ def _schedule_fields(rollout: Rollout) -> dict[str, tuple[str, ...]]:
     if any(moment is not None and moment.tzinfo is not None for moment in moments):
         moments = tuple(one and one.astimezone(UTC).replace(tzinfo=None) for one in moments)  # type: ignore[assignment]  # still two
         zone = "UTC"
-    starts, ends = ("" if one is None else one.isoformat(timespec="minutes") for one in moments)
+    starts, ends = ("" if one is None else written_moment(one) for one in moments)
     return {"starts_at": (starts,), "ends_at": (ends,), "time_zone": (zone,)}
 
 

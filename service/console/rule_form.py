@@ -13,6 +13,7 @@ from service.console.audience_form import (
     typed_audience,
 )
 from service.console.form import Form, FormError, words
+from service.console.formatting import exact, number
 from service.console.schedule_form import read_schedule, show_schedule
 from service.control.rule import Rule
 
@@ -69,14 +70,13 @@ def show_rule(rule: Rule) -> Fields:
     fields = blank_rule()
     fields |= {name: "\n".join(getattr(select, name)) for name in _LISTS}
     fields |= show_schedule(rule.starts_at, rule.ends_at, rule.time_zone)
-    factor = rule.factor or 2.0
     return fields | {
         "id": rule.id,
         "name": rule.name or "",
         "action": rule.action,
         "about": "banners" if rule.is_about_banners else "items",
         "position": _text(rule.position) or "1",
-        "strength": f"{factor if factor > 1 else 1 / factor:.6g}",
+        "strength": _strength(rule.factor or 2.0),
         "max_items": _text(rule.max_items) or "2",
         "per": rule.per or "brand",
         "price_at_least": _text(select.price_at_least),
@@ -129,10 +129,7 @@ def read_rule(form: Form, stored: Rule | None) -> Rule:
     if action == "pin":
         made["position"] = _whole(form, "position", "position")
     elif action in ("boost", "bury"):
-        strength = form.number("strength", "strength")
-        if strength <= 1:
-            raise FormError("strength", "the strength is above 1: 2 counts twice, or half")
-        made["factor"] = strength if action == "boost" else round(1 / strength, 9)
+        made["factor"] = _read_factor(form, stored)
     elif action == "cap":
         made |= {"max_items": _whole(form, "max_items", "how many"), "per": form.text("per")}
     return msgspec.convert(made, Rule)
@@ -159,15 +156,31 @@ def _read_selection(form: Form) -> dict[str, Any]:
     }
 
 
+def _strength(factor: float) -> str:
+    return f"{factor if factor > 1 else 1 / factor:.6g}"
+
+
+def _read_factor(form: Form, stored: Rule | None) -> float:
+    """Read how strongly; what was not changed keeps the digits that the form does not show."""
+    action = form.text("action")
+    kept = stored.factor if stored is not None and stored.action == action else None
+    if kept is not None and form.text("strength") == _strength(kept):
+        return kept
+    strength = form.number("strength", "strength")
+    if strength <= 1:
+        raise FormError("strength", "the strength is above 1: 2 counts twice, or half")
+    return strength if action == "boost" else round(1 / strength, 9)
+
+
 def _whole(form: Form, name: str, label: str) -> int:
-    number = form.number(name, label)
-    if number != int(number):
-        raise FormError(name, f"{label}: {number:g} is not a whole number")
-    return int(number)
+    typed = form.number(name, label)
+    if typed != int(typed):
+        raise FormError(name, f"{label}: {typed:g} is not a whole number")
+    return int(typed)
 
 
 def _text(value: float | None) -> str:
-    return "" if value is None else f"{value:g}"
+    return "" if value is None else exact(value)
 
 
 def about_in_words(rule: Rule) -> str:
@@ -185,9 +198,9 @@ def about_in_words(rule: Rule) -> str:
     if select.attributes:
         parts.append(f"with {' or '.join(select.attributes)}")
     if select.price_at_least is not None:
-        parts.append(f"from {select.price_at_least:g}")
+        parts.append(f"from {number(select.price_at_least)}")
     if select.price_below is not None:
-        parts.append(f"below {select.price_below:g}")
+        parts.append(f"below {number(select.price_below)}")
     if select.new_for_days is not None:
         parts.append(f"new for {select.new_for_days} days")
     if select.without_interactions:

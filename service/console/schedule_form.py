@@ -65,6 +65,11 @@ def read_schedule(form: Form) -> dict[str, Any]:
     }
 
 
+def written_moment(moment: datetime) -> str:
+    """Write a date and time as an input has it; its seconds too, where it has some."""
+    return moment.isoformat(timespec="seconds" if moment.second else "minutes")
+
+
 def check_zone(form: Form) -> None:
     """Raise `FormError` unless the zone that was typed is known."""
     zone = form.optional("time_zone")
@@ -74,6 +79,19 @@ def check_zone(form: Form) -> None:
         raise FormError(
             "time_zone", f"{zone!r} is not a time zone; write one such as Asia/Dubai or UTC"
         ) from None
+
+
+def schedule_words(
+    starts_at: datetime | None, ends_at: datetime | None, time_zone: str | None
+) -> str:
+    """Say when something holds, on the clock of its zone; nothing if it always does."""
+    shown = show_schedule(starts_at, ends_at, time_zone)
+    told = [
+        f"{word} {shown[name].replace('T', ' ')}"
+        for word, name in (("from", "starts_at"), ("until", "ends_at"))
+        if shown[name]
+    ]
+    return " ".join([*told, shown["time_zone"]]) if told else ""
 
 
 def state_of(
@@ -104,4 +122,4 @@ def _local(moment: datetime | None, zone: str) -> str:
         return ""
     if moment.tzinfo is not None:
         moment = moment.astimezone(UTC if zone == "UTC" else ZoneInfo(zone)).replace(tzinfo=None)
-    return moment.isoformat(timespec="minutes" if not moment.second else "seconds")
+    return written_moment(moment)

@@ -8,6 +8,8 @@ from datetime import date
 from service.console.plotter import Spec
 
 _LABEL_PX = 150
+_LEGEND_PX, _SYMBOL_PX = 240, 30
+"""Of a name in a legend, and of the point before it."""
 _DAYS: Spec = {
     "field": "day",
     "type": "temporal",
@@ -78,9 +80,19 @@ def lines_by_version(points: Sequence[tuple[str, str, float]], number_format: st
                 "field": "name",
                 "type": "nominal",
                 "sort": None,
-                "legend": {"columns": 3, "orient": "top"},
+                "legend": legend_of({name for _, name, _ in points}),
             },
         },
+    }
+
+
+def legend_of(names: Iterable[str]) -> Spec:
+    """Put names above a picture, beside each other as far as they stand inside of it."""
+    longest = max(map(len, names), default=0)
+    room_px = _SYMBOL_PX + min(8 * longest, _LEGEND_PX)
+    return {
+        "columns": {"expr": f"clamp(floor(width / {room_px}), 1, 3)"},
+        "labelLimit": _LEGEND_PX,
     }
 
 

@@ -7,7 +7,7 @@ from typing import Any, cast, get_args
 import msgspec
 from msgspec import UNSET
 
-from service.console.form import FormError, read_json
+from service.console.form import FormError, plain_number, read_json
 from service.rollouts.values import ValueType, typed_value
 
 VALUE_TYPES: tuple[tuple[str, str], ...] = (
@@ -77,8 +77,8 @@ _WANTED: dict[ValueType, str] = {
 
 
 def _number(typed: str, value_type: ValueType) -> Any:
-    plain = typed.replace(" ", "").replace(",", ".")
     try:
+        plain = plain_number(typed)
         return int(plain) if value_type == "integer" else float(plain)
     except ValueError:
         return typed

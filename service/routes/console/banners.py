@@ -35,6 +35,7 @@ from service.routes.console.editing import (
     history_of,
     new_id,
     save_document,
+    seen_revision,
     show_conflict,
 )
 from service.routes.console.form_errors import REFUSALS, errors_of
@@ -151,7 +152,7 @@ class BannerPages(SwitchedPages):
                 "banners/edit.html",
                 status=400,
                 errors=errors_of(error, form),
-                **_context(request, typed_banner(form), None if is_new else stored),
+                **_context(request, typed_banner(form), None if is_new else stored, form),
                 **_nothing(request, form, "Mend the form to see where it would stand."),
             )
         return go(request, BANNERS.path_of(banner_id), "Saved. It is in effect within a second.")
@@ -187,11 +188,13 @@ async def _draw(
         shown = await _show(services, stored, stored.id, look, "")
     else:
         shown = _nothing(request, Form({}, {}), "Where it would stand is shown as you type.")
-    context = await asyncio.to_thread(_context, request, fields, stored)
+    context = await asyncio.to_thread(_context, request, fields, stored, form)
     return await asyncio.to_thread(page, request, "banners/edit.html", **context, **shown)
 
 
-def _context(request: ConsoleRequest, fields: Fields, stored: Banner | None) -> dict[str, Any]:
+def _context(
+    request: ConsoleRequest, fields: Fields, stored: Banner | None, form: Form | None
+) -> dict[str, Any]:
     """Gather what the form shows, but for what stands beside it."""
     services = services_of(request)
     history = [] if stored is None else history_of(request, BANNERS, stored.id)
@@ -201,7 +204,7 @@ def _context(request: ConsoleRequest, fields: Fields, stored: Banner | None) -> 
         "title": "New banner" if stored is None else stored.title,
         "fields": fields | ({} if stored is None else {"id": stored.id}),
         "is_new": stored is None,
-        "revision": "" if stored is None else stored.revision,
+        "revision": seen_revision(stored, form),
         "state": None if stored is None else _state(stored, services.now_ms()),
         "history": history,
         "changed_by": changed_by(history, request),

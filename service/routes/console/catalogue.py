@@ -87,6 +87,10 @@ class CataloguePages(Controller):
         number = min(max(number, 1), MAX_PAGE)
         summary = view.summary()
         found = view.search(search[:200], wanted, (number - 1) * PAGE_SIZE, PAGE_SIZE)
+        n_pages = max(1, -(-found.total // PAGE_SIZE))
+        if number > n_pages:  # the last of a page was hidden, say: there are others before it
+            number = n_pages
+            found = view.search(search[:200], wanted, (number - 1) * PAGE_SIZE, PAGE_SIZE)
 
         def address(**changes: str | int) -> str:
             asked: dict[str, str | int] = {"search": search[:200], "status": wanted, "days": days}

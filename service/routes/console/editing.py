@@ -75,6 +75,16 @@ def save_document(
     return changed.document
 
 
+def seen_revision(stored: Document | None, form: Form | None) -> str:
+    """Return the revision that a form was opened with, also where it is shown again.
+
+    With that of now, saving it would take back in silence what somebody else has saved meanwhile.
+    """
+    if form is not None:
+        return form.text("revision")
+    return "" if stored is None else str(stored.revision)
+
+
 def delete_document(request: ConsoleRequest, section: Section, document_id: str) -> None:
     """Delete, whatever its state."""
     _plane(request).delete(_change(request, section, document_id))

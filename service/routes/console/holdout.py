@@ -19,6 +19,7 @@ from service.routes.console.editing import (
     delete_document,
     history_of,
     save_document,
+    seen_revision,
     undo_document,
 )
 from service.routes.console.form_errors import REFUSALS, errors_of
@@ -59,7 +60,7 @@ class HoldoutPages(Controller):
         if wants_part(request):
             body = render(request, "layers/held.html", held=held, errors=errors, days=DAYS)
             return Response(body, media_type="text/html")
-        return _draw(request, form.text("share"), held=held, errors=errors)
+        return _draw(request, form.text("share"), held=held, errors=errors, form=form)
 
     @post("/save", sync_to_thread=True)
     def save(self, request: ConsoleRequest, form: FormData) -> Response[Any]:
@@ -74,7 +75,7 @@ class HoldoutPages(Controller):
             errors = errors_of(error)
             if "id" in errors:  # two set the first one at the same time
                 return _draw(request, form.text("share"), status=412, is_late=True)
-            return _draw(request, form.text("share"), status=400, errors=errors)
+            return _draw(request, form.text("share"), status=400, errors=errors, form=form)
         return go(request, PATH, f"{percent(document.share, 4)} of everybody is held out.")
 
     @post("/end", sync_to_thread=True)
@@ -129,6 +130,7 @@ def _draw(
     errors: dict[str, str] | None = None,
     held: HeldOut | None = None,
     is_late: bool = False,
+    form: Form | None = None,
 ) -> Page:
     stored = stored_holdout(request)
     history = history_of(request, HOLDOUT, HOLDOUT_ID)
@@ -147,6 +149,7 @@ def _draw(
         errors=errors or {},
         stored=stored,
         is_set=stored is not NOBODY,
+        revision=seen_revision(None if stored is NOBODY else stored, form),
         share=typed,
         held=held,
         trouble=trouble,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from service.console.formatting import utc_minute
 from service.console.tables import Table, rounded
 from service.insights.figures import Insights
 from service.insights.shares import ratio
@@ -98,9 +99,9 @@ def _readiness(found: Insights) -> Table:
 
 def _segments(found: Insights) -> Table:
     return Table(
-        ["Version", "Trained at (epoch ms)", "Segment", "Users", "Share of users"],
+        ["Version", "Trained at (UTC)", "Segment", "Users", "Share of users"],
         [
-            (one.version, one.trained_at_ms, one.segment, one.users, rounded(one.share))
+            (one.version, utc_minute(one.trained_at_ms), one.segment, one.users, rounded(one.share))
             for one in found.segments
         ],
     )

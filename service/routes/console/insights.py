@@ -23,6 +23,8 @@ DEFAULT_DAYS = 28
 HALF = 500
 """Width of a picture in one of two columns, in px."""
 MAX_LINES = 6
+MANY_WAITING = 1_000
+"""Rows that make figures too low; fewer have come in since they were read."""
 
 
 class InsightPages(Controller):
@@ -48,6 +50,7 @@ class InsightPages(Controller):
             tables=tables,
             figures=draw(services.console.plotter, found, tables),
             stage_names=STAGE_NAMES,
+            many_waiting=MANY_WAITING,
             is_empty=not (found.orders.orders or found.funnel[0].exposures or found.channels),
         )
 

@@ -22,6 +22,7 @@ from service.routes.console.editing import (
     history_of,
     new_id,
     save_document,
+    seen_revision,
     show_conflict,
     undo_document,
 )
@@ -85,7 +86,7 @@ class LayerPages(Controller):
                 return show_conflict(request, LAYERS, error, layer, form)
         except REFUSALS as error:
             fields = {name: form.text(name) for name in _fields(_NEW)}
-            return _draw(request, fields, view, errors=errors_of(error), status=400)
+            return _draw(request, fields, view, errors=errors_of(error), status=400, form=form)
         return go(request, LAYERS.path_of(key), "Saved. It is in effect within a second.")
 
     @post("/{layer_key:str}/delete", sync_to_thread=True)
@@ -136,7 +137,7 @@ def _read(form: Form, view: LayerView | None) -> Layer:
     stored = _NEW if view is None else view.layer
     typed = form.text("n_slots") or str(stored.n_slots)
     if not typed.isdigit():
-        raise FormError("n_slots", f"{typed!r} is no whole number")
+        raise FormError("n_slots", f"{typed!r} is no whole number; write it as 1000")
     document = {
         "name": form.optional("name"),
         "unit": form.text("unit") or stored.unit,
@@ -157,6 +158,7 @@ def _draw(
     *,
     errors: dict[str, str] | None = None,
     status: int = 200,
+    form: Form | None = None,
 ) -> Page:
     history = [] if view is None else history_of(request, LAYERS, view.key)
     return page(
@@ -167,7 +169,7 @@ def _draw(
         errors=errors or {},
         fields=fields,
         view=view,
-        revision="" if view is None else view.layer.revision,
+        revision=seen_revision(None if view is None else view.layer, form),
         units=UNITS,
         history=history,
         changed_by=changed_by(history, request),

@@ -33,6 +33,7 @@ from service.routes.console.editing import (
     history_of,
     new_id,
     save_document,
+    seen_revision,
     show_conflict,
 )
 from service.routes.console.form_errors import REFUSALS, errors_of
@@ -123,7 +124,7 @@ class PlacementPages(DocumentPages):
                 "placements/edit.html",
                 status=400,
                 errors=errors_of(error, form),
-                **_context(request, typed_placement(form), None if is_new else stored),
+                **_context(request, typed_placement(form), None if is_new else stored, form),
                 **_nothing(request, form, "Mend the form to see what would stand there."),
             )
         return go(
@@ -147,11 +148,13 @@ async def _draw(
         shown = await _show(services, stored, stored.id, Look(), "")
     else:
         shown = _nothing(request, Form({}, {}), "What would stand there is shown as you type.")
-    context = await asyncio.to_thread(_context, request, fields, stored)
+    context = await asyncio.to_thread(_context, request, fields, stored, form)
     return await asyncio.to_thread(page, request, "placements/edit.html", **context, **shown)
 
 
-def _context(request: ConsoleRequest, fields: Fields, stored: Placement | None) -> dict[str, Any]:
+def _context(
+    request: ConsoleRequest, fields: Fields, stored: Placement | None, form: Form | None
+) -> dict[str, Any]:
     """Gather what the form shows, but for what stands beside it."""
     configuration = services_of(request).current.get()
     history = [] if stored is None else history_of(request, PLACEMENTS, stored.id)
@@ -160,7 +163,7 @@ def _context(request: ConsoleRequest, fields: Fields, stored: Placement | None) 
         "title": "New placement" if stored is None else stored.name or stored.id,
         "fields": fields | ({} if stored is None else {"id": stored.id}),
         "is_new": stored is None,
-        "revision": "" if stored is None else stored.revision,
+        "revision": seen_revision(stored, form),
         "is_on": stored is None or stored.enabled,
         "history": history,
         "changed_by": changed_by(history, request),

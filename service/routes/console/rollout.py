@@ -9,7 +9,7 @@ from litestar import Controller, Response, get, post
 from service.access import principal_of
 from service.console.figure import write_csv
 from service.console.form import Form
-from service.console.formatting import percent
+from service.console.formatting import percent, utc_minute
 from service.control.consent import Consent, JumpError, PhaseError
 from service.control.precondition import RevisionError
 from service.control.writing import Changed
@@ -59,7 +59,7 @@ class RolloutPages(Controller):
         self, request: ConsoleRequest, rollout_key: PathId, form: FormData
     ) -> Response[Any]:
         """Say whom another share would move; a part for the script, a page without it."""
-        typed = form.text("share")
+        typed, seen = form.text("share"), form.text("revision")
         try:
             found = preview(request, rollout_key, {"share": _share(form)})
         except REFUSALS as error:
@@ -67,19 +67,19 @@ class RolloutPages(Controller):
                 text = render(request, "rollouts/reach.html", preview=None, errors=errors_of(error))
                 return Response(text, media_type="text/html", status_code=200)
             return show_rollout(
-                request, rollout_key, status=400, errors=errors_of(error), share=typed
+                request, rollout_key, status=400, errors=errors_of(error), share=typed, seen=seen
             )
         if wants_part(request):
             text = render(request, "rollouts/reach.html", preview=found)
             return Response(text, media_type="text/html", status_code=200)
-        return show_rollout(request, rollout_key, share=typed, preview=found)
+        return show_rollout(request, rollout_key, share=typed, seen=seen, preview=found)
 
     @post("/share", sync_to_thread=True)
     def move_share(
         self, request: ConsoleRequest, rollout_key: PathId, form: FormData
     ) -> Response[Any]:
         """Move the share, if nobody was quicker and, for a jump, if it was confirmed."""
-        typed = form.text("share")
+        typed, seen = form.text("share"), form.text("revision")
         revision = int(form.number("revision", "Revision"))
         consent = Consent(confirm=form.is_on("confirm"))
         try:
@@ -105,7 +105,7 @@ class RolloutPages(Controller):
             )
         except REFUSALS as error:
             return show_rollout(
-                request, rollout_key, status=400, errors=errors_of(error), share=typed
+                request, rollout_key, status=400, errors=errors_of(error), share=typed, seen=seen
             )
         return go(request, rollout_path(rollout_key), *_told(changed, done))
 
@@ -187,7 +187,8 @@ class RolloutPages(Controller):
         report, _ = read_report(services_of(request), find_rollout(request, rollout_key))
         metric = str(request.query_params.get("metric", DEFAULT_METRIC))
         rows = lift_rows(report, metric) if report else []
-        return Response(write_csv(LIFT_COLUMNS, rows), media_type="text/csv")
+        told = [[row[0], utc_minute(row[1]), utc_minute(row[2]), *row[3:]] for row in rows]
+        return Response(write_csv(LIFT_COLUMNS, told), media_type="text/csv")
 
     @get("/lift-over-time.csv", sync_to_thread=True)
     def lift_over_time_csv(self, request: ConsoleRequest, rollout_key: PathId) -> Response[str]:
@@ -196,9 +197,8 @@ class RolloutPages(Controller):
         report, _ = read_report(services, find_rollout(request, rollout_key))
         metric = str(request.query_params.get("metric", DEFAULT_METRIC))
         rows = lift_history(services, rollout_key, report, metric) if report else []
-        return Response(
-            write_csv(["At (epoch ms)", *TIME_COLUMNS[1:]], rows), media_type="text/csv"
-        )
+        told = [[utc_minute(row[0]), *row[1:]] for row in rows]
+        return Response(write_csv(TIME_COLUMNS, told), media_type="text/csv")
 
     @get("/metrics.csv", sync_to_thread=True)
     def metrics_csv(self, request: ConsoleRequest, rollout_key: PathId) -> Response[str]:

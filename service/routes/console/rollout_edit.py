@@ -114,7 +114,7 @@ class RolloutEditPages(Controller):
         yes = form.is_on("confirm")
         consent = Consent(new_phase=yes, confirm=yes)
         typed = form.text("document")
-        current = rollout_at(request, rollout_key, revision)
+        base = rollout_at(request, rollout_key, revision)
         question, status, errors, conflict = "", 400, {}, None
         try:
             current = find_rollout(request, rollout_key)
@@ -139,7 +139,7 @@ class RolloutEditPages(Controller):
             text = "Saved." if changed.proposal is None else "Proposed."
             return go(request, rollout_path(rollout_key), text)
         return _ask_json(
-            request, current, typed, errors, status=status, question=question, conflict=conflict
+            request, base, typed, errors, status=status, question=question, conflict=conflict
         )
 
 

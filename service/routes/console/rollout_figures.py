@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 from service.console.figure import SERIES, Figure, make_figure
-from service.console.formatting import percent, signed_percent
+from service.console.formatting import percent, signed_percent, utc_minute
 from service.console.plotter import Plotter
+from service.console.specs import legend_of
 from service.reports.report import Report
 from service.routes.console.rollout_rows import (
     LIFT_COLUMNS,
@@ -67,7 +67,7 @@ def draw_known_lift(
             },
         ],
     }
-    shown = [[_day(row[0]), row[1], *map(signed_percent, row[2:])] for row in rows]
+    shown = [[utc_minute(row[0]), row[1], *map(signed_percent, row[2:])] for row in rows]
     name = METRIC_NAMES.get(metric, metric)
     return make_figure(
         plotter,
@@ -136,7 +136,7 @@ def draw_lift(plotter: Plotter, report: Report, metric: str) -> Figure:
         title=f"Lift of {name.lower()} by epoch",
         note="relative to control; the band holds at every look; UTC",
         description=_in_words(rows),
-        columns=["Epoch", "From (UTC)", "Until (UTC)", *LIFT_COLUMNS[3:]],
+        columns=LIFT_COLUMNS,
         rows=map(_readable, rows),
         height=260,
     )
@@ -246,17 +246,13 @@ def _color(report: Report) -> dict[str, Any]:
         "field": "variant",
         "type": "nominal",
         "scale": {"domain": names, "range": SERIES[: max(len(names), 1)]},
-        "legend": {} if len(names) > 1 else None,
+        "legend": legend_of(names) if len(names) > 1 else None,
     }
 
 
 def _readable(row: list[Any]) -> list[Any]:
     epoch, from_ms, until_ms, variant, *lift = row
-    return [epoch, _day(from_ms), _day(until_ms), variant, *map(signed_percent, lift)]
-
-
-def _day(at_ms: int) -> str:
-    return f"{datetime.fromtimestamp(at_ms / 1000, UTC):%Y-%m-%d %H:%M}"
+    return [epoch, utc_minute(from_ms), utc_minute(until_ms), variant, *map(signed_percent, lift)]
 
 
 def _in_words(rows: list[list[Any]]) -> str:

@@ -23,7 +23,7 @@ METRIC_NAMES = {
     "retention_14": "Seen on days 7 to 14",
     "retention_28": "Seen on days 14 to 28",
 }
-LIFT_COLUMNS = ["Epoch", "From", "Until", "Variant", "Lift", "Low", "High"]
+LIFT_COLUMNS = ["Epoch", "From (UTC)", "Until (UTC)", "Variant", "Lift", "Low", "High"]
 TIME_COLUMNS = ["At (UTC)", "Variant", "Lift", "Low", "High"]
 METRIC_COLUMNS = ["Metric", "Variant", "Lift", "Low", "High", "One look: low", "One look: high"]
 

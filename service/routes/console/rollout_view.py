@@ -14,6 +14,7 @@ from service.console.documents_diff import diff_documents
 from service.console.figure import Figure
 from service.console.formatting import number
 from service.console.rollout_state import RampState, ramp_state, states_of
+from service.console.schedule_form import schedule_words
 from service.console.value_form import value_text
 from service.control.approval import Proposal, list_proposals
 from service.control.documents import Placement
@@ -75,11 +76,15 @@ def show_rollout(
     status: int = 200,
     errors: dict[str, str] | None = None,
     share: str | None = None,
+    seen: str = "",
     preview: ChangePreview | None = None,
     question: Question | None = None,
     conflict: Conflict | None = None,
 ) -> Page:
-    """Draw the page of a rollout, with what somebody typed and what came of it."""
+    """Draw the page of a rollout, with what somebody typed and what came of it.
+
+    `seen` is the revision that a form was opened with; see `seen_revision`.
+    """
     services = services_of(request)
     now_ms = services.now_ms()
     rollout = find_rollout(request, key)
@@ -98,10 +103,12 @@ def show_rollout(
         path=rollout_path(key),
         states=states_of(rollout, now_ms, is_stale=is_stale),
         share=number(100 * rollout.share) if share is None else share,
+        seen=seen or rollout.revision,
         preview=preview,
         question=question,
         conflict=conflict,
         audience=audience_words(rollout.audience),
+        schedule=schedule_words(rollout.starts_at, rollout.ends_at, rollout.time_zone),
         values={one.key: value_text(one.value) for one in rollout.variants}
         | {CONTROL: value_text(rollout.control_value)},
         placements=_placements(request, key),

@@ -40,6 +40,7 @@ from service.routes.console.editing import (
     history_of,
     new_id,
     save_document,
+    seen_revision,
     show_conflict,
 )
 from service.routes.console.form_errors import REFUSALS, errors_of
@@ -137,7 +138,7 @@ def _save(request: ConsoleRequest, form: Form) -> Response[Any]:
         except RevisionError as error:
             return show_conflict(request, RULES, error, rule, form)
     except REFUSALS as error:
-        context = _context(request, typed_rule(form), _stored(request, form))
+        context = _context(request, typed_rule(form), _stored(request, form), form)
         return page(
             request,
             "rules/edit.html",
@@ -157,7 +158,7 @@ async def _draw(
     else:
         stored = _stored(request, form)
         shown = await _look(request, form)
-    context = await asyncio.to_thread(_context, request, fields, stored)
+    context = await asyncio.to_thread(_context, request, fields, stored, form)
     return await asyncio.to_thread(page, request, "rules/edit.html", **context, **shown)
 
 
@@ -167,16 +168,19 @@ def _stored(request: ConsoleRequest, form: Form) -> Rule | None:
     return rules.get(form.text("id")) if form.text("revision") else None
 
 
-def _context(request: ConsoleRequest, fields: Fields, stored: Rule | None) -> dict[str, Any]:
+def _context(
+    request: ConsoleRequest, fields: Fields, stored: Rule | None, form: Form | None
+) -> dict[str, Any]:
     """Gather what the form shows, but for what stands beside it."""
     services = services_of(request)
+    known = services.current.get().placements
     is_new = stored is None
     history = [] if stored is None else history_of(request, RULES, stored.id)
     return {
         "title": "New rule" if stored is None else stored.name or stored.id,
         "fields": fields | ({} if stored is None else {"id": stored.id}),
         "is_new": is_new,
-        "revision": "" if stored is None else stored.revision,
+        "revision": seen_revision(stored, form),
         "state": None if stored is None else _state(stored, services.now_ms()),
         "history": history,
         "changed_by": changed_by(history, request),
@@ -184,7 +188,8 @@ def _context(request: ConsoleRequest, fields: Fields, stored: Rule | None) -> di
         "per": PER,
         "zones": ZONES,
         "path": "" if stored is None else RULES.path_of(stored.id),
-        "known_placements": sorted(services.current.get().placements),
+        # One that is gone too: without it the rule would be everywhere.
+        "placements": [(one, one in known) for one in sorted({*known, *fields["placements"]})],
     }
 
 

@@ -11,9 +11,14 @@ from hypothesis import strategies as st
 from service.console.audience_form import read_audience, show_audience
 from service.console.banner_form import read_banner, show_banner
 from service.console.form import Form, FormError, words
-from service.console.placement_form import read_placement, show_placement
+from service.console.placement_form import read_placement, show_placement, typed_placement
 from service.console.rule_form import about_in_words, does_in_words, read_rule, show_rule
-from service.console.schedule_form import read_schedule, show_schedule, state_of
+from service.console.schedule_form import (
+    read_schedule,
+    schedule_words,
+    show_schedule,
+    state_of,
+)
 from service.control.documents import Banner, Placement
 from service.control.rule import Rule
 from service.rollouts.conditions import Condition
@@ -65,6 +70,18 @@ RULES: list[dict[str, Any]] = [
         "action": "hide",
         "select": {"item_ids": ["a"]},
         "audience": {"op": "range", "attribute": "age", "at_least": 18},
+    },
+    {
+        "action": "bury",
+        "factor": 0.3,
+        "select": {"price_at_least": 1234567.89, "price_below": 20000000.5},
+        "audience": {
+            "op": "all",
+            "of": [
+                {"op": "in", "attribute": "country", "values": [f"C{number}"]}
+                for number in range(25)
+            ],
+        },
     },
 ]
 
@@ -165,7 +182,7 @@ def test_banner_comes_back_as_it_was() -> None:
     )
 )
 def test_rows_of_an_audience_are_understood(rows: list[tuple[str, list[str], bool]]) -> None:
-    """Whatever is typed in rows is a valid audience, and rows of one value come back."""
+    """Whatever is typed in rows is a valid audience, and comes back in rows."""
     fields = {
         "audience_attribute": tuple(name for name, _, _ in rows),
         "audience_verb": tuple("is" if is_in else "is_not" for _, _, is_in in rows),
@@ -177,10 +194,9 @@ def test_rows_of_an_audience_are_understood(rows: list[tuple[str, list[str], boo
         return
     audience = msgspec.convert(made, Condition)
     shown = show_audience(audience)
-    if all(name != "segment" or len(values) == 1 for name, values, _ in rows):
-        assert [row.values for row in shown.rows if row.values] == [
-            ", ".join(values) for _, values, _ in rows
-        ]
+    assert [(row.attribute, row.verb, row.values) for row in shown.rows if row.values] == [
+        (name, "is" if is_in else "is_not", ", ".join(values)) for name, values, is_in in rows
+    ]
 
 
 def test_audience_that_lacks_a_part_is_told() -> None:
@@ -211,4 +227,25 @@ def test_rules_are_told_in_words() -> None:
         "banner x",
         "every item",
     ]
+    assert about_in_words(rules[-1]) == "from 1234567.89, below 20000000.5"
     assert words(" a, b\n c,,") == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("kind", ["items", "banners"])
+def test_typed_placement_keeps_the_recipe_of_its_kind(kind: str) -> None:
+    """A form that is shown again, because something else in it is wrong, says what was chosen."""
+    typed = sent({"kind": kind, "recipe": "trending", "recipe_banners": "static"})
+    assert typed_placement(typed)["recipe"] == ("trending" if kind == "items" else "static")
+
+
+def test_schedule_is_told_on_the_clock_of_its_zone() -> None:
+    """Moments with an offset too: nine in Dubai is five in UTC."""
+    nine = datetime.fromisoformat("2026-01-05T09:00:00+04:00")
+    assert schedule_words(nine, None, None) == "from 2026-01-05 05:00 UTC"
+    assert schedule_words(nine, nine, "Asia/Dubai") == (
+        "from 2026-01-05 09:00 until 2026-01-05 09:00 Asia/Dubai"
+    )
+    assert schedule_words(None, nine.replace(tzinfo=None), "Asia/Dubai") == (
+        "until 2026-01-05 09:00 Asia/Dubai"
+    )
+    assert schedule_words(None, None, None) == ""

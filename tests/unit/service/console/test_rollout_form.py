@@ -132,11 +132,27 @@ def test_percentage_of_a_ramp_is_between_0_and_100(field: str, typed_value: str)
     assert patch_from(slow, base)["ramp"]["guardrails"][0]["max_p99_ms"] == 250
 
 
+def test_units_of_a_ramp_are_written_without_a_comma() -> None:
+    """1,000 of them are not one: a step that waits for one unit would not wait at all."""
+    base = rollout()
+    with pytest.raises(FormError, match=r"'1,000' may be 1000 or 1\.000"):
+        patch_from(typed(base, ramp_units=("1,000", "0")), base)
+    apart = patch_from(typed(base, ramp_units=("1 000", "0")), base)
+    assert apart["ramp"]["steps"][0]["min_units"] == 1000
+
+
 def test_moment_with_an_offset_is_shown_in_utc() -> None:
     """Nine in Dubai is five in UTC."""
     fields = fields_of(rollout())
     assert (fields["starts_at"], fields["time_zone"]) == (("2026-01-05T05:00",), ("UTC",))
     assert rollout().starts_at == datetime(2026, 1, 5, 5, tzinfo=UTC)
+
+
+def test_end_of_a_day_keeps_its_last_second() -> None:
+    """Where only the start of the schedule is changed."""
+    base = rollout(starts_at=None, ends_at="2026-02-01T23:59:59", time_zone="Asia/Dubai")
+    patch = patch_from(typed(base, starts_at="2026-01-01T00:00"), base)
+    assert (patch["starts_at"], patch["ends_at"]) == ("2026-01-01T00:00:00", "2026-02-01T23:59:59")
 
 
 def test_second_editor_keeps_what_they_typed_over_the_state_of_now() -> None:
@@ -194,8 +210,11 @@ def test_audience_beyond_the_fields_is_kept_as_json() -> None:
         ),
         ({"op": "starts_with", "attribute": "page", "values": ["/a"]}, "page begins with /a"),
         ({"op": "ends_with", "attribute": "page", "values": ["/a"]}, "page ends with /a"),
-        ({"op": "after", "at": "2026-01-01T00:00:00Z"}, "now is not before 2026-01-01 00:00"),
-        ({"op": "before", "at": "2026-01-01T00:00:00Z"}, "now is before 2026-01-01 00:00"),
+        ({"op": "after", "at": "2026-01-01T00:00:00Z"}, "now is not before 2026-01-01 00:00 UTC"),
+        (
+            {"op": "before", "at": "2026-01-01T03:00:00+04:00"},
+            "now is before 2025-12-31 23:00 UTC",
+        ),
         (
             {
                 "op": "all",

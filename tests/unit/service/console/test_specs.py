@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from datetime import date, timedelta
+from xml.etree import ElementTree
 
 import pytest
 
@@ -68,6 +69,31 @@ def test_names_and_bounds_are_in_the_picture(plotter: Plotter) -> None:
     assert all(f">{word}<" in svg for word in ("a", "b", "vip"))
     svg = drawn(plotter, intervals_by_name([("hybrid", 0.01, 0.005, 0.015)]))
     assert ">hybrid<" in svg
+
+
+@pytest.mark.parametrize("length", [10, 16, 40])
+def test_legend_stands_inside_of_a_telephone(plotter: Plotter, length: int) -> None:
+    """Six names, beside and below each other."""
+    names = [f"{number}:".ljust(length, "n") for number in range(6)]
+    points = [(version, name, 1.0) for version in ("a", "b") for name in names]
+    svg = drawn(plotter, lines_by_version(points))
+    ends = [end for x, label in _texts(svg) if ":" in label for end in [x + 6 * len(label)]]
+    assert len(ends) == 6
+    assert max(ends) < NARROW
+
+
+def _texts(svg: str) -> Iterator[tuple[float, str]]:
+    """Find where each text begins, through the groups that it stands in."""
+
+    def walk(element: ElementTree.Element, x: float) -> Iterator[tuple[float, str]]:
+        moved = re.match(r"translate\(([-\d.]+)", element.get("transform", ""))
+        x += float(moved[1]) if moved else 0.0
+        if element.tag.endswith("text"):
+            yield x, element.text or ""
+        for inner in element:
+            yield from walk(inner, x)
+
+    yield from walk(ElementTree.fromstring(svg), 0.0)
 
 
 @pytest.mark.parametrize(

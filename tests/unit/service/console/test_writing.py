@@ -75,6 +75,31 @@ def test_form_reads_what_was_typed() -> None:
     assert raised.value.field == "a"
 
 
+@pytest.mark.parametrize(
+    ("typed", "number"),
+    [
+        ("1 200", 1200),
+        ("1\u202f200,5", 1200.5),
+        ("1,234,567", 1234567),
+        ("1,234.5", 1234.5),
+        ("0,125", 0.125),
+        ("12,50", 12.5),
+        ("1234,567", 1234.567),
+    ],
+)
+def test_number_is_read_as_people_write_it(typed: str, number: float) -> None:
+    """With thousands apart, as pages write them, and with either decimal sign."""
+    assert Form({"n": (typed,)}, {}).number("n", "n") == number
+
+
+@pytest.mark.parametrize("typed", ["1,200", "-12,000", "999,999"])
+def test_number_that_may_be_two_is_asked_again(typed: str) -> None:
+    """1,200 is not 1.2 because nobody asked: the message has both, to choose from."""
+    whole = typed.replace(",", "")
+    with pytest.raises(FormError, match=rf"may be {whole} or {typed.replace(',', '.')}"):
+        Form({"n": (typed,)}, {}).number("n", "n")
+
+
 @pytest.mark.parametrize("typed", ["NaN", "-inf", "1e400", "99999999999999999999", "\x00", ""])
 def test_number_of_a_form_is_finite(typed: str) -> None:
     """What could not be made a whole number of is refused, as a mistake of the request."""

@@ -116,6 +116,25 @@ def test_wrong_form_is_shown_again(
     assert ann.shop.services.current.get().revision == before
 
 
+def test_rule_stays_where_it_was_when_its_placement_goes(ann: Visitor) -> None:
+    """Saved again from its form it is not everywhere all of a sudden: the form has it, and asks."""
+    rule = {"action": "hide", "select": {"item_ids": ["a"]}, "placements": ["home"]}
+    revision = ann.shop.call("PUT", "/v1/rules/here", json=rule).json()["revision"]
+    ann.shop.call("DELETE", "/v1/placements/home")
+    page = ann.get("/console/rules/here").text
+    shown = re.findall(r'name="placements" value="(\w+)"( checked)?', page)
+    assert shown == [("hero", ""), ("home", " checked")]
+    ticked = [name for name, is_ticked in shown if is_ticked]
+    fields: dict[str, Any] = {"id": "here", "action": "hide", "item_ids": "a"}
+    fields["revision"] = str(revision)
+    asked = ann.post("/console/rules/save", **fields, placements=ticked)
+    assert asked.status_code == 400
+    assert "placement 'home' of the rule is not configured" in html.unescape(asked.text)
+    assert ann.shop.call("GET", "/v1/rules/here").json()["placements"] == ["home"]
+    ann.post("/console/rules/save", **fields, placements=["hero"])
+    assert ann.shop.call("GET", "/v1/rules/here").json()["placements"] == ["hero"]
+
+
 def test_names_make_ids(ann: Visitor) -> None:
     """Of letters and digits, and never one that is taken."""
     fields: dict[str, Any] = {"action": "hide", "item_ids": "a", "name": "Café  crème!"}
@@ -161,6 +180,60 @@ def test_second_editor_is_shown_what_differs(ann: Visitor) -> None:
     assert f'name="revision" value="{newer}"' in answer.text
     assert ann.post("/console/placements/save", **fields, revision=str(newer)).status_code == 303
     assert ann.shop.services.current.get().placements["home"].count == 5
+
+
+@pytest.mark.parametrize(
+    ("section", "wrong", "right", "other"),
+    [
+        (
+            "placements",
+            {"kind": "items", "explore_percent": "80"},
+            {"kind": "items", "explore_percent": "0"},
+            {"kind": "items", "name": "Theirs"},
+        ),
+        (
+            "rules",
+            {"action": "pin", "position": "x", "item_ids": "a"},
+            {"action": "hide", "item_ids": "a"},
+            {"action": "hide", "select": {"item_ids": ["b"]}, "name": "Theirs"},
+        ),
+        (
+            "banners",
+            {"title": "T", "link_url": "javascript:1", "image_url": "/i.png"},
+            {"title": "T", "link_url": "/l", "image_url": "/i.png"},
+            {"title": "Theirs", "link_url": "/", "image_url": "/i.png"},
+        ),
+        (
+            "layers",
+            {"n_slots": "x", "rest_days": "1"},
+            {"n_slots": "10", "rest_days": "1"},
+            {"name": "Theirs"},
+        ),
+    ],
+)
+def test_form_that_was_refused_still_meets_the_other_editor(
+    ann: Visitor, section: str, wrong: dict[str, Any], right: dict[str, Any], other: dict[str, Any]
+) -> None:
+    """Who mends it afterwards does not take back in silence what was saved meanwhile."""
+    path = f"/v1/{section}/both"
+    seen = ann.shop.call("PUT", path, json=FIRST_DOCUMENTS[section]).json()["revision"]
+    ann.shop.call("PUT", path, json=other)
+    refused = ann.post(f"/console/{section}/save", **wrong, id="both", revision=str(seen))
+    assert refused.status_code == 400
+    again = {revision_in(refused.text)}
+    if section != "layers":  # has no preview
+        shown = ann.post(f"/console/{section}/preview", **right, id="both", revision=str(seen))
+        again.add(revision_in(shown.text))
+    assert again == {str(seen)}
+    late = ann.post(f"/console/{section}/save", **right, id="both", revision=again.pop())
+    assert (late.status_code, "Theirs" in late.text) == (412, True)
+
+
+def revision_in(page: str) -> str:
+    """Read the state that the form of a page is about: its first field, before any of a history."""
+    found = re.search(r'name="revision" value="(\d*)"', page)
+    assert found is not None
+    return found[1]
 
 
 def test_preview_beside_a_form_says_what_changes(shop_with_model: Shop) -> None:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -12,6 +13,7 @@ from models.pseudonym import Pseudonymiser
 from service.control.keys import digest_of
 from service.privacy.erase import search
 from service.routes.console.models import REPORT_FILE
+from service.stores.days import DaySums, read_days
 from tests.snapshots import tiny_snapshot
 from tests.unit.models.small_snapshot import make_snapshot
 from tests.unit.service.routes.samples import Shop, open_client
@@ -189,6 +191,16 @@ def test_catalogue_lists_searches_and_downloads(trained: Shop) -> None:
     assert trained.client.get("/console/catalogue/unknown.csv").status_code == 404
 
 
+def test_page_beyond_the_last_is_the_last(trained: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever shows the last hidden item of a page sees the others, and not that there are none."""
+    monkeypatch.setattr("service.routes.console.catalogue.PAGE_SIZE", 2)
+    for item_id in ("lamp", "mug"):
+        send(trained, "/console/catalogue/status", item_id=item_id, change="hide")
+    page = trained.client.get("/console/catalogue?status=hidden&number=2").text
+    assert "No item is like that" not in page
+    assert "2 items; 1 to 2" in page
+
+
 def test_version_is_promoted_and_rolled_back(trained: Shop) -> None:
     """The page asks first; the trail says who did it."""
     artifacts = trained.services.artifacts
@@ -268,6 +280,19 @@ def test_insights_are_drawn_and_downloaded(known: Shop) -> None:
     assert days[-1].startswith("2026-01-15,2,0,")
     funnel = known.client.get("/console/insights/funnel.csv?days=7").text.splitlines()
     assert funnel[1] == "Served,2,1.0,"
+
+
+def test_insights_say_what_they_leave_out(known: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a log is being added up; the few that came in since the last reading are no news."""
+    sign_in(known, "merchandiser")
+    for n, days, is_told in ((999, 7, False), (12_345, 28, True)):
+
+        def read(*period: Any, n: int = n) -> DaySums:
+            return read_days(*period)._replace(n_waiting=n)
+
+        monkeypatch.setattr("service.insights.reader.read_days", read)
+        page = known.client.get(f"/console/insights?days={days}").text
+        assert (f"{n:,} stored rows are not counted yet" in page) is is_told
 
 
 def test_unknown_period_is_the_usual_one(empty: Shop) -> None:

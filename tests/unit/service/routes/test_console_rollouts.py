@@ -186,6 +186,28 @@ def test_whole_document_as_json(ann: Visitor) -> None:
     assert (stored(ann)["share"], stored(ann)["name"]) == (0.2, "N")
 
 
+def test_share_that_was_refused_still_meets_the_other_editor(ann: Visitor) -> None:
+    """Mended, or only looked at without script, it is not moved from where nobody saw it."""
+    seen = revision(ann)
+    ann.shop.call("PATCH", "/v1/rollouts/r", json={"share": 0.2})
+    refused = ann.post(f"{PAGE}/share", share="x", revision=seen)
+    shown = ann.post(f"{PAGE}/preview", share="30", revision=seen)
+    for page in (refused.text, shown.text):
+        assert f'name="revision" value="{seen}"' in page.partition('id="share-form"')[2][:900]
+    late = ann.post(f"{PAGE}/share", share="30", revision=seen)
+    assert (late.status_code, stored(ann)["share"]) == (409, 0.2)
+
+
+def test_json_that_was_refused_still_meets_the_other_editor(ann: Visitor) -> None:
+    """Mended and sent again, it does not replace what somebody has saved meanwhile."""
+    seen = revision(ann)
+    ann.shop.call("PATCH", "/v1/rollouts/r", json={"name": "Theirs"})
+    refused = ann.post(f"{PAGE}/json", revision=seen, document="{")
+    assert (refused.status_code, f'name="revision" value="{seen}"' in refused.text) == (400, True)
+    late = ann.post(f"{PAGE}/json", revision=seen, document='{"share": 0.2}')
+    assert (late.status_code, stored(ann)["name"]) == (409, "Theirs")
+
+
 def test_four_eyes(ann: Visitor) -> None:
     """Who proposed sees that it waits; another key approves; a kill needs nobody."""
     ann.post(f"{PAGE}/json", revision=revision(ann), document='{"share": 0.1, "approval": true}')
@@ -249,6 +271,30 @@ def test_other_scopes_neither_see_nor_reach_rollouts(shop: Shop, scope: str) -> 
     assert eve.post(f"{PAGE}/kill").status_code == 403
 
 
+def test_page_says_when_and_how_far_with_units(ann: Visitor) -> None:
+    """A moment with an offset on the clock that is named, half an hour, 0.05 %."""
+    document = {
+        "share": 0.1,
+        "starts_at": "2020-12-24T18:00:00+04:00",
+        "audience": {"op": "before", "at": "2099-01-01T03:00:00+04:00"},
+        "ramp": {
+            "steps": [{"share": 0.1, "min_hours": 0.5}, {"share": 0.2, "min_hours": 1.5}],
+            "guardrails": [
+                {"type": "outcome", "metric": "conversion", "max_drop": 0.0025},
+                {"type": "errors", "max_share": 0.0005},
+            ],
+        },
+    }
+    ann.shop.call("PUT", "/v1/rollouts/r", json=document)
+    page = ann.get(PAGE).text
+    assert "from 2020-12-24 14:00 UTC" in page
+    assert "now is before 2098-12-31 23:00 UTC" in page
+    assert ">0.5 h<" in page
+    assert ">1.5 h<" in page
+    assert "conversion surely drops by more than 0.25 %" in page
+    assert "more than 0.05 % of the requests fail" in page
+
+
 def test_pages_and_files_are_there(ann: Visitor) -> None:
     """The list, the forms, the tables behind the pictures."""
     for path in ("/console", "/console/rollouts", "/console/rollouts/new", PAGE, f"{PAGE}/edit"):
@@ -257,6 +303,8 @@ def test_pages_and_files_are_there(ann: Visitor) -> None:
         file = ann.get(path)
         assert file.headers["content-type"].startswith("text/csv")
         assert file.text.count(",") > 3
+    assert ann.get(f"{PAGE}/lift.csv").text.startswith("Epoch,From (UTC),Until (UTC),Variant,")
+    assert ann.get(f"{PAGE}/lift-over-time.csv").text.startswith("At (UTC),Variant,")
     assert ann.get("/console/rollouts/none").status_code == 404
 
 
