@@ -27,7 +27,16 @@ h1 {{ font-size: 1.4rem; margin-bottom: 0; }}
 h2 {{ font-size: 1rem; margin: 24px 0 4px; }}
 h1, h2, p {{ overflow-wrap: anywhere; }}
 .verdict {{ font-size: 1.1rem; font-weight: bold; }}
-.block {{ overflow-x: auto; }}
+/* A shadow at the side says that there is more, and a printed page shows all of it. */
+.block {{
+  overflow-x: auto;
+  background:
+    linear-gradient(to right, Canvas 40%, transparent) left / 36px 100% no-repeat local,
+    linear-gradient(to left, Canvas 40%, transparent) right / 36px 100% no-repeat local,
+    linear-gradient(to right, #8888, transparent) left / 12px 100% no-repeat scroll,
+    linear-gradient(to left, #8888, transparent) right / 12px 100% no-repeat scroll;
+}}
+@media print {{ .block {{ overflow: visible; background: none; }} }}
 table {{ border-collapse: collapse; font-size: .875rem; }}
 th, td {{ padding: 4px 16px 4px 0; border-bottom: 1px solid #8886; text-align: left; }}
 th, td {{ font-weight: normal; white-space: pre; }}

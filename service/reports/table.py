@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
@@ -40,7 +41,7 @@ def print_report(report: Report, console: Console) -> None:
 
 def report_parts(report: Report) -> tuple[Text, *tuple[Table | Text, ...]]:
     """List what a report shows, in its order; the verdict comes first."""
-    parts: list[Table | Text] = [_arms(f"{report.rollout}: all epochs", report.arms)]
+    parts: list[Table | Text] = [_arms(f"{report.rollout}: all epochs", _over_all(report))]
     if report.comparisons:
         parts.append(_comparisons(report.comparisons))
     parts += [_acts(report), _shown(report), _stays(report)]
@@ -51,6 +52,16 @@ def report_parts(report: Report) -> tuple[Text, *tuple[Table | Text, ...]]:
     parts += [Text(show_exposures(each)) for each in report.exposures_per_unit]
     parts += [Text(f"! {note}") for note in report.notes]
     return Text(report.verdict.sentence), *parts
+
+
+def _over_all(report: Report) -> list[Arm]:
+    """Return the arms over all epochs, with their shares where these are of one epoch only."""
+    if len(report.epochs) != 1:
+        return report.arms
+    shares = {arm.variant: arm.declared_share for arm in report.epochs[0].arms}
+    return [
+        msgspec.structs.replace(arm, declared_share=shares.get(arm.variant)) for arm in report.arms
+    ]
 
 
 def _table(title: str) -> Table:

@@ -58,6 +58,18 @@ def test_baskets_are_counted() -> None:
     assert (cells["baskets"], cells["rate"]) == (["6,000"], ["4.86 %"])
 
 
+def test_share_of_the_only_epoch_stands_with_the_arms() -> None:
+    """Over two epochs, which may have had two shares, there is none to show."""
+    rollout = Rollout(key="r", share=0.2)
+    for epochs, shares in (((1,), ["80.0 %", "20.0 %"]), ((1, 2), ["", ""])):
+        opened = {epoch: Opened(at_ms=0, rollout=rollout) for epoch in epochs}
+        arms = [sums(epoch, name, 9) for epoch in epochs for name in ("control", "personal")]
+        people = dict.fromkeys(("control", "personal"), People(9))
+        report = make_report("r", RolloutSums(arms, people, {}), opened, at_ms=0)
+        table = next(part for part in report_parts(report) if isinstance(part, Table))
+        assert [str(cell) for cell in table.columns[1].cells] == shares
+
+
 def test_report_shows_brackets_of_names() -> None:
     """A key or a variant in brackets is a name, and no markup of the terminal."""
     arms = [sums(1, "[red]", 9), sums(1, "[/b]", 9)]
