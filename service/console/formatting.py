@@ -49,6 +49,11 @@ def exact(value: float) -> str:
     return f"{value:.0f}" if value == int(value) else repr(value)
 
 
+def amount(value: float) -> str:
+    """Write a price to read: thousands apart, without zeros that say nothing."""
+    return _plain(f"{value:,.4f}")
+
+
 def count(number: float | None) -> str:
     """Write a number with its thousands apart."""
     return NONE if number is None else f"{number:,.0f}"

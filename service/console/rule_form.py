@@ -13,7 +13,7 @@ from service.console.audience_form import (
     typed_audience,
 )
 from service.console.form import Form, FormError, words
-from service.console.formatting import exact, number
+from service.console.formatting import amount, exact
 from service.console.schedule_form import read_schedule, show_schedule
 from service.control.rule import Rule
 
@@ -198,9 +198,9 @@ def about_in_words(rule: Rule) -> str:
     if select.attributes:
         parts.append(f"with {' or '.join(select.attributes)}")
     if select.price_at_least is not None:
-        parts.append(f"from {number(select.price_at_least)}")
+        parts.append(f"from {amount(select.price_at_least)}")
     if select.price_below is not None:
-        parts.append(f"below {number(select.price_below)}")
+        parts.append(f"below {amount(select.price_below)}")
     if select.new_for_days is not None:
         parts.append(f"new for {select.new_for_days} days")
     if select.without_interactions:

@@ -227,7 +227,7 @@ def test_rules_are_told_in_words() -> None:
         "banner x",
         "every item",
     ]
-    assert about_in_words(rules[-1]) == "from 1234567.89, below 20000000.5"
+    assert about_in_words(rules[-1]) == "from 1,234,567.89, below 20,000,000.5"
     assert words(" a, b\n c,,") == ["a", "b", "c"]
 
 

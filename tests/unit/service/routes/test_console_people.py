@@ -273,7 +273,7 @@ def test_insights_are_drawn_and_downloaded(known: Shop) -> None:
     """One order of 5 today, and a slate that two people were served."""
     sign_in(known, "merchandiser")
     page = known.client.get("/console/insights?days=7").text
-    for words in ("Average order value", "5.00", "From served to bought", "endcap.js"):
+    for words in ("Average order value", "5.00", "From served to bought", "endcap.js", "so far"):
         assert words in page, words
     days = known.client.get("/console/insights/days.csv?days=7").text.splitlines()
     assert len(days) == 8
