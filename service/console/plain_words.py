@@ -63,6 +63,14 @@ _WORDS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...] = (
         lambda found: f"“{found[1]}” is none of the choices",
     ),
     (
+        re.compile(r"\w+ holds (.*) twice; list each once"),
+        lambda found: f"{found[1]} stands here twice; list each once",
+    ),
+    (
+        re.compile(r"price_below (\S+) is not above price_at_least (\S+); (.*)"),
+        lambda found: f"a price below {found[1]} is never from {found[2]} up; {found[3]}",
+    ),
+    (
         re.compile(r"(.*); say in select which items or banners are meant"),
         lambda found: f"{found[1]}; say below which are meant",
     ),

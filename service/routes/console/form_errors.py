@@ -21,11 +21,17 @@ _INPUTS = {
     "cap.max_views": "cap_views",
     "cap.hours": "cap_hours",
     "explore_share": "explore_percent",
+    "factor": "strength",
     "recipes": "recipes_json",
 }
 """Inputs that are not named as the place in the document."""
-_BEGINNINGS = frozenset({"starts_at", "ends_at", "time_zone", "control_value"})
-"""Fields that rules about several fields begin with."""
+_BEGINNINGS = frozenset(
+    {
+        *("starts_at", "ends_at", "time_zone", "control_value", "price_below", "static_ids"),
+        *("item_ids", "banner_ids", "categories", "brands", "attributes"),
+    }
+)
+"""Fields that rules about several fields, or about one as a whole, begin with."""
 REFUSALS = (EndcapError, msgspec.ValidationError)
 """What `errors_of` can say beside a form."""
 
@@ -61,7 +67,10 @@ def _placed(path: str, rule: str) -> tuple[str, str]:
     """Return the input that a rule stands beside, and the rule in plain words."""
     place = path.removeprefix("$.").removeprefix("select.")
     found = _FIELD.match(place)
-    field = _INPUTS.get(place) or (found[0] if found else _named_in(rule))
+    named = _named_in(rule)
+    field = _INPUTS.get(place) or (found[0] if found else named)
+    if field == "select":  # which is no input: its own rules name one
+        field = named or field
     return _INPUTS.get(field, field), in_plain_words(rule)
 
 

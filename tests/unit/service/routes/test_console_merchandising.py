@@ -116,6 +116,39 @@ def test_wrong_form_is_shown_again(
     assert ann.shop.services.current.get().revision == before
 
 
+@pytest.mark.parametrize(
+    ("path", "fields", "field", "said"),
+    [
+        ("placements", {"static_ids": "a\nb\na"}, "static_ids", "'a' stands here twice"),
+        ("rules", {"item_ids": "a\na"}, "item_ids", "'a' stands here twice"),
+        ("rules", {"brands": "A\nA"}, "brands", "'A' stands here twice"),
+        (
+            "rules",
+            {"price_at_least": "5", "price_below": "3"},
+            "price_below",
+            "a price below 3 is never from 5 up; swap them",
+        ),
+        (
+            "rules",
+            {"action": "boost", "strength": "2000", "item_ids": "a"},
+            "strength",
+            "a number at most 1000 is wanted here",
+        ),
+        ("banners", {"item_ids": "a\na"}, "item_ids", "'a' stands here twice"),
+    ],
+)
+def test_what_is_wrong_stands_beside_its_field(
+    ann: Visitor, path: str, fields: dict[str, Any], field: str, said: str
+) -> None:
+    """In words that name no field as the document does."""
+    rest: dict[str, Any] = {"kind": "items", "explore_percent": "0", "action": "hide", "title": "T"}
+    rest |= {"image_url": "/i.png", "link_url": "/l"}
+    shown = html.unescape(ann.post(f"/console/{path}/save", **(rest | fields)).text)
+    found = re.search(rf'id="e-{field}">([^<]*)<', shown)
+    assert found is not None
+    assert found[1].startswith(said)
+
+
 def test_rule_stays_where_it_was_when_its_placement_goes(ann: Visitor) -> None:
     """Saved again from its form it is not everywhere all of a sudden: the form has it, and asks."""
     rule = {"action": "hide", "select": {"item_ids": ["a"]}, "placements": ["home"]}
