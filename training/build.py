@@ -17,11 +17,11 @@ from models.events import InteractionKind
 from models.histories import Histories
 from models.manifest import Blend, Manifest, SegmentSummary
 from models.ragged import Neighbours, RowLists, Texts, offsets_of
+from models.recommenders.alike import Alike, dense_rows, most_alike
 from models.recommenders.bought_together import bought_together
 from models.recommenders.hybrid import Hybrid
 from models.recommenders.priors import build_priors
 from models.recommenders.rounding import exact_cosines
-from models.recommenders.top_k import top_k_rows
 from models.snapshot import ItemTable, Priors, Snapshot, UserTable
 from models.vocabulary import MISSING_ROW, Vocabulary
 from training.segment_tables import add_segment_priors, summarise
@@ -99,14 +99,13 @@ def similar_items(content: NDArray[np.float32], k: int) -> Neighbours:
     if not content.any():
         return Neighbours.from_csr(csr_matrix((n_items, n_items), dtype=np.float32), k)
 
-    wide = content.astype(np.float64)
+    alike = Alike.of(dense_rows(content))
+    kinds = content[alike.firsts].astype(np.float64)
 
-    def similarity(rows: slice) -> NDArray[np.float32]:
-        block = exact_cosines(wide[rows], wide)
-        block[np.arange(len(block)), np.arange(rows.start, rows.stop)] = 0.0
-        return block
+    def similarity(block: slice) -> NDArray[np.float32]:
+        return exact_cosines(kinds[block], kinds)
 
-    return Neighbours.from_csr(top_k_rows(n_items, n_items, similarity, k), k)
+    return Neighbours.from_csr(most_alike(alike, similarity, k), k)
 
 
 def _items(

@@ -22,6 +22,7 @@ from scipy.linalg import cho_factor, cho_solve
 from scipy.sparse import csr_matrix, vstack
 
 from models.dataset import Catalog
+from models.recommenders.alike import Alike, sparse_rows
 from models.recommenders.attributes import pair_rows
 from models.recommenders.blocks import map_blocks, rows_of_size
 from models.recommenders.top_k import keep_top_k
@@ -90,9 +91,19 @@ class AttributeMap:
         """Return the `k` largest entries of the columns of `items`, (len(items), n_items)."""
         number = np.full(self.tokens.shape[0], -1, dtype=np.int64)
         number[self.warm] = np.arange(len(self.warm))
+        # Of new items those that are described alike have one column.
+        alike = Alike.of(
+            zip(
+                Alike.of(sparse_rows(self.pairs[items])).kinds.tolist(),
+                Alike.of(sparse_rows(self.tokens[items])).kinds.tolist(),
+                number[items].tolist(),
+                strict=True,
+            )
+        )
+        firsts = items[alike.firsts]
 
         def mapped(rows: slice) -> csr_matrix:
-            chosen = items[rows]
+            chosen = firsts[rows]
             block = np.asarray(self.pairs[chosen] @ self.by_pairs)
             block += self.tokens[chosen] @ self.by_tokens
             own = np.flatnonzero(number[chosen] >= 0)
@@ -101,11 +112,11 @@ class AttributeMap:
             block *= np.where(norms > 1e-12, norms, 1.0) ** -NORM_EXPONENT
             return keep_top_k(block, k)
 
-        parts = map_blocks(len(items), rows_of_size(len(self.warm)), mapped)
+        parts = map_blocks(len(firsts), rows_of_size(len(self.warm)), mapped)
         shape = (len(items), self.tokens.shape[0])
         if not parts:
             return csr_matrix(shape, dtype=np.float32)
-        found = vstack(parts, format="csr")
+        found = vstack(parts, format="csr")[alike.kinds]
         return csr_matrix((found.data, self.warm[found.indices], found.indptr), shape=shape)
 
 

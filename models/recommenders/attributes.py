@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, diags, hstack
 
 from models.dataset import Catalog
+from models.recommenders.alike import Alike, most_alike, sparse_rows
 from models.recommenders.content import PRICE_WEIGHT, tokens_of, unit_rows
-from models.recommenders.top_k import top_k_rows
 
 MAX_PAIRED_TOKENS = 16
 """An item with more is described by these, the rarest, when tokens are paired."""
@@ -48,17 +48,16 @@ def pair_rows(catalog: Catalog, is_warm: NDArray[np.bool_], *, max_features: int
 
 def likeness(rows: csr_matrix, k: int) -> csr_matrix:
     """Return the cosines of each item with the `k` most alike, float32 (n_items, n_items)."""
-    n_items = rows.shape[0]
     if rows.nnz == 0:
-        return csr_matrix((n_items, n_items), dtype=np.float32)
-    transposed = rows.T.tocsr()
+        return csr_matrix((rows.shape[0], rows.shape[0]), dtype=np.float32)
+    alike = Alike.of(sparse_rows(rows))
+    kinds = rows[alike.firsts]
+    transposed = kinds.T.tocsr()
 
     def cosines(block: slice) -> NDArray[np.float32]:
-        dense = np.asarray((rows[block] @ transposed).toarray(), dtype=np.float32)
-        dense[np.arange(len(dense)), np.arange(block.start, block.stop)] = 0.0
-        return dense
+        return np.asarray((kinds[block] @ transposed).toarray(), dtype=np.float32)
 
-    return top_k_rows(n_items, n_items, cosines, k)
+    return most_alike(alike, cosines, k)
 
 
 def _weighed(

@@ -91,7 +91,9 @@ class Hybrid:
         scores: NDArray[np.float32] = (shares @ graph).toarray()
         new = np.flatnonzero(self.is_new)
         if len(new):
-            scores[:, new] = (histories.even_shares(self.blend, n_items) @ graph[:, new]).toarray()
+            # All columns are multiplied: picking those of new items costs more, for every block.
+            even = histories.even_shares(self.blend, n_items) @ graph
+            scores[:, new] = even.toarray()[:, new]
         if self.factors.shape[1]:
             users = np.float32(self.blend.factor_weight) * (shares @ self.fold_in)
             scores += users @ self.factors.T
