@@ -7,9 +7,10 @@ blocks are put together in their order: so one core and sixty-four sum in the sa
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError, ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
+from contextvars import ContextVar
 from functools import cache
 from importlib import import_module
 from typing import TypeVar
@@ -49,15 +50,50 @@ def _libraries() -> ThreadpoolController:
     return ThreadpoolController()
 
 
+_is_over: ContextVar[Callable[[], bool]] = ContextVar("is_over", default=lambda: False)
+
+
+def is_over() -> Callable[[], bool]:
+    """Return what says whether anybody still waits for what this thread works on."""
+    return _is_over.get()
+
+
+@contextmanager
+def asking(stops: Callable[[], bool]) -> Iterator[None]:
+    """Let the work of this thread end at its next block once `stops` says so.
+
+    Raises
+    ------
+    CancelledError
+        If it says so already, and from `map_blocks` later.
+    """
+    before = _is_over.set(stops)
+    try:
+        _go_on(stops)
+        yield
+    finally:
+        _is_over.reset(before)
+
+
+def _go_on(stops: Callable[[], bool]) -> None:
+    if stops():
+        raise CancelledError("nobody waits for it any more")
+
+
 def map_blocks(n_rows: int, size: int, work: Callable[[slice], T]) -> list[T]:
     """Call `work` for every block of at most `size` rows; results come in order."""
-    size = max(size, 1)
+    size, stops = max(size, 1), is_over()
+
+    def one(rows: slice) -> T:
+        _go_on(stops)
+        return work(rows)
+
     blocks = [slice(begin, min(begin + size, n_rows)) for begin in range(0, n_rows, size)]
     with (
         one_blas_thread(),
         ThreadPoolExecutor(max_workers=min(n_threads(), max(len(blocks), 1))) as pool,
     ):
-        return list(pool.map(work, blocks))
+        return list(pool.map(one, blocks))
 
 
 def rows_of_size(n_columns: int) -> int:
