@@ -145,18 +145,20 @@ def evaluate(
     share_heaps()
     from training.compare import compare, show_comparison  # noqa: PLC0415  # fast --help
 
-    comparison = compare(
-        train_files,
-        test_files,
-        catalog,
-        mapping=_read_mapping(mapping, None),
-        ks=_parse_lengths(ks),
-        progress=_progress(),
-        seed=seed,
-        only_new=candidates == "new",
-        report=report,
-        tune_seconds=tune_seconds,
-    )
+    progress = _progress()
+    with progress.shown():
+        comparison = compare(
+            train_files,
+            test_files,
+            catalog,
+            mapping=_read_mapping(mapping, None),
+            ks=_parse_lengths(ks),
+            progress=progress,
+            seed=seed,
+            only_new=candidates == "new",
+            report=report,
+            tune_seconds=tune_seconds,
+        )
     if as_json:
         print_json(comparison)
     else:

@@ -31,30 +31,17 @@ class Progress:
 
     @contextmanager
     def shown(self) -> Iterator[None]:
-        """Show until the block ends what is under way: by a spinner, or by a line now and then."""
-        if self._console.is_terminal:
-            spinner = Spinner("dots")
+        """Show until the block ends what is under way: by a spinner, or by a line now and then.
 
-            def draw() -> Spinner:
-                spinner.update(text=Text(self.under_way(), overflow="ellipsis", no_wrap=True))
-                return spinner
-
-            with Live(
-                get_renderable=draw,
-                console=self._console,
-                transient=True,
-                refresh_per_second=10,
-            ):
-                yield
-            return
-        is_done = Event()
-        teller = Thread(target=self._tell, args=(is_done,), daemon=True)
-        teller.start()
+        After Ctrl-C a line says what has to end first.
+        """
         try:
-            yield
-        finally:
-            is_done.set()
-            teller.join()
+            with self._spinning() if self._console.is_terminal else self._telling():
+                yield
+        except KeyboardInterrupt:
+            if names := self.under_way():
+                self._print(f"interrupted; this ends first: {names}")
+            raise
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
@@ -81,6 +68,28 @@ class Progress:
     def _print(self, text: str) -> None:
         self._spoke_at = self._clock()
         self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    def _spinning(self) -> Live:
+        spinner = Spinner("dots")
+
+        def draw() -> Spinner:
+            spinner.update(text=Text(self.under_way()))
+            return spinner
+
+        return Live(
+            get_renderable=draw, console=self._console, transient=True, refresh_per_second=10
+        )
+
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
+        is_done = Event()
+        teller = Thread(target=self._tell, args=(is_done,), daemon=True)
+        teller.start()
+        try:
+            yield
+        finally:
+            is_done.set()
+            teller.join()
 
     def _tell(self, is_done: Event) -> None:
         while not is_done.wait(self._quiet_s):

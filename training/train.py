@@ -86,7 +86,7 @@ def train(
         If the version cannot be written; live is then where it was.
     """
     store = ArtifactStore(order.home)
-    with progress.shown(), side_by_side(progress.step) as tasks:
+    with side_by_side(progress.step) as tasks, progress.shown():
         # Polars leaves the interpreter to it while the files are read.
         tasks.begin("load the library of tables", ArtifactStore.prepare)
         with progress.step("read and clean"):

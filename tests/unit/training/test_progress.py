@@ -4,6 +4,7 @@ import io
 import itertools
 from threading import Event
 
+import pytest
 from rich.console import Console
 
 from training.progress import Progress
@@ -72,3 +73,20 @@ def test_terminal_shows_what_is_under_way_and_takes_it_away() -> None:
     with progress.shown(), progress.step("all: merge"):
         assert said.is_there.wait(WITHIN_S)
     assert "\x1b[2K" in said.getvalue().rpartition("all: merge (")[2]  # the line is emptied
+
+
+@pytest.mark.parametrize("is_terminal", [False, True])
+def test_interruption_says_what_has_to_end_first(is_terminal: bool) -> None:
+    """A work that cannot stop in the middle is named, so that nobody takes the run for dead."""
+    times = itertools.count()
+    said = io.StringIO()
+    console = Console(file=said, force_terminal=is_terminal, width=80)
+    progress = Progress(console, lambda: float(next(times)), quiet_s=60.0)
+
+    def interrupt() -> None:
+        with progress.shown():
+            raise KeyboardInterrupt
+
+    with progress.step("past: merge"), pytest.raises(KeyboardInterrupt):
+        interrupt()
+    assert "interrupted; this ends first: past: merge (" in said.getvalue()
