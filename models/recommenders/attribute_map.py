@@ -14,6 +14,7 @@ item that everything speaks for is mostly one whose attributes say little.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -72,12 +73,12 @@ class AttributeMap:
         pairs = pair_rows(catalog, is_warm, max_features=max_features(len(warm)))
         own = graph[warm][:, warm].tocsr()
         own.data = own.data**GRAPH_POWER
-        mapped = _ridge(pairs[warm], (own @ pairs[warm]).toarray().T)
-        known = tokens[warm]
-        alike = _ridge(known, known.toarray().T)
+        paired, known = pairs[warm], tokens[warm]
+        mapped = _ridge(paired, lambda items: (own[items] @ paired).toarray().T)
+        alike = _ridge(known, lambda items: known[items].toarray().T)
         together = (known.T @ (own @ known)).toarray().astype(np.float32)
         # M⁻¹ (Xᵀ G X)ᵀ (M⁻¹ Xᵀ): the transposed third map; it looks from item i to the history.
-        affinity = _ridge(known, together.T @ alike)
+        affinity = _ridge(known, lambda items: together.T @ alike[:, items])
         history = shares[:, warm].tocsr()
         sizes = [
             _spread(history, features, each)
@@ -125,19 +126,25 @@ def max_features(n_warm: int) -> int:
     return min(MAX_FEATURES, MAX_VALUES // max(n_warm, 1))
 
 
-def _ridge(features: csr_matrix, targets: NDArray[np.generic]) -> NDArray[np.float32]:
-    """Solve ``(XᵀX + λI) B = targets`` for B, shape (n_features, n)."""
-    n_features = features.shape[1]
+def _ridge(
+    features: csr_matrix, targets: Callable[[slice], NDArray[np.generic]]
+) -> NDArray[np.float32]:
+    """Solve ``(XᵀX + λI) B = targets`` for B, shape (n_features, n).
+
+    `targets` gives some columns, and is called from several threads: all of them would take as
+    much memory as B once more.
+    """
+    n, n_features = features.shape
     left = (features.T @ features).toarray().astype(np.float32)
     left[np.diag_indices(n_features)] += np.float32(RIDGE)
     factor = cho_factor(left, check_finite=False, overwrite_a=True)
-    right = np.asarray(targets, dtype=np.float32)
-    solved = np.empty(right.shape, dtype=np.float32)
+    solved = np.empty((n_features, n), dtype=np.float32)
 
     def solve(columns: slice) -> None:
-        solved[:, columns] = cho_solve(factor, right[:, columns], check_finite=False)
+        right = np.asarray(targets(columns), dtype=np.float32)
+        solved[:, columns] = cho_solve(factor, right, overwrite_b=True, check_finite=False)
 
-    map_blocks(right.shape[1], 1_024, solve)
+    map_blocks(n, 1_024, solve)
     return solved
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
@@ -118,9 +118,21 @@ def tokens_of(catalog: Catalog, item: int) -> Iterator[str]:
     if title:
         for word in sorted(set(_WORD.findall(title.casefold()))):
             yield f"word:{word}"
+    band = _price_band(catalog, item)
+    if band is not None:
+        yield f"price:{band}"
+
+
+def description_of(catalog: Catalog, item: int) -> Hashable:
+    """Return what an item's tokens follow from: where it is equal, so are they."""
+    attributes = tuple(catalog.attributes[item])
+    named = (catalog.categories[item], catalog.brands[item], catalog.titles[item])
+    return *named, attributes, _price_band(catalog, item)
+
+
+def _price_band(catalog: Catalog, item: int) -> int | None:
     price = float(catalog.price[item])
-    if price > 0 and np.isfinite(price):
-        yield f"price:{int(np.floor(np.log2(price)))}"
+    return int(np.floor(np.log2(price))) if price > 0 and np.isfinite(price) else None
 
 
 def unit_rows(matrix: NDArray[np.generic]) -> NDArray[np.float32]:

@@ -1,5 +1,6 @@
 """What is worked out once for items that are described alike is what each would get by itself."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -7,10 +8,12 @@ import pytest
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from models.recommenders import attribute_map
+from models.dataset import Catalog
+from models.recommenders import attribute_map, attributes
 from models.recommenders.alike import Alike, dense_rows, most_alike, sparse_rows
 from models.recommenders.attribute_map import AttributeMap
 from models.recommenders.attributes import likeness, token_rows
+from models.recommenders.content import tokens_of
 from models.recommenders.top_k import keep_top_k
 from tests.unit.models.small_dataset import make_dataset
 
@@ -98,3 +101,25 @@ def test_columns_of_new_items_are_worked_out_once_a_description(
     alone = [mapping.columns(np.array([item]), 6).toarray()[0] for item in items]
     assert np.array_equal(found.toarray(), np.stack(alone))
     assert not replace(mapping, warm=mapping.warm).columns(items[:0], 6).nnz
+
+
+def test_tokens_are_read_once_a_description(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of six lamps of two descriptions, two; a price of another band makes another description."""
+    asked: list[int] = []
+
+    def read(catalog: Catalog, item: int) -> Iterator[str]:
+        asked.append(item)
+        return tokens_of(catalog, item)
+
+    monkeypatch.setattr(attributes, "tokens_of", read)
+    titles = ["red lamp", "blue lamp", "red lamp", "red lamp", "blue lamp", "red lamp"]
+    shop = make_dataset([(0, 0, 90)], 1, 6, titles=titles)
+    is_warm = np.array([True, True, True, False, False, False])
+    rows = token_rows(shop.catalog, is_warm, max_features=9)
+    assert asked == [0, 1]
+    # Two of three warm items are red; one is blue, which is too few, and all are lamps.
+    assert np.array_equal(np.diff(rows.indptr), [1, 0, 1, 1, 0, 1])
+    assert np.array_equal(rows[[0, 0, 0]].toarray(), rows[[2, 3, 5]].toarray())
+    shop.catalog.price[:] = [4.0, 4.0, 5.0, 9.0, 7.0, 4.0]
+    token_rows(shop.catalog, is_warm, max_features=9)
+    assert asked == [0, 1, 0, 1, 3]
