@@ -19,13 +19,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cho_factor, cho_solve
 from scipy.sparse import csr_matrix, vstack
 
 from models.dataset import Catalog
 from models.recommenders.alike import Alike, sparse_rows
 from models.recommenders.attributes import pair_rows
 from models.recommenders.blocks import map_blocks, rows_of_size
+from models.recommenders.cholesky import factorise, solve
 from models.recommenders.top_k import keep_top_k
 
 GRAPH_POWER = 0.85
@@ -137,14 +137,13 @@ def _ridge(
     n, n_features = features.shape
     left = (features.T @ features).toarray().astype(np.float32)
     left[np.diag_indices(n_features)] += np.float32(RIDGE)
-    factor = cho_factor(left, check_finite=False, overwrite_a=True)
+    factor = factorise(left)
     solved = np.empty((n_features, n), dtype=np.float32)
 
-    def solve(columns: slice) -> None:
-        right = np.asarray(targets(columns), dtype=np.float32)
-        solved[:, columns] = cho_solve(factor, right, overwrite_b=True, check_finite=False)
+    def solve_some(columns: slice) -> None:
+        solved[:, columns] = solve(factor, targets(columns))
 
-    map_blocks(n, 1_024, solve)
+    map_blocks(n, 1_024, solve_some)
     return solved
 
 

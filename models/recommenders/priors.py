@@ -65,8 +65,9 @@ def build_priors(
 def rank(scores: NDArray[np.generic], k: int = LIST_LENGTH) -> Ranking:
     """Return the `k` best items of positive score and their scores, ties by row."""
     values = scores.astype(np.float32)
-    order = np.lexsort((np.arange(len(values)), -values))[:k]
-    order = order[values[order] > 0]
+    # A category has few of all items, and there are hundreds of categories.
+    positive = np.flatnonzero(values > 0)
+    order = positive[np.lexsort((positive, -values[positive]))[:k]]
     return order.astype(np.int32), values[order]
 
 
