@@ -27,8 +27,8 @@ def factorise(matrix: NDArray[np.float32]) -> NDArray[np.float32]:
 def solve(factor: NDArray[np.float32], right: NDArray[np.generic]) -> NDArray[np.float32]:
     """Solve ``UᵀU x = right`` for the factor U of `factorise`, shape (n, n_columns)."""
     solved = np.array(right, dtype=np.float32, order="F")
-    n, n_columns = (ctypes.c_int(length) for length in solved.shape)
-    info = ctypes.c_int(0)
+    # Of 64 bits with the low ones first: whoever reads 32 of them reads the same.
+    n, n_columns, info = (ctypes.c_int64(number) for number in (*solved.shape, 0))
     if not solved.size:
         return solved
     numbers = [ctypes.byref(one) for one in (n, n_columns, info)]
