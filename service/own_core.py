@@ -31,6 +31,9 @@ MAX_WAIT = 0.1
 """Share of the time in which the thread wants its core that it may not have it."""
 LEAST_WAIT_S = 0.001
 """What it may wait between two looks however little it does."""
+LONG_WAIT_S = 0.025
+"""What is too much at once. Less of it is too much only between two looks that follow each other:
+machines take a core for some milliseconds now and then, and the next one they take is another."""
 
 
 class OwnCore:
@@ -48,6 +51,8 @@ class OwnCore:
         self._core: int | None = None
         self._given: set[int] = set()
         self._ran_s = self._waited_s = 0.0
+        self._has_waited = False
+        """Whether it waited for more than is good between the last two looks."""
         self._taken_s = self._again_s = float("-inf")
         self._rest_s = REST_S / 2
 
@@ -104,7 +109,8 @@ class OwnCore:
             os.sched_setaffinity(self._thread, {core})
             self._core = core
             self._taken_s = self._monotonic_s()
-            self._had_to_wait()  # from now on
+            self._ran_s, self._waited_s = _schedule()
+            self._has_waited = False
 
         def _rest(self) -> None:
             now_s = self._monotonic_s()
@@ -130,11 +136,13 @@ class OwnCore:
             """Nothing."""
 
     def _had_to_wait(self) -> bool:
-        """Tell whether the thread has waited too long for its core since the last call."""
+        """Tell whether the thread waits too long for its core, and not by chance once."""
         before = self._ran_s, self._waited_s
         self._ran_s, self._waited_s = _schedule()
         ran_s, waited_s = self._ran_s - before[0], self._waited_s - before[1]
-        return waited_s > max(LEAST_WAIT_S, MAX_WAIT * (ran_s + waited_s))
+        had_waited = self._has_waited
+        self._has_waited = waited_s > max(LEAST_WAIT_S, MAX_WAIT * (ran_s + waited_s))
+        return self._has_waited and (had_waited or waited_s > LONG_WAIT_S)
 
 
 def _schedule() -> tuple[float, float]:

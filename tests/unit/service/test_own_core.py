@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from service.own_core import LEAST_WAIT_S, LONGEST_REST_S, REST_S, STAY_S
+from service.own_core import LEAST_WAIT_S, LONG_WAIT_S, LONGEST_REST_S, REST_S, STAY_S
 
 PROGRAM = """
 import os, sys, threading, time
@@ -125,8 +125,27 @@ def test_thread_with_little_to_do_leaves_a_busy_core_too() -> None:
     """A page a second that waits 2 ms could have been answered elsewhere; a wake-up is no wait."""
     with program(1) as one:
         own = one.ask("after 0 0 0")
-        assert one.ask(f"after 1 0.001 {LEAST_WAIT_S - 0.0001}") == own
+        for _ in range(2):
+            assert one.ask(f"after 1 0.001 {LEAST_WAIT_S - 0.0001}") == own
+        assert one.ask("after 1 0.001 0.002") == own
         assert one.ask("after 1 0.001 0.002") == OURS
+
+
+@pytest.mark.skipif(len(OURS) < 2, reason="one core")
+def test_a_short_wait_now_and_then_is_no_reason_to_leave() -> None:
+    """Two looks in a row are, or one long wait; what was before it came to rest is forgotten."""
+    with program(1) as one:
+        own = one.ask("after 0 0 0")
+        for _ in range(3):
+            assert one.ask(f"after 1 0.03 {LONG_WAIT_S - 0.001}") == own
+            assert one.ask("after 1 0.03 0.001") == own
+        assert one.ask(f"after 1 0.03 {LONG_WAIT_S - 0.001}") == own
+        assert one.ask(f"after 1 0.03 {LONG_WAIT_S - 0.001}") == OURS
+        own = one.ask(f"after {REST_S} 0.03 0.01")
+        assert len(own) == 1
+        assert one.ask(f"after 1 0.03 {LONG_WAIT_S - 0.001}") == own
+        assert one.ask("after 1 0.03 0.001") == own
+        assert one.ask(f"after 1 0.03 {LONG_WAIT_S + 0.001}") == OURS
 
 
 @pytest.mark.skipif(len(OURS) < 2, reason="one core")
