@@ -7,7 +7,6 @@ events; only the clock stands still and nothing is late.
 from __future__ import annotations
 
 import asyncio
-import os
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -16,19 +15,17 @@ from pathlib import Path
 
 import msgspec
 import pyarrow as pa
-import pyarrow.csv
-import pyarrow.parquet as pq
 from threadpoolctl import threadpool_limits
 
 from models.artifact import ArtifactStore
 from models.errors import InputError, StoreError
+from service.batch_files import SCHEMA, staged_file, writer_of
 from service.batch_users import Shopper, read_shoppers
 from service.control.current import CurrentConfiguration
 from service.exposure import Exposure
 from service.home_key import load_home_key
 from service.intake.people import People
 from service.intake.recents import RecentEvents
-from service.output_names import check_output
 from service.serve.engine import Clock, Engine
 from service.serve.fresh_ids import id_maker
 from service.serve.page import ItemSlate
@@ -49,26 +46,6 @@ NEVER_MS = 10**9
 """A deadline that no user of a batch meets."""
 BUSY_MS = 30_000
 """How long a group of exposures waits for a server that writes."""
-
-SCHEMA = pa.schema(
-    [
-        ("user_id", pa.string()),
-        ("position", pa.int32()),
-        ("item_id", pa.string()),
-        ("banner_id", pa.string()),
-        ("score", pa.float64()),
-        ("source", pa.string()),
-        ("because", pa.string()),
-        ("propensity", pa.float64()),
-        ("tier", pa.string()),
-        ("degraded", pa.string()),
-        ("rollout", pa.string()),
-        ("variant", pa.string()),
-        ("epoch", pa.int64()),
-        ("exposure_id", pa.string()),
-        ("attributes", pa.string()),
-    ]
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +97,7 @@ def recommend(order: BatchOrder, make_id: Callable[[], str] | None = None) -> Ba
     StoreError
         If events cannot be read or exposures not be written.
     """
-    open_writer = _writer_of(order.output)
+    open_writer = writer_of(order.output)
     shoppers = read_shoppers(order.users, order.defaults)
     tiers: Counter[str] = Counter()
     variants: Counter[str] = Counter()
@@ -129,7 +106,7 @@ def recommend(order: BatchOrder, make_id: Callable[[], str] | None = None) -> Ba
     with (
         # One user's score is too little to share between cores.
         threadpool_limits(limits=1, user_api="blas"),
-        _staged_file(order.output) as draft,
+        staged_file(order.output) as draft,
         _open_engine(order, maker) as engine,
         _open_log(order) as log,
         open_writer(draft) as writer,
@@ -212,30 +189,6 @@ async def _serve(
         for one, card in zip(exposure.shown, cards, strict=True)
     ]
     return rows, exposure
-
-
-def _writer_of(output: Path) -> Callable[[Path], pq.ParquetWriter | pyarrow.csv.CSVWriter]:
-    """Choose the format by the name: CSV for tools that send mail, else Parquet."""
-    check_output(output, ".parquet", ".csv")
-    if output.suffix.lower() == ".csv":
-        return lambda draft: pyarrow.csv.CSVWriter(draft, SCHEMA)
-    return lambda draft: pq.ParquetWriter(draft, SCHEMA, compression="zstd")
-
-
-@contextmanager
-def _staged_file(output: Path) -> Iterator[Path]:
-    """Give the path of a draft that becomes `output` when the block ends without error."""
-    draft = output.with_name(f".{output.name}.{os.getpid()}.part")
-    try:
-        yield draft
-        draft.replace(output)
-    except OSError as error:
-        raise InputError(
-            f"cannot write {output}: {error.strerror}; choose a folder that exists, is writable "
-            "and has space"
-        ) from error
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 @contextmanager
