@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import importlib
-import mmap
 import multiprocessing
 import signal
 import sys
@@ -24,7 +23,6 @@ from uvicorn._subprocess import subprocess_started
 from uvicorn.supervisors import multiprocess
 
 from service.connection_sharing import ConnectionBoard, SharingLoop
-from service.serve import shared_candidates
 
 MAX_WORKERS = 256
 """More than `service.settings` allows."""
@@ -51,15 +49,12 @@ def make_loop() -> asyncio.AbstractEventLoop:
     return SharingLoop(_board, worker.slot)
 
 
-def memory_of_candidates() -> mmap.mmap | None:
-    """Return what this worker has in common with the others, or nothing where there are none."""
-    is_worker = isinstance(multiprocessing.current_process(), _Worker)
-    return _candidates if is_worker else None
+def is_one_of_several() -> bool:
+    """Say whether this process is a worker that has others beside it."""
+    return isinstance(multiprocessing.current_process(), _Worker)
 
 
 _board = ConnectionBoard(MAX_WORKERS)
-_candidates = mmap.mmap(-1, shared_candidates.N_BYTES)
-"""It takes no memory until somebody writes there."""
 
 
 class _Worker(_FORK.Process):  # type: ignore[name-defined,misc]  # a context has it as an attribute

@@ -85,7 +85,8 @@ class Metrics:
         )
         self.shared_candidates = self._counter(
             "endcap_shared_candidates_total",
-            "Histories that were scored for all workers, and those that another had scored.",
+            "Histories that another process was asked to score, or had no time for; that were "
+            "found scored; that this one scored for all workers.",
             ("outcome",),
         )
         self._stages = [HistogramTally(self.stages.labels(one), _SHORT_SECONDS) for one in STAGES]

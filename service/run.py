@@ -9,7 +9,7 @@ import os
 import shutil
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
@@ -22,7 +22,9 @@ from models.errors import ConfigError
 from models.heaps import KEPT_FREE_BYTES, share_heaps
 from service.event_protocol import EventProtocol
 from service.forked_workers import fork_workers
-from service.log_process import LogProcess, log_process
+from service.kept_process import KeptProcess
+from service.log_process import log_process
+from service.scorer_process import common_ground
 from service.settings import SUPERVISOR_VARIABLE, Settings, to_environment
 
 METRICS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
@@ -56,10 +58,13 @@ def run(settings: Settings, on_listening: Callable[[str], None]) -> None:
             os.environ[METRICS_VARIABLE] = str(folder)
         on_listening(address)
         with ExitStack() as stack:
-            log = None
+            beside: list[KeptProcess] = []
             if isinstance(settings.event_log, Path):  # a database server shares its flushes itself
-                log = stack.enter_context(log_process(settings.event_log, folder))
-            _serve(settings, listener, log)
+                beside.append(stack.enter_context(log_process(settings.event_log, folder)))
+            scorer = stack.enter_context(
+                common_ground(settings.home, settings.workers, scores=not settings.no_scorer)
+            )
+            _serve(settings, listener, beside if scorer is None else [*beside, scorer])
 
 
 def server_config(settings: Settings, app: str) -> uvicorn.Config:
@@ -84,14 +89,15 @@ def server_config(settings: Settings, app: str) -> uvicorn.Config:
 
 
 class _Supervisor(Multiprocess):
-    """Keeps the log process as it keeps its workers, and says when one of them died."""
+    """Keeps the processes beside its workers as it keeps them, and says when one of them died."""
 
-    log: LogProcess | None
+    beside: Sequence[KeptProcess]
 
     def keep_subprocess_alive(self) -> None:
         """Start whatever has died."""
-        if self.log is not None and not self.should_exit.is_set():
-            self.log.keep()
+        if not self.should_exit.is_set():
+            for process in self.beside:
+                process.keep()
         before = tuple(self.processes)
         super().keep_subprocess_alive()
         for old, new in zip(before, self.processes, strict=True):
@@ -117,18 +123,18 @@ def _forget_metrics(pid: int | None) -> None:
     mark_process_dead(pid)  # type: ignore[no-untyped-call]  # the library has none there
 
 
-def _serve(settings: Settings, listener: socket.socket, log: LogProcess | None) -> None:
+def _serve(settings: Settings, listener: socket.socket, beside: Sequence[KeptProcess]) -> None:
     config = server_config(settings, APP)
     if settings.workers > 1:
         fork_workers(*SHARED_MODULES)
         supervisor = _Supervisor(config, sockets=[listener])
-        supervisor.log = log
+        supervisor.beside = beside
         supervisor.run()
         if any(worker.exitcode == STARTUP_FAILURE for worker in supervisor.processes):
             raise ConfigError(_NOT_STARTED)
         return
-    if log is not None:
-        log.keep_by_itself()
+    for process in beside:
+        process.keep_by_itself()
     # After draining, uvicorn raises the signal it caught again; it ends here instead of killing us.
     for caught in (signal.SIGTERM, signal.SIGINT):
         signal.signal(caught, lambda *_: None)

@@ -152,6 +152,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     drain_s: Annotated[
         int, Meta(ge=1, description="How long a stop waits for requests and queues to finish.")
     ] = 20
+    no_scorer: Annotated[
+        bool,
+        Meta(
+            description="Score shoppers who have just acted when their next page is asked for, and "
+            "not before in a process of its own, which runs where a core is left over."
+        ),
+    ] = False
     storefront: Annotated[
         bool, Meta(description="Show a demonstration shop over the live catalogue at /demo.")
     ] = False

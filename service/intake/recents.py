@@ -8,9 +8,10 @@ log's tail.
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 
 import structlog
 
@@ -23,7 +24,11 @@ from service.stores.key_filter import KeyFilter
 
 AFTER_FAILURE_S = 1.0
 """How long a follower waits when the store could not be read."""
+MAX_TOLD = 32
+"""Shoppers of one commit: it may be of a whole file, and each costs 0.1 ms."""
 _TAIL_ROWS = 5_000
+
+ShopperKeys = tuple[str | None, str | None]
 
 _NOTHING = Interactions()
 """Of whoever did nothing: no others are kept that are empty."""
@@ -70,6 +75,8 @@ class RecentEvents:
         self._reading: asyncio.Task[None] | None = None
         self._arrived: dict[str, list[KeyedRow]] = {}
         self._thread = ThreadPoolExecutor(1, "recent-events")
+        self.tell: Callable[[str | None, str | None], None] | None = None
+        """Hears a moment later of each shopper who has just acted, by user and anonymous key."""
         self._seen_seq = tail.last_seq()
         self._seen_version = tail.data_version()
 
@@ -106,6 +113,7 @@ class RecentEvents:
 
     def add(self, events: Sequence[NumberedEvent]) -> None:
         """Take in what this process has just committed."""
+        acted: dict[ShopperKeys, None] = {}
         for seq, event in events:
             if event.item_id is None or event.kind > InteractionKind.REFUND:
                 continue
@@ -113,8 +121,23 @@ class RecentEvents:
             self._add(
                 KeyedRow(seq, event.kind, event.item_id, at_ms, event.user_key, event.anonymous_key)
             )
+            acted[event.user_key, event.anonymous_key] = None
         if events and events[0].seq == self._seen_seq + 1:
             self._seen_seq = events[-1].seq
+        if acted and self.tell is not None:  # not before those who wait have their answers
+            self._tell_soon(deque(islice(acted, MAX_TOLD)))
+
+    def _tell_soon(self, acted: deque[ShopperKeys]) -> None:
+        """Tell of one after the other, so that pages which come meanwhile go between them."""
+
+        def tell_next() -> None:
+            if self.tell is not None:
+                self.tell(*acted.popleft())
+            if acted:
+                loop.call_soon(tell_next)
+
+        loop = asyncio.get_running_loop()
+        loop.call_soon(tell_next)
 
     async def catch_up(self) -> None:
         """Take in what other processes committed since the last call."""

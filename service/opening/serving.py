@@ -7,15 +7,17 @@ from pathlib import Path
 from socket import gethostname
 
 from service.breath import breathe
-from service.forked_workers import memory_of_candidates
+from service.forked_workers import is_one_of_several
 from service.intake.opening import Intake
 from service.learning.learner import NAME, BannerLearner
 from service.opening.control import Control
 from service.opening.ground import Ground
 from service.opening.model import Model
 from service.readying import Readying
+from service.scorer_process import find_common_ground
 from service.serve.engine import Clock, Engine
 from service.serve.rates import RateBook
+from service.serve.scorer_wire import ScorerLine
 from service.serve.shared_candidates import SharedCandidates
 
 
@@ -38,18 +40,30 @@ def open_engine(ground: Ground, control: Control, model: Model, intake: Intake) 
     snapshot = live.get()
     if snapshot is not None:
         engine.prepare(snapshot)
+    if engine.shared is not None and engine.shared.ask is not None:
+        intake.recents.tell = engine.expect
     live.before_swap = partial(engine.prepare, breathe=breathe)
     current.before_swap = engine.prepare_configuration
     return engine
 
 
 def _share_candidates(ground: Ground) -> SharedCandidates | None:
-    """Give to other workers what this one works out, if there are any."""
-    memory = memory_of_candidates()
-    if memory is None:
+    """Find what other processes of this server work out, and leave them what this one does."""
+    common = find_common_ground()
+    if common is None:
         return None
-    shared = ground.metrics.shared_candidates
-    return SharedCandidates(memory, shared.labels("found").inc, shared.labels("kept").inc)
+    count = ground.metrics.shared_candidates.labels
+    line = None
+    if common.line is not None:
+        line = ScorerLine(common.line, count("asked").inc, count("skipped").inc)
+    return SharedCandidates(
+        common.memory,
+        count("found").inc,
+        count("kept").inc,
+        salt=common.salt,
+        ask=None if line is None else line.ask,
+        has_others=is_one_of_several(),
+    )
 
 
 def _learn_banners(ground: Ground, control: Control) -> RateBook:

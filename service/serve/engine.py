@@ -203,6 +203,19 @@ class Engine:
         """Do in another thread what else the first request under new documents would do."""
         self._shelves.prepare_configuration(configuration, self.clock.now_ms())
 
+    def expect(self, user_key: str | None, anonymous_key: str | None) -> None:
+        """Let candidates of a shopper who has just acted be worked out before they come back.
+
+        Only of one whom this process knows; a page of anybody else works them out itself.
+        """
+        stock = self.shelf().stock
+        if stock is None or stock.shared is None or self._shelves.handing_over() is not None:
+            return
+        keys = self._profiles.last_as(user_key, anonymous_key)
+        recent = None if keys is None else self.recent.cached(*keys)
+        if keys is not None and recent is not None:
+            stock.shared.expect(self._profiles.get(stock, *keys, recent).history)
+
     def forget(self, key: str) -> None:
         """Drop what is kept of a pseudonym, and candidates whoever they are of."""
         self._profiles.forget(key)

@@ -23,6 +23,8 @@ class Profiles:
     def __init__(self, max_profiles: int = MAX_PROFILES) -> None:
         self.max_profiles = max_profiles
         self._kept: OrderedDict[KnownBy, Profile] = OrderedDict()
+        self._last_as: dict[str, KnownBy] = {}
+        """Under which keys somebody came last, by either of them."""
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -44,12 +46,24 @@ class Profiles:
             row = user_row(stock.snapshot.users, user_key, anonymous_key)
         else:
             row = profile.user_row
+        if profile is None:
+            self._last_as.update((one, key) for one in key if one is not None)
         profile = Profile(stock, row, recent, profile)
         self._kept[key] = profile
         self._kept.move_to_end(key)
         if len(self._kept) > self.max_profiles:
-            self._kept.popitem(last=False)
+            self._let_go(self._kept.popitem(last=False)[0])
         return profile
+
+    def last_as(self, user_key: str | None, anonymous_key: str | None) -> KnownBy | None:
+        """Return the keys under which a shopper came last, if there is a profile of theirs.
+
+        An event often names one of the two by which a page knows them.
+        """
+        if (user_key, anonymous_key) in self._kept:
+            return user_key, anonymous_key
+        known_as = user_key or anonymous_key
+        return None if known_as is None else self._last_as.get(known_as)
 
     def has(
         self,
@@ -76,10 +90,17 @@ class Profiles:
         """Drop every profile made for a pseudonym."""
         for keys in [keys for keys in list(self._kept) if key in keys]:
             self._kept.pop(keys, None)
+            self._let_go(keys)
 
     def forget_all(self) -> None:
         """Drop every profile."""
         self._kept.clear()
+        self._last_as.clear()
+
+    def _let_go(self, keys: KnownBy) -> None:
+        for key in keys:
+            if key is not None and self._last_as.get(key) == keys:
+                del self._last_as[key]
 
 
 def _is_same(kept: Sequence[RecentEvent], recent: Sequence[RecentEvent]) -> bool:

@@ -35,9 +35,15 @@ _EACH_SET_BYTES = _SET_BYTES + 1 + N_WAYS * SLOT_BYTES
 """First the keys of all sets, then how often each was written to, then their records."""
 N_BYTES = N_SETS * _EACH_SET_BYTES
 
+SALT_BYTES = 16
+
 _LENGTHS = Struct("<HH")
 """Of candidates and of shares; behind the digest, and part of what it is of."""
 _CONTENT = _KEY_BYTES + _LENGTHS.size
+
+
+Ask = Callable[[str, str, History], None]
+"""Asks for candidates of a version, which is named once more after all that they follow from."""
 
 
 class Worked(NamedTuple):
@@ -56,9 +62,20 @@ class SharedCandidates:
         memory: mmap.mmap,
         count_found: Callable[[], None] = lambda: None,
         count_kept: Callable[[], None] = lambda: None,
+        *,
+        salt: bytes = b"",
+        ask: Ask | None = None,
+        has_others: bool = True,
     ) -> None:
-        """Take memory that is all zeros at first, and who counts what comes of it."""
+        """Take memory that is all zeros at first, and who counts what comes of it.
+
+        `salt` is what all who have that memory know and nobody else, so that no other can make
+        their keys. `ask` asks the scorer, if there is one. Without others nothing is left to them.
+        """
         self._memory = memory
+        self.salt = salt
+        self.ask = ask
+        self.has_others = has_others
         self._n_sets = len(memory) // _EACH_SET_BYTES
         self._turns = self._n_sets * _SET_BYTES
         self._slots = self._turns + self._n_sets
@@ -67,7 +84,7 @@ class SharedCandidates:
 
     def of(self, manifest: Manifest) -> CandidatesOfVersion:
         """Return the part of a model version; whoever is erased from it makes it another one."""
-        return CandidatesOfVersion(self, ready_name(manifest).encode())
+        return CandidatesOfVersion(self, manifest)
 
     def get(self, key: bytes) -> Worked | None:
         """Return what is kept under a key of 16 bytes."""
@@ -131,11 +148,18 @@ class SharedCandidates:
 class CandidatesOfVersion:
     """What the workers have worked out with one version of the model."""
 
-    __slots__ = ("_shared", "_version")
+    __slots__ = ("_name", "_shared", "_version", "_version_key")
 
-    def __init__(self, shared: SharedCandidates, version: bytes) -> None:
+    def __init__(self, shared: SharedCandidates, manifest: Manifest) -> None:
         self._shared = shared
-        self._version = version
+        self._version = manifest.version
+        self._name = ready_name(manifest)
+        self._version_key = self._name.encode()
+
+    def expect(self, history: History) -> None:
+        """Let the scorer work a history out, if there is one and it has time."""
+        if self._shared.ask is not None and len(history.rows):
+            self._shared.ask(self._version, self._name, history)
 
     def get(self, history: History) -> Worked | None:
         """Return what any worker worked out of a history, if it is still there."""
@@ -143,17 +167,20 @@ class CandidatesOfVersion:
 
     def keep(self, history: History, shares: NDArray[np.float32], best: ScoredItems) -> None:
         """Leave to the other workers what was worked out of a history."""
-        if len(history.rows):
+        if len(history.rows) and self._shared.has_others:
             self._shared.keep(self._key(history), Worked(shares, best))
 
     def _key(self, history: History) -> bytes:
         # Each item has bytes of one number, so no two histories are one text.
         text = history.rows.tobytes() + history.kinds.tobytes() + history.at_ms.tobytes()
-        return blake2b(text, digest_size=_KEY_BYTES, key=self._version, salt=_salt).digest()
+        return blake2b(
+            text, digest_size=_KEY_BYTES, key=self._version_key, salt=self._shared.salt
+        ).digest()
 
 
-_salt = token_bytes(16)
-"""The same in all processes forked from the one that imports this; no other can make their keys."""
+def new_salt() -> bytes:
+    """Draw what the processes of a server key their records with."""
+    return token_bytes(SALT_BYTES)
 
 
 def _digest(key: bytes, content: bytes) -> bytes:

@@ -23,6 +23,7 @@ AWAKE_S = 0.3
 """Until workers that rested have answered their supervisor."""
 STOP_S = 30.0
 _LOG_PROCESS = "service.log_server"
+_SCORER = "service.scorer"
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
@@ -46,9 +47,14 @@ class Server:
         found = children(self.process.pid)
         return [pid for pid, command in found.items() if _LOG_PROCESS in command]
 
+    def scorer(self) -> list[int]:
+        """Return the process that scores shoppers who have just acted, if there is one."""
+        found = children(self.process.pid)
+        return [pid for pid, command in found.items() if _SCORER in command]
+
     def cpu_s(self) -> float:
-        """Return the processor time spent so far, of all workers and for their log."""
-        return sum(map(_cpu_s, self.workers() + self.log_process()))
+        """Return the processor time spent so far, of all workers, for log and scorer."""
+        return sum(map(_cpu_s, self.workers() + self.log_process() + self.scorer()))
 
     def loop_cpu_s(self) -> float:
         """Return the processor time of the workers' event loops, each in its first thread."""
@@ -181,7 +187,7 @@ def _wait_until_ready(url: str, process: subprocess.Popen[str]) -> None:
 
 def _is_worker(command: str) -> bool:
     return not any(
-        name in command for name in ("resource_tracker", "readying_process", _LOG_PROCESS)
+        name in command for name in ("resource_tracker", "readying_process", _LOG_PROCESS, _SCORER)
     )
 
 

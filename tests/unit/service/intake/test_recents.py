@@ -10,7 +10,7 @@ import pytest
 from models.events import InteractionKind
 from service.intake.interactions import RecentEvent
 from service.intake.quick_reads import QuickReads
-from service.intake.recents import RecentEvents
+from service.intake.recents import MAX_TOLD, RecentEvents
 from service.stores.event_database import open_event_database
 from service.stores.event_reads import EventReader, InteractionRow, KeyColumn
 from service.stores.event_schema import RENDERED
@@ -73,6 +73,32 @@ def test_own_commit_is_seen_at_once(store: SqliteEventStore, recents: RecentEven
     assert item_ids(recents) == ["p1"]
     asyncio.run(recents.catch_up())
     assert item_ids(recents) == ["p1"]
+
+
+def test_who_acted_is_told_once_and_after_those_who_wait(
+    store: SqliteEventStore, recents: RecentEvents
+) -> None:
+    """By both keys; of what moves no recommendation, and of other processes', nobody hears."""
+    told: list[tuple[str | None, str | None]] = []
+
+    async def commit(*events: StoredEvent, n_turns: int) -> list[tuple[str | None, str | None]]:
+        told.clear()
+        recents.add(store.commit(Batch(events=events)).added)
+        assert told == []
+        for _ in range(n_turns):  # pages may come between any two
+            await asyncio.sleep(0)
+        return list(told)
+
+    recents.tell = lambda *keys: told.append(keys)
+    nothing = view("a", kind=RENDERED), view("b", item_id=None)
+    assert asyncio.run(commit(*nothing, n_turns=9)) == []
+    news = view("c"), view("d", item_id="p9"), view("e", anonymous_key="a")
+    assert asyncio.run(commit(*news, n_turns=1)) == [("u", None)]
+    again = (one._replace(event_id=f"{one.event_id}2") for one in news)
+    assert asyncio.run(commit(*again, n_turns=9)) == [("u", None), ("u", "a")]
+    many = (view(f"m{number}", user_key=f"u{number}") for number in range(MAX_TOLD + 5))
+    heard = asyncio.run(commit(*many, n_turns=MAX_TOLD + 9))
+    assert heard == [(f"u{number}", None) for number in range(MAX_TOLD)]
 
 
 def test_other_processes_commit_is_seen_after_catching_up(

@@ -1,7 +1,9 @@
 """The engine: what it gathers for a page, in what time, and what it does when it cannot."""
 
 import asyncio
+import dataclasses
 import inspect
+import mmap
 import os
 import random
 from dataclasses import dataclass, field
@@ -11,6 +13,7 @@ import pytest
 
 from models.errors import NotFoundError, StoreError
 from models.pseudonym import Pseudonymiser
+from models.scoring import History
 from models.snapshot import Snapshot
 from service.control.configuration import Configuration
 from service.control.documents import ItemStatus
@@ -20,6 +23,7 @@ from service.serve.engine import Clock, Engine
 from service.serve.fresh_ids import id_maker
 from service.serve.page import ItemSlate, Page
 from service.serve.request import Options, PlacementRequest, ServeRequest, User
+from service.serve.shared_candidates import N_BYTES, SharedCandidates
 from tests.snapshots import TRAINED_MS, tiny_snapshot
 from tests.unit.service.serve.pages import TINY, Recent, items_placement
 
@@ -303,3 +307,50 @@ def test_configuration_that_was_prepared_is_served_at_once(shop: Shop) -> None:
     page, _ = shop.serve()
     assert "rose" not in _ids(page)
     assert shop.engine.shelf().stock is stock
+
+
+class Asked(SharedCandidates):
+    """What is shared, with nobody else there; it keeps what the scorer is asked for."""
+
+    def __init__(self) -> None:
+        self.histories: list[list[str]] = []
+        super().__init__(mmap.mmap(-1, N_BYTES), ask=self._note)
+
+    def _note(self, version: str, _name: str, history: History) -> None:
+        assert version == TINY.manifest.version
+        self.histories.append([TINY.items.ids.id(row) for row in history.rows.tolist()])
+
+
+def test_who_acts_is_asked_for_before_they_come_back(shop: Shop) -> None:
+    """With what they did last, by either key; of whoever was not here before nobody asks."""
+    asked = Asked()
+    shop.engine = dataclasses.replace(shop.engine, shared=asked, recent=shop.store)
+    ann, device = _key("ann"), PSEUDONYMS.pseudonym("anonymous_id", "device")
+    shop.store.held[ann] = (Recent("rose"),)
+    shop.serve()
+    asked.histories.clear()
+    shop.store.held[ann] = (Recent("rose"), Recent("lamp"))
+    for user_key in (ann, _key("bob"), None):
+        shop.engine.expect(user_key, None)
+    assert asked.histories == [["rose", "lamp"]]
+    shop.engine.expect(None, device)
+    assert asked.histories == [["rose", "lamp"]] * 2
+    page, _ = shop.serve()
+    assert _ids(page)[:2] == ["spade", "bulb"]
+
+
+def test_nobody_is_asked_for_whom_it_would_not_help(shop: Shop) -> None:
+    """Their events would have to be read, or there is no model."""
+    asked = Asked()
+    shop.engine = dataclasses.replace(shop.engine, shared=asked, recent=shop.store)
+    shop.store.held[_key("ann")] = (Recent("rose"),)
+    shop.serve()
+    held = shop.store.held.pop(_key("ann"))
+    shop.engine.expect(_key("ann"), None)
+    assert asked.histories == []
+    shop.store.held[_key("ann")] = held
+    shop.engine.expect(_key("ann"), None)
+    assert asked.histories == [["rose"]]
+    shop.snapshot = None
+    shop.engine.expect(_key("ann"), None)
+    assert asked.histories == [["rose"]]

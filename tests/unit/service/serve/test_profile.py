@@ -130,3 +130,26 @@ def test_shoppers_may_come_while_the_last_ones_are_listed() -> None:
     profiles._kept = Busy(profiles._kept)
     assert len(profiles._newest()) == 1
     assert next(changes, None) is None
+
+
+def test_shopper_is_found_by_one_of_the_keys_they_came_with() -> None:
+    """As they came last; who was pushed out or is to be forgotten is not found."""
+    profiles, stock = Profiles(max_profiles=2), Stock(TINY)
+    profiles.get(stock, "user", "phone", ())
+    assert profiles.last_as("user", "phone") == ("user", "phone")
+    assert profiles.last_as("user", None) == ("user", "phone")
+    assert profiles.last_as(None, "phone") == ("user", "phone")
+    assert profiles.last_as("user", "laptop") == ("user", "phone")
+    assert profiles.last_as("nobody", None) is None
+    assert profiles.last_as(None, None) is None
+    profiles.get(stock, "user", "laptop", ())
+    assert profiles.last_as("user", None) == ("user", "laptop")
+    assert profiles.last_as("user", "phone") == ("user", "phone")
+    profiles.get(stock, None, "tablet", ())
+    assert profiles.last_as("user", None) == ("user", "laptop")
+    assert profiles.last_as(None, "phone") is None
+    profiles.forget("user")
+    assert profiles.last_as(None, "laptop") is None
+    assert profiles.last_as(None, "tablet") == (None, "tablet")
+    profiles.forget_all()
+    assert profiles.last_as(None, "tablet") is None
