@@ -22,6 +22,7 @@ import structlog
 
 from service.kept_process import KeptProcess
 from service.serve.shared_candidates import N_BYTES, new_salt
+from service.spare_cores import n_cores
 
 NICENESS = 10
 REST_S = 60.0
@@ -99,7 +100,7 @@ def common_ground(home: Path, n_workers: int, *, scores: bool) -> Iterator[Score
     the rest, also in processes that are forked meanwhile.
     """
     global _common  # noqa: PLW0603  # of the process, and of those that are forked from it
-    scores = scores and _n_cores() > n_workers
+    scores = scores and n_cores() > n_workers
     if sys.platform != "linux" or not (scores or n_workers > 1):
         yield None
         return
@@ -132,10 +133,6 @@ def _memory() -> Iterator[tuple[mmap.mmap, int]]:
             yield memory, descriptor
     finally:
         os.close(descriptor)
-
-
-def _n_cores() -> int:
-    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else 0
 
 
 _common: CommonGround | None = None

@@ -13,6 +13,9 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+CONTAINER_LIMIT = Path("/sys/fs/cgroup/cpu.max")
+"""Microseconds of all cores together, and in which time; what a container sees of its own group."""
+
 
 class SpareCores:
     """The cores that this process was given at its start, and those of them that it uses now."""
@@ -73,6 +76,18 @@ def core_of(pid: int) -> int | None:
         )
     except (OSError, IndexError, ValueError):
         return None
+
+
+def n_cores(limit: Path = CONTAINER_LIMIT) -> int:
+    """Count the cores that this process may have at one time: fewer than it sees in a container
+    with a limit, which takes them all away for moments once it is used up.
+    """
+    given = len(_now()) or os.cpu_count() or 1
+    try:
+        quota, period = map(int, limit.read_text().split())
+    except (OSError, ValueError):  # there is none, and so it says
+        return given
+    return max(1, min(given, quota // period))
 
 
 if sys.platform == "linux":

@@ -61,7 +61,7 @@ def test_scorer_needs_a_core_that_no_worker_has(
     has_scorer: bool,
 ) -> None:
     """Several workers share memory without one, and one worker has nobody to share with."""
-    monkeypatch.setattr(scorer_process, "_n_cores", lambda: n_cores)
+    monkeypatch.setattr(scorer_process, "n_cores", lambda: n_cores)
     with common_ground(tmp_path, n_workers, scores=scores) as scorer:
         common = find_common_ground()
         assert (common is not None, scorer is not None) == (has_memory, has_scorer)

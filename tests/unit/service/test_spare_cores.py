@@ -8,10 +8,11 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
-from service.spare_cores import core_of, spare
+from service.spare_cores import core_of, n_cores, spare
 
 ECHO = """
 import sys
@@ -126,3 +127,20 @@ def test_child_begins_off_the_core_of_another_and_knows_them_all() -> None:
         # Whoever took cores from the process while it ran took them from its children, too.
         left = ours[:1]
         assert ask(process, worker.pid, *left) == [*left, -1, *left, -1, *left]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a process has all cores")
+def test_container_may_have_fewer_cores_than_it_sees(tmp_path: Path) -> None:
+    """Half a core is one, two and a half are two; without a limit it has those it was given."""
+    given = len(os.sched_getaffinity(0))
+    limit = tmp_path / "cpu.max"
+    assert n_cores(limit) == given
+    for text, expected in (
+        ("max 100000\n", given),
+        ("50000 100000\n", 1),
+        ("250000 100000\n", min(2, given)),
+        (f"{given * 100000} 100000\n", given),
+        ("99900000 100000\n", given),
+    ):
+        limit.write_text(text)
+        assert n_cores(limit) == expected
