@@ -142,7 +142,7 @@ class ArtifactStore(VersionFolders):
             raise ArtifactError(
                 f"cannot open model version {version} in {folder}: "
                 f"{_RUST_PLACE.sub('', str(error))}; "
-                "go back with 'endcap models rollback' or train again"
+                "see that the disk has room, go back with 'endcap models rollback' or train again"
             ) from error
 
     def erase_users(self, version: str, ids: Collection[str]) -> bool:

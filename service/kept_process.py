@@ -31,6 +31,8 @@ class KeptProcess:
         self._arguments = arguments
         self._passed = passed
         self._process: subprocess.Popen[bytes] | None = None
+        self._is_refused = False
+        """Whether the system had no room for a process when one was to be started."""
         self._stopping = threading.Event()
         self._keeper: threading.Thread | None = None
 
@@ -40,25 +42,30 @@ class KeptProcess:
         return None if self._process is None else self._process.pid
 
     def keep(self) -> None:
-        """Start the process if it does not run."""
+        """Start the process if it does not run; if that fails now, a later call tries again."""
         process = self._process
         if process is not None:
             if process.poll() is None:
                 return
             _log.error(f"{self._name}_ended", pid=process.pid, exit_code=process.returncode)
             self._close_input(process)
-        # A signal to the whole group of processes is not for this one, from its first moment on.
-        unblocked = signal.pthread_sigmask(signal.SIG_BLOCK, NOT_HEARD)
+            self._process = None
         try:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", *self._arguments],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.DEVNULL,
-                pass_fds=self._passed,
-            )
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, unblocked)
-        self.has_started(self._process)
+            process = self._process = self._start()
+        except OSError as error:
+            if not self._is_refused:
+                _log.error(
+                    f"{self._name}_not_started",
+                    reason=f"the system has no room for a process: {error}",
+                    next_step="see its limits of memory, processes and open files; it is tried "
+                    "again and again",
+                )
+            self._is_refused = True
+            return
+        if self._is_refused:
+            self._is_refused = False
+            _log.warning(f"{self._name}_started", pid=process.pid)
+        self.has_started(process)
 
     def has_started(self, process: subprocess.Popen[bytes]) -> None:
         """Do what is to be done each time that the process was started: nothing, here."""
@@ -87,6 +94,19 @@ class KeptProcess:
     def _keep_on(self) -> None:
         while not self._stopping.wait(_RESTART_S):
             self.keep()
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        # A signal to the whole group of processes is not for this one, from its first moment on.
+        unblocked = signal.pthread_sigmask(signal.SIG_BLOCK, NOT_HEARD)
+        try:
+            return subprocess.Popen(
+                [sys.executable, "-m", *self._arguments],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                pass_fds=self._passed,
+            )
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, unblocked)
 
     @staticmethod
     def _close_input(process: subprocess.Popen[bytes]) -> None:

@@ -19,6 +19,8 @@ log = structlog.get_logger(__name__)
 
 IDLE_S = 3_600
 """A copy younger than this may be one that another process is just opening."""
+AGAIN_S = 60
+"""Before a version that could not be opened is tried again: a full disk may have room by then."""
 
 
 class LiveModel:
@@ -36,7 +38,10 @@ class LiveModel:
         self.before_swap: Callable[[Snapshot], None] = lambda _snapshot: None
         """Called with a version that was opened, before requests see it, in a thread."""
         self._snapshot: Snapshot | None = None
-        self._failed_version: str | None = None
+        self._failed: tuple[str, float] | None = None
+        """A version that could not be opened, and when it was tried last."""
+        self._told: tuple[str, str] | None = None
+        """Of which version the log has been told why."""
         self._unreadable: str | None = None
 
     def get(self) -> Snapshot | None:
@@ -48,8 +53,8 @@ class LiveModel:
 
         `breathe` is called between two pieces of that.
 
-        A version that cannot be opened, or a pointer that cannot be read, is logged once; the one
-        in memory goes on answering.
+        A version that cannot be opened is tried again every `AGAIN_S`. It is logged once, as is a
+        pointer that cannot be read; the one in memory goes on answering.
         """
         try:
             version = self._store.live_version()
@@ -57,21 +62,34 @@ class LiveModel:
             self._tell_unreadable(error)
             return False
         self._unreadable = None
-        if version is None or version in (self.version, self._failed_version):
+        if version is None or version == self.version or self._has_just_failed(version):
             return False
         with held_off():
             try:
                 snapshot = self._store.open(version, breathe)
             except EndcapError as error:
-                self._failed_version = version
-                log.error("model_open_failed", version=version, reason=error.message)
+                self._failed = version, self._now_s()
+                if self._told != (version, error.message):
+                    self._told = version, error.message
+                    log.error(
+                        "model_open_failed",
+                        version=version,
+                        reason=error.message,
+                        again_after_s=AGAIN_S,
+                    )
                 return False
             self.before_swap(snapshot)
-        self._snapshot, self._failed_version = snapshot, None
+        self._snapshot, self._failed, self._told = snapshot, None, None
         self._on_swap(version)
         log.info("model_swapped", version=version)
         self._prune(version)
         return True
+
+    def _has_just_failed(self, version: str) -> bool:
+        if self._failed is None or self._failed[0] != version:
+            return False
+        # A clock that was set back must not put it off for longer.
+        return 0 <= self._now_s() - self._failed[1] < AGAIN_S
 
     def _prune(self, live: str) -> None:
         """Remove copies that nobody reads: all but that of the live version and the one before."""

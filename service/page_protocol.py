@@ -163,6 +163,7 @@ class PageProtocol(ImpatientProtocol):
             self._let_go()
             super().on_body(body)
         else:
+            self.take_body()
             self._held += body
 
     def on_message_complete(self) -> None:

@@ -12,7 +12,7 @@ import errno
 import os
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from threading import Event, Thread
@@ -32,14 +32,18 @@ class QuietProcess:
         environment: Mapping[str, str],
         given: bytes,
         kept: int | None = None,
+        on_end: Callable[[int], None] = lambda _code: None,
     ) -> None:
         """Run a program, its path first; its descriptor 3 is our `kept`, its output goes nowhere.
+
+        `on_end` gets its exit code, in the thread that waits for it.
 
         Raises
         ------
         OSError
             If it cannot be started.
         """
+        self._on_end = on_end
         self.returncode: int | None = None
         """Once it has ended; negative for a signal."""
         self._has_ended = Event()
@@ -75,9 +79,12 @@ class QuietProcess:
             file.write(given)
         try:
             _, status = os.waitpid(self.pid, 0)
-            self.returncode = os.waitstatus_to_exitcode(status)
+            code = os.waitstatus_to_exitcode(status)
         except ChildProcessError:  # ended children are waited for by the system, if it was told so
-            self.returncode = 0
+            code = 0
+        self.returncode = code
+        try:
+            self._on_end(code)
         finally:
             self._has_ended.set()
 

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import fcntl
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -105,7 +107,19 @@ class Readying:
                 {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
                 msgspec.json.encode(first),
                 lock,
+                partial(_tell_end, version),
             )
+
+
+def _tell_end(version: str, exit_code: int) -> None:
+    """Log that somebody killed the process, such as a system without memory; it says the rest."""
+    if exit_code < 0 and exit_code != -signal.SIGTERM:
+        log.warning(
+            "candidates_interrupted",
+            version=version,
+            exit_code=exit_code,
+            next_step="pages of users it has not done take longer; it goes on at the next start",
+        )
 
 
 def boot_id() -> str:

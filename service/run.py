@@ -6,17 +6,13 @@ SIGTERM and SIGINT drain: no new connections, requests in flight finish, queues 
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import socket
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
-import structlog
 import uvicorn
-from uvicorn.config import STARTUP_FAILURE
-from uvicorn.supervisors import Multiprocess
 
 from models.errors import ConfigError
 from models.heaps import KEPT_FREE_BYTES, share_heaps
@@ -24,8 +20,11 @@ from service.event_protocol import EventProtocol
 from service.forked_workers import fork_workers
 from service.kept_process import KeptProcess
 from service.log_process import log_process
+from service.run_folder import run_folder
 from service.scorer_process import common_ground
 from service.settings import SUPERVISOR_VARIABLE, Settings, to_environment
+from service.stop_limit import PunctualServer
+from service.supervisor import Supervisor
 
 METRICS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 BACKLOG = 2048
@@ -35,7 +34,6 @@ server: a request on a connection that the server is just closing would fail."""
 APP = "service.app:app_from_environment"
 SHARED_MODULES = APP.partition(":")[0], "scipy.special"
 """What workers import, at the start or for the first report; SciPy's functions take 20 MB."""
-_log = structlog.get_logger(__name__)
 _NOT_STARTED = "the server could not start; the log lines above say why"
 
 
@@ -51,7 +49,7 @@ def run(settings: Settings, on_listening: Callable[[str], None]) -> None:
     listener = _listen(settings.host, settings.port)
     host, port = listener.getsockname()[:2]
     address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-    with listener, _scratch_folder(settings) as folder:
+    with listener, run_folder(settings.home) as folder:
         os.environ.update(to_environment(settings))
         os.environ[SUPERVISOR_VARIABLE] = str(os.getpid())
         if settings.workers > 1:
@@ -88,49 +86,13 @@ def server_config(settings: Settings, app: str) -> uvicorn.Config:
     )
 
 
-class _Supervisor(Multiprocess):
-    """Keeps the processes beside its workers as it keeps them, and says when one of them died."""
-
-    beside: Sequence[KeptProcess]
-
-    def keep_subprocess_alive(self) -> None:
-        """Start whatever has died."""
-        if not self.should_exit.is_set():
-            for process in self.beside:
-                process.keep()
-        before = tuple(self.processes)
-        super().keep_subprocess_alive()
-        for old, new in zip(before, self.processes, strict=True):
-            if old is not new:
-                _log.error("worker_ended", pid=old.pid, exit_code=old.exitcode, started=new.pid)
-                # Else what it said of itself last would be said for ever.
-                _forget_metrics(old.pid)
-
-    def terminate_all(self) -> None:
-        """Tell all workers to stop, and let go of the socket that they no longer accept from.
-
-        Else new connections would queue up there for as long as one of them drains, unanswered.
-        """
-        for listener in self.sockets:
-            listener.close()
-        super().terminate_all()
-
-
-def _forget_metrics(pid: int | None) -> None:
-    # Whether it is for several processes is decided when it is imported.
-    from prometheus_client.multiprocess import mark_process_dead  # noqa: PLC0415
-
-    mark_process_dead(pid)  # type: ignore[no-untyped-call]  # the library has none there
-
-
 def _serve(settings: Settings, listener: socket.socket, beside: Sequence[KeptProcess]) -> None:
     config = server_config(settings, APP)
     if settings.workers > 1:
         fork_workers(*SHARED_MODULES)
-        supervisor = _Supervisor(config, sockets=[listener])
-        supervisor.beside = beside
+        supervisor = Supervisor(config, [listener], beside)
         supervisor.run()
-        if any(worker.exitcode == STARTUP_FAILURE for worker in supervisor.processes):
+        if supervisor.could_not_start:
             raise ConfigError(_NOT_STARTED)
         return
     for process in beside:
@@ -141,7 +103,7 @@ def _serve(settings: Settings, listener: socket.socket, beside: Sequence[KeptPro
     # Whoever closes the terminal means a stop, too, unless nohup has said that it is none.
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
         signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
-    server = uvicorn.Server(config)
+    server = PunctualServer(config)
     # A start that fails makes uvicorn exit with a code of its own.
     with suppress(SystemExit):
         server.run(sockets=[listener])
@@ -164,32 +126,3 @@ def _listen(host: str, port: int) -> socket.socket:
         ) from error
     listener.set_inheritable(True)
     return listener
-
-
-@contextmanager
-def _scratch_folder(settings: Settings) -> Iterator[Path]:
-    """Make `home/run/<pid>` for the metrics of this run's workers; clear what dead runs left."""
-    runs = settings.home / "run"
-    folder = runs / str(os.getpid())
-    try:
-        for left in runs.iterdir() if runs.is_dir() else ():
-            if left.name.isdigit() and not _is_alive(int(left.name)):
-                shutil.rmtree(left, ignore_errors=True)
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-    except OSError as error:
-        raise ConfigError(f"cannot write to --home {settings.home}: {error}") from error
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _is_alive(process_id: int) -> bool:
-    try:
-        os.kill(process_id, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

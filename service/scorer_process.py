@@ -18,8 +18,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import structlog
-
 from service.kept_process import KeptProcess
 from service.serve.shared_candidates import N_BYTES, new_salt
 from service.spare_cores import n_cores
@@ -30,8 +28,6 @@ REST_S = 60.0
 QUEUE_BYTES = 256 * 1024
 """Of what waits to be scored: some sixty histories, for which it needs 20 ms."""
 _FIRST, _MODULE = "service.step_back", "service.scorer"
-
-log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +65,8 @@ class ScorerProcess(KeptProcess):
         """Start the process if it is wanted and does not run, and has not just been started."""
         if self._monotonic_s() < self._rests_until_s or not self._is_wanted():
             return
-        try:
-            super().keep()
-        except OSError as error:
-            log.warning("scorer_not_started", reason=str(error))
+        super().keep()
+        if self.pid is None:  # there was no room for it
             self._rests_until_s = self._monotonic_s() + REST_S
 
     def has_started(self, process: subprocess.Popen[bytes]) -> None:

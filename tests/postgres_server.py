@@ -3,14 +3,17 @@
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 
 import psycopg
+
+from tests.child_processes import children
 
 _DEBIAN = Path("/usr/lib/postgresql")
 _OPTIONS = {
@@ -57,6 +60,20 @@ class PostgresServer:
     def stop(self, mode: str = "fast") -> None:
         """Stop; `immediate` is a crash."""
         self._run("pg_ctl", "-D", self._data, "-m", mode, "-w", "stop")
+
+    @contextmanager
+    def standing_still(self) -> Iterator[None]:
+        """Stop it and its connections without a word for a while; the system takes new ones."""
+        server = int((self._data / "postmaster.pid").read_text().split()[0])
+        stopped = [server, *children(server)]
+        for pid in stopped:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for pid in stopped:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGCONT)
 
     def make_database(self, encoding: str = "UTF8") -> str:
         """Make an empty database and return its address."""

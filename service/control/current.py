@@ -31,6 +31,8 @@ FLAG_KINDS: frozenset[str] = frozenset({"rollout", "layer", "holdout", "segment"
 
 SAY_AGAIN_S = 60.0
 """How often it is said that the store cannot be read."""
+SILENT_S = 5.0
+"""A store that has not answered for so long cannot be read, whatever it answers in the end."""
 
 log = structlog.get_logger(__name__)
 
@@ -63,6 +65,8 @@ class CurrentConfiguration:
         self._listeners: list[Callable[[], None]] = []
         self.failing_since_ms: int | None = None
         """Since when the store cannot be read, if it cannot."""
+        self._told_s: float | None = None
+        """When the log was told of that last."""
         self.before_swap: Callable[[Configuration], None] = lambda _configuration: None
         """Told of a state that is about to be in effect, in the thread that read it."""
         self.refresh()
@@ -139,20 +143,16 @@ class CurrentConfiguration:
         """
         loop = asyncio.get_running_loop()
         listen = self._reader.listen
-        failed_s: float | None = None
         with ThreadPoolExecutor(1, thread_name_prefix="control-watcher") as thread:
             while True:
                 try:
-                    await loop.run_in_executor(thread, self.refresh)
+                    reading = loop.run_in_executor(thread, self.refresh)
+                    await self._notice_silence(reading)
+                    await reading
                     self._note(is_read=True)
-                    if failed_s is not None:
-                        log.warning("control_refresh_recovered")
-                    failed_s = None
                 except EndcapError as error:
                     self._note(is_read=False)
-                    if failed_s is None or loop.time() - failed_s >= SAY_AGAIN_S:
-                        log.error("control_refresh_failed", code=error.code, reason=error.message)
-                        failed_s = loop.time()
+                    self._tell(error.code, error.message)
                 except Exception:  # the loop of a task: an odd document must not end it
                     log.exception("control_refresh_failed")
                 if listen is None:
@@ -160,10 +160,32 @@ class CurrentConfiguration:
                 else:
                     await loop.run_in_executor(thread, listen)
 
-    def _note(self, *, is_read: bool) -> None:
+    async def _notice_silence(self, reading: asyncio.Future[bool]) -> None:
+        """Wait for a refresh, and say so if it takes too long; it goes on."""
+        since_ms = _now_ms()
+        done, _ = await asyncio.wait([reading], timeout=SILENT_S)
+        if not done:
+            self._note(is_read=False, since_ms=since_ms)
+            self._tell(
+                "store",
+                f"the control plane has not answered for {SILENT_S:.0f} s; pages go on as last "
+                "configured; see what its database waits for",
+            )
+
+    def _tell(self, code: str, reason: str) -> None:
+        """Log why the store cannot be read: seldom, if it goes on."""
+        now_s = time.monotonic()
+        if self._told_s is None or now_s - self._told_s >= SAY_AGAIN_S:
+            log.error("control_refresh_failed", code=code, reason=reason)
+            self._told_s = now_s
+
+    def _note(self, *, is_read: bool, since_ms: int | None = None) -> None:
         if is_read != (self.failing_since_ms is None):
-            self.failing_since_ms = None if is_read else time.time_ns() // 1_000_000
+            self.failing_since_ms = None if is_read else since_ms or _now_ms()
             self._show_reachable(is_read)
+        if is_read and self._told_s is not None:
+            log.warning("control_refresh_recovered")
+            self._told_s = None
 
     def _get_ready(self, configuration: Configuration) -> None:
         try:
@@ -207,6 +229,10 @@ class CurrentConfiguration:
             log.error("document_unreadable", kind=stored.kind, revision=stored.revision)
             return
         self._documents[stored.kind, stored.id] = document
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
 
 
 def decode_document(stored: StoredDocument) -> Document:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal
@@ -11,11 +12,9 @@ import msgspec
 from litestar import Response, get
 from msgspec import Meta
 
-from models.errors import StoreError
 from service.access import OPEN, needs
 from service.routes.documents import AnyRequest, problems
 from service.services import Services, services_of
-from service.stores.event_log import EVENTS_FILE
 from service.stores.sqlite import check_readable
 
 Component = Literal["event_log", "control_plane"]
@@ -70,15 +69,19 @@ def live() -> Health:
     summary="May traffic be sent?",
     tags=["health"],
     responses=problems(503),
-    sync_to_thread=True,
 )
-def ready(request: AnyRequest) -> Health:
+async def ready(request: AnyRequest) -> Health:
     """Answer 200 while the stores can be read; without a model, static content is served.
 
     While events cannot be written, or a control plane in PostgreSQL cannot be reached, pages are
     answered all the same: it is still 200, with the status `degraded` and the `troubles`.
     """
-    return _check(services_of(request))
+    services = services_of(request)
+    files = list(_files(services))
+    if files:
+        await asyncio.to_thread(_check, files)
+    troubles = [*_of_events(services), *_of_control(services)]
+    return Health(status="degraded", troubles=tuple(troubles)) if troubles else Health()
 
 
 @get(
@@ -98,16 +101,24 @@ async def metrics(request: AnyRequest) -> Response[bytes]:
     return Response(text, media_type="text/plain; version=0.0.4")
 
 
-def _check(services: Services) -> Health:
-    """Read a row of each store.
+def _files(services: Services) -> Iterator[tuple[Path, str]]:
+    """Name the stores that are files of the home, each with a table.
 
-    What several machines share does not count: they go on as last configured, and a load balancer
-    that took all of them out would help nobody.
+    A database of several machines is not asked: it may hang, and they go on as last configured. A
+    load balancer that takes all of them out, because none answers in time, would help nobody.
     """
-    if isinstance(services.settings.event_log, Path):
-        check_readable(services.settings.home / EVENTS_FILE, "events")
-    troubles = [*_of_events(services), *_of_control(services)]
-    return Health(status="degraded", troubles=tuple(troubles)) if troubles else Health()
+    for place, table in (
+        (services.settings.event_log, "events"),
+        (services.control_store.place, "documents"),
+    ):
+        if isinstance(place, Path):
+            yield place, table
+
+
+def _check(files: Sequence[tuple[Path, str]]) -> None:
+    """Read a row of each store."""
+    for path, table in files:
+        check_readable(path, table)
 
 
 def _of_events(services: Services) -> list[Trouble]:
@@ -121,15 +132,10 @@ def _of_events(services: Services) -> list[Trouble]:
 
 
 def _of_control(services: Services) -> list[Trouble]:
-    try:
-        services.control_store.check_readable()
-    except StoreError:
-        if not services.control_store.is_shared:
-            raise
-        since_ms = services.current.failing_since_ms or services.now_ms()
-        detail = "the database of the control plane cannot be read"
-        return [_trouble("control_plane", since_ms, detail)]
-    return []
+    since_ms = services.current.failing_since_ms
+    if since_ms is None:
+        return []
+    return [_trouble("control_plane", since_ms, "the database of the control plane cannot be read")]
 
 
 def _trouble(component: Component, since_ms: int, detail: str) -> Trouble:

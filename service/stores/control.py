@@ -204,10 +204,6 @@ class ControlStore:
         """Open what a worker follows changes with."""
         return self._database.open_reader()
 
-    def check_readable(self) -> None:
-        """Read a row; raise `StoreError` if that fails."""
-        self._database.check_readable()
-
     def drop_old_rows(self) -> None:
         """Drop what the database keeps of rows that were replaced."""
         self._database.drop_old_rows()

@@ -26,9 +26,6 @@ class ControlDatabase(Protocol):
     def open_reader(self) -> ControlReader:
         """Open what a worker follows changes with."""
 
-    def check_readable(self) -> None:
-        """Read a row; raise `StoreError` if that fails."""
-
     def drop_old_rows(self) -> None:
         """Drop what the database keeps of rows that were replaced."""
 

@@ -103,11 +103,6 @@ class PostgresControl:
         """Open what a worker listens and polls with."""
         return PostgresControlReader(self._address)
 
-    def check_readable(self) -> None:
-        """Read a row; raise `StoreError` if that fails."""
-        with self.reported(), connect(self._address, autocommit=True) as connection:
-            connection.execute("SELECT 1 FROM documents LIMIT 1")
-
     def drop_old_rows(self) -> None:
         """Write the trail anew without the rows that were replaced."""
         with self.reported(), connect(self._address, autocommit=True) as connection:
@@ -143,9 +138,11 @@ class PostgresControlReader:
             for _ in self._listening.notifies(timeout=POLL_S, stop_after=1):
                 pass
         except psycopg.Error:
-            # Whoever reads next says what is wrong; the polling goes on.
+            # Whoever reads next says what is wrong, at once if the connection has just been lost.
+            was_heard = self._listening is not None
             self._stop_listening()
-            time.sleep(POLL_S)
+            if not was_heard:
+                time.sleep(POLL_S)
 
     def data_version(self) -> str:
         """Return the newest revision ever given and its hash."""

@@ -13,13 +13,7 @@ from threading import Lock
 import sqlalchemy as sa
 
 from service.stores.control_reader import Changes, read_changes
-from service.stores.sqlite import (
-    check_readable,
-    open_engine,
-    open_plain,
-    open_reader,
-    reported,
-)
+from service.stores.sqlite import open_engine, open_plain, open_reader, reported
 
 
 class SqliteControl:
@@ -36,10 +30,6 @@ class SqliteControl:
     def open_reader(self) -> SqliteControlReader:
         """Open what a worker polls with."""
         return SqliteControlReader(self._path)
-
-    def check_readable(self) -> None:
-        """Read a row; raise `StoreError` if that fails."""
-        check_readable(self._path, "documents")
 
     def drop_old_rows(self) -> None:
         """Fold the write-ahead log, which holds old pages, into the file."""

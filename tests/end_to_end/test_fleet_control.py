@@ -20,6 +20,8 @@ from tests.postgres_server import PostgresServer
 from tests.snapshots import tiny_snapshot
 
 ENDCAP = [sys.executable, "-c", "import endcap; endcap.main()"]
+PROBE_S = 2
+"""What the Dockerfile gives an answer about health."""
 
 
 class Fleet(NamedTuple):
@@ -218,6 +220,17 @@ def test_database_may_restart_and_be_away(fleet: Fleet, postgres_server: Postgre
 
 def _is_ok(server: RunningServer) -> bool:
     return bool(httpx.get(f"{server.address}/health/ready", timeout=20).json() == {"status": "ok"})
+
+
+def test_database_that_hangs_takes_no_machine_out(
+    fleet: Fleet, postgres_server: PostgresServer
+) -> None:
+    """A probe that opened a connection would wait for it longer than a load balancer does."""
+    with postgres_server.standing_still():
+        for server in (fleet.a, fleet.b):
+            ready = httpx.get(f"{server.address}/health/ready", timeout=PROBE_S)
+            assert ready.status_code == 200
+    wait_until(lambda: _is_ok(fleet.a) and _is_ok(fleet.b), 10.0)
 
 
 def test_machine_with_another_key_does_not_start(fleet: Fleet, tmp_path: Path) -> None:

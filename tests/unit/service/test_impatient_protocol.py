@@ -8,7 +8,7 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
-from service.impatient_protocol import HEAD_S, TOO_SLOW
+from service.impatient_protocol import HEAD_S, MAX_EMPTY, TOO_LONG, TOO_SLOW
 from service.page_protocol import PageProtocol
 from tests.unit.service.connections import EchoApp, Transport
 
@@ -136,3 +136,61 @@ def test_a_long_answer_is_not_cut_off() -> None:
         await connection.turn()
 
     assert b"the end" in on_a_connection(use, stream).written
+
+
+LONG = b"x" * 4_096
+
+
+@pytest.mark.parametrize("before", [(), (PAGE,), (OTHER, PAGE)])
+@pytest.mark.parametrize(
+    "begin", [b"GET /", b"GET /a HTTP/1.1\r\ncookie: ", b"POST /v1/serve HTTP/1.1\r\nHost: s\r\n"]
+)
+def test_a_head_of_any_length_is_refused(begin: bytes, before: tuple[bytes, ...]) -> None:
+    """However it is long: its address, one header, or many; nobody keeps the pieces of it."""
+
+    async def use(connection: Connection) -> None:
+        for request in before:
+            await connection.send(request)
+        await connection.send(begin)
+        n_pieces = 0
+        while not connection.transport.is_closed:
+            await connection.send(b"x: " + LONG + b"\r\n" if begin.endswith(b"\n") else LONG)
+            n_pieces += 1
+        assert len(begin) + n_pieces * (len(LONG) + 5) > MAX_EMPTY
+        assert n_pieces <= MAX_EMPTY // len(LONG) + 1
+
+    written = on_a_connection(use).written
+    assert written.endswith(TOO_LONG)
+    assert written.count(b"HTTP/1.1 ") == len(before) + 1
+
+
+@pytest.mark.parametrize("piece", [b"t: " + LONG + b"\r\n", LONG])
+def test_lines_of_any_length_behind_a_body_in_chunks_are_refused(piece: bytes) -> None:
+    """The parser reads them as headers, too."""
+    begin = b"POST /v1/serve HTTP/1.1\r\nHost: s\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+    async def use(connection: Connection) -> None:
+        await connection.send(begin + b"4\r\nbody\r\n0\r\nt: ")
+        for _ in range(MAX_EMPTY // len(LONG)):
+            assert not connection.transport.is_closed
+            await connection.send(piece)
+        await connection.send(piece)
+        assert connection.transport.is_closed
+
+    assert b"200 OK" not in on_a_connection(use).written
+
+
+@pytest.mark.parametrize("target", [b"/v1/serve", b"/other"])
+def test_no_length_of_a_body_is_taken_for_that_of_a_head(target: bytes) -> None:
+    """In pieces, and with requests behind each other whose heads come in two pieces."""
+    body = LONG * (2 * MAX_EMPTY // len(LONG))
+    head = b"POST %b HTTP/1.1\r\nHost: shop\r\nContent-Length: %d\r\n\r\n" % (target, len(body))
+    n_requests = 3
+
+    async def use(connection: Connection) -> None:
+        data = (head + body) * n_requests
+        for at in range(0, len(data), len(LONG)):
+            await connection.send(data[at : at + len(LONG)])
+            assert not connection.transport.is_closed
+
+    assert on_a_connection(use).written.count(b"200 OK") == n_requests

@@ -1,10 +1,13 @@
 """The live model: swapped in whole, and the old one kept when the new one cannot be opened."""
 
+import shutil
 from pathlib import Path
+
+from structlog.testing import capture_logs
 
 from models.array_cache import AT_ONCE
 from models.artifact import ArtifactStore
-from service.live_model import LiveModel
+from service.live_model import AGAIN_S, LiveModel
 from tests.snapshots import tiny_snapshot
 
 
@@ -45,6 +48,28 @@ def test_live_model_keeps_the_old_one_when_the_new_one_is_damaged(tmp_path: Path
     assert not live.refresh()
     assert not live.refresh()
     assert live.version == first
+
+
+def test_version_that_could_not_be_opened_is_tried_again(tmp_path: Path) -> None:
+    """As for want of room: it is told once, and swapped in without a restart when there is room."""
+    store, now_s = ArtifactStore(tmp_path), [1_000.0]
+    live = LiveModel(store, lambda _version: None, now_s=lambda: now_s[0])
+    version = publish(store, "a" * 32)
+    cache = store.cache_folder(version).parent
+    shutil.rmtree(cache, ignore_errors=True)
+    cache.write_text("no room for a folder")
+    with capture_logs() as logs:
+        for _ in range(3):
+            assert not live.refresh()
+            now_s[0] += AGAIN_S
+    assert [one["event"] for one in logs] == ["model_open_failed"]
+    assert not live.refresh()
+    cache.unlink()
+    now_s[0] += AGAIN_S - 1
+    assert not live.refresh()
+    now_s[0] += 1
+    assert live.refresh()
+    assert live.version == version
 
 
 def test_live_model_outlives_a_pointer_that_cannot_be_read(tmp_path: Path) -> None:

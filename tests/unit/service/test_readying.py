@@ -1,12 +1,14 @@
 """The process that works candidates ahead: one per version and machine, and never in the way."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from models.artifact import ArtifactStore
 from models.ready_candidates import ReadyCandidates, fill, make_room, ready_name
@@ -57,6 +59,27 @@ def test_worker_starts_a_process_that_works_users_ahead(
         assert again is not None
         assert again.has([0])
         assert other._process is None
+
+
+def test_process_that_somebody_killed_is_told(live: Snapshot, readying: Readying) -> None:
+    """Such as a system that is short of memory: pages go on without, and nobody would know."""
+    with capture_logs() as logs:
+        readying.open(live, [])
+        process = readying._process
+        assert process is not None
+        os.kill(process.pid, signal.SIGKILL)
+        assert process.wait(LIMIT_S) == -signal.SIGKILL
+    assert [(one["event"], one["exit_code"]) for one in logs] == [("candidates_interrupted", -9)]
+
+
+def test_process_that_is_not_wanted_any_more_ends_without_a_word(
+    live: Snapshot, readying: Readying
+) -> None:
+    """Its worker has asked it to."""
+    with capture_logs() as logs:
+        readying.open(live, [])
+        readying.close()
+    assert logs == []
 
 
 def test_second_worker_reads_what_the_first_ones_process_writes(
