@@ -60,7 +60,10 @@ def opened_console(
     page.add_init_script(WATCH)
     page.goto(f"{server.address}/console")
     if scope is not None:
-        sign_in(page, server.keys[scope])
+        # A click may be over before the page that it leads to is asked for: who goes elsewhere then
+        # is not signed in, or comes here after all.
+        with page.expect_navigation():
+            sign_in(page, server.keys[scope])
     try:
         yield page
     finally:

@@ -44,7 +44,8 @@ def test_layer_is_made_and_divided(chromium: Browser, tidy: RunningServer) -> No
             merchandiser(page, tidy, f"rollouts/{key}/edit")
             page.get_by_role("combobox", name="Layer").select_option("home")
             page.get_by_label("How much of it, % (optional)").fill(share)
-            page.get_by_role("button", name="Save the changes").click()
+            with page.expect_navigation():
+                page.get_by_role("button", name="Save the changes").click()
         problem = page.locator("#e-layer_share")
         expect(problem).to_have_text("only 60 % of this layer can be had; others have the rest")
         assert_fit_for_all(page, ALL_LOOKS)
@@ -125,11 +126,14 @@ def test_flag_is_made_and_its_values_changed(
 
 def choose_type(page: Page, value: str, has_script: bool) -> None:
     """Choose what a flag answers; the fields follow by themselves, or after a button."""
-    page.locator("#f-value_type").select_option(value)
+    field = page.locator("#f-value_type")
     if not has_script:
-        page.get_by_role("button", name="Show its fields").click()
-    else:
-        page.wait_for_load_state()
+        field.select_option(value)
+    with page.expect_navigation():
+        if has_script:
+            field.select_option(value)
+        else:
+            page.get_by_role("button", name="Show its fields").click()
     expect(page.get_by_label("Control answers")).to_be_visible()
 
 

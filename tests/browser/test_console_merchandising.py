@@ -79,13 +79,15 @@ def test_rule_is_seen_before_it_is_saved_and_undone_after(
         expect(beside.locator(".ware.pinned .ware-mark")).to_be_visible()
         assert served(shop)[0] != item_id
         assert_fit_for_all(page)
-        page.get_by_role("button", name="Make the rule").click()
+        with page.expect_navigation():
+            page.get_by_role("button", name="Make the rule").click()
         expect(page.get_by_role("status")).to_contain_text("Saved")
         shop.assert_live()
         assert served(shop)[0] == item_id
         page.get_by_label("Position", exact=True).fill("3")
         expect(beside.locator(".ware.pinned .ware-place")).to_contain_text("3")
-        page.get_by_role("button", name="Save").click()
+        with page.expect_navigation():
+            page.get_by_role("button", name="Save").click()
         expect(page.get_by_role("status")).to_contain_text("Saved")
         shop.assert_live()
         assert served(shop)[2] == item_id
@@ -153,7 +155,8 @@ def test_placement_is_changed_beside_its_preview(chromium: Browser, shop: Runnin
     with merchandiser(chromium, shop) as page:
         page.goto(f"{shop.address}/console/placements")
         assert_fit_for_all(page)
-        page.get_by_role("link", name="home_recs").click()
+        with page.expect_navigation():  # a preview follows what is typed once the script is there
+            page.get_by_role("link", name="home_recs").click()
         expect(page.get_by_role("heading", level=1)).to_have_text("home_recs")
         beside = page.locator("#beside")
         expect(beside.locator(".filled")).to_have_count(2)
@@ -162,7 +165,8 @@ def test_placement_is_changed_beside_its_preview(chromium: Browser, shop: Runnin
         expect(beside.get_by_text("No longer here").first).to_be_visible()
         expect(beside.locator(".filled").last.locator(".ware").first).to_contain_text("your list")
         assert_fit_for_all(page)
-        page.get_by_role("button", name="Save").click()
+        with page.expect_navigation():
+            page.get_by_role("button", name="Save").click()
         expect(page.get_by_role("status")).to_contain_text("Saved")
         shop.assert_live()
         assert served(shop)[:2] == ["p00003", "p00004"]

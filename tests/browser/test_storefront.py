@@ -107,7 +107,8 @@ def newest(home: Path, kind: str) -> tuple[Any, ...]:
 def become(page: Page, name: str) -> None:
     """Choose whom to be."""
     page.locator("#who summary").click()
-    page.locator("#who button", has_text=name).click()
+    with page.expect_navigation():
+        page.locator("#who button", has_text=name).click()
     page.wait_for_selector(f"{RECS}[data-tier]")
 
 
@@ -240,7 +241,8 @@ def test_drawer_says_what_failed_at_a_proxy(page: Page) -> None:
 
 def test_refused_consent_sends_no_id(page: Page) -> None:
     """Without consent the request names nobody, and the slot is not personal."""
-    page.get_by_role("switch", name="Consent").click()
+    with page.expect_navigation():
+        page.get_by_role("switch", name="Consent").click()
     page.wait_for_selector(f"{RECS}[data-tier]")
     assert page.get_by_role("switch", name="Consent").get_attribute("aria-checked") == "false"
     request = page.evaluate("demo.calls.at(-1).request.user")
