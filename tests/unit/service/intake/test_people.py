@@ -194,9 +194,8 @@ def test_visitor_is_read_while_the_filter_is_not_filled(world: World) -> None:
     assert people.cached(None, "new") is None
     assert asyncio.run(people.person(None, "a2", 5.0)).others == (Unit("user_id", "u"),)
     assert asyncio.run(people.person(None, "new", 5.0)).others == ()
-    quick = People(
-        IdentityStore(world.path), IdentityStore(world.path), now_ms=lambda: 1, quick=QuickReads()
-    )
+    stores = IdentityStore(world.path), IdentityStore(world.path)
+    quick = People(*stores, now_ms=lambda: 1, quick=QuickReads(lambda: 0.0))
     assert quick.cached(None, "newer") == Person(Unit("anonymous_id", "newer"))
     assert quick.cached(None, "a2") is None
     quick.close()
@@ -208,7 +207,7 @@ def test_user_of_whom_nothing_is_written_is_known_at_once(world: World) -> None:
     world.show(None, "a1")
     world.show("u", "a1")
     stores = IdentityStore(world.path), IdentityStore(world.path)
-    people = People(*stores, now_ms=lambda: world.now_ms, quick=QuickReads())
+    people = People(*stores, now_ms=lambda: world.now_ms, quick=QuickReads(lambda: 0.0))
     assert people.cached("new", "new device") == Person(Unit("user_id", "new"))
     assert people.cached("new", None) == Person(Unit("user_id", "new"))
     assert people.cached("new", "dealt alone") is None

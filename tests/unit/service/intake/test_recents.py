@@ -209,8 +209,8 @@ def test_key_without_rows_is_not_read_and_other_processes_events_count_at_once(
 ) -> None:
     """Nothing is kept of it either, so that an event of another worker needs no poll to be seen."""
     fill(path)
-    points, key_filter = EventReader(path), KeyFilter(path)
-    recents = RecentEvents(points, EventReader(path), quick=QuickReads(), key_filter=key_filter)
+    points, key_filter, quick = EventReader(path), KeyFilter(path), QuickReads(lambda: 0.0)
+    recents = RecentEvents(points, EventReader(path), quick=quick, key_filter=key_filter)
     with monkeypatch.context() as patched:
         patched.setattr(points, "newest", None)
         assert recents.cached("u", "v") == recents.get("u", "v") == ()
@@ -229,7 +229,7 @@ def test_failed_read_at_once_is_left_to_the_thread(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It says nothing, which sends the caller there."""
-    recents = RecentEvents(EventReader(path), EventReader(path), quick=QuickReads())
+    recents = RecentEvents(EventReader(path), EventReader(path), quick=QuickReads(lambda: 0.0))
 
     def fail(*_: object) -> None:
         raise sqlite3.OperationalError("disk I/O error")
