@@ -3,9 +3,11 @@
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from structlog.testing import capture_logs
@@ -146,23 +148,35 @@ def test_failure_is_told_and_the_next_time_succeeds(
 
 
 HOLD = """
-import fcntl, sys, time
+import fcntl, sys
 with open(sys.argv[1], "r+b") as file:
     fcntl.lockf(file, fcntl.LOCK_EX, 1, 121)  # as whoever moves the log
     print(flush=True)
-    time.sleep(0.5)
+    sys.stdin.read()
 """
 
 
-def test_log_is_folded_though_somebody_moves_it(tmp_path: Path, writer: SqliteConnection) -> None:
+def test_log_is_folded_though_somebody_moves_it(
+    tmp_path: Path, writer: SqliteConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """An erasure waits for a pass that is under way, for SQLite does not."""
     writer.execute("INSERT INTO rows VALUES ('gone')")
     log = tmp_path / "rows.sqlite-wal"
     command = [sys.executable, "-c", HOLD, str(tmp_path / "rows.sqlite-shm")]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe) as process:
         assert process.stdout is not None
         process.stdout.readline()
         assert writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 1
         assert log.stat().st_size > 0
+        waits: list[float] = []
+
+        def let_go(seconds: float) -> None:
+            waits.append(seconds)
+            process.communicate()  # the pass ends while the erasure waits for it
+
+        clock = SimpleNamespace(monotonic=time.monotonic, sleep=let_go)
+        monkeypatch.setattr("service.stores.event_database.time", clock)
         fold_log(writer)
+        assert waits
         assert log.stat().st_size == 0
