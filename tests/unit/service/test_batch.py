@@ -32,7 +32,7 @@ def shop(tmp_path: Path) -> Iterator[Shop]:
     ann = load_pseudonymiser(tmp_path).pseudonym("user_id", "ann")
     store = ArtifactStore(tmp_path)
     store.promote(store.publish(tiny_snapshot(user_key=ann)))
-    with open_client(tmp_path, deadline_ms=10_000) as client:
+    with open_client(tmp_path) as client:
         opened = Shop(client)
         placement = {"kind": "items", "count": 4, "explore_share": 0.3, "static_ids": ["pot"]}
         opened.call("PUT", "/v1/placements/mail", json={**placement, "max_per_brand": 2})

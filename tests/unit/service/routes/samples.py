@@ -58,6 +58,11 @@ class Shop:
 
 
 def open_client(home: Path, **settings: Any) -> TestClient:
-    """Make a client of an app whose clock moves only by hand; an exception in it is a 500."""
+    """Make a client of an app whose clock moves only by hand; an exception in it is a 500.
+
+    A page has ten seconds unless a test says otherwise: on a busy machine the usual 50 ms now and
+    then leave only a less personal tier, which is not what is asked here.
+    """
+    settings = {"deadline_ms": 10_000, **settings}
     app = create_app(Settings(home=home, **settings), now_ms=HandClock())
     return TestClient(app, raise_server_exceptions=False)

@@ -41,7 +41,7 @@ def shop_with_model(tmp_path: Path) -> Iterator[Shop]:
     """Open a shop whose model is the tiny one."""
     store = ArtifactStore(tmp_path)
     store.promote(store.publish(tiny_snapshot("")))
-    with open_client(tmp_path, deadline_ms=10_000) as client:
+    with open_client(tmp_path) as client:
         yield Shop(client)
 
 

@@ -184,7 +184,7 @@ def test_key_that_only_sends_events_gets_no_page(shop: Shop) -> None:
     [
         "",
         "?user_id=alice&session_id=s",
-        "?user_id=alice&country=GB&count=2&exclude_item_ids=mug&exclude_item_ids=pan&deadline_ms=50",
+        "?user_id=alice&country=GB&count=2&exclude_item_ids=mug&exclude_item_ids=pan&deadline_ms=9000",
         "?anonymous_id=a%20b&item_ids=mug&channel=web&platform=ios&page=home",
     ],
 )

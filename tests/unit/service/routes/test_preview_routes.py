@@ -22,7 +22,7 @@ def shop(tmp_path: Path) -> Iterator[Shop]:
     alice = load_pseudonymiser(tmp_path).pseudonym("user_id", "alice")
     store = ArtifactStore(tmp_path)
     store.promote(store.publish(tiny_snapshot("", alice)))
-    with open_client(tmp_path, deadline_ms=10_000) as client:
+    with open_client(tmp_path) as client:
         opened = Shop(client)
         home = {"kind": "items", "count": 3, "static_ids": ["spade", "bulb"]}
         opened.call("PUT", "/v1/placements/home", json=home)

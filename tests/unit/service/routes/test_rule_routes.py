@@ -19,7 +19,7 @@ def shop(tmp_path: Path) -> Iterator[Shop]:
     """Open a shop with a model and one placement."""
     store = ArtifactStore(tmp_path)
     store.promote(store.publish(tiny_snapshot("")))
-    with open_client(tmp_path, deadline_ms=10_000) as client:
+    with open_client(tmp_path) as client:
         opened = Shop(client)
         opened.call("PUT", "/v1/placements/home", json={"kind": "items", "count": 3})
         yield opened
