@@ -18,6 +18,7 @@ import httpx
 import pytest
 
 from tests.end_to_end.running_server import (
+    SETTLED_S,
     RunningServer,
     assert_live_everywhere,
     run_server,
@@ -92,8 +93,13 @@ def test_metrics_are_those_of_all_workers(server: RunningServer) -> None:
     for _ in range(30):
         server.call("GET", "/v1/rollouts", scope="admin")
     wanted = 'endcap_request_seconds_count{method="GET",route="/v1/rollouts",status="200"} 30.0'
-    for _ in range(10):
-        assert wanted in server.call("GET", "/metrics", scope="admin").text
+
+    def are_all_counted() -> bool:
+        return wanted in server.call("GET", "/metrics", scope="admin").text
+
+    # A worker counts a request once it has answered it, and another one reads of it after that.
+    wait_until(are_all_counted, SETTLED_S)
+    assert all(are_all_counted() for _ in range(10))
 
 
 @pytest.mark.parametrize(
