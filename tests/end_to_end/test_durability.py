@@ -197,6 +197,9 @@ def test_clock_that_steps_back_loses_and_repeats_nothing(tmp_path: Path) -> None
     live at once, a ticket made before stays good, and the ledger adds up.
     """
     hour = 3_600_000
+    # From noon on, for a ticket ends at midnight, which may come while this runs.
+    noon = 12 * hour - time.time_ns() // 1_000_000 % (24 * hour)
+    step(tmp_path, noon)
     with run_server(tmp_path, "--workers", "2", program=PROGRAM) as server:
         server.put("/v1/placements/recs", SLOT)
         wait_until_served(server, "recs")
@@ -206,7 +209,7 @@ def test_clock_that_steps_back_loses_and_repeats_nothing(tmp_path: Path) -> None
         slates: list[str] = []
         loads: list[Load] = []
         for n, offset_ms in enumerate((0, -hour, 24 * hour, -2 * hour)):
-            step(tmp_path, offset_ms)
+            step(tmp_path, noon + offset_ms)
             load = Load(server)
             asyncio.run(send_all(load, [batches(f"c{n}-{client}", 10) for client in range(4)]))
             assert load.verdicts == {"accepted": 40 * BATCH}
