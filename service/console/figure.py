@@ -24,6 +24,9 @@ _numbers = count(1)
 _SVG = re.compile(r"^<svg[^>]*viewBox=\"([^\"]*)\"[^>]*>")
 _ROLE = re.compile(r' (?:role|aria-[a-z]+)="[^"]*"')
 _LONG_NUMBER = re.compile(r"\d+\.\d{3,}")
+_FORMULA = re.compile(r"""^(?=[=+\-@\t\r\n])|(?<=;)(?="*[=+\-@\t\r\n])""")
+"""Where a formula may begin: also behind a semicolon, at which Excel in German and other languages
+divides a file, whatever is quoted there."""
 _ID = re.compile(r'(\bid="|url\(#|href="#)')
 
 CONFIG: Spec = {
@@ -114,17 +117,16 @@ def make_figure(
 
 
 def write_csv(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """Write a table as CSV; text that a spreadsheet would run as a formula is quoted."""
+    """Write a table as CSV; an apostrophe stops text that a spreadsheet would run as a formula."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\r\n")
-    writer.writerow(columns)
+    writer.writerow([_harmless(column) for column in columns])
     writer.writerows([[_harmless(cell) for cell in row] for row in rows])
     return out.getvalue()
 
 
 def _harmless(cell: Any) -> Any:
-    is_text = isinstance(cell, str) and cell != ""
-    return f"'{cell}" if is_text and cell[0] in "=+-@\t\r\n" else cell
+    return _FORMULA.sub("'", cell) if isinstance(cell, str) else cell
 
 
 def _sized(spec: Spec, width: int, height: int) -> Spec:

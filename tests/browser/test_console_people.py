@@ -88,7 +88,7 @@ def table_of(page: Page, link: Locator) -> list[list[str]]:
     """Download a CSV and read it."""
     with page.expect_download() as download:
         link.click()
-    text = Path(download.value.path()).read_text()
+    text = Path(download.value.path()).read_text("utf-8-sig")
     return list(csv.reader(text.splitlines()))
 
 

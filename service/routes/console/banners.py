@@ -18,9 +18,9 @@ from service.console.banner_form import (
     show_banner,
     typed_banner,
 )
-from service.console.figure import write_csv
 from service.console.form import Form, FormError
 from service.console.schedule_form import ZONES, state_of
+from service.console.tables import Table
 from service.control.documents import Banner
 from service.control.drafts import Drafts
 from service.control.precondition import RevisionError
@@ -29,6 +29,7 @@ from service.rollouts.schedule import schedule_ms
 from service.routes.console.banner_figures import clicks_by_day
 from service.routes.console.deleted import deleted_of
 from service.routes.console.document_pages import SwitchedPages
+from service.routes.console.downloads import csv_file
 from service.routes.console.editing import (
     Section,
     changed_by,
@@ -111,11 +112,7 @@ class BannerPages(SwitchedPages):
         found, _ = _performance(services_of(request), [banner_id])
         days = found[banner_id].days if banner_id in found else ()
         rows = [[one.day, one.assigned, one.clicks] for one in days]
-        return Response(
-            write_csv(["day", "served", "clicks"], rows),
-            media_type="text/csv",
-            headers={"Content-Disposition": 'attachment; filename="banner-days.csv"'},
-        )
+        return csv_file(f"{banner_id}-days", Table(["day", "served", "clicks"], rows))
 
     @post("/preview", status_code=200, request_max_body_size=UPLOAD_LIMIT_BYTES)
     async def preview(self, request: ConsoleRequest, form: FormData) -> Response[Any]:

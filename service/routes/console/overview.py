@@ -10,12 +10,14 @@ from litestar import Controller, Response, get
 
 from service.access import principal_of
 from service.console.documents_diff import diff_documents
-from service.console.figure import Figure, make_figure, share_bar, write_csv
+from service.console.figure import Figure, make_figure, share_bar
 from service.console.formatting import count
+from service.console.tables import Table
 from service.console.traffic import Minute, Traffic, by_minute, count_pages
 from service.control.keys import Principal
 from service.control.trail import AuditRecord, read_page
 from service.routes.console.alerts import Alert, model_alerts, rollout_alerts
+from service.routes.console.downloads import csv_file
 from service.routes.console.frame import ConsoleRequest, Page, page
 from service.routes.console.gate import section
 from service.routes.console.links import document_path
@@ -76,7 +78,7 @@ class OverviewPages(Controller):
     def traffic_csv(self, request: ConsoleRequest) -> Response[str]:
         """Give the minutes of the last hour as a file."""
         rows = [_row(minute) for minute in _minutes(services_of(request))]
-        return Response(write_csv(_COLUMNS, rows), media_type="text/csv")
+        return csv_file("traffic", Table(_COLUMNS, rows))
 
 
 _COUNTERS = (

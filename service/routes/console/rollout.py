@@ -7,12 +7,13 @@ from typing import Any
 from litestar import Controller, Response, get, post
 
 from service.access import principal_of
-from service.console.figure import write_csv
 from service.console.form import Form
 from service.console.formatting import percent, utc_minute
+from service.console.tables import Table
 from service.control.consent import Consent, JumpError, PhaseError
 from service.control.precondition import RevisionError
 from service.control.writing import Changed
+from service.routes.console.downloads import csv_file
 from service.routes.console.form_errors import REFUSALS, errors_of
 from service.routes.console.frame import ConsoleRequest, go, render, wants_part
 from service.routes.console.gate import FormData, section
@@ -188,7 +189,7 @@ class RolloutPages(Controller):
         metric = str(request.query_params.get("metric", DEFAULT_METRIC))
         rows = lift_rows(report, metric) if report else []
         told = [[row[0], utc_minute(row[1]), utc_minute(row[2]), *row[3:]] for row in rows]
-        return Response(write_csv(LIFT_COLUMNS, told), media_type="text/csv")
+        return csv_file(f"{rollout_key}-lift", Table(LIFT_COLUMNS, told))
 
     @get("/lift-over-time.csv", sync_to_thread=True)
     def lift_over_time_csv(self, request: ConsoleRequest, rollout_key: PathId) -> Response[str]:
@@ -198,15 +199,14 @@ class RolloutPages(Controller):
         metric = str(request.query_params.get("metric", DEFAULT_METRIC))
         rows = lift_history(services, rollout_key, report, metric) if report else []
         told = [[utc_minute(row[0]), *row[1:]] for row in rows]
-        return Response(write_csv(TIME_COLUMNS, told), media_type="text/csv")
+        return csv_file(f"{rollout_key}-lift-over-time", Table(TIME_COLUMNS, told))
 
     @get("/metrics.csv", sync_to_thread=True)
     def metrics_csv(self, request: ConsoleRequest, rollout_key: PathId) -> Response[str]:
         """Give every metric over all epochs as a file."""
         report, _ = read_report(services_of(request), find_rollout(request, rollout_key))
-        return Response(
-            write_csv(METRIC_COLUMNS, metric_rows(report) if report else []), media_type="text/csv"
-        )
+        rows = metric_rows(report) if report else []
+        return csv_file(f"{rollout_key}-metrics", Table(METRIC_COLUMNS, rows))
 
 
 def _share(form: Form) -> float:

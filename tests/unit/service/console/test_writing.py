@@ -114,6 +114,18 @@ def test_csv_runs_no_formula() -> None:
     assert write_csv(["a", "b"], [["=1+1", -2], ["x,y", None]]) == 'a,b\r\n\'=1+1,-2\r\n"x,y",\r\n'
 
 
+def test_csv_runs_no_formula_where_semicolons_divide() -> None:
+    """Excel in German divides a file at them, whatever is quoted there; a title keeps its text."""
+    rows = [["p1", "Mug;=1+1"], ["p2", 'Mug;"@SUM(1)'], ["p3", "Mug; 1 - 2"], ["p4", "a=b;c"]]
+    assert write_csv(["+a", "b;-1"], rows).splitlines() == [
+        "'+a,b;'-1",
+        "p1,Mug;'=1+1",
+        'p2,"Mug;\'""@SUM(1)"',
+        "p3,Mug; 1 - 2",
+        "p4,a=b;c",
+    ]
+
+
 def test_share_bar_says_its_shares() -> None:
     """Names are escaped, widths add up to the whole."""
     bar = share_bar([("<personal>", 3), ("static", 1)])

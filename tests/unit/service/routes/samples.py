@@ -57,6 +57,12 @@ class Shop:
         return self.client.request(method, path, headers=headers, **options)
 
 
+def csv_lines(file: httpx.Response) -> list[str]:
+    """Read a file of the console as spreadsheets do: its first sign says that it is UTF-8."""
+    assert file.content.startswith(b"\xef\xbb\xbf")
+    return file.content.decode("utf-8-sig").splitlines()
+
+
 def open_client(home: Path, **settings: Any) -> TestClient:
     """Make a client of an app whose clock moves only by hand; an exception in it is a 500.
 

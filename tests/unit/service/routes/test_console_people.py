@@ -16,7 +16,7 @@ from service.routes.console.models import REPORT_FILE
 from service.stores.days import DaySums, read_days
 from tests.snapshots import tiny_snapshot
 from tests.unit.models.small_snapshot import make_snapshot
-from tests.unit.service.routes.samples import Shop, open_client
+from tests.unit.service.routes.samples import Shop, csv_lines, open_client
 from tests.unit.service.routes.test_console import form_token, sign_in
 from tests.unit.service.routes.test_privacy import WHO, known
 
@@ -181,7 +181,9 @@ def test_catalogue_lists_searches_and_downloads(trained: Shop) -> None:
     assert "cannot be matched" in page
     file = trained.client.get("/console/catalogue/items.csv?status=cold")
     assert "attachment" in file.headers["content-disposition"]
-    assert [line.split(",")[0] for line in file.text.splitlines()] == ["Item", "newmug"]
+    assert [line.split(",")[0] for line in csv_lines(file)] == ["Item", "newmug"]
+    umlauts = csv_lines(trained.client.get("/console/catalogue/items.csv?search=k%C3%B6pek"))
+    assert umlauts[1].startswith("köpek,The köpek,")
     item = trained.client.get("/console/catalogue/item?id=newmug").text
     assert "The cup" in item
     assert trained.client.get("/console/preview?as_why=newmug").status_code == 200
@@ -255,9 +257,9 @@ def test_training_report_may_only_draw_itself(trained: Shop) -> None:
 def test_metrics_are_a_file(trained: Shop) -> None:
     """Of one version, and of all of them."""
     version = trained.services.artifacts.publish(make_snapshot())
-    file = trained.client.get(f"/console/models/{version}/metrics.csv").text
-    assert file.splitlines() == ["Recommender,ndcg@20", "hybrid,0.5"]
-    history = trained.client.get("/console/models/history.csv").text.splitlines()
+    file = trained.client.get(f"/console/models/{version}/metrics.csv")
+    assert csv_lines(file) == ["Recommender,ndcg@20", "hybrid,0.5"]
+    history = csv_lines(trained.client.get("/console/models/history.csv"))
     assert history[0] == "Version,Made at,Verdict,Interactions,ndcg@20"
     assert len(history) == 3
 
@@ -275,10 +277,10 @@ def test_insights_are_drawn_and_downloaded(known: Shop) -> None:
     page = known.client.get("/console/insights?days=7").text
     for words in ("Average order value", "5.00", "From served to bought", "endcap.js", "so far"):
         assert words in page, words
-    days = known.client.get("/console/insights/days.csv?days=7").text.splitlines()
+    days = csv_lines(known.client.get("/console/insights/days.csv?days=7"))
     assert len(days) == 8
     assert days[-1].startswith("2026-01-15,2,0,")
-    funnel = known.client.get("/console/insights/funnel.csv?days=7").text.splitlines()
+    funnel = csv_lines(known.client.get("/console/insights/funnel.csv?days=7"))
     assert funnel[1] == "Served,2,1.0,"
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.unit.service.routes.console_shop import Visitor
-from tests.unit.service.routes.samples import Shop
+from tests.unit.service.routes.samples import Shop, csv_lines
 
 PAGE = "/console/rollouts/r"
 
@@ -302,9 +302,12 @@ def test_pages_and_files_are_there(ann: Visitor) -> None:
     for path in ("/console/traffic.csv", f"{PAGE}/lift.csv", f"{PAGE}/metrics.csv"):
         file = ann.get(path)
         assert file.headers["content-type"].startswith("text/csv")
-        assert file.text.count(",") > 3
-    assert ann.get(f"{PAGE}/lift.csv").text.startswith("Epoch,From (UTC),Until (UTC),Variant,")
-    assert ann.get(f"{PAGE}/lift-over-time.csv").text.startswith("At (UTC),Variant,")
+        assert csv_lines(file)[0].count(",") > 3
+    lift = ann.get(f"{PAGE}/lift.csv")
+    assert lift.headers["content-disposition"] == 'attachment; filename="r-lift.csv"'
+    assert csv_lines(lift)[0].startswith("Epoch,From (UTC),Until (UTC),Variant,")
+    over_time = csv_lines(ann.get(f"{PAGE}/lift-over-time.csv"))
+    assert over_time[0].startswith("At (UTC),Variant,")
     assert ann.get("/console/rollouts/none").status_code == 404
 
 
