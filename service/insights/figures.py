@@ -12,6 +12,7 @@ from msgspec import Meta
 
 from models.events import InteractionKind
 from models.manifest import Manifest
+from service.insights.comparison import Comparison
 from service.insights.readiness import Readiness
 from service.insights.shares import date_of, ratio
 from service.reports.catalogue import effective_size
@@ -90,12 +91,12 @@ class SegmentSize(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Insights(msgspec.Struct, frozen=True, kw_only=True):
-    """The shop over a period, and the period before it."""
+    """The shop over a period whose last day, today, is not over; and how that changed."""
 
     first_day: date
-    last_day: date
+    last_day: Annotated[date, Meta(description="today so far, so compare with `compared`")]
     orders: Orders
-    orders_before: Annotated[Orders, Meta(description="of as many days before")]
+    compared: Comparison
     days: list[Day]
     funnel: list[Step]
     placements: list[PlacementFunnel]

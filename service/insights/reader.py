@@ -8,6 +8,7 @@ from threading import Lock
 from models.artifact import ArtifactStore
 from models.snapshot import Snapshot
 from models.vocabulary import MISSING_ROW
+from service.insights.comparison import compare
 from service.insights.figures import (
     Insights,
     by_day,
@@ -78,7 +79,8 @@ class InsightsReader:
         last = now_ms // DAY_MS
         first = last - n_days + 1
         sums = read_days(self._events, first, last)
-        before = read_days(self._events, first - n_days, first - 1)
+        # A day more than the period: what is compared ends with yesterday.
+        before = read_days(self._events, first - n_days - 1, first - 1)
         shown = read_shown(self._events, first, last)
         snapshot = self._snapshot()
         ids = None if snapshot is None else snapshot.items.ids
@@ -87,7 +89,12 @@ class InsightsReader:
             first_day=date_of(first),
             last_day=date_of(last),
             orders=sum_orders(sums),
-            orders_before=sum_orders(before),
+            compared=compare(
+                [*before.orders, *sums.orders],
+                today=last,
+                n_days=n_days,
+                first_order_day=sums.first_order_day,
+            ),
             days=by_day(sums, first, last),
             funnel=overall,
             placements=placements,

@@ -31,7 +31,9 @@ Days = Annotated[
     sync_to_thread=True,
 )
 def read_insights(request: AnyRequest, days: Days = 28) -> Insights:
-    """Return the figures of the last days, and of as many days before.
+    """Return the figures of the last days, today so far included, and how sales changed.
+
+    What changed is in `compared`, whole days beside as many before: today is in neither.
 
     Those of 15 days or fewer are at most 15 s old, longer ones a second for each day.
 

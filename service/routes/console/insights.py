@@ -81,6 +81,7 @@ def draw(plotter: Plotter, found: Insights, tables: dict[str, Table]) -> dict[st
             description=description,
             columns=[days.columns[place] for place in (0, *columns)],
             rows=[[row[place] for place in (0, *columns)] for row in days.rows],
+            note="the last day is not over",
             height=200,
             width=HALF,
         )

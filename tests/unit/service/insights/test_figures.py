@@ -134,14 +134,17 @@ def events(tmp_path: Path) -> Path:
 def test_reader_keeps_what_it_read(events: Path, tmp_path: Path) -> None:
     """An order that came since is seen once 15 seconds have passed, in the period of its day.
 
-    The period before holds the order of 7 days ago.
+    The whole days to yesterday hold the order of 7 days ago, those before them that of 14.
     """
     now = [20 * DAY_MS + 1]
     reader = InsightsReader(events, ArtifactStore(tmp_path), tiny_snapshot, lambda: now[0])
+    order(events, "e0", 6)
     order(events, "e1", 13)
     first = reader.read(7)
     assert (first.first_day, first.last_day) == (date(1970, 1, 15), date(1970, 1, 21))
-    assert (first.orders.orders, first.orders_before.orders) == (0, 1)
+    compared = first.compared
+    assert (first.orders.orders, compared.sold.orders, compared.sold_before.orders) == (0, 1, 1)
+    assert (compared.is_fair, compared.fair_from) == (False, date(1970, 1, 22))
     assert (first.coverage.items, first.coverage.shown) == (11, 0)
     order(events, "e2", 20)
     assert reader.read(7) is first

@@ -16,9 +16,10 @@ from service.routes.console.models import REPORT_FILE
 from service.stores.days import DaySums, read_days
 from tests.snapshots import tiny_snapshot
 from tests.unit.models.small_snapshot import make_snapshot
-from tests.unit.service.routes.samples import Shop, csv_lines, open_client
+from tests.unit.service.routes.samples import NOW_MS, Shop, csv_lines, open_client
 from tests.unit.service.routes.test_console import form_token, sign_in
-from tests.unit.service.routes.test_privacy import WHO, known
+from tests.unit.service.routes.test_privacy import WHO, event, known
+from tests.unit.service.routes.test_privacy import send as send_events
 
 __all__ = ["known"]
 
@@ -282,6 +283,38 @@ def test_insights_are_drawn_and_downloaded(known: Shop) -> None:
     assert days[-1].startswith("2026-01-15,2,0,")
     funnel = csv_lines(known.client.get("/console/insights/funnel.csv?days=7"))
     assert funnel[1] == "Served,2,1.0,"
+
+
+def test_insights_compare_whole_days(known: Shop) -> None:
+    """An order of 5 was on 15 January, of 20 on the 21st, 10 on the 28th and 100 on the 29th.
+
+    On the 29th the first of twice seven days is the 15th, of which some may not be on record: no
+    change is told. On the 30th it is, of 23 to 29 January on 16 to 22 January; what is sold and
+    refunded on the 30th itself is part of no change.
+    """
+    day_ms = 86_400_000
+    for name, n_days, price in (("e5", 6, 20.0), ("e6", 13, 10.0), ("e7", 14, 100.0)):
+        known.advance(NOW_MS + n_days * day_ms - known.services.now_ms())
+        send_events(known, event(name, "one", None, event="purchase", price=price))
+    sign_in(known, "merchandiser")
+    young = known.client.get("/console/insights?days=7").text
+    assert "nothing to compare with yet" in young
+    assert "the first order is too young for that until 30 January 2026" in young
+    known.advance(day_ms)
+    send_events(known, event("e8", "two", None, event="purchase", price=900.0))
+    send_events(known, event("e9", "one", None, event="refund", price=2.0))
+    sign_in(known, "merchandiser")
+    page = known.client.get("/console/insights?days=7").text
+    assert re.findall(r'<dd class="stat-note">([^<]*)</dd>', page)[:4] == [
+        "+175 % on the 7 days before",  # 110 / 2 beside 20 / 1
+        "±0 % on the 7 days before",
+        "+100 % on the 7 days before",
+        "2 refunded; +450 % on the 7 days before",
+    ]
+    assert "23 January to 29 January 2026 with 16 January to 22 January 2026" in page
+    found = known.call("GET", "/v1/insights?days=7", scope="merchandiser").json()
+    assert (found["orders"]["value"], found["compared"]["sold"]["value"]) == (1010.0, 110.0)
+    assert (found["compared"]["is_fair"], found["compared"]["last_day"]) == (True, "2026-01-29")
 
 
 def test_insights_say_what_they_leave_out(known: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
