@@ -8,6 +8,7 @@ import msgspec
 
 from models.errors import EndcapError
 from service.console.form import Form, FormError
+from service.console.next_steps import for_the_console
 from service.console.plain_words import in_plain_words
 from service.control.precondition import RevisionError
 from service.problems import BodyError
@@ -59,7 +60,7 @@ def _sorted(error: Exception) -> dict[str, str]:
     if isinstance(error, RevisionError):
         return {GENERAL: "someone else has changed it meanwhile"}
     if isinstance(error, EndcapError):
-        return {GENERAL: error.message}
+        return {GENERAL: for_the_console(error.message)}
     raise error
 
 
@@ -71,7 +72,7 @@ def _placed(path: str, rule: str) -> tuple[str, str]:
     field = _INPUTS.get(place) or (found[0] if found else named)
     if field == "select":  # which is no input: its own rules name one
         field = named or field
-    return _INPUTS.get(field, field), in_plain_words(rule)
+    return _INPUTS.get(field, field), in_plain_words(for_the_console(rule))
 
 
 def _named_in(rule: str) -> str:

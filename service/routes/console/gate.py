@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+import msgspec
 import structlog
 from litestar import Response
 from litestar.connection import ASGIConnection
@@ -16,6 +17,7 @@ from litestar.handlers import BaseRouteHandler
 from models.errors import AccessError, EndcapError, KeyMissingError, NotFoundError
 from service.access import OPEN
 from service.console.form import Form, Upload
+from service.console.next_steps import for_the_console
 from service.console.session import COOKIE, Session
 from service.control.keys import Scope
 from service.encoded_slashes import put_slashes_back
@@ -173,6 +175,7 @@ def _show(request: ConsoleRequest, error: Exception) -> Response[Any]:
         problem = answer_too_deep(request, error).content
     else:
         problem = answer_unexpected(request, error).content
+    problem = msgspec.structs.replace(problem, detail=for_the_console(problem.detail))
     if isinstance(error, SessionError) and not wants_part(request):
         return _to_sign_in(request, error)
     if wants_part(request):

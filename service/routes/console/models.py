@@ -11,6 +11,7 @@ from models.artifact import ArtifactStore
 from models.errors import EndcapError, NotFoundError
 from models.manifest import Interval, Manifest
 from service.console.figure import Figure, make_figure
+from service.console.next_steps import for_the_console
 from service.console.plotter import Plotter
 from service.console.specs import bars_by_name, intervals_by_name, lines_by_version
 from service.console.tables import Table, rounded
@@ -105,7 +106,7 @@ class ModelPages(Controller):
         try:
             promote_version(request, version, is_forced=form.is_on("force"))
         except EndcapError as error:
-            return go(request, f"{PATH}/{version}", f"Nothing was changed: {error.message}", "bad")
+            return go(request, f"{PATH}/{version}", _refused(error), "bad")
         return go(request, PATH, f"Model {version} is live; every worker follows within seconds.")
 
     @post("/rollback", sync_to_thread=True)
@@ -114,7 +115,7 @@ class ModelPages(Controller):
         try:
             live = roll_back(request).live
         except EndcapError as error:
-            return go(request, PATH, f"Nothing was changed: {error.message}", "bad")
+            return go(request, PATH, _refused(error), "bad")
         return go(request, PATH, f"Rolled back: model {live} is live again.")
 
     @get("/{version:str}/report", sync_to_thread=True)
@@ -145,6 +146,10 @@ class ModelPages(Controller):
     def download_history(self, request: ConsoleRequest) -> Response[str]:
         """Give the metrics of all versions away."""
         return csv_file("models", _history(services_of(request).artifacts.versions()))
+
+
+def _refused(error: EndcapError) -> str:
+    return f"Nothing was changed: {for_the_console(error.message)}"
 
 
 def _report(artifacts: ArtifactStore, version: str) -> str | None:

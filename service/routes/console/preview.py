@@ -10,6 +10,7 @@ from litestar import Controller, get
 
 from models.errors import EndcapError
 from service.console.form import words
+from service.console.next_steps import for_the_console
 from service.routes.console.form_errors import GENERAL, errors_of
 from service.routes.console.frame import ConsoleRequest, Page, page
 from service.routes.console.gate import section
@@ -49,7 +50,7 @@ class PreviewPages(Controller):
                 slates = await show_slates(services, look, asked)
             except EndcapError as error:
                 errors = errors_of(error)
-                errors.setdefault(GENERAL, error.message)
+                errors.setdefault(GENERAL, for_the_console(error.message))
         context: dict[str, Any] = {
             "look": look,
             "choices": choices(services),

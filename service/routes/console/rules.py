@@ -13,6 +13,7 @@ from litestar.params import FromPath, FromQuery
 from models.errors import EndcapError
 from service.console.audience_words import audience_words
 from service.console.form import Form
+from service.console.next_steps import for_the_console
 from service.console.rule_form import (
     ACTIONS,
     PER,
@@ -224,7 +225,7 @@ async def _look_at(
     try:
         return await _show(request, stored, stored, look, "")
     except EndcapError as error:
-        return nothing | {"said": error.message}
+        return nothing | {"said": for_the_console(error.message)}
 
 
 def _nothing(request: ConsoleRequest, form: Form, said: str) -> dict[str, Any]:

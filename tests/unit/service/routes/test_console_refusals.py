@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from models.artifact import ArtifactStore
@@ -126,6 +127,75 @@ def test_unknown_item_is_warned_of_and_saved(shop_with_model: Shop) -> None:
     assert WARNING in bob.get("/console/placements/home").text
     known: dict[str, Any] = PLACEMENT | {"static_ids": "mug"}
     assert "Nothing is known of" not in bob.post("/console/placements/preview", **known).text
+
+
+def told(page: httpx.Response) -> str:
+    """Return what a page says, without the menu and the forms of it."""
+    main = page.text.partition("<main")[2]
+    return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", main)).split())
+
+
+OF_THE_API = re.compile(r"/v1/|/schema|\b(GET|PUT|POST|PATCH|DELETE)\b|If-Match|\"\w+\": ")
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "said", "way"),
+    [
+        ("placements/gone", 404, "'gone' is not configured; known: home; make it under P", "Place"),
+        ("placements/gone/history", 404, "begin from the menu", ""),
+        ("banners/gone", 404, "none is known yet; make it under Banners", "Banners"),
+        ("rules/gone", 404, "make it under Rules", "Rules"),
+        ("rollouts/gone", 404, "known: r; make it under Rollouts", "Rollouts"),
+        ("rollouts/gone/edit", 404, "make it under Rollouts", "Rollouts"),
+        ("layers/gone", 404, "make it under Layers and holdout", "Rollouts"),
+        ("catalogue/item?id=gone", 404, "", "Catalogue"),
+        ("insights/gone.csv", 404, "take the link of the page", "Insights"),
+        ("insights?days=many", 400, "take the links and buttons", "Insights"),
+        ("models/gone", 404, "'gone' does not exist; none is known yet; look under", "Models"),
+        ("shoppers/user/gone", 400, "type the shop's own id under Shoppers", "Shoppers"),
+        ("gone", 404, "there is no /console/gone; begin from the menu", ""),
+        ("rules/save", 405, "where a form is sent to and no page; begin from the menu", ""),
+    ],
+)
+def test_refused_page_says_what_to_do_in_the_console(
+    ann: Visitor, path: str, status: int, said: str, way: str
+) -> None:
+    """Where to look and what to press, with a way to the section: no calls of the API."""
+    ann.shop.call("PUT", "/v1/placements/home", json={"kind": "items"})
+    admin = Visitor(ann.shop, "admin")
+    page = admin.get(f"/console/{path}")
+    assert page.status_code == status
+    text = told(page)
+    assert said.lower() in text.lower()
+    assert not OF_THE_API.search(text)
+    assert f"Go to {way}" in text or not way
+    script = ann.shop.client.get(f"/console/{path}", headers={"x-requested-with": "console"})
+    assert said in script.json()["detail"]
+
+
+def test_refused_change_says_what_to_press(ann: Visitor) -> None:
+    """What cannot be undone, deleted, approved or named, in the words of the pages."""
+    call = ann.shop.call
+    call("PUT", "/v1/rules/pin", json={"action": "hide", "select": {"item_ids": ["a"]}})
+    call("PUT", "/v1/rollouts/seen", json={"share": 0.1, "approval": True})
+    revision = call("GET", "/v1/rollouts/seen").json()["revision"]
+    undone = ann.post("/console/rules/pin/undo", revision="1")
+    deleted = ann.post("/console/rollouts/seen/delete", revision=str(revision))
+    decided = ann.post("/console/rollouts/seen/proposals/7/approve")
+    banner: dict[str, Any] = BANNER | {"image_url": "ftp://i.png"}
+    edited = ann.post("/console/banners/save", **banner)
+    rule: dict[str, Any] = HIDE | {"placements": "gone", "id": "x"}
+    required = ann.post("/console/rules/save", **rule)
+    for answer, status, said in (
+        (undone, 409, "choose a later change of its history, or delete it"),
+        (deleted, 409, "take “Changes want a second pair of eyes” off under Edit first"),
+        (decided, 409, "its page shows what waits"),
+        (edited, 400, "it begins with https: or /, or choose a file to upload"),
+        (required, 400, "none is known yet; make it under Placements, or name another"),
+    ):
+        text = told(answer)
+        assert (answer.status_code, said in text) == (status, True), text[:1500]
+        assert not re.search("/v1/|/schema", text)
 
 
 def test_without_a_model_no_item_is_unknown(ann: Visitor) -> None:
