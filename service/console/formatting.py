@@ -23,7 +23,7 @@ def percent(share: float | None, digits: int = 1) -> str:
     """Write a share of 0..1 as 12.5 %, without zeros that say nothing."""
     if share is None:
         return NONE
-    text = f"{share * 100:.{digits}f}"
+    text = f"{share * 100:,.{digits}f}"
     return f"{_plain(text)} %"
 
 

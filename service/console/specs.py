@@ -10,6 +10,11 @@ from service.console.plotter import Spec
 _LABEL_PX = 150
 _LEGEND_PX, _SYMBOL_PX = 240, 30
 """Of a name in a legend, and of the point before it."""
+_MAX_BARS = 120
+"""A bar that is less than a pixel wide is not drawn, with a gap beside it."""
+SHORT = "~s"
+_SHORT_LABEL = "abs(datum.value) < 1 ? format(datum.value, '~g') : replace(datum.label, 'G', 'B')"
+"""The library counts what is below one in thousandths, 200m, and a billion as 1G, as of bytes."""
 _DAYS: Spec = {
     "field": "day",
     "type": "temporal",
@@ -18,12 +23,14 @@ _DAYS: Spec = {
 }
 
 
-def bars_by_day(days: Sequence[tuple[date, float | None]], number_format: str = "~s") -> Spec:
-    """Draw a bar a day."""
-    return _by_day(days, {"type": "bar", "width": {"band": 0.75}}, number_format)
+def bars_by_day(days: Sequence[tuple[date, float | None]], number_format: str = SHORT) -> Spec:
+    """Draw a bar a day; steps over a ground for more days than there is room for bars."""
+    bar: Spec = {"type": "bar", "width": {"band": 0.75}}
+    steps: Spec = {"type": "area", "interpolate": "step"}
+    return _by_day(days, bar if len(days) <= _MAX_BARS else steps, number_format)
 
 
-def line_by_day(days: Sequence[tuple[date, float | None]], number_format: str = "~s") -> Spec:
+def line_by_day(days: Sequence[tuple[date, float | None]], number_format: str = SHORT) -> Spec:
     """Draw a line with a point a day; a day without a number breaks it."""
     return _by_day(days, {"type": "line", "point": True}, number_format)
 
@@ -57,7 +64,7 @@ def bars_by_name(
     }
 
 
-def lines_by_version(points: Sequence[tuple[str, str, float]], number_format: str = "~s") -> Spec:
+def lines_by_version(points: Sequence[tuple[str, str, float]], number_format: str = SHORT) -> Spec:
     """Draw a line a name over versions, in the order given: version, name, value."""
     values = [{"at": at, "name": name, "value": value} for at, name, value in points]
     return {
@@ -73,7 +80,7 @@ def lines_by_version(points: Sequence[tuple[str, str, float]], number_format: st
             "y": {
                 "field": "value",
                 "type": "quantitative",
-                "axis": {"title": None, "format": number_format},
+                "axis": number_axis(number_format),
                 "scale": {"zero": True},
             },
             "color": {
@@ -84,6 +91,12 @@ def lines_by_version(points: Sequence[tuple[str, str, float]], number_format: st
             },
         },
     }
+
+
+def number_axis(number_format: str = SHORT) -> Spec:
+    """Write the numbers beside a picture; `SHORT` as people do: 0.5, 20k, 3M, 1B."""
+    axis: Spec = {"title": None, "format": number_format}
+    return axis | ({"labelExpr": _SHORT_LABEL} if number_format == SHORT else {})
 
 
 def legend_of(names: Iterable[str]) -> Spec:
@@ -151,7 +164,7 @@ def _by_day(days: Sequence[tuple[date, float | None]], mark: Spec, number_format
             "y": {
                 "field": "value",
                 "type": "quantitative",
-                "axis": {"title": None, "format": number_format},
+                "axis": number_axis(number_format),
                 "scale": {"zero": True},
             },
         },

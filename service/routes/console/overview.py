@@ -12,6 +12,7 @@ from service.access import principal_of
 from service.console.documents_diff import diff_documents
 from service.console.figure import Figure, make_figure, share_bar
 from service.console.formatting import count
+from service.console.specs import number_axis
 from service.console.tables import Table
 from service.console.traffic import Minute, Traffic, by_minute, count_pages
 from service.control.keys import Principal
@@ -118,8 +119,7 @@ def _picture(services: Services) -> Figure:
     y = {
         "field": "pages",
         "type": "quantitative",
-        "title": None,
-        "axis": {"format": "~s"},
+        "axis": number_axis(),
         "stack": None,
     }
     spec = {

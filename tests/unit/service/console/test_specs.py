@@ -40,6 +40,36 @@ def test_every_day_has_a_bar(plotter: Plotter) -> None:
     assert drawn(plotter, bars_by_day(DAYS)).count('class="mark-rect') == 28
 
 
+@pytest.mark.parametrize("n_days", [90, 365])
+def test_days_of_any_period_are_seen(plotter: Plotter, n_days: int) -> None:
+    """They cover a third of a column of the page at least: a bar in 365 would have no width."""
+    days = [(date(2026, 1, 1) + timedelta(days=day), 5.0) for day in range(n_days)]
+    figure = make_figure(
+        plotter, bars_by_day(days), title="T", description="D", columns=["C"], rows=[[1]], width=500
+    )
+    for svg, width in ((str(figure.wide), 500), (str(figure.narrow), NARROW)):
+        bars = [float(one) for one in re.findall(r'd="M0,0h([\d.]+)v[^"]*" fill="var', svg)]
+        ground = re.findall(r'class="mark-area[^>]*>\s*<path[^>]* d="([^"]*)"', svg)
+        points = [float(x) for x in re.findall(r"([\d.]+),[\d.]+", "".join(ground))]
+        assert sum(bars) + max(points, default=0.0) > width / 3
+
+
+@pytest.mark.parametrize(
+    ("largest", "labels"),
+    [
+        (0.8, {"0", "0.2", "0.8"}),
+        (2e4, {"0", "10k", "20k"}),
+        (2e9, {"0", "1B", "2B"}),
+    ],
+)
+def test_numbers_beside_a_picture_are_written_as_people_do(
+    plotter: Plotter, largest: float, labels: set[str]
+) -> None:
+    """Of small amounts, and of a shop that counts in rupiah: not 200m, nor 0k, nor 2G."""
+    svg = drawn(plotter, bars_by_day([(DAYS[0][0], largest)]))
+    assert labels <= set(re.findall(r">([^<>]+)</text>", svg))
+
+
 def test_day_without_a_number_breaks_the_line(plotter: Plotter) -> None:
     """Of three days the one in the middle has none: two moves and no line between them."""
     gap: list[tuple[date, float | None]] = [

@@ -26,6 +26,7 @@ def test_numbers_are_written_for_people() -> None:
     assert [signed_percent(0.03), signed_percent(-0.031), signed_percent(0.0)] == [
         *("+3 %", "−3.1 %", "±0 %"),
     ]
+    assert signed_percent(790_595.997) == "+79,059,599.7 %"
     assert [count(1234567), count(0), count(None)] == ["1,234,567", "0", "–"]
     assert [milliseconds(0.9123), milliseconds(1500)] == ["0.912 ms", "1.5 s"]
     assert [plural(1, "unit"), plural(2, "unit"), plural(0, "day")] == [
