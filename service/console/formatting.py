@@ -17,6 +17,7 @@ _UNITS = (
     (60, "minute"),
 )
 NONE = "–"
+_LARGE = 1_000
 
 
 def percent(share: float | None, digits: int = 1) -> str:
@@ -57,6 +58,11 @@ def amount(value: float) -> str:
 def count(number: float | None) -> str:
     """Write a number with its thousands apart."""
     return NONE if number is None else f"{number:,.0f}"
+
+
+def total(amount: float) -> str:
+    """Write a sum of money: its cents too, as long as they are a part of it that one sees."""
+    return decimal(amount) if abs(amount) < _LARGE else count(amount)
 
 
 def decimal(number: float | None, digits: int = 2) -> str:
@@ -135,6 +141,7 @@ FILTERS = {
     "moment": moment,
     "pretty_json": pretty_json,
     "plural": plural,
+    "total": total,
 }
 
 
