@@ -118,15 +118,34 @@
     for (const one of copy.children) one.dataset.endcapId = values.id;
     return copy;
   };
+  const isShown = (slot) => slot.getClientRects()[0];
+  // The next element that shows, of the same parent or of one further out.
+  const after = (one) => {
+    const next = one.nextElementSibling, outer = one.parentElement;
+    return next ? isShown(next) ? next : after(next) : outer && after(outer);
+  };
   const place = (slot, template, shown) => {
-    const height = slot.offsetHeight, { top } = slot.getBoundingClientRect();
-    const isSeen = top < innerHeight;
+    const { style, offsetHeight: height, offsetWidth: width } = slot, next = after(slot);
+    const spots = () => [slot, next].map((one) => one?.getBoundingClientRect().top);
+    const before = spots(), isSeen = before[0] < innerHeight;
     if (isSeen && !height) return;
     const made = shown.map((values) => fill(template, values));
     // What can be seen keeps its height for good, what is below may grow.
-    slot.style.minHeight = `${height}px`;
-    if (isSeen) Object.assign(slot.style, { height: `${height}px`, boxSizing: "border-box", overflow: "hidden" });
+    style.minHeight = `${height}px`;
+    if (isSeen) Object.assign(style, { height: `${height}px`, boxSizing: "border-box", overflow: "hidden" });
     slot.replaceChildren(template, ...made);
+    if (!isSeen) return true;
+    // In a row of elements it is as wide as what is in it.
+    if (slot.offsetWidth !== width) style.width = `${width}px`;
+    // Margins of what stood in it reached out of it. What is drawn keeps its own inside.
+    ["marginTop", "marginBottom"].forEach((side, i) => {
+      const moved = () => Math.round(spots()[i] - before[i]), own = style[side];
+      if (!moved()) return;
+      // So far out that no neighbour's margin makes a difference.
+      style[side] = "999px";
+      style[side] = `${999 - moved()}px`;
+      if (moved()) style[side] = own;
+    });
     return true;
   };
   // Near each share of an element that half of a window can be, for up to 150 windows' height.
@@ -175,10 +194,15 @@
     // Nobody may ever come to a page that was drawn ahead.
     if (doc.prerendering)
       await new Promise((go) => on("prerenderingchange", go));
-    const slots = [...(root || doc).querySelectorAll("[data-endcap-placement]:not([data-endcap-asked])")].slice(0, 50);
+    const named = (slot) => slot.dataset.endcapPlacement;
+    const all = [...doc.querySelectorAll("[data-endcap-placement]")];
+    // What is hidden, as the copy of a slot for phones is, takes no items from the one that shows.
+    const slots = [...(root || doc).querySelectorAll("[data-endcap-placement]:not([data-endcap-asked])")]
+      .filter((slot) => isShown(slot) || !all.some((one) => named(one) === named(slot) && isShown(one)))
+      .slice(0, 50);
     if (!slots.length) return;
     // One that names nothing is asked for as one that nobody knows, or all would be refused.
-    const placements = slots.map((slot) => ({ id: slot.dataset.endcapPlacement || "?" }));
+    const placements = slots.map((slot) => ({ id: named(slot) || "?" }));
     slots.forEach((slot) => { slot.dataset.endcapAsked = ""; asked.set(slot, placements); });
     const context = { ...where(), page: set.page, item_ids: (set.items || "").split(/[\s,]+/).filter(Boolean).slice(0, 100) };
     const answer = await fetch(`${base}/v1/serve`, {

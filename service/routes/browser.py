@@ -9,6 +9,7 @@ from importlib.resources import files
 from litestar import Response, get
 
 from service.access import OPEN
+from service.browser.short_names import shorten_names
 from service.routes.documents import AnyRequest
 from service.routes.etags import has_already
 
@@ -61,7 +62,7 @@ def _file(name: str) -> str:
     return files("service.browser").joinpath(name).read_text(encoding="utf-8")
 
 
-_SCRIPT = compact(_file("endcap.js"))
+_SCRIPT = shorten_names(compact(_file("endcap.js")))
 _TYPES = _file("endcap.d.ts")
 
 

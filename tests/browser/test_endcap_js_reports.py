@@ -165,6 +165,22 @@ def test_time_in_a_hidden_tab_is_not_seen(chromium: Browser, server: RunningServ
         assert seen == [0, 0, 0, 1]
 
 
+def test_hidden_tab_sends_a_beacon(chromium: Browser, server: RunningServer) -> None:
+    """A tab that is put away may never come back, so what waits goes out before its turn, once."""
+    sent: list[str] = []
+    key = server.keys["publishable"]
+    with opened(chromium, server.address, key, hold_reports) as page:
+        page.wait_for_selector("#hero .new")
+        page.on("request", lambda one: sent.append(f"{one.resource_type} {one.post_data}"))
+        page.evaluate("endcap.track({ event: 'view', item_id: 'put away' })")
+        for is_hidden in (True, False):
+            page.evaluate(HIDE, is_hidden)
+        # This is asked after whatever the script sends on its own.
+        page.evaluate("fetch(document.querySelector('script').src).then((one) => one.text())")
+        beacons = [one for one in sent if one.startswith("ping ")]
+        assert [one.count("put away") for one in beacons] == [1]
+
+
 def test_page_drawn_ahead_asks_when_somebody_comes(
     chromium: Browser, server: RunningServer
 ) -> None:
