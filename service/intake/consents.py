@@ -25,13 +25,15 @@ def in_call(context: Mapping[str, object]) -> bool:
 
 
 def _in_consent(value: object) -> bool:
-    """Read a yes, or categories: one that was allowed is enough."""
+    """Read a yes, or categories: all of them have to be allowed, as which is ours is not said."""
     if value is None:
         return True
     if not isinstance(value, Mapping):
         return is_yes(value)
     categories = value.get("categoryPreferences")
-    return isinstance(categories, Mapping) and any(map(is_yes, categories.values()))
+    if not isinstance(categories, Mapping) or not categories:
+        return False
+    return all(map(is_yes, categories.values()))
 
 
 def _in_categories(value: object) -> bool:
