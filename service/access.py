@@ -34,7 +34,7 @@ def beacons(parameter: str) -> dict[str, Any]:
     """Declare, beside `needs`, that the key may come in the address: a beacon sends no header.
 
     The parameter is one of the path, else of the query. Addresses end up in logs, so only a
-    publishable key is taken there.
+    publishable key is taken there. A known key in a header comes before it.
     """
     return {"key_parameter": parameter}
 
@@ -122,14 +122,16 @@ def _by_query(
     key = connection.path_params.get(parameter) or connection.query_params.get(parameter)
     if not key:
         return None
-    principal = _owner(connection, key)
-    if is_server(principal):
+    services = services_of(connection)
+    principal = services.current.find_principal(digest_of(key))
+    if principal is not None and is_server(principal):
         raise AccessError(
             f"key {principal.key_id} has the scope {principal.scope!r} and came in the address, "
-            "where logs keep it; send a publishable key there, and revoke this one with "
-            f"'endcap keys revoke {principal.key_id}'"
+            f"where logs keep it; revoke it with 'endcap keys revoke {principal.key_id}', and "
+            "send a new one in a header, 'X-API-Key: KEY'; in the address send a publishable key"
         )
-    return principal
+    # The parameter may be another product's secret, and the header that of a proxy before us.
+    return find_principal(services, connection.scope["headers"]) or _owner(connection, key)
 
 
 async def _by_body(
@@ -167,17 +169,24 @@ def find_principal(services: Services, headers: Headers) -> Principal | None:
 
 
 def key_of(headers: Headers) -> str | None:
-    """Return the key in some headers, whose names are in small letters."""
+    """Return the key in some headers, whose names are in small letters: `X-API-Key` comes first.
+
+    A browser sends the password of a proxy before us as `Authorization` by itself.
+    """
+    authorised = None
     for name, value in headers:
         if name == b"x-api-key":
             return value.decode("latin-1").strip()
         if name == b"authorization":
-            scheme, _, key = value.decode("latin-1").partition(" ")
-            if scheme.lower() == "bearer" and key.strip():
-                return key.strip()
-            if scheme.lower() == "basic":
-                return _user_name(key) or None
-    return None
+            authorised = authorised or _credential(value.decode("latin-1"))
+    return authorised
+
+
+def _credential(value: str) -> str | None:
+    scheme, _, key = value.partition(" ")
+    if scheme.lower() == "bearer":
+        return key.strip() or None
+    return (_user_name(key) or None) if scheme.lower() == "basic" else None
 
 
 def _user_name(credentials: str) -> str:

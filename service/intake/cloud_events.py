@@ -93,10 +93,12 @@ def _arrival(envelope: Any, path: str) -> Arrival:
     if "time" in envelope:
         event.setdefault("timestamp", envelope["time"])
     (arrival,) = read_events(msgspec.json.encode(event))
-    if not isinstance(arrival.event, WrongEvent):
-        return Arrival(f"{path}.data", arrival.event)
-    at = arrival.event.path.replace("$", f"{path}.data", 1)
-    return Arrival(at, arrival.event._replace(path=at))
+    found = arrival.event
+    if not isinstance(found, WrongEvent):
+        return Arrival(f"{path}.data", found)
+    is_of_envelope = found.path == "$.timestamp" and "timestamp" not in data
+    at = f"{path}.time" if is_of_envelope else found.path.replace("$", f"{path}.data", 1)
+    return Arrival(at, found._replace(path=at))
 
 
 def _data(envelope: dict[str, Any]) -> Any:

@@ -10,9 +10,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from models.errors import InputError
+from models.past import EARLIEST_MS
 from service.intake import consents
 from service.intake.body import Arrival, WrongEvent, at_most
 from service.intake.commerce import GA4_EVENTS, Meaning
+from service.intake.identify import MAX_AT_MS
 from service.intake.messages import (
     Fields,
     Ignored,
@@ -26,6 +28,10 @@ from service.intake.messages import (
 )
 
 _MAX_DIGITS = 30
+_NO_MICROS = (
+    "is not of the years 1980 to 9999 in microseconds since 1970; "
+    "multiply seconds by 1000000, milliseconds by 1000"
+)
 
 
 def read_ga4(body: bytes, received_ms: int, *, key: bytes) -> Sorted:
@@ -59,6 +65,11 @@ def _sort_one(envelope: Fields, event: Fields, event_id: str, path: str, found: 
     if meaning is None:
         reason = f"{name!r} is no e-commerce event of GA4 that Endcap keeps"
         found.ignored.append(Ignored(event_id, path, reason))
+        return
+    micros = _micros(envelope, event)
+    if isinstance(micros, int) and not EARLIEST_MS <= micros // 1000 <= MAX_AT_MS:
+        at = f"{path if event.get('timestamp_micros') else '$'}.timestamp_micros"
+        found.arrivals.append(Arrival(at, WrongEvent(event_id, at, f"{micros} {_NO_MICROS}")))
         return
     common = _common(envelope, event, params, event_id)
     if meaning.about == "items":
@@ -127,10 +138,10 @@ def _items(params: Fields) -> list[Any]:
 
 
 def _common(envelope: Fields, event: Fields, params: Fields, event_id: str) -> dict[str, Any]:
-    micros = event.get("timestamp_micros") or envelope.get("timestamp_micros")
+    micros = _micros(envelope, event)
     return {
         "event_id": event_id,
-        "timestamp": _to_ms(micros),
+        "timestamp": micros // 1000 if isinstance(micros, int) else micros,
         "user_id": text(envelope.get("user_id")),
         "anonymous_id": first_text(envelope, "client_id", "app_instance_id"),
         "session_id": text(params.get("session_id")),
@@ -141,13 +152,14 @@ def _common(envelope: Fields, event: Fields, params: Fields, event_id: str) -> d
     }
 
 
-def _to_ms(micros: object) -> object:
-    """Convert the time, a number or digits; what is neither is given back, and refused later."""
-    moment = text(micros)
+def _micros(envelope: Fields, event: Fields) -> object:
+    """Read the time, a number or digits; what is neither is given back, and refused later."""
+    said = event.get("timestamp_micros") or envelope.get("timestamp_micros") or None
+    digits = text(said) or ""
     # More digits than Python reads are no time either.
-    if moment is None or not moment.isdecimal() or len(moment) > _MAX_DIGITS:
-        return micros or None
-    return int(moment) // 1000
+    if not digits.removeprefix("-").isdecimal() or len(digits) > _MAX_DIGITS:
+        return said
+    return int(digits)
 
 
 def _event_id(envelope: Fields, event: Fields, received_ms: int, key: bytes) -> str:

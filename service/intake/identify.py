@@ -146,6 +146,22 @@ def store_form(
     )
 
 
+def check_fields(event: Event) -> None:
+    """Look for what the types of an event do not show, as `store_form` does.
+
+    Raises
+    ------
+    FieldError
+        As there.
+    """
+    for name in _FORMS[type(event)].checked:
+        value: str | None = getattr(event, name)
+        if value:
+            _check_bytes(value, name)
+    if event.timestamp is not None:
+        to_ms(event.timestamp)
+
+
 def to_ms(timestamp: datetime | int, behind_ms: int = 0) -> int:
     """Convert a timestamp from the wire, whose clock is so far behind ours, to epoch ms.
 

@@ -15,6 +15,7 @@ import msgspec
 from models.errors import InputError
 from models.events import Event
 from service.intake.body import Arrival, WrongEvent
+from service.intake.identify import FieldError, check_fields
 
 Kind = Literal["view", "click", "add_to_cart", "purchase", "refund", "exposure"]
 
@@ -82,11 +83,15 @@ def arrive(kind: Kind, values: Fields, *, path: str, names: Mapping[str, str]) -
     present = {name: value for name, value in values.items() if value is not None}
     try:
         event: Event = msgspec.convert({"event": kind, **present}, Event, strict=False)
+        check_fields(event)
     except msgspec.ValidationError as error:
         message, _, place = str(error).rpartition(" - at `$.")
         field = place.removesuffix("`")
         at = f"{path}.{names.get(field, field)}" if message else path
         return Arrival(at, WrongEvent(text(values.get("event_id")), at, message or str(error)))
+    except FieldError as error:
+        at = f"{path}.{names.get(error.name, error.name)}"
+        return Arrival(at, WrongEvent(text(values.get("event_id")), at, error.message))
     return Arrival(path, event)
 
 

@@ -5,6 +5,7 @@ Segment's for browsers and phones have addresses of one letter, ``/v1/t`` for a 
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from litestar import get, post
@@ -34,7 +35,7 @@ CLIENT_HEADERS = (
 """What the browser libraries send along, and a browser has to be allowed to send."""
 
 SETTLE_S = 1.0
-"""How long an `identify` waits until it is stored who the visitor is."""
+"""How long the `identify` calls of a body wait until it is stored who the visitors are."""
 
 _NAMED = "messages without an id"
 """What that key is derived for."""
@@ -52,12 +53,15 @@ async def _body(request: AnyRequest) -> bytes:
 async def _take_in(request: AnyRequest, found: Sorted) -> Verdicts:
     verdicts = await take_in(request, found.arrivals, found.ignored)
     services = services_of(request)
-    hide = services.pseudonymiser.pseudonym
-    for user_id, anonymous_id in dict.fromkeys(found.known):
-        # From now on the user is dealt as the visitor that they were.
-        await services.intake.people.person(
-            hide("user_id", user_id), hide("anonymous_id", anonymous_id), SETTLE_S
+    hide, people = services.pseudonymiser.pseudonym, services.intake.people
+    # From now on each user is dealt as the visitor that they were. All are written at once: one
+    # after the other, a batch of an import takes longer than its sender waits.
+    await asyncio.gather(
+        *(
+            people.person(hide("user_id", user_id), hide("anonymous_id", anonymous_id), SETTLE_S)
+            for user_id, anonymous_id in dict.fromkeys(found.known)
         )
+    )
     return verdicts
 
 

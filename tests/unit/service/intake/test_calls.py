@@ -139,7 +139,9 @@ SOMETHING_DENIED: list[Any] = [
         ({}, True),
         ({"consent": False}, False),
         ({"consent": {"categoryPreferences": {"ads": False, "product": False}}}, False),
-        ({"consent": {"categoryPreferences": {"ads": False, "product": True}}}, True),
+        ({"consent": {"categoryPreferences": {"ads": True, "product": True}}}, True),
+        # OneTrust's first category is what is strictly necessary, which nobody can refuse.
+        ({"consent": {"categoryPreferences": {"C0001": True, "C0002": False}}}, False),
         ({"consent": None}, True),
         *(({"consent": yes}, True) for yes in (True, "true", "GRANTED", " Yes ", 1)),
         *(({"consent": no}, False) for no in NO),
@@ -154,7 +156,7 @@ SOMETHING_DENIED: list[Any] = [
     ],
 )
 def test_consent_is_read(context: Any, consent: bool) -> None:
-    """It is denied by itself, or if every category is; in doubt it was not given."""
+    """It is denied by itself, or if one category is; in doubt it was not given."""
     (event,) = events(track("Product Viewed", {"product_id": "p1"}, context=context))
     assert event.consent is consent
 
@@ -257,6 +259,20 @@ def test_identify_tells_who_the_visitor_is() -> None:
         ),
         (track("Promotion Clicked"), "$.batch[0].properties.promotion_id"),
         (track("Product Viewed", {"product_id": "p"}, userId="u" * 300), "$.batch[0].userId"),
+        # What the types do not show.
+        (track("Product Viewed", {"product_id": "p"}, userId="é" * 200), "$.batch[0].userId"),
+        (
+            track("Order Completed", {"products": [{"product_id": "p\0"}]}),
+            "$.batch[0].properties.products[0].product_id",
+        ),
+        (
+            track("Product Viewed", {"product_id": "p"}, timestamp="2026-01-01T00:00:00"),
+            "$.batch[0].timestamp",
+        ),
+        (
+            track("Product Viewed", {"product_id": "p"}, context={"os": {"name": "x\0"}}),
+            "$.batch[0].context.os.name",
+        ),
         ({"type": "track"}, "$.batch[0].event"),
         ({"type": "teleport"}, "$.batch[0].type"),
         ("hello", "$.batch[0]"),

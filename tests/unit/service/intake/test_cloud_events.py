@@ -70,6 +70,8 @@ def test_long_source_still_makes_an_id() -> None:
         ({"data": None}, "$[0].data"),
         ({"data": {"item_id": 5}}, "$[0].data.item_id"),
         ({"type": "order.made"}, "$[0].data.event"),
+        ({"time": "yesterday"}, "$[0].time"),
+        ({"data": {**DATA, "timestamp": "yesterday"}}, "$[0].data.timestamp"),
     ],
 )
 def test_mistake_is_told_at_its_place(change: Any, path: str) -> None:

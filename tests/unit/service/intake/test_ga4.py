@@ -55,6 +55,21 @@ def test_time_that_is_none_is_a_mistake(micros: Any) -> None:
     assert isinstance(right.event, View)
 
 
+@pytest.mark.parametrize("micros", [NOW_MS // 1000, str(NOW_MS), NOW_MS * 1_000_000, -MICROS])
+def test_time_in_another_unit_is_told_in_the_senders_words(micros: Any) -> None:
+    """Seconds, milliseconds and nanoseconds are refused by GA4's name, for GA4's unit."""
+    view = {"name": "view_item", "params": {"items": [{"item_id": "p1"}]}}
+    for body, path in (
+        ({"events": [{**view, "timestamp_micros": micros}]}, "$.events[0].timestamp_micros"),
+        ({"events": [view], "timestamp_micros": micros}, "$.timestamp_micros"),
+    ):
+        (arrival,) = read_ga4(msgspec.json.encode(body), NOW_MS, key=KEY).arrivals
+        assert isinstance(arrival.event, WrongEvent)
+        assert arrival.event.path == path
+        assert arrival.event.message.startswith(f"{micros} is not of the years 1980 to 9999")
+        assert "multiply seconds by 1000000" in arrival.event.message
+
+
 def test_purchase_is_known_by_its_transaction() -> None:
     """The same order sent again, even at another time, is the same events."""
     items = [{"item_id": "p1"}, {"item_id": "p2"}]

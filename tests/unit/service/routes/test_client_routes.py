@@ -1,5 +1,6 @@
 """Where client libraries send to: keys, verdicts, exactly once."""
 
+import asyncio
 import base64
 import gzip
 import json
@@ -7,7 +8,9 @@ import sqlite3
 from typing import Any
 
 import httpx
+import pytest
 
+from service.stores.event_schema import EventFlag
 from tests.unit.service.routes.samples import NOW_MS, Shop
 
 ADDED = {
@@ -159,6 +162,42 @@ def test_ga4_sender_changes_only_its_host(shop: Shop) -> None:
     assert counts(post(shop, "/mp/collect", body, params=params)) == (1, 0, 1, 0, 0)
 
 
+def test_ga4_sender_on_a_server_has_its_key_in_a_header(shop: Shop) -> None:
+    """Its address may keep Google's secret; its orders are what was paid, as by any such key."""
+    event = {"name": "view_item", "params": {"event_id": "e", "items": [{"item_id": "p1"}]}}
+    address = {"measurement_id": "G-1", "api_secret": "google's"}
+    headers = {"x-api-key": shop.keys["server"]}
+    body = {"client_id": "c1", "events": [event]}
+    assert post(shop, "/mp/collect", body, params=address).status_code == 401
+    assert counts(post(shop, "/mp/collect", body, params=address, headers=headers))[1] == 1
+    # As the user of the address, which clients send as Basic auth.
+    assert counts(post(shop, "/mp/collect", body, key=shop.keys["server"]))[2] == 1
+    with sqlite3.connect(shop.services.settings.home / "events.sqlite") as connection:
+        rows = connection.execute("SELECT event_id, flags FROM events").fetchall()
+    assert rows == [("e.0", EventFlag.BY_SERVER)]
+
+
+def test_key_in_the_address_of_a_server_is_told_where_to_go(shop: Shop) -> None:
+    """It is refused, also where a header has a good one, and the answer says what to do."""
+    address = {"api_secret": shop.keys["server"]}
+    for key in (None, shop.keys["server"]):
+        refused = post(shop, "/mp/collect", {"events": []}, params=address, key=key)
+        assert (refused.status_code, refused.json()["code"]) == (403, "forbidden")
+        for step in ("endcap keys revoke", "X-API-Key: KEY", "publishable"):
+            assert step in refused.json()["detail"]
+        assert shop.keys["server"] not in refused.text
+
+
+def test_password_of_a_proxy_takes_no_key_away(shop: Shop) -> None:
+    """A browser sends it by itself, before the headers of the page's own script."""
+    proxy = {"authorization": "Basic " + base64.b64encode(b"staff:password").decode()}
+    key = shop.keys["publishable"]
+    own = {"event": "view", "event_id": "e1", "item_id": "p1"}
+    in_address = post(shop, "/v1/events", own, params={"key": key}, headers=proxy)
+    in_header = post(shop, "/v1/events", own, headers={**proxy, "x-api-key": key})
+    assert (in_address.status_code, in_header.status_code) == (202, 202)
+
+
 def test_cloud_event_is_an_event(shop: Shop) -> None:
     """`/v1/events` tells one by its headers."""
     headers = {
@@ -213,3 +252,26 @@ def test_identify_keeps_the_arm_of_the_visitor(shop: Shop) -> None:
     assert person is not None
     assert person.unit is not None
     assert person.unit.kind == "anonymous_id"
+
+
+def test_identify_calls_of_a_batch_wait_together(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A store that is slow holds a batch up once, not once for each of the visitors in it."""
+    n_visitors, n_begun = 30, 0
+    seen: list[int] = []
+
+    async def settle(self: object, *keys_and_timeout: object) -> None:
+        nonlocal n_begun
+        n_begun += 1
+        await asyncio.sleep(0)
+        seen.append(n_begun)
+
+    monkeypatch.setattr(type(shop.services.intake.people), "person", settle)
+    calls = [
+        {"type": "identify", "messageId": f"m{n}", "userId": f"u{n}", "anonymousId": f"a{n}"}
+        for n in range(n_visitors)
+    ]
+    answer = post(shop, "/v1/batch", {"batch": calls}, key=shop.keys["publishable"])
+    assert counts(answer) == (0, 0, 0, 0, n_visitors)
+    assert seen == [n_visitors] * n_visitors
