@@ -35,7 +35,10 @@ CLIENT_HEADERS = (
 """What the browser libraries send along, and a browser has to be allowed to send."""
 
 SETTLE_S = 1.0
-"""How long the `identify` calls of a body wait until it is stored who the visitors are."""
+"""How long `identify` calls that are settled together wait until it is stored who they are."""
+
+SETTLED_TOGETHER = 50
+"""One after the other, a batch waits longer than its sender; all at once, pages wait for it."""
 
 _NAMED = "messages without an id"
 """What that key is derived for."""
@@ -54,14 +57,15 @@ async def _take_in(request: AnyRequest, found: Sorted) -> Verdicts:
     verdicts = await take_in(request, found.arrivals, found.ignored)
     services = services_of(request)
     hide, people = services.pseudonymiser.pseudonym, services.intake.people
-    # From now on each user is dealt as the visitor that they were. All are written at once: one
-    # after the other, a batch of an import takes longer than its sender waits.
-    await asyncio.gather(
-        *(
-            people.person(hide("user_id", user_id), hide("anonymous_id", anonymous_id), SETTLE_S)
-            for user_id, anonymous_id in dict.fromkeys(found.known)
+    known = list(dict.fromkeys(found.known))
+    for start in range(0, len(known), SETTLED_TOGETHER):
+        # From now on each user is dealt as the visitor that they were.
+        await asyncio.gather(
+            *(
+                people.person(hide("user_id", user), hide("anonymous_id", anonymous), SETTLE_S)
+                for user, anonymous in known[start : start + SETTLED_TOGETHER]
+            )
         )
-    )
     return verdicts
 
 

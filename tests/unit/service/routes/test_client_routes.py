@@ -257,8 +257,8 @@ def test_identify_keeps_the_arm_of_the_visitor(shop: Shop) -> None:
 def test_identify_calls_of_a_batch_wait_together(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A store that is slow holds a batch up once, not once for each of the visitors in it."""
-    n_visitors, n_begun = 30, 0
+    """A store that is slow holds a batch up once for fifty visitors, and not once for each."""
+    n_visitors, n_begun = 60, 0
     seen: list[int] = []
 
     async def settle(self: object, *keys_and_timeout: object) -> None:
@@ -274,4 +274,4 @@ def test_identify_calls_of_a_batch_wait_together(
     ]
     answer = post(shop, "/v1/batch", {"batch": calls}, key=shop.keys["publishable"])
     assert counts(answer) == (0, 0, 0, 0, n_visitors)
-    assert seen == [n_visitors] * n_visitors
+    assert seen == [50] * 50 + [60] * 10
