@@ -108,12 +108,18 @@ async function segmentBrowser() {
   await eventually(() => sent.nAnswered === 3);
 }
 
+async function segmentPhone() {
+  const { send } = createRequire(import.meta.url)("./phone.cjs");
+  await send({ key, address, product, order, eventually });
+}
+
 const libraries = {
   "rudder-node": rudderNode,
   "segment-node": segmentNode,
   "rudder-browser": () => rudderBrowser(false),
   "rudder-beacon": () => rudderBrowser(true),
   "segment-browser": segmentBrowser,
+  "segment-phone": segmentPhone,
 };
 await libraries[library]();
 process.exit(0);
