@@ -244,6 +244,7 @@ def _state(server: Server) -> dict[str, Any]:
             if name.startswith("endcap_exposures_") and name.endswith("_total")
         },
         "memory_mb": [vars(memory_of(pid)) for pid in server.workers()],
+        "scorer_memory_mb": [vars(memory_of(pid)) for pid in server.scorer()],
     }
 
 
