@@ -158,7 +158,11 @@ async def take_beacon(request: AnyRequest) -> Verdicts:
     responses=_REFUSALS,
 )
 async def take_ga4(request: AnyRequest) -> Verdicts:
-    """Take GA4's e-commerce events, one of ours an item, with the key as `api_secret`."""
+    """Take GA4's e-commerce events, one of ours an item.
+
+    A publishable key may come as `api_secret`; a server's comes in a header, as logs keep
+    addresses. A known key in a header comes first, so `api_secret` may stay Google's.
+    """
     services = services_of(request)
     found = read_ga4(await _body(request), services.now_ms(), key=_key(services))
     return await _take_in(request, found)
