@@ -28,6 +28,7 @@ from tests.benchmarks.serve.open_loop import measure
 from tests.benchmarks.serve.processes import Server, endcap_server
 from tests.benchmarks.serve.shop import open_shop
 from tests.benchmarks.serve.traffic import write_traffic
+from tests.end_to_end.running_server import wait_until
 
 LOG, LOG_NOTHING = signal.SIGUSR1, signal.SIGUSR2
 TWO = (True, False)
@@ -51,6 +52,8 @@ endcap.main()
 """
 SETTLE_S = 1.0
 """Of a turn: what the one before has put into the queue is on disk, and nothing is measured."""
+START_S = 60.0
+"""How long the first page may take to come, and the last of a turn to be on disk."""
 N_ITEMS, N_USERS = 5_000, 20_000
 N_DRAWS = 1_000
 """Of the bootstrap."""
@@ -117,12 +120,15 @@ def measure_logging(
         furnish(server)
         saturate(server, pages, seconds, pinned=theirs)
         _wait_for_sums(server, seconds)
-        # The generator starts and opens its connections before the first turn, and outlasts them.
+        # The generator sends pages before the first turn, and outlasts the last.
         spare_s = 2 * (SETTLE_S + seconds)
         long_s = spare_s + 2 * turns * (SETTLE_S + seconds + SETTLE_S)
         with ThreadPoolExecutor(1) as beside:
             file = folder / "times.npy"
+            n_served = _count(server, "served")
             running = beside.submit(measure, server, pages, rate, long_s, theirs, times=file)
+            # It needs a second to start, and longer on a machine that does other things as well.
+            wait_until(lambda: _count(server, "served") > n_served or running.done(), START_S)
             time.sleep(spare_s / 2)
             taken = [_take_turn(server, n % 4 in (0, 3), seconds) for n in range(2 * turns)]
             assert running.result().n_failed == 0
@@ -134,12 +140,14 @@ def _take_turn(server: Server, is_logged: bool, seconds: float) -> Turn:
     for pid in server.workers():
         os.kill(pid, LOG if is_logged else LOG_NOTHING)
     time.sleep(SETTLE_S / 2)
-    n_stored = _n_stored(server)
+    if not is_logged:
+        wait_until(lambda: _count(server, "assigned") == _count(server, "stored"), START_S)
+    n_stored = _count(server, "stored")
     time.sleep(SETTLE_S / 2)
     begin_s, cpu_s = time.perf_counter(), -server.cpu_s()
     time.sleep(seconds)
     end_s, cpu_s = time.perf_counter(), cpu_s + server.cpu_s()
-    assert (_n_stored(server) > n_stored) == is_logged
+    assert (_count(server, "stored") > n_stored) == is_logged
     return Turn(is_logged, begin_s, end_s, cpu_s)
 
 
@@ -196,8 +204,9 @@ def _interval(
     return low, high
 
 
-def _n_stored(server: Server) -> float:
-    return server.metrics()["endcap_exposures_stored_total"]
+def _count(server: Server, name: str) -> float:
+    """Read how many exposures were served, assigned or stored."""
+    return server.metrics()[f"endcap_exposures_{name}_total"]
 
 
 def _wait_for_sums(server: Server, seconds: float) -> None:
