@@ -154,6 +154,7 @@ def _sentence(weeks: Sequence[ReadyWeek], goals: Sequence[Goal]) -> str:
         return said
     if coming.about is None:
         return (
-            f"{said} These weeks do not tell yet when {coming.share:.0%} of those with an id will."
+            f"{said} These weeks do not tell yet when it will be {coming.share:.0%} of those with "
+            "an id."
         )
     return f"{said} At this pace it is {coming.share:.0%} of those with an id about {coming.about}."

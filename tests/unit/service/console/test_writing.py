@@ -17,6 +17,7 @@ from service.console.formatting import (
     span,
     total,
 )
+from service.console.pages import make_environment
 
 
 def test_numbers_are_written_for_people() -> None:
@@ -129,6 +130,17 @@ def test_csv_runs_no_formula_where_semicolons_divide() -> None:
         "p3,Mug; 1 - 2",
         "p4,a=b;c",
     ]
+
+
+@pytest.mark.parametrize(
+    ("figure", "size"),
+    [("1,234,567", ""), ("12,345,678", " long"), ("12,345,678.90", " longer"), ("3 days ago", "")],
+)
+def test_figure_of_many_digits_is_written_smaller(figure: str, size: str) -> None:
+    """It would break in the middle of a number; words break between them."""
+    template = '{% import "parts.html" as ui with context %}{{ ui.stat("Value", figure) }}'
+    drawn = make_environment().from_string(template).render(figure=figure)
+    assert f'<div class="stat {size}">' in drawn
 
 
 def test_share_bar_says_its_shares() -> None:

@@ -1,6 +1,7 @@
 """How a banner does, over HTTP."""
 
-from tests.unit.service.routes.samples import Shop
+from tests.unit.service.routes.console_shop import Visitor
+from tests.unit.service.routes.samples import Shop, csv_lines
 
 
 def test_performance_over_http(shop: Shop) -> None:
@@ -37,3 +38,14 @@ def test_a_crawler_teaches_nothing_where_there_is_no_rollout(shop: Shop) -> None
     answer = shop.call("GET", "/v1/banners/garden/performance", scope="merchandiser").json()
     assert answer["exposures"] == 1
     assert answer["days"] == [{"day": "2026-01-15", "assigned": 1, "clicks": 0}]
+
+
+def test_days_are_a_file_named_after_the_banner(shop: Shop) -> None:
+    """In a header of plain letters, and as it is for browsers, which read the second name."""
+    banner = {"title": "Größe", "image_url": "/i", "link_url": "/l"}
+    shop.call("PUT", "/v1/banners/gr%C3%B6%C3%9Fe", json=banner)
+    file = Visitor(shop).get("/console/banners/gr%C3%B6%C3%9Fe/days.csv")
+    assert csv_lines(file) == ["day,served,clicks"]
+    assert file.headers["content-disposition"] == (
+        "attachment; filename=\"gr__e-days.csv\"; filename*=UTF-8''gr%C3%B6%C3%9Fe-days.csv"
+    )

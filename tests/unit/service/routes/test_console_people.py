@@ -317,6 +317,7 @@ def test_insights_compare_whole_days(known: Shop) -> None:
     assert "23 January to 29 January 2026 with 16 January to 22 January 2026" in page
     found = known.call("GET", "/v1/insights?days=7", scope="merchandiser").json()
     assert (found["orders"]["value"], found["compared"]["sold"]["value"]) == (1010.0, 110.0)
+    assert "<dt>Value</dt><dd>1,010</dd>" in page
     assert (found["compared"]["is_fair"], found["compared"]["last_day"]) == (True, "2026-01-29")
 
 
