@@ -74,6 +74,12 @@ class Moments:
         return (len(self.owners) - n_active) / steps if steps else 0.0
 
     @property
+    def users_per_item(self) -> float:
+        """Return the mean number of users of the items that anybody has met; 0 without any."""
+        pairs = distinct(self.user_rows.astype(np.int64) << 32 | self.item_rows)
+        return len(pairs) / max(len(distinct(self.item_rows)), 1)
+
+    @property
     def has_clock(self) -> bool:
         """Say whether timestamps are a clock's, not all equal and not a mere count of steps.
 

@@ -54,11 +54,18 @@ WITH_ORDER = Regime(
 FOR_NEW_ITEMS = replace(WITHOUT_ORDER, user_exponent=1.2)
 """Of the graph that is mapped to the columns of new items."""
 CLOCK_POPULARITY = 0.6
+"""Of the popularity prior where every item has very many users."""
+PRIOR_USERS = 50.0
+"""With so many users an item on average, what is popular counts twice that."""
 CLOCK_ALS_EXPONENT = 0.2
 
 
 def regime_of(moments: Moments) -> Regime:
-    """Interpolate between no order and full order; a real clock makes recent popularity count."""
+    """Interpolate between no order and full order; a real clock makes recent popularity count.
+
+    It counts the more the fewer users an item has: where little is known of each, what speaks for
+    one shopper is mostly chance, and what many want is not.
+    """
     share = moments.orderedness
     between = {
         field.name: (1.0 - share) * getattr(WITHOUT_ORDER, field.name)
@@ -67,5 +74,6 @@ def regime_of(moments: Moments) -> Regime:
     }
     regime = Regime(**between)
     if moments.has_clock:
-        return replace(regime, popularity=CLOCK_POPULARITY, als_exponent=CLOCK_ALS_EXPONENT)
+        popularity = CLOCK_POPULARITY * (1.0 + PRIOR_USERS / max(moments.users_per_item, 1.0))
+        return replace(regime, popularity=popularity, als_exponent=CLOCK_ALS_EXPONENT)
     return regime

@@ -32,6 +32,9 @@ SOFTNESS = 0.5
 N_POWER_ITERATIONS = 3
 N_FURTHER_ITERATIONS = 2
 OVERSAMPLING = 16
+ROWS_PER_DIMENSION = 30
+"""Users, or items if they are fewer, that a dimension needs: what fewer share is mostly chance."""
+LEAST_DIMENSIONS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +58,8 @@ def low_pass_factors(
 ) -> LowPass:
     """Fit on `user_items` of 0 and 1, shape (n_users, n_items); items without users have zeros."""
     n_items = user_items.shape[1]
-    d = min(dimensions, min(user_items.shape) // 2)
+    narrow = min(user_items.shape)
+    d = min(dimensions, max(narrow // ROWS_PER_DIMENSION, LEAST_DIMENSIONS), narrow // 2)
     if d < 1 or user_items.nnz == 0:
         nothing = np.zeros((n_items, 0), np.float32)
         return LowPass(nothing, nothing, nothing)
