@@ -53,7 +53,7 @@ def tune(
     if budget_s <= 0 or not len(dataset.interactions):
         return settings, None
     begin = clock()
-    n_users = min(MAX_USERS, MAX_VALUES // max(dataset.n_items, 1))
+    n_users = min(MAX_USERS, MAX_VALUES // max(len(distinct(dataset.interactions.item_rows)), 1))
     split = split_validation(dataset, seed=seed, max_users=n_users)
     users = distinct(split.test_users)
     if len(users) < MIN_USERS or not len(split.train.interactions):
@@ -62,12 +62,15 @@ def tune(
         parts = fit_parts(split.train, settings, now_ms=split.now_ms, seed=seed)
     histories = Histories.of(split.train.interactions, dataset.n_users, split.now_ms).take(users)
     place = np.searchsorted(users, split.test_users)
-    pairs = place.astype(np.int64) * dataset.n_items + split.test_items
+    # What nobody has met is scored by none of these weights, but by what its attributes say.
+    met = distinct(split.train.interactions.item_rows)
+    column = np.searchsorted(met, split.test_items).clip(max=len(met) - 1)
+    is_met = met[column] == split.test_items
     trial = Trial(
-        scores=part_scores(parts, histories, settings),
-        pairs=pairs,
+        scores=part_scores(parts, histories, settings, met),
+        pairs=place[is_met].astype(np.int64) * len(met) + column[is_met],
         n_relevant=np.bincount(place, minlength=len(users)),
-        lots=draw_lots(dataset.item_ids),
+        lots=draw_lots(dataset.item_ids)[met],
     )
     chosen, n_trials = _search(trial, settings, budget_s - (clock() - begin), seed)
     is_judge = np.arange(len(users)) % 2 == 1
@@ -105,49 +108,56 @@ class Trial:
     """The scores of every part for the users of the validation, and what they chose."""
 
     scores: dict[str, NDArray[np.float32]]
-    """By the name of the weight in `Settings`; (n_users, n_items), own items -inf."""
+    """By the name of the weight in `Settings`; (n_users, n_candidates), own items -inf."""
     pairs: NDArray[np.int64]
+    """``place of the user * n_candidates + column`` of what each went on to choose."""
     n_relevant: NDArray[np.int64]
     lots: NDArray[np.int64]
 
     def ndcg(self, settings: Settings) -> NDArray[np.float64]:
         """Return the mean of NDCG@10 and NDCG@20 of each user."""
-        n_users, n_items = next(iter(self.scores.values())).shape
+        n_users, n_candidates = next(iter(self.scores.values())).shape
 
         def rank(rows: slice) -> NDArray[np.int64]:
-            total = np.zeros((rows.stop - rows.start, n_items), dtype=np.float32)
+            total = np.zeros((rows.stop - rows.start, n_candidates), dtype=np.float32)
             for name, scores in self.scores.items():
                 total += np.float32(getattr(settings, name)) * scores[rows]
             return top_lists(total, self.lots, max(KS))
 
         lists = np.concatenate(map_blocks(n_users, USERS_PER_BLOCK, rank))
-        hits = np.isin(np.arange(n_users)[:, np.newaxis] * n_items + lists, self.pairs)
+        hits = np.isin(np.arange(n_users)[:, np.newaxis] * n_candidates + lists, self.pairs)
         hits &= lists >= 0
         both = [ndcg(hits, self.n_relevant, k) for k in KS]
         return np.asarray(np.mean(both, axis=0), dtype=np.float64)
 
 
 def part_scores(
-    parts: Parts, histories: Histories, settings: Settings
+    parts: Parts, histories: Histories, settings: Settings, candidates: NDArray[np.integer]
 ) -> dict[str, NDArray[np.float32]]:
-    """Score every part alone at its shipped weight, as `merge` adds them up."""
-    regime, n_items = parts.regime, len(parts.lift)
-    shares = histories.shares(settings.blend, n_items)
-    popularity = np.float32(regime.popularity * parts.popularity_unit) * parts.popularity
-    spectral = (shares @ parts.spectral.fold_in) @ parts.spectral.factors.T
-    als = (shares @ parts.als.fold_in) @ parts.als.factors.T
+    """Score every part alone at its shipped weight, as `merge` adds them up.
+
+    `candidates` are items, ascending, those of the histories among them.
+    """
+    regime, lift = parts.regime, parts.lift[candidates]
+    shares = histories.shares(settings.blend, len(parts.lift))
+    popularity = np.float32(regime.popularity * parts.popularity_unit)
+    spectral = (shares @ parts.spectral.fold_in) @ parts.spectral.factors[candidates].T
+    als = (shares @ parts.als.fold_in) @ parts.als.factors[candidates].T
     scores = {
-        "graph_weight": regime.graph * (shares @ parts.graph).toarray() * parts.lift,
-        "spectral_weight": regime.spectral * spectral * parts.lift,
-        "als_weight": regime.als * als * parts.lift,
-        "popularity_weight": np.tile(popularity, (len(histories), 1)),
+        "graph_weight": regime.graph * (shares @ parts.graph[:, candidates]).toarray() * lift,
+        "spectral_weight": regime.spectral * spectral * lift,
+        "als_weight": regime.als * als * lift,
+        "popularity_weight": np.tile(
+            popularity * parts.popularity[candidates], (len(histories), 1)
+        ),
     }
     if parts.likeness.nnz:
-        alike = (shares @ parts.likeness).toarray()
-        scores["attribute_weight"] = regime.attributes * alike * parts.lift
+        alike = (shares @ parts.likeness[:, candidates]).toarray()
+        scores["attribute_weight"] = regime.attributes * alike * lift
     owners = np.repeat(np.arange(len(histories)), np.diff(histories.items.offsets))
+    own = np.searchsorted(candidates, histories.items.rows)
     for part in scores.values():
-        part[owners, histories.items.rows] = -np.inf
+        part[owners, own] = -np.inf
     return {name: part.astype(np.float32) for name, part in scores.items()}
 
 

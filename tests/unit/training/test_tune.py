@@ -3,11 +3,13 @@
 import itertools
 
 import numpy as np
+import pytest
 
 from models.dataset import Dataset
 from models.recommenders.settings import Settings
 from models.scoring import MS_PER_DAY
 from tests.unit.models.small_dataset import checkerboard, make_dataset
+from training import tune as tuning_module
 from training.tune import N_TRIALS, tune
 from training.validation import split_validation
 
@@ -44,6 +46,42 @@ def test_weights_stay_where_nothing_is_gained() -> None:
     assert tuning.gain.low <= 0
     assert not tuning.is_kept
     assert settings == SETTINGS
+
+
+def _with_stock(n_unsold: int) -> Dataset:
+    """Let 200 users have 12 of the 30 items of their colour; copies of these nobody ever had."""
+    rng = np.random.default_rng(4)
+    rows = [
+        (user, 2 * int(item) + user % 2, int(rng.integers(100)))
+        for user in range(200)
+        for item in rng.permutation(30)[:12]
+    ]
+    titles = [
+        f"{('white', 'black')[item % 2]} square number{item % 60 // 2}"
+        for item in range(60 + n_unsold)
+    ]
+    return make_dataset(rows, 200, 60 + n_unsold, titles=titles)
+
+
+def test_what_nobody_has_met_takes_no_places_from_what_is_tuned() -> None:
+    """With five unsold copies of each item in the catalogue the shipped weights are as good."""
+    figures = []
+    for n_unsold in (0, 300):
+        dataset = _with_stock(n_unsold)
+        _, tuning = tune(dataset, SETTINGS, budget_s=60, seed=1, clock=lambda: 0.0)
+        assert tuning is not None
+        figures.append(tuning.default_ndcg)
+    assert figures[1] == pytest.approx(figures[0], rel=0.05)
+
+
+def test_users_are_as_many_as_the_items_that_were_met_allow(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Room for 120 users beside 60 items is not lost where the catalogue lists 360."""
+    monkeypatch.setattr(tuning_module, "MAX_VALUES", 60 * 120)
+    _, tuning = tune(_with_stock(300), SETTINGS, budget_s=60, seed=1, clock=lambda: 0.0)
+    assert tuning is not None
+    assert tuning.n_users == 120
 
 
 def test_time_that_ran_out_is_said() -> None:
