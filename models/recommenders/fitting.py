@@ -21,7 +21,7 @@ from models.recommenders.als import fit_factors, linear_fold_in, mean_weight
 from models.recommenders.attribute_map import AttributeMap, max_features
 from models.recommenders.attributes import likeness, token_rows
 from models.recommenders.blocks import one_blas_thread
-from models.recommenders.doubt import doubt_of
+from models.recommenders.doubt import doubt_of, share_of_places
 from models.recommenders.item_graph import build_graph
 from models.recommenders.moments import Moments
 from models.recommenders.parts import Factors, Parts, Scale, Trained
@@ -89,6 +89,7 @@ class AttributePart:
     likeness: csr_matrix
     new_columns: csr_matrix
     doubt: NDArray[np.float32]
+    new_share: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +187,7 @@ def _together(
         n_users_of=on.n_users_of,
         is_new=np.bincount(on.dataset.interactions.item_rows, minlength=on.dataset.n_items) == 0,
         doubt=attributes.doubt,
+        new_share=attributes.new_share,
         regime=on.regime,
         sample=scale.shares,
         owned=scale.owned,
@@ -209,7 +211,7 @@ def _graph(on: Basis, *_: object) -> csr_matrix:
 
 
 def _by_attributes(on: Basis, *_: object) -> AttributePart:
-    """Return the likeness of items, the columns of those in doubt, and how much each is."""
+    """Return the likeness of items, the columns of those in doubt, and what is theirs of it."""
     settings, scale, n_items = on.settings, on.scale, on.dataset.n_items
     features = max_features(n_items)
     tokens = token_rows(on.dataset.catalog, scale.candidates, max_features=features)
@@ -220,7 +222,14 @@ def _by_attributes(on: Basis, *_: object) -> AttributePart:
         new_columns = _new_columns(on, tokens, doubt)
     # Of an item without attributes, its interactions say all there is.
     doubt *= np.bincount(new_columns.indices, minlength=n_items) > 0
-    return AttributePart(alike, new_columns, doubt)
+    share = share_of_places(
+        doubt,
+        on.moments,
+        created_at_ms=on.dataset.catalog.created_at_ms,
+        is_described=np.diff(tokens.indptr) > 0,
+        days=settings.trend_days,
+    )
+    return AttributePart(alike, new_columns, doubt, share)
 
 
 def _new_columns(on: Basis, tokens: csr_matrix, doubt: NDArray[np.float32]) -> csr_matrix:

@@ -101,7 +101,7 @@ def _merge(
             scores,
             (parts.sample @ parts.new_columns).toarray()[:, is_new],
             is_new,
-            wanted_share=settings.new_share * float(parts.doubt.mean()),
+            wanted_share=settings.new_share * parts.new_share,
         )
         merged = known + parts.new_columns * np.float32(gamma)
     graph = Neighbours.from_csr(merged, 2 * settings.graph_k)

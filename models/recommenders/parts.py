@@ -63,6 +63,8 @@ class Parts:
     """(n_items,) nobody ever did anything with the item, not even give it back."""
     doubt: NDArray[np.float32]
     """(n_items,) how much of what is said of an item its attributes say, 0 to 1, `doubt_of`."""
+    new_share: float
+    """What these items get of the first places, 0 to 1, `share_of_places`."""
     regime: Regime
     sample: csr_matrix
     """(n, n_items) histories of sampled users, rows summing to 1."""

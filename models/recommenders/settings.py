@@ -35,7 +35,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     trend_days: float = 28.0
     """Age at which an interaction counts 1/e for what is wanted lately."""
     new_share: float = 1.0
-    """What new items get of the 20 first places, beside their share of the catalogue."""
+    """What new items get of the 20 first places, beside what `share_of_places` gives them."""
     graph_weight: float = 1.0
     """Of the item graph in the hybrid; this and the next four multiply the shipped weights."""
     attribute_weight: float = 1.0
