@@ -45,10 +45,10 @@ def share_of_places(
 ) -> float:
     """Return how many of the first places items in doubt should have, as a share, 0 to 1.
 
-    As many as they have of the catalogue, unless a clock tells that users came to such items less
-    than to others lately: then by that much fewer. Of a catalogue that hardly sells, most is no
-    novelty. One place of 20 is theirs in any case: a shop that brings out its first new items has
-    no past that speaks for them.
+    As many as they have of the catalogue, unless a clock tells that such an item was lately chosen
+    less often than one that is not in doubt: then by that much fewer. Of a catalogue that hardly
+    sells, most is no novelty. One place of 20 is theirs in any case: a shop that brings out its
+    first new items has no past that speaks for them.
 
     Parameters
     ----------
@@ -70,10 +70,12 @@ def share_of_places(
     then = doubt_of(moments, before, cut_ms, days=days).astype(np.float64) * is_described
     was_there = created_at_ms <= cut_ms
     of_catalog = float(then[was_there].mean()) if was_there.any() else 0.0
-    if of_catalog == 0 or not later.any():
+    of_choices = float(later @ then) / max(int(later.sum()), 1)
+    if not later.any() or not 0 < of_catalog < 1 or of_choices >= of_catalog:
         return share
-    of_choices = float(later @ then) / int(later.sum())
-    return max(share * min(of_choices / of_catalog, 1.0), LEAST_SHARE)
+    # Choices an item, of those in doubt beside the others.
+    appeal = of_choices / of_catalog * (1.0 - of_catalog) / (1.0 - of_choices)
+    return max(share * appeal, LEAST_SHARE)
 
 
 def _first_choices(moments: Moments, cut_ms: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -43,14 +43,14 @@ def share(
 
 
 def test_share_is_the_catalogues_times_how_such_items_fared() -> None:
-    """Eight of ten items had never sold on day 80, and got one of the four choices since."""
-    assert share() == pytest.approx(0.78 * (1 / 4) / (8 / 10))
+    """Eight items that had not sold by day 80 got one choice since, and the two others three."""
+    assert share() == pytest.approx(0.78 * (1 / 8) / (3 / 2))
 
 
 def test_items_that_came_later_are_not_held_against_new_ones() -> None:
-    """Seven were put up on day 85: of the three before them one was in doubt, a fair share."""
+    """Seven were put up on day 85: before them there were one in doubt and two others."""
     found = share(created_days=dict.fromkeys(range(3, N_ITEMS), 85))
-    assert found == pytest.approx(0.78 * (1 / 4) / (1 / 3))
+    assert found == pytest.approx(0.78 * (1 / 1) / (3 / 2))
     later_still = share(created_days=dict.fromkeys(range(2, N_ITEMS), 85))
     assert later_still == pytest.approx(0.78)
 
