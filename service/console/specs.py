@@ -156,6 +156,8 @@ def _names(names: Iterable[str]) -> Spec:
 
 
 def _by_day(days: Sequence[tuple[date, float | None]], mark: Spec, number_format: str) -> Spec:
+    # Without anything above it the library puts nought in the middle.
+    has_any = any(value for _, value in days)
     return {
         "data": {"values": [{"day": day.isoformat(), "value": value} for day, value in days]},
         "mark": mark,
@@ -165,7 +167,7 @@ def _by_day(days: Sequence[tuple[date, float | None]], mark: Spec, number_format
                 "field": "value",
                 "type": "quantitative",
                 "axis": number_axis(number_format),
-                "scale": {"zero": True},
+                "scale": {"zero": True} if has_any else {"domain": [0, 1]},
             },
         },
     }

@@ -70,6 +70,12 @@ def test_numbers_beside_a_picture_are_written_as_people_do(
     assert labels <= set(re.findall(r">([^<>]+)</text>", svg))
 
 
+def test_days_of_nothing_lie_on_the_ground(plotter: Plotter) -> None:
+    """As the clicks of a shop that opened today: nought is below, and not in the middle."""
+    svg = drawn(plotter, line_by_day([(DAYS[0][0], None), (DAYS[1][0], 0.0)], ".0%"))
+    assert {"0%", "100%"} <= set(re.findall(r">([^<>]+)</text>", svg))
+
+
 def test_day_without_a_number_breaks_the_line(plotter: Plotter) -> None:
     """Of three days the one in the middle has none: two moves and no line between them."""
     gap: list[tuple[date, float | None]] = [
