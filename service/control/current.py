@@ -147,6 +147,8 @@ class CurrentConfiguration:
             while True:
                 try:
                     reading = loop.run_in_executor(thread, self.refresh)
+                    # Who stops while the store is silent does not wait for what it says.
+                    reading.add_done_callback(lambda one: one.cancelled() or one.exception())
                     await self._notice_silence(reading)
                     await reading
                     self._note(is_read=True)

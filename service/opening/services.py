@@ -23,6 +23,7 @@ from service.opening.upkeep import (
     follow_supervisor,
     forget_people,
     give_memory_back,
+    give_up_silent_databases,
 )
 from service.services import Services
 from service.settings import Settings
@@ -42,6 +43,7 @@ def open_services(
         holder=f"{os.getpid()}-{token_hex(4)}",
         stack=stack,
     )
+    all_is_open = give_up_silent_databases(ground)
     follow_supervisor(ground)
     give_memory_back(ground)
     ground.keep_running(metrics.flush_regularly)
@@ -53,6 +55,7 @@ def open_services(
     advance_rollouts(ground, control)
     engine = open_engine(ground, control, model, intake)
     forget_people(ground, control, intake, engine, model)
+    all_is_open()
     insights = InsightsReader(ground.events, model.artifacts, model.live.get, now_ms)
     return Services(
         settings=settings,

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 from models.heaps import give_back
 from service.intake.opening import Intake
@@ -61,6 +63,25 @@ def forget_people(
     )
     ground.stack.callback(retention.close)
     ground.keep_running(retention.watch)
+
+
+def give_up_silent_databases(ground: Ground) -> Callable[[], None]:
+    """Wait for no database that hangs, when the process stops; call it before any is opened.
+
+    What it returns is to be called when all is open.
+    """
+    settings = ground.settings
+    if isinstance(settings.event_log, Path) and isinstance(settings.control_place, Path):
+        return lambda: None
+    from service.stores.postgres_silence import SilenceWatch  # noqa: PLC0415  # an extra
+
+    watch = SilenceWatch()
+    ground.stack.callback(watch.end)
+
+    def all_is_open() -> None:
+        ground.stack.callback(watch.begin)
+
+    return all_is_open
 
 
 def follow_supervisor(ground: Ground) -> None:

@@ -23,6 +23,7 @@ from models.errors import StoreError
 from service.stores.control_reader import Changes, read_changes
 from service.stores.postgres import outlive_silence
 from service.stores.postgres_address import PostgresAddress
+from service.stores.postgres_silence import watch_over
 from service.stores.sqlite import upgrade
 
 Result = TypeVar("Result")
@@ -56,6 +57,7 @@ def connect(address: PostgresAddress, *, autocommit: bool = False) -> psycopg.Co
     connection: psycopg.Connection[Any] = psycopg.connect(
         address.url, **{name: value for name, value in _DEFAULTS.items() if name not in given}
     )
+    watch_over(connection)
     connection.autocommit = True
     connection.execute(_SESSION)
     outlive_silence(connection)

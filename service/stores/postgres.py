@@ -21,6 +21,7 @@ from psycopg.adapt import Buffer, Loader
 from models.errors import CapacityError, StoreError
 from service.stores.event_log import BANNERS, LOG, ROLLUP, PostgresLog
 from service.stores.postgres_listener import listener_of
+from service.stores.postgres_silence import watch_over
 
 # Any two numbers that no other application of the server's is likely to use.
 _LOCK_FAMILY = 0x656E6463
@@ -150,6 +151,7 @@ def open_raw(log: PostgresLog) -> psycopg.Connection[Any]:
         application_name="endcap",
         client_encoding="utf8",
     )
+    watch_over(raw)
     raw.adapters.register_loader("numeric", _NumberLoader)
     outlive_silence(raw)
     return raw

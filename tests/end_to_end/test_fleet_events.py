@@ -19,7 +19,13 @@ import pytest
 
 from models.artifact import ArtifactStore
 from models.pseudonym import KEY_FILE, load_pseudonymiser
-from tests.end_to_end.running_server import WITHIN_S, RunningServer, run_server, wait_until
+from tests.end_to_end.running_server import (
+    STOP_S,
+    WITHIN_S,
+    RunningServer,
+    run_server,
+    wait_until,
+)
 from tests.end_to_end.test_durability import BATCH, Load, batches, browse, ids, send_all
 from tests.postgres_server import PostgresServer
 from tests.snapshots import tiny_snapshot
@@ -309,7 +315,7 @@ def test_database_that_hangs_is_told_and_loses_nothing(
     postgres_server: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """SIGSTOP of every connection's process: pages go on, whoever sends events hears 503 in time,
-    and after SIGCONT what was sent is stored once."""
+    a machine can stop, and after SIGCONT what was sent is stored once."""
     monkeypatch.setenv("ENDCAP_EVENT_WAIT_S", "6")
     url = postgres_server.make_database()
     with machines(url, tmp_path) as fleet:
@@ -327,10 +333,12 @@ def test_database_that_hangs_is_told_and_loses_nothing(
             asyncio.run(send_all(load, [[batch] for batch in batches("held", 6)]))
             assert load.statuses == {503: 6}
             assert time.monotonic() - begin_s < 6 + 4
+            fleet.b.process.terminate()  # by now its readers wait for an answer
             for turn in range(5):
                 [slate] = fleet.a.serve("recs", user={"user_id": f"while-stopped-{turn}"})
                 assert slate["items"]
             wait_until(lambda: says_away(fleet.a), 10)
+            assert fleet.b.process.wait(STOP_S) == 0
         finally:
             for (pid,) in backends:
                 os.kill(pid, signal.SIGCONT)
