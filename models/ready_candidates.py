@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from hashlib import blake2b
 from pathlib import Path
@@ -36,6 +37,8 @@ _RECORD = np.dtype(
     align=True,
 )
 """`because` is a place among the newest items of the history, -1 where the graph was silent."""
+_CANNOT_RESERVE = (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS)
+"""What a file system says that can only make holes."""
 _MOST_SPEAKERS = np.iinfo(np.int8).max
 
 
@@ -110,10 +113,25 @@ class ReadyCandidates:
 
 
 def make_room(snapshot: Snapshot, path: Path) -> None:
-    """Make the file, in which nobody is worked out yet, unless it is there."""
+    """Make the file, in which nobody is worked out yet, unless it is there.
+
+    Raises
+    ------
+    OSError
+        If there is no room for all of it.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
+        # Whoever reads a hole takes room for it in a file system that is in memory, and where that
+        # is full the kernel ends the process (SIGBUS).
+        if sys.platform == "linux":
+            try:
+                os.posix_fallocate(descriptor, 0, _size(snapshot))
+            except OSError as error:
+                if error.errno not in _CANNOT_RESERVE:
+                    path.unlink(missing_ok=True)  # what there was room for is wanted by others
+                    raise
         os.ftruncate(descriptor, _size(snapshot))
     finally:
         os.close(descriptor)

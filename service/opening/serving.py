@@ -6,6 +6,9 @@ from functools import partial
 from pathlib import Path
 from socket import gethostname
 
+import structlog
+
+from models.errors import StoreError
 from service.breath import breathe
 from service.forked_workers import is_one_of_several
 from service.intake.opening import Intake
@@ -19,6 +22,8 @@ from service.serve.engine import Clock, Engine
 from service.serve.rates import RateBook
 from service.serve.scorer_wire import ScorerLine
 from service.serve.shared_candidates import SharedCandidates
+
+_log = structlog.get_logger(__name__)
 
 
 def open_engine(ground: Ground, control: Control, model: Model, intake: Intake) -> Engine:
@@ -81,7 +86,10 @@ def _learn_banners(ground: Ground, control: Control) -> RateBook:
         half_life_days=settings.banner_half_life_days,
         lease=_lease(ground, control),
     )
-    learner.read()
+    try:
+        learner.read()
+    except StoreError as error:  # such as for want of room; it is tried again
+        _log.warning("banners_not_learned", reason=error.message)
     ground.stack.callback(learner.close)
     ground.keep_running(learner.watch)
     return rates

@@ -1,5 +1,8 @@
 """What is worked out ahead is what would be worked out when the user comes."""
 
+import errno
+import os
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -52,6 +55,38 @@ def test_ready_candidates_are_those_worked_out_when_asked(shop: Snapshot, tmp_pa
     nobody = ready.get(0)
     assert nobody is not None
     assert (len(nobody.shares), len(nobody.best.rows)) == (0, 0)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the file may have holes")
+def test_file_has_room_for_all_before_it_is_mapped(shop: Snapshot, tmp_path: Path) -> None:
+    """Reading a hole on a full disk in memory ends the process, and so each worker."""
+    path = tmp_path / "ready"
+    make_room(shop, path)
+    found = path.stat()
+    assert found.st_size > 512
+    assert found.st_blocks * 512 >= found.st_size
+
+
+def test_no_room_leaves_nothing_behind(
+    shop: Snapshot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What there was room for is wanted by the stores; a disk that cannot reserve is no error."""
+
+    def refuse(code: int) -> None:
+        def reserve(*_: object) -> None:
+            raise OSError(code, os.strerror(code))
+
+        monkeypatch.setattr(os, "posix_fallocate", reserve, raising=False)
+
+    monkeypatch.setattr(sys, "platform", "linux")
+    path = tmp_path / "ready"
+    refuse(errno.ENOSPC)
+    with pytest.raises(OSError, match="No space"):
+        make_room(shop, path)
+    assert not path.exists()
+    refuse(errno.EOPNOTSUPP)
+    make_room(shop, path)
+    assert path.stat().st_size > 512
 
 
 def test_ready_candidates_are_the_first_that_were_not_bought(shop: Snapshot) -> None:

@@ -1,11 +1,12 @@
 """Health tells a load balancer the truth, by GET and by HEAD."""
 
 from datetime import datetime
+from pathlib import Path
 
 import pytest
 
 from models.errors import StoreError
-from tests.unit.service.routes.samples import NOW_MS, Shop
+from tests.unit.service.routes.samples import NOW_MS, Shop, open_client
 
 
 def test_health_answers_both_methods(shop: Shop) -> None:
@@ -68,6 +69,17 @@ def test_store_that_refuses_is_told_and_takes_no_page_away(shop: Shop) -> None:
     finally:
         state.succeed()
     assert shop.call("GET", "/health/ready", scope=None).json() == {"status": "ok"}
+
+
+def test_worker_starts_without_what_is_learned_of_banners(tmp_path: Path) -> None:
+    """It is derived, and read again: a disk that is full kept every worker from starting."""
+    (tmp_path / "banners.sqlite").write_text("no database, " * 100)
+    with open_client(tmp_path) as client:
+        shop = Shop(client)
+        assert shop.call("GET", "/health/ready", scope=None).json() == {"status": "ok"}
+        assert shop.call("PUT", "/v1/placements/home", json={"kind": "banners"}).status_code == 201
+        page = shop.call("POST", "/v1/serve", json={"placements": [{"id": "home"}]})
+        assert page.status_code == 200
 
 
 def test_worker_without_its_store_is_not_ready(shop: Shop) -> None:
