@@ -6,6 +6,7 @@ SIGTERM and SIGINT drain: no new connections, requests in flight finish, queues 
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import socket
 from collections.abc import Callable, Sequence
@@ -34,6 +35,8 @@ server: a request on a connection that the server is just closing would fail."""
 APP = "service.app:app_from_environment"
 SHARED_MODULES = APP.partition(":")[0], "scipy.special"
 """What workers import, at the start or for the first report; SciPy's functions take 20 MB."""
+LEAST_FILES = 192
+"""A worker holds about 130, and keeps a quarter of few back for its own work."""
 _NOT_STARTED = "the server could not start; the log lines above say why"
 
 
@@ -43,8 +46,9 @@ def run(settings: Settings, on_listening: Callable[[str], None]) -> None:
     Raises
     ------
     ConfigError
-        If the address cannot be listened on.
+        If the address cannot be listened on, or the process may open too few files.
     """
+    _check_files()
     share_heaps(1, KEPT_FREE_BYTES)
     listener = _listen(settings.host, settings.port)
     host, port = listener.getsockname()[:2]
@@ -109,6 +113,15 @@ def _serve(settings: Settings, listener: socket.socket, beside: Sequence[KeptPro
         server.run(sockets=[listener])
     if not server.started:
         raise ConfigError(_NOT_STARTED)
+
+
+def _check_files() -> None:
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if limit != resource.RLIM_INFINITY and limit < LEAST_FILES:
+        raise ConfigError(
+            f"this process may open {limit} files, and a worker needs {LEAST_FILES} before it "
+            "takes connections; let it open 1,024 or more: ulimit -n, LimitNOFILE of systemd"
+        )
 
 
 def _listen(host: str, port: int) -> socket.socket:
