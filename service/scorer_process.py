@@ -14,9 +14,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+import structlog
 
 from service.kept_process import KeptProcess
 from service.serve.shared_candidates import N_BYTES, new_salt
@@ -28,6 +30,8 @@ REST_S = 60.0
 QUEUE_BYTES = 256 * 1024
 """Of what waits to be scored: some sixty histories, for which it needs 20 ms."""
 _FIRST, _MODULE = "service.step_back", "service.scorer"
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,18 +108,25 @@ def common_ground(home: Path, n_workers: int, *, scores: bool) -> Iterator[Score
     if sys.platform != "linux" or not (scores or n_workers > 1):
         yield None
         return
-    with _memory() as (memory, descriptor):
-        line, asked = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with line, asked:
-            line.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, QUEUE_BYTES)
-            _common = CommonGround(memory, descriptor, new_salt(), line if scores else None)
-            scorer = ScorerProcess(home, _common, asked) if scores else None
-            try:
-                yield scorer
-            finally:
-                _common = None
-                if scorer is not None:
-                    scorer.stop()
+    with ExitStack() as stack:
+        try:
+            memory, descriptor = stack.enter_context(_memory())
+            line, asked = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        except OSError as error:  # a sandbox that has no such thing
+            log.warning("candidates_not_shared", reason=str(error))
+            yield None
+            return
+        stack.enter_context(line)
+        stack.enter_context(asked)
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, QUEUE_BYTES)
+        _common = CommonGround(memory, descriptor, new_salt(), line if scores else None)
+        scorer = ScorerProcess(home, _common, asked) if scores else None
+        try:
+            yield scorer
+        finally:
+            _common = None
+            if scorer is not None:
+                scorer.stop()
 
 
 def find_common_ground() -> CommonGround | None:

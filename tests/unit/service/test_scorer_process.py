@@ -157,6 +157,20 @@ def test_scorer_that_cannot_be_started_is_told_and_tried_later(
     assert scorer.pid is None
 
 
+def test_server_runs_where_nothing_can_be_shared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sandbox may forget the system call; workers then score each for itself."""
+
+    def refuse(_: str) -> int:
+        raise OSError(38, "Function not implemented")
+
+    monkeypatch.setattr(os, "memfd_create", refuse)
+    with common_ground(tmp_path, 0, scores=True) as scorer:
+        assert scorer is None
+        assert find_common_ground() is None
+
+
 def test_memory_is_given_back_with_the_server(tmp_path: Path) -> None:
     """Neither its descriptor nor the line stays open."""
     before = _n_open()
