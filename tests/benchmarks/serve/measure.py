@@ -127,11 +127,16 @@ def measure(root: Path, sizes: Sizes) -> dict[str, Any]:
 
 @contextmanager
 def shop_server(
-    home: Path, shop: Path, n_workers: int, pinned: Sequence[int], program: str = PROGRAM
+    home: Path,
+    shop: Path,
+    n_workers: int,
+    pinned: Sequence[int],
+    *options: str,
+    program: str = PROGRAM,
 ) -> Iterator[Server]:
     """Run a server of a shop with what is measured on its pages, until the block ends."""
     home.mkdir()
-    options = ("--workers", str(n_workers))
+    options = ("--workers", str(n_workers), *options)
     with endcap_server(make_home(home, shop), *options, pinned=pinned, program=program) as server:
         furnish(server)
         yield server

@@ -33,6 +33,9 @@ SCORE_APART = (
     "import service.scorer_process as common; common.find_common_ground = lambda: None; "
     "import endcap; endcap.main()"
 )
+NO_SCORER = "--no-scorer"
+"""What a further worker brings is asked; a scorer is one more process that only the one would have
+where there are as many workers as cores."""
 _DECIDE = 'endcap_serve_stage_seconds_sum{stage="decide"}'
 _PAGES = 'endcap_serve_stage_seconds_count{stage="decide"}'
 
@@ -55,7 +58,7 @@ def measure_scale(root: Path, sizes: Sizes, n_workers: int) -> dict[str, Any]:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=root)))
         traffic = write_traffic(folder, sizes.items, sizes.users)
         servers = {
-            name: stack.enter_context(shop_server(folder / name, shop, n, ours, **more))
+            name: stack.enter_context(shop_server(folder / name, shop, n, ours, NO_SCORER, **more))
             for name, n, more in (
                 (ONE, 1, {}),
                 (SEVERAL, n_workers, {}),
