@@ -155,7 +155,8 @@ def test_report_is_drawn(chromium: Browser, shop: RunningServer) -> None:
         expect(table.get_by_role("row")).not_to_have_count(1)
         with page.expect_download() as download:
             page.get_by_role("link", name="CSV of Lift of every metric").click()
-        assert download.value.path().read_text().startswith("Metric,Variant,Lift")
+        text = download.value.path().read_text(encoding="utf-8")
+        assert text.startswith("\ufeffMetric,Variant,Lift")  # the mark by which Excel knows UTF-8
         assert_fit_for_all(page)
 
 
