@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, cast
 
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
+from service.gathered_answers import gathered_answers
 from service.impatient_protocol import ImpatientProtocol
 from service.known_heads import KnownHeads, Request
 from service.spare_descriptors import REFUSAL
@@ -71,6 +72,7 @@ class PageProtocol(ImpatientProtocol):
         self._is_refused = False
         """Whether the app was asked and needs the usual way."""
         self._answered_s = 0.0
+        self._gathered = gathered_answers(self.loop)
         self._lines_of: Headers | None = None
         self._lines = b""
 
@@ -106,7 +108,7 @@ class PageProtocol(ImpatientProtocol):
 
     def write_known(self, status: bytes, answer: Answer) -> None:
         """Write the answer to a request that the parser has not read."""
-        self._write(status, answer)
+        self._gathered.write(self.transport, self._message(status, answer))
         self.server_state.total_requests += 1
         self.note_answer()
         if self.timeout_keep_alive_task is None:
@@ -125,6 +127,7 @@ class PageProtocol(ImpatientProtocol):
 
     def parse(self, data: bytes) -> None:
         """Have the parser read what came."""
+        self._gathered.flush()  # whatever comes of it is written behind
         was_between = self._is_between
         self._n_begun = 0
         super().data_received(data)
@@ -177,7 +180,7 @@ class PageProtocol(ImpatientProtocol):
             if answer is not None:
                 self._take_held()
                 self._answered = request
-                self._write(b"200 OK", answer)
+                self.transport.write(self._message(b"200 OK", answer))
                 self.on_response_complete()
                 return
             if self.keeps_head_of(request):
@@ -201,7 +204,13 @@ class PageProtocol(ImpatientProtocol):
         """Stop once the request that is under way, if there is one, has been answered."""
         if self._held is not None:
             self._let_go()
+        self._gathered.flush()
         super().shutdown()
+
+    def eof_received(self) -> None:
+        """Let the transport close once all is written; it calls this when the client has ended."""
+        self._gathered.flush()
+        super().eof_received()
 
     def _keep_alive_for(self, seconds: float) -> None:
         self.timeout_keep_alive_task = self.loop.call_later(
@@ -245,15 +254,13 @@ class PageProtocol(ImpatientProtocol):
         held, self._held = self._held, None
         return held
 
-    def _write(self, status: bytes, answer: Answer) -> None:
+    def _message(self, status: bytes, answer: Answer) -> bytes:
         defaults = self.server_state.default_headers  # another list each second, with the date
         if defaults is not self._lines_of:
             self._lines = b"".join(b"%b: %b\r\n" % header for header in defaults)
             self._lines_of = defaults
         lines, body = answer
-        self.transport.write(
-            b"".join((b"HTTP/1.1 ", status, b"\r\n", self._lines, lines, b"\r\n", body))
-        )
+        return b"".join((b"HTTP/1.1 ", status, b"\r\n", self._lines, lines, b"\r\n", body))
 
 
 def _pages_of(app: object) -> Pages | None:
