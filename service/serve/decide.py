@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import msgspec
 
@@ -10,6 +11,7 @@ from service.control.documents import Placement
 from service.exposure import Candidate, Exposure, Shown
 from service.serve.page import Slate
 from service.serve.plan import Plan, make_plan
+from service.serve.remembered import Filled
 from service.serve.request import PlacementRequest
 from service.serve.shelf import Shelf
 from service.serve.slates import banner_slate, item_slate
@@ -42,24 +44,25 @@ def decide_page(
         n_left -= 1
         plan = make_plan(shelf, visit, placement, asked, make_id())
         slate: Slate
+        filled: Filled[Any]
         candidates: tuple[Candidate, ...] = ()
         if placement.kind == "items":
             barred = {*page_items, *visit.context.item_ids, *asked.exclude_item_ids}
             before = frozenset(barred) if visit.why else frozenset()
-            slate, shown = item_slate(shelf, visit, plan, barred)
+            slate, filled = item_slate(shelf, visit, plan, barred)
             if visit.why:
-                around = Around(before, page_items, asked, shown)
+                around = Around(before, page_items, asked, filled.shown)
                 slate = msgspec.structs.replace(slate, why=why_items(shelf, visit, plan, around))
             standing = page_items
         else:
-            slate, shown, candidates = banner_slate(shelf, visit, plan, set(page_banners))
+            slate, filled, candidates = banner_slate(shelf, visit, plan, set(page_banners))
             if visit.why:
-                around = Around((), page_banners, asked, shown)
+                around = Around((), page_banners, asked, filled.shown)
                 slate = msgspec.structs.replace(slate, why=why_banners(shelf, visit, plan, around))
             standing = page_banners
         if n_left:  # nobody asks what stands in the last one
-            standing.update((one.id, placement.id) for one in shown)
-        exposure = _expose(shelf, visit, plan, slate, shown, candidates=candidates)
+            standing.update((one, placement.id) for one in filled.ids)
+        exposure = _expose(shelf, visit, plan, slate, filled.shown, candidates=candidates)
         decisions.append(Decision(slate, exposure))
     return decisions
 

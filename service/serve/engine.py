@@ -121,6 +121,8 @@ class Engine:
     ) -> tuple[Page, list[Exposure]] | None:
         """Decide a page as `serve` does, or return nothing if that would have to wait.
 
+        What stands in its slates, and in the exposures, may be JSON already: it is to be encoded.
+
         Raises
         ------
         NotFoundError
@@ -138,6 +140,7 @@ class Engine:
         shelf, handover = self._shelf_of(shelf, request, keys, known)
         visit = self._make_visit(shelf, request, keys, known, late_s)
         visit.handover = handover
+        visit.as_text = not shelf.banners.caps  # which count what each exposure shows
         return self._decide(shelf, visit, wanted, watch)
 
     def _decide(

@@ -4,11 +4,14 @@ What a shopper sees in a placement depends on the shelf, the profile, the countr
 act and the length asked for, unless the page bars something, is about items, explores or explains;
 of banners also on which of them are in season. A profile lives until its shopper acts; everybody
 whom nothing is known of shares what the shelf remembers.
+
+What is asked for again is kept as the JSON that becomes of it, in the answer and in the log, for to
+encode twelve items takes as long as all else that is done for them then.
 """
 
 from __future__ import annotations
 
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar, cast
 
 import msgspec
 
@@ -25,14 +28,21 @@ MAX_OWN = 20
 Served = TypeVar("Served", ServedItem, ServedBanner)
 
 
+_encode = msgspec.json.Encoder().encode
+
+
 class Filled(NamedTuple, Generic[Served]):
     """A filled placement, but for the ids of the request."""
 
     served: tuple[Served, ...]
     shown: tuple[Shown, ...]
+    ids: tuple[str, ...]
+    """Of what is shown."""
     tier: Tier
     degraded: Degraded | None
     rules: tuple[RuleNote, ...] | msgspec.UnsetType = msgspec.UNSET
+    is_text: bool = False
+    """Whether `served` and `shown` are `msgspec.Raw`: good for being encoded, and nothing else."""
 
 
 Key = tuple[str, Recipe, int, str | None, int, int]
@@ -48,12 +58,25 @@ class RememberedSlates:
         self._filled: dict[Key, Filled[Any]] = {}
         self._max = max_filled
 
-    def get(self, key: Key) -> Filled[Any] | None:
-        """Return what was worked out before."""
-        return self._filled.get(key)
+    def get(self, key: Key, *, as_text: bool = False) -> Filled[Any] | None:
+        """Return what was worked out before; as text for who only encodes it, and else never."""
+        filled = self._filled.get(key)
+        if filled is None or filled.is_text == as_text:
+            return filled
+        if not as_text:
+            return None
+        self._filled[key] = filled = _as_text(filled)
+        return filled
 
     def keep(self, key: Key, filled: Filled[Any]) -> None:
         """Remember a slate."""
         if len(self._filled) >= self._max:
             self._filled.clear()
         self._filled[key] = filled
+
+
+def _as_text(filled: Filled[Any]) -> Filled[Any]:
+    """Encode what stands there, once for all who will get it."""
+    served = cast("tuple[Any, ...]", msgspec.Raw(_encode(filled.served)))
+    shown = cast("tuple[Shown, ...]", msgspec.Raw(_encode(filled.shown)))
+    return filled._replace(served=served, shown=shown, is_text=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from service.exposure import Candidate, Shown, Tier
@@ -23,7 +25,7 @@ from service.serve.page import (
 )
 from service.serve.plan import Plan
 from service.serve.recipes import wished_tier
-from service.serve.remembered import Filled, Key, RememberedSlates
+from service.serve.remembered import Filled, Key, RememberedSlates, Served
 from service.serve.shelf import Shelf
 from service.serve.visit import Visit
 
@@ -32,10 +34,10 @@ _RANK: dict[Tier, int] = {"personal": 0, "segment": 1, "popular": 2, "static": 3
 
 def item_slate(
     shelf: Shelf, visit: Visit, plan: Plan, barred: set[str]
-) -> tuple[ItemSlate, tuple[Shown, ...]]:
+) -> tuple[ItemSlate, Filled[ServedItem]]:
     """Fill a placement of items with none of the ids in `barred`."""
     memory = None if barred or plan.placement.explore_share else _memory_for(shelf, visit, plan, 0)
-    filled: Filled[ServedItem] | None = None if memory is None else memory[0].get(memory[1])
+    filled: Filled[ServedItem] | None = _recall(memory, visit)
     if filled is None:
         filled = _fill(shelf, visit, plan, barred)
         if memory is not None and visit.trouble is None:
@@ -49,7 +51,11 @@ def item_slate(
         items=filled.served,
         rules=filled.rules,
     )
-    return slate, filled.shown
+    return slate, filled
+
+
+def _recall(memory: tuple[RememberedSlates, Key] | None, visit: Visit) -> Filled[Any] | None:
+    return None if memory is None else memory[0].get(memory[1], as_text=visit.as_text)
 
 
 def _memory_for(
@@ -105,15 +111,15 @@ def _fill(shelf: Shelf, visit: Visit, plan: Plan, barred: set[str]) -> Filled[Se
     notes: tuple[RuleNote, ...] | msgspec.UnsetType = msgspec.UNSET
     if visit.explain:
         notes = item_notes(plan.rules, picked)
-    return Filled(tuple(items), tuple(shown), tier, degraded, notes)
+    return _filled(items, shown, tier, degraded, notes)
 
 
 def banner_slate(
     shelf: Shelf, visit: Visit, plan: Plan, barred: set[str]
-) -> tuple[BannerSlate, tuple[Shown, ...], tuple[Candidate, ...]]:
+) -> tuple[BannerSlate, Filled[ServedBanner], tuple[Candidate, ...]]:
     """Fill a placement of banners with none of the ids in `barred`."""
     memory = None if barred else _banner_memory(shelf, visit, plan)
-    filled: Filled[ServedBanner] | None = None if memory is None else memory[0].get(memory[1])
+    filled: Filled[ServedBanner] | None = _recall(memory, visit)
     candidates: tuple[Candidate, ...] = ()
     if filled is None:
         filled, candidates = _fill_banners(shelf, visit, plan, barred)
@@ -128,7 +134,7 @@ def banner_slate(
         banners=filled.served,
         rules=filled.rules,
     )
-    return slate, filled.shown, candidates
+    return slate, filled, candidates
 
 
 def _banner_memory(shelf: Shelf, visit: Visit, plan: Plan) -> tuple[RememberedSlates, Key] | None:
@@ -187,7 +193,18 @@ def _fill_banners(
     notes: tuple[RuleNote, ...] | msgspec.UnsetType = msgspec.UNSET
     if visit.explain:
         notes = banner_notes(plan.rules, placed, pinned)
-    return Filled(tuple(banners), tuple(shown), tier, degraded, notes), candidates
+    return _filled(banners, shown, tier, degraded, notes), candidates
+
+
+def _filled(
+    served: list[Served],
+    shown: list[Shown],
+    tier: Tier,
+    degraded: Degraded | None,
+    notes: tuple[RuleNote, ...] | msgspec.UnsetType,
+) -> Filled[Served]:
+    ids = tuple([one.id for one in shown])
+    return Filled(tuple(served), tuple(shown), ids, tier, degraded, notes)
 
 
 def _most_personal(tiers: set[Tier]) -> Tier:

@@ -59,6 +59,8 @@ class Visit(msgspec.Struct):
     """How long they stand."""
     handover: Handover | None = None
     """What is charged for the page, if it is a shopper's first under a new model."""
+    as_text: bool = False
+    """Whether all that becomes of the answer and its exposures is JSON, and nobody looks inside."""
     _visitor: Visitor | None = None
 
     @property
