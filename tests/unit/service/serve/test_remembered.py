@@ -59,7 +59,7 @@ def test_page_and_log_are_the_same_however_often_it_is_asked_for() -> None:
     page, exposures = shop.usual()
     answer, rows = msgspec.json.encode(page), exposure_rows(exposures)
     assert b'"offer"' in answer
-    for ask in (shop.at_once, shop.at_once, shop.usual, shop.at_once, shop.at_once):
+    for ask in (*[shop.at_once] * 4, shop.usual, *[shop.at_once] * 3):
         again, logged = ask()
         assert msgspec.json.encode(again) == answer
         assert exposure_rows(logged) == rows
@@ -68,21 +68,22 @@ def test_page_and_log_are_the_same_however_often_it_is_asked_for() -> None:
 def test_slot_behind_a_remembered_one_repeats_nothing() -> None:
     """Which ids stand in text is known without reading it."""
     shop = Shop(items_placement("recs"), items_placement("more"))
-    pages = [msgspec.json.decode(_json(shop)) for _ in range(3)]
+    pages = [msgspec.json.decode(_json(shop)) for _ in range(4)]
     for page in pages:
         first, second = ({item["id"] for item in slot["items"]} for slot in page["placements"])
         assert first
         assert not first & second
 
 
-def test_second_time_it_is_text_and_the_usual_way_never() -> None:
+def test_third_time_it_is_text_and_the_usual_way_never() -> None:
     """Whoever reads a page has structs."""
     shop = Shop(items_placement("recs"))
     for ask, kind in (
         (shop.at_once, tuple),
-        (shop.at_once, msgspec.Raw),
+        (shop.at_once, tuple),
         (shop.at_once, msgspec.Raw),
         (shop.usual, tuple),
+        (shop.at_once, tuple),
         (shop.at_once, msgspec.Raw),
     ):
         page, (exposure,) = ask()
@@ -95,7 +96,7 @@ def test_log_that_counts_views_gets_no_text() -> None:
         {**msgspec.to_builtins(OFFER), "cap": {"max_views": 1, "hours": 1}}, Banner
     )
     shop = Shop(items_placement("recs"), capped)
-    for _ in range(3):
+    for _ in range(4):
         page, (exposure,) = shop.at_once()
         assert [one.position for one in exposure.shown] == [1, 2, 3]
         assert _kind_of(page) is tuple
