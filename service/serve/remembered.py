@@ -5,16 +5,18 @@ act and the length asked for, unless the page bars something, is about items, ex
 of banners also on which of them are in season. A profile lives until its shopper acts; everybody
 whom nothing is known of shares what the shelf remembers.
 
-What is asked for again and again is kept as the JSON that becomes of it, in the answer and in the
-log: to encode twelve items takes 16 µs, more than all else that is done for them then. It is half
-as large again, so those who come only twice keep what they have.
+What is asked for again and again has the JSON with it that becomes of it, in the answer and in the
+log: to encode twelve items takes 16 µs, more than all else that is done for them then. It takes
+4 KB, so the last `MAX_TEXTS` have it.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Any, Generic, TypeVar, cast
 
 import msgspec
+from msgspec.structs import replace
 
 from service.exposure import Shown, Tier
 from service.rollouts.definition import Recipe
@@ -25,7 +27,9 @@ MAX_SHARED = 10_000
 MAX_OWN = 20
 """Slates that a profile remembers."""
 TEXT_FROM = 3
-"""The how many-th time that a slate is asked for it becomes text."""
+"""The how many-th time that a slate is asked for it is made text, too."""
+MAX_TEXTS = 2_000
+"""Of a process."""
 
 
 Served = TypeVar("Served", ServedItem, ServedBanner)
@@ -44,9 +48,15 @@ class Filled(msgspec.Struct, Generic[Served], gc=False):
     tier: Tier
     degraded: Degraded | None
     rules: tuple[RuleNote, ...] | msgspec.UnsetType = msgspec.UNSET
-    is_text: bool = False
-    """Whether `served` and `shown` are `msgspec.Raw`: good for being encoded, and nothing else."""
+    text: Text | None = None
     n_asked: int = 1
+
+
+class Text(msgspec.Struct, gc=False):
+    """A filled placement as text, until there are too many of them."""
+
+    filled: Filled[Any] | None
+    """Its `served` and `shown` are `msgspec.Raw`: to be encoded, and nothing else."""
 
 
 Key = tuple[str, Recipe, int, str | None, int, int]
@@ -63,16 +73,16 @@ class RememberedSlates:
         self._max = max_filled
 
     def get(self, key: Key, *, as_text: bool = False) -> Filled[Any] | None:
-        """Return what was worked out before; as text for who only encodes it, and else never."""
+        """Return what was worked out before; maybe as text for who only encodes it."""
         filled = self._filled.get(key)
-        if filled is None or filled.is_text == as_text:
+        if filled is None or not as_text:
             return filled
-        if not as_text:
-            return None
+        if filled.text is not None and filled.text.filled is not None:
+            return filled.text.filled
         filled.n_asked += 1
-        if filled.n_asked >= TEXT_FROM:
-            _make_text(filled)
-        return filled
+        if filled.n_asked < TEXT_FROM:
+            return filled
+        return _texts.make(filled)
 
     def keep(self, key: Key, filled: Filled[Any]) -> None:
         """Remember a slate."""
@@ -81,8 +91,23 @@ class RememberedSlates:
         self._filled[key] = filled
 
 
-def _make_text(filled: Filled[Any]) -> None:
-    """Encode what stands there, once for all who will get it."""
-    filled.served = cast("tuple[Any, ...]", msgspec.Raw(_encode(filled.served)))
-    filled.shown = cast("tuple[Shown, ...]", msgspec.Raw(_encode(filled.shown)))
-    filled.is_text = True
+class Texts:
+    """The newest texts; of a slate that is forgotten, too, until others take its place."""
+
+    def __init__(self, max_texts: int = MAX_TEXTS) -> None:
+        self._kept: deque[Text] = deque()
+        self._max = max_texts
+
+    def make(self, filled: Filled[Served]) -> Filled[Served]:
+        """Encode what stands there, once for all who will get it."""
+        if len(self._kept) >= self._max:
+            self._kept.popleft().filled = None
+        served = cast("tuple[Served, ...]", msgspec.Raw(_encode(filled.served)))
+        shown = cast("tuple[Shown, ...]", msgspec.Raw(_encode(filled.shown)))
+        as_text = replace(filled, served=served, shown=shown, text=None)
+        filled.text = Text(as_text)
+        self._kept.append(filled.text)
+        return as_text
+
+
+_texts = Texts()

@@ -1,14 +1,17 @@
 """Slates that are asked for again: kept as JSON, and nobody can tell."""
 
 import asyncio
+from typing import Any
 
 import msgspec
+import pytest
 
 from service.control.configuration import Configuration
 from service.control.documents import Banner, Document, Placement
 from service.exposure import Exposure
 from service.serve.engine import Clock, Engine
 from service.serve.page import ItemSlate, Page
+from service.serve.remembered import Filled, Texts
 from service.serve.request import PlacementRequest, ServeRequest, User
 from service.serve.stages import Stopwatch
 from service.stores.exposure_rows import exposure_rows
@@ -83,7 +86,6 @@ def test_third_time_it_is_text_and_the_usual_way_never() -> None:
         (shop.at_once, tuple),
         (shop.at_once, msgspec.Raw),
         (shop.usual, tuple),
-        (shop.at_once, tuple),
         (shop.at_once, msgspec.Raw),
     ):
         page, (exposure,) = ask()
@@ -100,6 +102,32 @@ def test_log_that_counts_views_gets_no_text() -> None:
         page, (exposure,) = shop.at_once()
         assert [one.position for one in exposure.shown] == [1, 2, 3]
         assert _kind_of(page) is tuple
+
+
+def test_texts_are_as_many_as_there_is_room_for() -> None:
+    """The oldest goes; its slate is remembered all the same."""
+    texts = Texts(2)
+    slates: list[Filled[Any]] = [Filled((), (), (str(n),), "static", None) for n in range(3)]
+    assert [texts.make(one).ids for one in slates] == [("0",), ("1",), ("2",)]
+    kept = [one.text is not None and one.text.filled is not None for one in slates]
+    assert kept == [False, True, True]
+
+
+def test_slate_whose_text_had_to_go_gets_another_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And the page is the same, whoever pushed it out."""
+    monkeypatch.setattr("service.serve.remembered._texts", Texts(1))
+    shop = Shop(items_placement("recs"), items_placement("other"))
+    alone = [
+        msgspec.structs.replace(shop.asked, placements=(one,)) for one in shop.asked.placements
+    ]
+    pages = []
+    for asked in (*alone * 4, alone[0], alone[0]):
+        shop.asked = asked
+        page, _ = shop.at_once()
+        pages.append((_kind_of(page), msgspec.json.encode(page)))
+    assert [kind for kind, _ in pages] == [tuple] * 4 + [msgspec.Raw] * 6
+    assert {text for _, text in pages[::2]} == {pages[0][1]}
+    assert {text for _, text in pages[1:9:2]} == {pages[1][1]}
 
 
 def _json(shop: Shop) -> bytes:
