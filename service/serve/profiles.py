@@ -12,7 +12,7 @@ from service.serve.profile import Profile
 from service.serve.recent import RecentEvent
 from service.serve.stock import Stock
 
-MAX_PROFILES = 10_000
+MAX_PROFILES = 9_000
 MAX_SEEN_LAST = 3_000
 """Shoppers whose candidates are worked out first under a new model."""
 

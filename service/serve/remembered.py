@@ -28,7 +28,7 @@ MAX_OWN = 20
 """Slates that a profile remembers."""
 TEXT_FROM = 3
 """The how many-th time that a slate is asked for it is made text, too."""
-MAX_TEXTS = 2_000
+MAX_TEXTS = 5_000
 """Of a process."""
 
 
