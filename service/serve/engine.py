@@ -212,12 +212,17 @@ class Engine:
         Only of one whom this process knows; a page of anybody else works them out itself.
         """
         stock = self.shelf().stock
-        if stock is None or stock.shared is None or self._shelves.handing_over() is not None:
+        if stock is None or stock.shared is None:
             return
         keys = self._profiles.last_as(user_key, anonymous_key)
         recent = None if keys is None else self.recent.cached(*keys)
-        if keys is not None and recent is not None:
-            stock.shared.expect(self._profiles.get(stock, *keys, recent).history)
+        if keys is None or recent is None:
+            return
+        handover = self._shelves.handing_over()
+        before = None if handover is None else handover.before.stock
+        if before is not None and self._profiles.has(before, *keys, recent):
+            return  # nothing new, so their pages may go on with the model before
+        stock.shared.expect(self._profiles.get(stock, *keys, recent).history)
 
     def forget(self, key: str) -> None:
         """Drop what is kept of a pseudonym, and candidates whoever they are of."""
