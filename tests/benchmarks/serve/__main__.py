@@ -29,7 +29,7 @@ def _cores(_context: click.Context, _option: click.Parameter, given: str) -> tup
 @click.option("--rounds", default=2, show_default=True, help="Turns that each takes.")
 @click.option("--workers", default=1, show_default=True, help="Worker processes.")
 @click.option("--rate", default=None, type=float, help="Pages a second instead of 50 %.")
-@click.option("--swap", is_flag=True, help="Swap the model under load too.")
+@click.option("--swaps", default=0, help="Swap the model under load so often, too.")
 @click.option(
     "--soak", "soak_s", default=0.0, metavar="SECONDS", help="Watch memory and p99 at 50 %."
 )

@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from models.artifact import ArtifactStore
@@ -44,7 +45,7 @@ class Sizes:
     rounds: int = 2
     workers: int = 1
     rate: float | None = None
-    swap: bool = False
+    swaps: int = 0
     soak_s: float = 0.0
     profile: Path | None = None
     server_cores: tuple[int, ...] = ()
@@ -53,7 +54,7 @@ class Sizes:
 
     def grown(self, n_items: int) -> Sizes:
         """Return the same for another number of items, without the extras."""
-        return replace(self, items=n_items, swap=False, soak_s=0.0, profile=None)
+        return replace(self, items=n_items, swaps=0, soak_s=0.0, profile=None)
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,8 @@ class Scene:
     fresh: Server
     traffic: Traffic
     sizes: Sizes
+    cores: Sequence[int]
+    """Of the servers."""
     pinned: Sequence[int]
     """The cores of the generators."""
 
@@ -106,20 +109,18 @@ def measure(root: Path, sizes: Sizes) -> dict[str, Any]:
         warm = stack.enter_context(shop_server(folder / "warm", shop, sizes.workers, ours))
         fresh = stack.enter_context(shop_server(folder / "fresh", shop, sizes.workers, ours))
         result: dict[str, Any] = {**machine(), **_sizes(sizes, shop), "start_s": warm.start_s}
-        scene = Scene(empty, warm, fresh, traffic, sizes, theirs)
+        scene = Scene(empty, warm, fresh, traffic, sizes, ours, theirs)
         turns = _saturations(scene)
         result |= _throughput(turns, traffic)
         result |= _latencies(scene, turns)
         result |= _state(warm)
         result["n_failed"] += turns.n_failed()
         rate = result["latency_rate_per_s"]
-        if sizes.swap:
-            size = (sizes.items, sizes.users)
-            result["swap"] = swap(
-                warm, folder / "warm", size, traffic, Load(rate, sizes.seconds, theirs)
-            )
+        load = Load(rate, sizes.seconds, theirs)
+        if sizes.swaps:
+            result |= _swaps(scene, folder, shop, load)
         if sizes.soak_s:
-            result["soak"] = soak(warm, traffic, Load(rate, sizes.soak_s, theirs))
+            result["soak"] = soak(warm, traffic, replace(load, seconds=sizes.soak_s))
         if sizes.profile is not None:
             flame_graph(warm, traffic, sizes.profile, theirs)
     return result
@@ -231,6 +232,23 @@ def _latencies(scene: Scene, turns: Turns) -> dict[str, Any]:
         "sequential_p50_ms": {name: burst.p50_ms for name, burst in one.items()},
         "n_failed": of_empty.n_failed + of_page.n_failed,
     }
+
+
+def _swaps(scene: Scene, folder: Path, shop: Path, load: Load) -> dict[str, Any]:
+    """Swap the model of a server that is warm, and then of fresh ones, for one run says little.
+
+    The p99 of some seconds hangs on a few pauses that the machine makes by itself.
+    """
+    traffic, sizes = scene.traffic, scene.sizes
+    size = (sizes.items, sizes.users)
+    swaps = [swap(scene.warm, folder / "warm", size, traffic, load)]
+    for n in range(1, sizes.swaps):
+        home = folder / f"swap-{n}"
+        with shop_server(home, shop, sizes.workers, scene.cores) as server:
+            warm_up(server, traffic, scene.pinned)
+            swaps.append(swap(server, home, size, traffic, load))
+    ratios = [one["ratio_p99"] for one in swaps]
+    return {"swaps": swaps, "ratio_p99_swap": round(median(ratios), 2)}
 
 
 def _state(server: Server) -> dict[str, Any]:
