@@ -9,7 +9,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Annotated, Any
-from urllib.parse import parse_qs, quote
+from urllib.parse import quote
 
 from litestar import Response, get, post
 from litestar.datastructures import Cookie
@@ -17,6 +17,7 @@ from litestar.enums import MediaType
 from litestar.params import FromPath, QueryParameter
 
 from service.access import OPEN
+from service.console.form_body import read_fields
 from service.problems import BodyError
 from service.routes.console.gate import is_own_page
 from service.routes.documents import AnyRequest
@@ -254,8 +255,7 @@ async def _form(request: AnyRequest) -> dict[str, str]:
     """Read a form that a page of this shop sent."""
     if not is_own_page(request):
         raise BodyError("the form comes from another site; open the shop at /demo")
-    body = (await request.body()).decode(errors="replace")
-    return {name: values[-1] for name, values in parse_qs(body, keep_blank_values=True).items()}
+    return dict(read_fields(await request.body()))
 
 
 def _go(where: str, cookies: dict[str, str]) -> Response[str]:

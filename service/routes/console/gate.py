@@ -9,7 +9,6 @@ import msgspec
 import structlog
 from litestar import Response
 from litestar.connection import ASGIConnection
-from litestar.datastructures import UploadFile
 from litestar.di import NamedDependency
 from litestar.exceptions import HTTPException
 from litestar.handlers import BaseRouteHandler
@@ -17,6 +16,7 @@ from litestar.handlers import BaseRouteHandler
 from models.errors import AccessError, EndcapError, KeyMissingError, NotFoundError
 from service.access import OPEN
 from service.console.form import Form, Upload
+from service.console.form_body import Sent, read_form_body
 from service.console.next_steps import for_the_console
 from service.console.session import COOKIE, Session
 from service.control.keys import Scope
@@ -43,7 +43,7 @@ log = structlog.get_logger(__name__)
 FORM_FIELD = "form_token"
 FORM_HEADER = "x-form-token"
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
-BODY_LIMIT_BYTES = 1_000_000
+_SENT = "console_form"
 FormData = NamedDependency[Form]
 """The type of a handler's parameter `form`."""
 ANYONE: dict[str, Any] = {**OPEN, "anyone": True}
@@ -100,14 +100,11 @@ async def refuse_forgery(request: ConsoleRequest) -> None:
         return
     token = request.headers.get(FORM_HEADER)
     if token is None:
-        token = (await request.form()).get(FORM_FIELD, "")
+        sent = await _sent(request)
+        token = next((str(value) for name, value in sent if name == FORM_FIELD), "")
     session = request.scope.get("auth")
     sessions = services_of(request).console.sessions
-    if (
-        not isinstance(session, Session)
-        or not isinstance(token, str)
-        or not sessions.is_own_form(session, token)
-    ):
+    if not isinstance(session, Session) or not sessions.is_own_form(session, token):
         raise ForgeryError(
             "the form was not made for this session, so nothing was changed; "
             "open the page again and send it from there"
@@ -125,15 +122,25 @@ def is_own_page(request: ConsoleRequest) -> bool:
 
 async def read_form(request: ConsoleRequest) -> Form:
     """Read what was typed; a dependency, so that a handler can be a function in a thread."""
-    fields: dict[str, tuple[str, ...]] = {}
+    fields: dict[str, list[str]] = {}
     files: dict[str, Upload] = {}
-    for name, value in (await request.form()).multi_items():
-        if isinstance(value, UploadFile):
-            if value.filename:
-                files[name] = Upload(value.filename, value.content_type, await value.read())
+    for name, value in await _sent(request):
+        if isinstance(value, Upload):
+            files[name] = value
         elif name != FORM_FIELD:
-            fields[name] = (*fields.get(name, ()), str(value))
-    return Form(fields, files)
+            fields.setdefault(name, []).append(value)
+    return Form({name: tuple(values) for name, values in fields.items()}, files)
+
+
+async def _sent(request: ConsoleRequest) -> Sent:
+    """Read what a form holds, once a request."""
+    state: dict[str, Any] = request.scope["state"]
+    if _SENT not in state:
+        media_type, options = request.content_type
+        body = await request.body()
+        state[_SENT] = read_form_body(body, media_type, options.get("boundary"))
+    sent: Sent = state[_SENT]
+    return sent
 
 
 async def seal(response: Response[Any]) -> Response[Any]:

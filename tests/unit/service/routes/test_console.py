@@ -71,6 +71,20 @@ def test_keys_that_are_no_persons_are_refused(shop: Shop) -> None:
     assert COOKIE not in shop.client.cookies
 
 
+def test_form_that_no_browser_sends_is_refused_before_it_is_looked_at(shop: Shop) -> None:
+    """Thousands of fields; and a part whose encoding nobody knows is read as any other."""
+    many = [("key", shop.keys["admin"])] * 5_001
+    body = "&".join(f"{name}={value}" for name, value in many).encode()
+    form = {"content-type": "application/x-www-form-urlencoded"}
+    refused = shop.client.post("/console/sign-in", content=body, headers=form)
+    assert (refused.status_code, "more than 5000 fields" in refused.text) == (400, True)
+    part = 'Content-Disposition: form-data; name="key"\r\nContent-Type: text/plain; charset=odd'
+    body = f"--x\r\n{part}\r\n\r\n{shop.keys['admin']}\r\n--x--\r\n".encode()
+    form = {"content-type": "multipart/form-data; boundary=x"}
+    answer = shop.client.post("/console/sign-in", content=body, headers=form)
+    assert (answer.status_code, COOKIE in shop.client.cookies) == (200, True)
+
+
 def test_too_many_wrong_keys_wait(shop: Shop) -> None:
     """The eleventh within a minute is not looked at, right or wrong."""
     for _ in range(10):

@@ -122,6 +122,14 @@ def test_basket_and_order_work_without_a_script(front: Shop) -> None:
     assert front.client.post("/demo/checkout").url.path == "/demo/basket"
 
 
+def test_form_that_no_page_has_is_refused(front: Shop) -> None:
+    """One of thousands of fields."""
+    form = {**BROWSER, "Content-Type": "application/x-www-form-urlencoded"}
+    body = b"&".join([b"user_id=u1"] * 5_001)
+    answer = front.client.post("/demo/visitor", content=body, headers=form)
+    assert (answer.status_code, "5000 fields" in answer.text) == (400, True)
+
+
 def test_visitor_may_be_somebody_else(front: Shop) -> None:
     """A persona and consent are kept, and the browser comes back to where it was."""
     data = {"user_id": "u1", "back": "/demo/items/mug"}
