@@ -13,6 +13,7 @@ from litestar.types.asgi_types import LifeSpanReceive, LifeSpanScope, LifeSpanSe
 from prometheus_client import Histogram
 
 from service.encoded_slashes import hold_slashes
+from service.framework_memory import forget_requests
 from service.head_requests import as_get, takes_head, without_body
 from service.known_heads import KnownHeads, Request
 from service.metrics import Metrics
@@ -119,6 +120,7 @@ class MeasuredApp(Litestar):
         try:
             await super().__call__(answered, receive, answer)
         finally:
+            forget_requests(self)
             route = str(answered.get("path_template") or UNMATCHED)
             method = str(scope.get("method"))
             self._observe((method, route, status), perf_counter() - begin)

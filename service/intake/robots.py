@@ -18,10 +18,18 @@ _ROBOT = re.compile(
 )
 
 
-@lru_cache(maxsize=4096)
+_LONGEST = 1_024
+"""Characters that are looked at and remembered; a head may have 60,000, of whoever sends one."""
+
+
 def is_robot(user_agent: str) -> bool:
     """Say whether a user agent names a crawler, a monitor or a browser without a person.
 
     A library for HTTP is not one: it is how a shop's server sends what its shoppers did.
     """
+    return _is_robot(user_agent[:_LONGEST])
+
+
+@lru_cache(maxsize=4096)
+def _is_robot(user_agent: str) -> bool:
     return _ROBOT.search(user_agent) is not None

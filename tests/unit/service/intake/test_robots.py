@@ -4,6 +4,7 @@ import pytest
 
 from models.events import View
 from models.pseudonym import Pseudonymiser
+from service.intake import robots
 from service.intake.identify import store_form
 from service.intake.robots import is_robot
 from service.stores.event_schema import EventFlag
@@ -54,6 +55,15 @@ def test_crawler_is_a_robot(user_agent: str) -> None:
 def test_person_and_server_are_none(user_agent: str) -> None:
     """Neither a telephone named Cubot, a link opened inside WhatsApp, nor the shop's own server."""
     assert not is_robot(user_agent)
+
+
+def test_only_the_beginning_of_a_long_name_is_remembered() -> None:
+    """Whoever sends other ones of 60,000 characters fills no memory."""
+    robots._is_robot.cache_clear()
+    for number in range(3):
+        assert is_robot(f"{'x' * 1_000} bot/1.0 {'y' * 60_000}{number}")
+        assert not is_robot(f"{CHROME} {'y' * 60_000}{number} bot/1.0")
+    assert robots._is_robot.cache_info().currsize == 2
 
 
 @pytest.mark.parametrize(
