@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from models.errors import InputError
+from models.ids import MAX_ID_BYTES
 from service.intake import consents
 from service.intake.body import Arrival, WrongEvent, at_most
 from service.intake.commerce import Meaning, segment_meaning
@@ -20,6 +21,7 @@ from service.intake.messages import (
     Known,
     Sorted,
     arrive,
+    check_shared,
     decode_object,
     digest,
     first_text,
@@ -40,6 +42,9 @@ _NAMES = {
     "user_agent": "context.userAgent",
 }
 """Where a client writes what is called otherwise here."""
+
+_IN_CONTEXT = ("sessionId", "location", "os", "userAgent", "consent", "consentManagement")
+"""What is read of a context."""
 
 _ITEM_NAMES = ("product_id", "productId", "sku", "id")
 _NO_ACTION = {
@@ -77,13 +82,14 @@ def read_batch(body: bytes, received_ms: int, *, key: bytes, is_by_device: bool 
     Raises
     ------
     InputError
-        If the body is no JSON object with a list `batch`.
+        If the body is no JSON object with a list `batch`, or says too much beside it.
     """
     envelope = decode_object(body)
     messages = envelope.get("batch")
     if not isinstance(messages, list):
         raise InputError("the body has no list 'batch'; send {\"batch\": [...]} as the clients do")
-    shared = inside(envelope, "context")
+    check_shared(envelope, "batch")
+    shared = _shared(inside(envelope, "context"))
     placed = [
         (_in_context(message, shared), f"$.batch[{i}]")
         for i, message in enumerate(at_most(messages))
@@ -98,6 +104,14 @@ def _as_device(message: Any) -> Any:
     if not isinstance(message, Mapping) or "originalTimestamp" in message:
         return message
     return {**message, "originalTimestamp": message.get("timestamp"), "timestamp": None}
+
+
+def _shared(context: Fields) -> dict[str, Any]:
+    """Return what is read of the context of an envelope; whether it grants consent, only once."""
+    read = {name: context[name] for name in _IN_CONTEXT if context.get(name) is not None}
+    if "consent" in read:
+        read["consent"] = consents.in_call({"consent": read["consent"]})
+    return read
 
 
 def _in_context(message: Any, shared: Fields) -> Any:
@@ -199,8 +213,9 @@ def _add_items(
         values = {
             **common,
             **_line(fields, meaning),
-            # A repeated call has the same products in the same order.
-            "event_id": f"{common['event_id']}.{i}",
+            # A repeated call has the same products in the same order. An id that is too long is
+            # refused with each of them, and not copied for each.
+            "event_id": f"{common['event_id'][:MAX_ID_BYTES]}.{i}",
             "exposure_id": exposure_id or common["exposure_id"],
         }
         place = f"properties.products[{i}]."

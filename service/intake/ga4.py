@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from models.errors import InputError
+from models.ids import MAX_ID_BYTES
 from models.past import EARLIEST_MS
 from service.intake import consents
 from service.intake.body import Arrival, WrongEvent, at_most
@@ -20,6 +21,7 @@ from service.intake.messages import (
     Ignored,
     Sorted,
     arrive,
+    check_shared,
     decode_object,
     digest,
     first_text,
@@ -40,12 +42,15 @@ def read_ga4(body: bytes, received_ms: int, *, key: bytes) -> Sorted:
     Raises
     ------
     InputError
-        If the body is no JSON object with a list `events`.
+        If the body is no JSON object with a list `events`, or says too much beside it.
     """
     envelope = decode_object(body)
     events = envelope.get("events")
     if not isinstance(events, list):
         raise InputError('the body has no list \'events\'; send {"client_id": …, "events": […]}')
+    check_shared(envelope, "events")
+    # Read once, for it may name many things.
+    envelope = {**envelope, "consent": consents.in_ga4(envelope.get("consent"))}
     found = Sorted([], [], [])
     for i, event in enumerate(at_most(events)):
         path = f"$.events[{i}]"
@@ -118,7 +123,8 @@ def _add_items(params: Fields, meaning: Meaning, common: Fields, path: str, foun
         place = f"params.items[{i}]."
         values = {
             **common,
-            "event_id": f"{common['event_id']}.{i}",
+            # One that is too long is refused with each item, and not copied for each.
+            "event_id": f"{common['event_id'][:MAX_ID_BYTES]}.{i}",
             "item_id": first_text(fields, "item_id", "id"),
         }
         if meaning.kind not in ("view", "click"):
@@ -145,7 +151,7 @@ def _common(envelope: Fields, event: Fields, params: Fields, event_id: str) -> d
         "user_id": text(envelope.get("user_id")),
         "anonymous_id": first_text(envelope, "client_id", "app_instance_id"),
         "session_id": text(params.get("session_id")),
-        "consent": consents.in_ga4(envelope.get("consent")),
+        "consent": envelope["consent"],
         "country": text(inside(envelope, "user_location").get("country_id")),
         "exposure_id": text(params.get("exposure_id")),
         "user_agent": text(envelope.get("user_agent")),

@@ -14,10 +14,13 @@ import msgspec
 
 from models.errors import InputError
 from models.events import Event
-from service.intake.body import Arrival, WrongEvent
+from service.intake.body import Arrival, BodySizeError, WrongEvent
 from service.intake.identify import FieldError, check_fields
 
 Kind = Literal["view", "click", "add_to_cart", "purchase", "refund", "exposure"]
+
+MAX_SHARED_BYTES = 16_384
+"""What a body may say for all of its messages: each of thousands looks at it."""
 
 Fields = Mapping[str, Any]
 """A JSON object of a client we did not write: nothing of it is certain."""
@@ -68,6 +71,23 @@ def inside(fields: Fields, *names: str) -> Fields:
     for name in names:
         found = found.get(name) if isinstance(found, Mapping) else None
     return found if isinstance(found, Mapping) else {}
+
+
+def check_shared(envelope: Fields, many: str) -> None:
+    """Hold what a body says beside its messages, which are in the field `many`, to a length.
+
+    Raises
+    ------
+    BodySizeError
+        If it says more than `MAX_SHARED_BYTES`.
+    """
+    shared = {name: said for name, said in envelope.items() if name != many}
+    n_bytes = len(msgspec.json.encode(shared))
+    if n_bytes > MAX_SHARED_BYTES:
+        raise BodySizeError(
+            f"the body says {n_bytes} bytes beside {many!r}, for all that is in it, and may say "
+            f"{MAX_SHARED_BYTES}; say it in {many!r}, of what it is about"
+        )
 
 
 def digest(*parts: object, key: bytes = b"") -> str:

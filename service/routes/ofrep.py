@@ -31,6 +31,8 @@ from service.routes.ofrep_failures import FAILURES, HANDLERS, ContextError
 from service.services import Services, services_of
 
 INACTIVITY_S = 120
+MAX_LISTED = 1_000
+"""Values of a list in a context: each audience that asks for it may look at all of them."""
 
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
@@ -152,6 +154,13 @@ def _context(body: bytes) -> dict[str, Any]:
             "INVALID_CONTEXT",
             'the body has no "context" that is an object; send {"context": {"targetingKey": "…"}}',
         )
+    for name, value in context.items():
+        if type(value) is list and len(value) > MAX_LISTED:
+            raise ContextError(
+                "INVALID_CONTEXT",
+                f"{name[:40]!r} in the context is a list of {len(value)} values; "
+                f"send at most {MAX_LISTED}",
+            )
     return context
 
 

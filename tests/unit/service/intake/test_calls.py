@@ -8,8 +8,8 @@ import pytest
 
 from models.errors import InputError
 from models.events import AddToCart, Click, ExposureEvent, Purchase, Refund, View
-from service.intake.body import WrongEvent
-from service.intake.calls import read_batch, read_call
+from service.intake.body import BodySizeError, WrongEvent
+from service.intake.calls import _in_context, _shared, read_batch, read_call
 from service.intake.identify import to_ms
 from service.intake.messages import Known, Sorted
 
@@ -172,6 +172,47 @@ def test_consent_of_the_envelope_holds_for_its_messages(own: Any) -> None:
     (arrival,) = batch(agreed, context={"consent": False}).arrivals
     assert isinstance(arrival.event, View)
     assert arrival.event.consent
+
+
+def test_context_of_the_envelope_is_read_where_a_message_says_nothing() -> None:
+    """All that is read of a context may stand there; what is not read is not copied."""
+    context = {
+        "sessionId": "s1",
+        "location": {"country": "AE"},
+        "os": {"name": "iOS"},
+        "userAgent": "Mozilla/5.0",
+        "library": {"name": "x"},
+        "consent": {"categoryPreferences": {"ads": True}},
+    }
+    message = track("Product Viewed", {"product_id": "p1"}, context={"os": {"name": "tvOS"}})
+    (arrival,) = batch(message, context=context).arrivals
+    assert arrival.event == View(
+        event_id="m1",
+        user_id="u1",
+        item_id="p1",
+        session_id="s1",
+        country="AE",
+        platform="tvos",
+        user_agent="Mozilla/5.0",
+    )
+    assert set(_in_context(message, _shared(context))["context"]) == {*context} - {"library"}
+
+
+def test_what_a_batch_says_for_all_of_it_has_a_limit() -> None:
+    """Thousands of messages each look at it, so it may not be long; a message's own may."""
+    message = track("Product Viewed", {"product_id": "p1"}, context={"x": "y" * 20_000})
+    assert len(batch(message, context={"x": "y" * 16_000}).arrivals) == 1
+    with pytest.raises(BodySizeError, match="beside 'batch'"):
+        batch(message, context={"x": "y" * 17_000})
+
+
+def test_long_id_is_copied_for_no_product() -> None:
+    """Each product of its call is refused, under the beginning of the id."""
+    products = [{"product_id": "p1"}, {}]
+    properties = {"order_id": "o", "products": products}
+    wrong = events(track("Order Completed", properties, messageId="m" * 300))
+    assert [one.event_id for one in wrong] == ["m" * 256 + ".0", "m" * 256 + ".1"]
+    assert wrong[0].path == "$.batch[0].messageId"
 
 
 def test_wrong_clock_of_a_device_is_corrected() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from models.errors import InputError
 from models.events import AddToCart, Click, ExposureEvent, View
-from service.intake.body import WrongEvent
+from service.intake.body import BodySizeError, WrongEvent
 from service.intake.ga4 import read_ga4
 from service.intake.messages import Sorted
 
@@ -132,6 +132,24 @@ def test_consent_that_is_given_has_to_be_clear(said: dict[str, Any], consent: bo
     (arrival,) = found.arrivals
     assert isinstance(arrival.event, View)
     assert arrival.event.consent is consent
+
+
+def test_long_id_is_copied_for_no_item() -> None:
+    """Each item of its event is refused, under the beginning of the id."""
+    found = collect("add_to_cart", event_id="e" * 300, items=[{"item_id": "p1"}, {}])
+    ids = ["e" * 256 + ".0", "e" * 256 + ".1"]
+    assert [arrival.event.event_id for arrival in found.arrivals] == ids
+    assert all(isinstance(arrival.event, WrongEvent) for arrival in found.arrivals)
+
+
+def test_what_a_body_says_for_all_of_it_has_a_limit() -> None:
+    """It is looked at for each of thousands of events."""
+    view = {"name": "view_item", "params": {"items": [{"item_id": "p1"}]}}
+    body = {"client_id": "c.1", "events": [view], "consent": {"x" * 16_000: "GRANTED"}}
+    assert len(read_ga4(msgspec.json.encode(body), NOW_MS, key=KEY).arrivals) == 1
+    body["consent"] = {"x" * 17_000: "GRANTED"}
+    with pytest.raises(BodySizeError, match="beside 'events'"):
+        read_ga4(msgspec.json.encode(body), NOW_MS, key=KEY)
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b'{"events": {}}', b"[]"])

@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
+from service.routes.ofrep import MAX_LISTED
 from tests.unit.service.routes.ofrep_schema import Check, schema_check
 from tests.unit.service.routes.samples import NOW_MS, Shop, open_client
 
@@ -193,6 +194,10 @@ def test_without_consent_no_id_is_used(flags: Shop, check_schema: Check, consent
         (b'{"context": {"targetingKey": 7}}', "INVALID_CONTEXT"),
         (b'{"context": {"targetingKey": "a\\u0000b"}}', "INVALID_CONTEXT"),
         (b'{"context": {"targetingKey": "' + b"x" * 257 + b'"}}', "INVALID_CONTEXT"),
+        (
+            b'{"context": {"targetingKey": "u1", "a": [' + b"1," * MAX_LISTED + b"1]}}",
+            "INVALID_CONTEXT",
+        ),
         (b'{"context": {}}', "TARGETING_KEY_MISSING"),
         (b'{"context": {"targetingKey": ""}}', "TARGETING_KEY_MISSING"),
         (b'{"context": {"targetingKey": null}}', "TARGETING_KEY_MISSING"),
@@ -205,6 +210,13 @@ def test_bad_request_has_its_code(flags: Shop, body: bytes, code: str, failure: 
     assert one.json()["key"] == "boolean"
     everything = flags.call("POST", BULK, content=body)
     assert failure(everything, 400, "bulkEvaluationFailure") == code
+
+
+def test_list_in_a_context_is_looked_at_to_its_end(flags: Shop) -> None:
+    """One of its values is enough, the last of as many as there may be."""
+    countries = ["DE"] * (MAX_LISTED - 1) + ["AE"]
+    answer = ask(flags, "country", {"targetingKey": "u1", "country": countries})
+    assert answer.json()["value"] is True
 
 
 def test_unknown_flag_is_not_found(flags: Shop, failure: Failure) -> None:
