@@ -12,7 +12,8 @@ _OTHER_FRAMES = frozenset(range(0xC3, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _START_OF_SCAN, _END = 0xDA, 0xD9
 _ALONE = frozenset({0x01, *range(0xD0, 0xD8)})
 """Markers without a length."""
-_AFTER_SCAN = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]")
+_AFTER_SCAN = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
+"""Without the fill bytes before it: with them a row of those is looked at from each anew."""
 
 
 def measure_jpeg(content: bytes, _max_pixels: int) -> Frame:

@@ -15,6 +15,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from models.durable import replace_file
@@ -81,6 +82,8 @@ class PictureFiles:
     def __init__(self, home: Path, shared: SharedFiles | None = None) -> None:
         self._folder = home / "pictures"
         self._shared = shared
+        self._asking = Lock()
+        """Of who asks the others: that takes a connection, and anybody may name what never was."""
 
     def write(self, content: bytes, *, max_bytes: int) -> Picture:
         """Keep a picture; one that is there already stays as it is.
@@ -150,12 +153,17 @@ class PictureFiles:
         if _HASH.fullmatch(name):
             picture = self._find(name)
             if picture is None and self._shared is not None:
-                for known in self._shared.names("pictures", f"{name}."):
-                    self._shared.copy("pictures", known, self._folder / known)
-                picture = self._find(name)
+                with self._asking:
+                    picture = self._find(name) or self._fetch(self._shared, name)
             if picture is not None:
                 return picture
         raise NotFoundError(f"there is no picture {name[:40]!r}; upload it with POST /v1/pictures")
+
+    def _fetch(self, shared: SharedFiles, name: str) -> Picture | None:
+        """Copy what the others have, and read it."""
+        for known in shared.names("pictures", f"{name}."):
+            shared.copy("pictures", known, self._folder / known)
+        return self._find(name)
 
     def _find(self, name: str) -> Picture | None:
         """Read this machine's copy."""

@@ -123,6 +123,15 @@ def test_bomb_in_a_small_png_stops_at_what_is_due() -> None:
         only_picture(png(1, 1, b"\0" * 16_000_000))
 
 
+def test_jpeg_is_read_in_one_go_however_many_fill_bytes_it_has() -> None:
+    """A row of them is looked at once, and not from each of them anew."""
+    fill = b"\xff" * 1_000_000
+    filled = samples.JPEG[:-2] + fill + b"\xd9"
+    assert measure_jpeg(filled, MAX_PIXELS) == (5, 3, len(filled))
+    with pytest.raises(PictureError, match="ends before"):
+        only_picture(samples.JPEG[:-2] + fill + b"\0")
+
+
 def test_jpeg_of_a_kind_no_browser_shows_is_refused() -> None:
     """A lossless one, and one without a scan."""
     with pytest.raises(PictureError, match="browsers do not show"):
