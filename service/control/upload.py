@@ -28,6 +28,8 @@ MAX_SHOWN = 20
 MAX_REJECTED_SHARE = 0.05
 KINDS: tuple[UnitKind, UnitKind] = ("user_id", "anonymous_id")
 _GZIP = b"\x1f\x8b"
+_PIECE = 16_384
+"""Bytes that are unpacked at a time: what is left of them at the end of a part is copied."""
 
 
 class UploadError(InputError):
@@ -91,14 +93,8 @@ class MemberReader:
                 self._unzip = zlib.decompressobj(wbits=31)
         if self._unzip is None:
             self._take(piece)
-            return
-        while piece:
-            try:
-                unpacked = self._unzip.decompress(piece, 1 << 20)
-            except zlib.error as error:
-                raise UploadError(f"the body is no gzip: {error}; send it again") from error
-            piece = self._unzip.unconsumed_tail
-            self._take(unpacked)
+        else:
+            self._unpack(memoryview(piece))
 
     def finish(self) -> NDArray[np.uint64]:
         """Return the distinct members, ascending, after the last piece.
@@ -125,6 +121,21 @@ class MemberReader:
             )
         return np.unique(np.frombuffer(self._numbers, dtype=np.uint64))
 
+    def _unpack(self, rest: memoryview) -> None:
+        """Unpack part after part: packed files that were put together are one list."""
+        assert self._unzip is not None
+        while rest:
+            if self._unzip.eof:
+                self._unzip = zlib.decompressobj(wbits=31)
+            piece = rest[:_PIECE]
+            try:
+                unpacked = self._unzip.decompress(piece, 1 << 20)
+            except zlib.error as error:
+                raise UploadError(f"the body is no gzip: {error}; send it again") from error
+            n_left = len(self._unzip.unconsumed_tail) + len(self._unzip.unused_data)
+            rest = rest[len(piece) - n_left :]
+            self._take(unpacked)
+
     def _take(self, piece: bytes) -> None:
         self._n_bytes += len(piece)
         if self._n_bytes > self._max_bytes:
@@ -147,17 +158,23 @@ class MemberReader:
         """Read whole lines."""
         lines = block.decode("utf-8", errors="surrogateescape").split("\n")
         if self.unit is None:
-            while lines and self.unit is None:
-                self._n_lines += 1
-                first = lines.pop(0).strip("\ufeff \t\r")
-                if first:
-                    self._begin(first)
+            lines = self._after_first(lines)
         if self._is_json:
             self._read_json(lines)
         else:
             self._read_csv(lines)
         if len(self._numbers) > self._max_members:
             raise UploadSizeError(f"the list has more than {self._max_members} members; split it")
+
+    def _after_first(self, lines: list[str]) -> list[str]:
+        """Read the first line with something in it, and return those that follow."""
+        for place, line in enumerate(lines, 1):
+            self._n_lines += 1
+            first = line.strip("\ufeff \t\r")
+            if first:
+                self._begin(first)
+                return lines[place:]
+        return []
 
     def _begin(self, first: str) -> None:
         if first.startswith("{"):
@@ -168,7 +185,7 @@ class MemberReader:
                 self.n_received += 1
                 self._add(fields.get(self.unit), self._n_lines)
         else:
-            columns = [name.strip() for name in next(csv.reader([first]))]
+            columns = [name.strip() for name in _cells(first) or ()]
             self.unit = next((kind for kind in KINDS if kind in columns), None)
             self._column = -1 if self.unit is None else columns.index(self.unit)
         if self.unit is None:
@@ -197,7 +214,10 @@ class MemberReader:
                 continue
             self.n_received += 1
             if '"' in text or "," in text:
-                row = next(csv.reader([text]))
+                row = _cells(text)
+                if row is None:
+                    self._reject(number, "is no line of a CSV")
+                    continue
                 text = row[column] if column < len(row) else ""
             elif column:
                 text = ""
@@ -222,6 +242,14 @@ class MemberReader:
         self.reasons[message.split(":", maxsplit=1)[0]] += 1
         if len(self.shown) < MAX_SHOWN:
             self.shown.append(BadLine(line=line, message=message))
+
+
+def _cells(line: str) -> list[str] | None:
+    """Take a line of a CSV apart; nothing if it is none, as with another line's end inside."""
+    try:
+        return next(csv.reader([line]))
+    except csv.Error:
+        return None
 
 
 def _object(line: str) -> dict[str, object] | None:

@@ -52,6 +52,7 @@ def members(made: MemberReader) -> MemberList:
         b'\nname,user_id,country\nx,u1,AE\n"y, z","u2",SA\n,u1,\n',
         b'{"user_id": "u1"}\n{"x": 1, "user_id": "u2"}\n\n{"user_id":"u1"}',
         gzip.compress(b"user_id\nu1\nu2\nu1\n", mtime=0),
+        gzip.compress(b"user_id\nu1\nu", mtime=0) + gzip.compress(b"2\nu1\n", mtime=0),
     ],
 )
 @pytest.mark.parametrize("piece", [1, 7, 10_000])
@@ -82,6 +83,20 @@ def test_wrong_lines_are_counted_and_shown() -> None:
     assert made.reasons == {"has no user_id": 1, "has an id that is none": 3}
 
 
+def test_line_that_no_csv_has_is_counted() -> None:
+    """With another line's end inside, or a cell of more characters than one may have."""
+    lines = [f"u{number},x" for number in range(100)]
+    lines[10], lines[20] = "u10,x\ry", f"{'u' * 140_000},x"
+    made = read("\n".join(["user_id,name", *lines]).encode(), 400_000)
+    assert (len(members(made)), made.reasons) == (98, {"is no line of a CSV": 2})
+
+
+def test_list_may_begin_with_many_empty_lines() -> None:
+    """They cost what they are long, and no more."""
+    made = read(b"\n" * 900_000 + b'user_id\nu1\n""\n' + b"u2\n" * 30, 1_000_000)
+    assert (made.finish().size, made.shown[0].line) == (2, 900_003)
+
+
 def test_json_lines_that_are_none_are_counted() -> None:
     """What is no object, or has no text under the name, is left out."""
     good = [b'{"user_id": "u%d"}' % number for number in range(100)]
@@ -95,12 +110,15 @@ def test_json_lines_that_are_none_are_counted() -> None:
     [
         (b"", "the body is empty"),
         (b"u1\nu2\n", "names neither user_id nor anonymous_id"),
+        (b"user_id,name\ru1,x\ru2,y\r", "names neither user_id nor anonymous_id"),
         (b'{"id": "u1"}', "names neither"),
         (b"user_id\n" + b"\n".join([b"u1"] * 9 + [b"''", b'""']), "1 of 11 lines are wrong"),
         (b"user_id\n" + b"x" * (MAX_LINE_BYTES + 10), "line 2 is longer"),
         (b"user_id\n" + b"\n" * 1_100_000, "longer than 1000000 bytes"),
         (gzip.compress(b"user_id\n" + b"\n" * 1_100_000), "longer than 1000000 bytes"),
         (gzip.compress(b"user_id\nu1\n", mtime=0)[:-9], "ends too early"),
+        (gzip.compress(b"user_id\nu1\n", mtime=0) * 2 + b"\x1f\x8b\x08", "ends too early"),
+        (gzip.compress(b"user_id\nu1\n", mtime=0) + b"u2\n", "is no gzip"),
         (b"\x1f\x8bnonsense", "is no gzip"),
         (b"user_id\n" + b"".join(b"u%d\n" % n for n in range(10_001)), "more than 10000 members"),
     ],
