@@ -22,6 +22,8 @@ SAID = (
     "is no date and time; write for example 2026-11-27T09:00+04:00, or 2026-11-27T09:00 beside a "
     "`time_zone`"
 )
+MAX_TIMES = 100
+"""Of one value that lack seconds: for each of them all of it is decoded once more."""
 _TO_THE_MINUTE = re.compile(r"(\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d)((?:[Zz]|[+-]\d\d:\d\d)?)")
 
 
@@ -44,14 +46,22 @@ def with_seconds(value: Any, decode: Callable[[Any], T]) -> T:
     Raises
     ------
     msgspec.ValidationError
-        What `decode` raises of anything else.
+        What `decode` raises of anything else, and of more than `MAX_TIMES` such times.
     """
-    while True:
+    for _ in range(MAX_TIMES):
         try:
             return decode(value)
         except msgspec.ValidationError as error:
             if not _add_seconds(value, str(error)):
                 raise
+    try:
+        return decode(value)
+    except msgspec.ValidationError as error:
+        if split_message(str(error))[0] != TIME_RULE:
+            raise
+        raise msgspec.ValidationError(
+            f"more than {MAX_TIMES} times lack seconds; write them as 2026-11-27T09:00:00+04:00"
+        ) from error
 
 
 def _add_seconds(value: Any, message: str) -> bool:

@@ -11,7 +11,7 @@ import pytest
 from service.control.documents import Banner
 from service.rollouts.conditions import Condition
 from service.rollouts.json_place import find_place, split_message
-from service.rollouts.short_times import TIME_RULE, convert
+from service.rollouts.short_times import MAX_TIMES, TIME_RULE, convert
 
 LINKS = {"title": "2026-11-27T09:00", "image_url": "/a.png", "link_url": "/a"}
 
@@ -38,6 +38,16 @@ def test_what_is_no_time_is_refused(text: str) -> None:
     """As before, and without going round for ever."""
     with pytest.raises(msgspec.ValidationError, match=TIME_RULE):
         convert({**LINKS, "starts_at": text}, Banner)
+
+
+def test_thousands_of_times_are_not_mended_one_by_one() -> None:
+    """For each of them all is decoded again; as many as any document has are mended."""
+    after = {"op": "after", "at": "2026-11-27T09:00Z"}
+    target: Any = Condition
+    found = convert({"op": "all", "of": [dict(after) for _ in range(MAX_TIMES)]}, target)
+    assert len(found.of) == MAX_TIMES
+    with pytest.raises(msgspec.ValidationError, match=f"^more than {MAX_TIMES} times lack seconds"):
+        convert({"op": "all", "of": [dict(after) for _ in range(MAX_TIMES + 1)]}, target)
 
 
 def test_place_is_found_or_not() -> None:
