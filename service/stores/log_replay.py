@@ -16,6 +16,7 @@ from pathlib import Path
 from service.stores.archive_files import CLOCKS, archive_lock, has_archive
 from service.stores.event_database import derived_file, reported
 from service.stores.event_log import BANNERS, EVENTS_FILE, ROLLUP, Database, EventLog
+from service.stores.key_pieces import in_pieces
 from service.stores.personal_rows import COLUMNS
 
 REPLAY_FILE = "rollup-replay.sqlite"
@@ -132,7 +133,6 @@ def draft_of(path: Path) -> Path:
 
 def _take_out(file: Path, keys: Collection[str]) -> int:
     n_rows = 0
-    marks = ", ".join("?" * len(keys))
     with (
         reported(file),
         closing(sqlite3.connect(file, isolation_level=None, timeout=_BUSY_TIMEOUT_S)) as connection,
@@ -142,10 +142,11 @@ def _take_out(file: Path, keys: Collection[str]) -> int:
         for table in REPLAYED:
             columns = COLUMNS[table]
             # One pass, for a file that is being written has no indexes yet.
-            where = " OR ".join(f"{column} IN ({marks})" for column in columns)
-            n_rows += connection.execute(
-                f"DELETE FROM {table} WHERE {where}", [*keys] * len(columns)
-            ).rowcount
+            for piece, marks in in_pieces([*keys]):
+                where = " OR ".join(f"{column} IN ({marks})" for column in columns)
+                n_rows += connection.execute(
+                    f"DELETE FROM {table} WHERE {where}", [*piece] * len(columns)
+                ).rowcount
         connection.execute("COMMIT")
     return n_rows
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from service.stores.event_database import has_derived, reported_derived
 from service.stores.event_log import ROLLUP, EventLog
+from service.stores.key_pieces import in_pieces, numbers_of
 from service.stores.personal_rows import Row
 from service.stores.rollup import open_rollup
 from service.stores.rollup_devices import NEVER
@@ -67,21 +68,23 @@ def read_sums(events: EventLog, keys: list[str]) -> dict[str, list[Row]]:
     found: dict[str, list[Row]] = {table: [] for table in (*_SUMS, "orders")}
     if not has_derived(events, ROLLUP):
         return found
-    marks = ", ".join("?" * len(keys))
     with (
         reported_derived(events, ROLLUP),
         closing(open_rollup(events, max_new=0)) as connection,
     ):
-        ids = connection.execute(f"SELECT id FROM keys WHERE key IN ({marks})", keys).fetchall()
-        units = ", ".join(str(unit) for (unit,) in ids) or "NULL"
+        units = numbers_of(connection, keys)
         for table, each in _SUMS.items():
             rows = connection.execute(f"SELECT {each.rows.format(units=units)}").fetchall()
             found[table] = [dict(zip(each.columns, row, strict=True)) for row in rows]
         columns = ("person_key", "order_key", "day", "channel", "n_units", "value")
-        orders = connection.execute(
-            f"SELECT {', '.join(columns)} FROM orders WHERE person_key IN ({marks}) "
-            "ORDER BY day, number",
-            keys,
-        ).fetchall()
-        found["orders"] = [dict(zip(columns, row, strict=True)) for row in orders]
+        orders = [
+            (row[1], row[0], row[2:])
+            for piece, marks in in_pieces(keys)
+            for row in connection.execute(
+                f"SELECT number, day, {', '.join(columns)} FROM orders "
+                f"WHERE person_key IN ({marks})",
+                (*piece,),
+            )
+        ]
+        found["orders"] = [dict(zip(columns, row, strict=True)) for *_, row in sorted(orders)]
     return found

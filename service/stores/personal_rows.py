@@ -8,6 +8,7 @@ from service.stores.archive_files import CLOCKS, has_archive
 from service.stores.event_database import connect, erase_thoroughly, fold_log, reported
 from service.stores.event_log import Database, EventLog
 from service.stores.event_schema import metadata
+from service.stores.key_pieces import in_pieces
 
 Row = dict[str, str | int | float | None]
 
@@ -85,20 +86,23 @@ def read_rows(path: EventLog, keys: list[str]) -> dict[str, list[Row]]:
     with reported(path):
         connection = connect(path, read_only=True)
         try:
-            found: dict[str, list[Row]] = {
-                table: [
-                    dict(zip(_NAMES[table], row, strict=True))
-                    for row in connection.execute(
-                        f"SELECT {', '.join(_NAMES[table])} FROM {table} "
-                        f"WHERE {_where(table, keys)} ORDER BY seq",
-                        keys * len(COLUMNS[table]),
-                    )
-                ]
-                for table in COLUMNS
-            }
+            found = {table: _read(connection, table, keys) for table in COLUMNS}
         finally:
             connection.close()
     return _with_archived(path, keys, found) if has_archive(path) else found
+
+
+def _read(connection: Database, table: str, keys: list[str]) -> list[Row]:
+    """Read a table's rows by their `seq`; one that has two of the pseudonyms counts once."""
+    names = _NAMES[table]
+    rows: dict[int, Row] = {}
+    for piece, marks in in_pieces(keys):
+        for values in connection.execute(
+            f"SELECT seq, {', '.join(names)} FROM {table} WHERE {_where(table, marks)}",
+            [*piece] * len(COLUMNS[table]),
+        ):
+            rows[values[0]] = dict(zip(names, values[1:], strict=True))
+    return [rows[seq] for seq in sorted(rows)]
 
 
 def _with_archived(
@@ -128,13 +132,7 @@ def delete_rows(path: EventLog, keys: list[str]) -> dict[str, int]:
         connection = connect(path)
         try:
             erase_thoroughly(connection)
-            found = {
-                table: connection.execute(
-                    f"SELECT seq FROM {table} WHERE {_where(table, keys)}",
-                    keys * len(COLUMNS[table]),
-                ).fetchall()
-                for table in COLUMNS
-            }
+            found = {table: _seqs(connection, table, keys) for table in COLUMNS}
             connection.execute("BEGIN IMMEDIATE")
             deleted = {
                 table: delete_counted(connection, table, rows) for table, rows in found.items()
@@ -145,6 +143,17 @@ def delete_rows(path: EventLog, keys: list[str]) -> dict[str, int]:
         finally:
             connection.close()
     return deleted
+
+
+def _seqs(connection: Database, table: str, keys: list[str]) -> list[tuple[int]]:
+    return [
+        row
+        for piece, marks in in_pieces(keys)
+        for row in connection.execute(
+            f"SELECT seq FROM {table} WHERE {_where(table, marks)}",
+            [*piece] * len(COLUMNS[table]),
+        )
+    ]
 
 
 def delete_counted(connection: Database, table: str, seqs: Sequence[tuple[int]]) -> int:
@@ -190,6 +199,5 @@ def _count(connection: Database, name: str, n_rows: int) -> None:
     )
 
 
-def _where(table: str, keys: list[str]) -> str:
-    marks = ", ".join("?" * len(keys))
+def _where(table: str, marks: str) -> str:
     return " OR ".join(f"{column} IN ({marks})" for column in COLUMNS[table])

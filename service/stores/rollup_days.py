@@ -6,10 +6,11 @@ the exposure; events and orders stand on their own. `rollup` runs these statemen
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Sequence
 
 from service.stores.event_log import Database
 from service.stores.event_schema import EventFlag
+from service.stores.key_pieces import in_pieces
 
 DAY_MS = 86_400_000
 KEPT_DAYS = 400
@@ -174,14 +175,16 @@ GROUP BY 1, 2, 3, 4, 5, 6
 """
 
 
-def forget_buyers(connection: Database, keys: Collection[str]) -> int:
+def forget_buyers(connection: Database, keys: Sequence[str]) -> int:
     """Take persons out of their orders, which stay as sums, and count the orders."""
-    marks = ", ".join("?" * len(keys))
-    return connection.execute(
-        "UPDATE orders SET person_key = NULL, order_key = 'gone:' || number "
-        f"WHERE person_key IN ({marks})",
-        (*keys,),
-    ).rowcount
+    return sum(
+        connection.execute(
+            "UPDATE orders SET person_key = NULL, order_key = 'gone:' || number "
+            f"WHERE person_key IN ({marks})",
+            (*piece,),
+        ).rowcount
+        for piece, marks in in_pieces(keys)
+    )
 
 
 def forget_old_buyers(connection: Database, before_ms: int) -> int:

@@ -5,7 +5,7 @@ Sums that name nobody stay. What is deleted is overwritten too.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 
 from service.stores import rollup_days, rollup_deeds, rollup_devices, rollup_tables, rollup_visits
@@ -18,11 +18,12 @@ from service.stores.event_database import (
     reported_derived,
 )
 from service.stores.event_log import ROLLUP, Database, EventLog
+from service.stores.key_pieces import numbers_of
 from service.stores.rollup import BUSY_TIMEOUT_MS
 from service.stores.rollup_folds import TAKE_OUT
 
 
-def erase_units(events: EventLog, keys: Collection[str]) -> int:
+def erase_units(events: EventLog, keys: Sequence[str]) -> int:
     """Delete the rows of these units and return how many; sums that name nobody stay.
 
     Raises
@@ -64,10 +65,8 @@ def forget_old_buyers(events: EventLog, before_ms: int) -> None:
         fold_log(connection)
 
 
-def _erase(connection: Database, keys: Collection[str]) -> int:
-    marks = ", ".join("?" * len(keys))
-    found = connection.execute(f"SELECT id FROM keys WHERE key IN ({marks})", (*keys,)).fetchall()
-    units = ", ".join(str(unit) for (unit,) in found) or "NULL"
+def _erase(connection: Database, keys: Sequence[str]) -> int:
+    units = numbers_of(connection, keys)
     connection.execute(
         "CREATE TEMP TABLE touched AS SELECT rollout, unit, epoch FROM units "
         f"WHERE rollout IN (SELECT DISTINCT rollout FROM arms) AND unit IN ({units})"
