@@ -22,6 +22,7 @@ WIDE, NARROW = 960, 330
 SERIES = [f"var(--series-{number})" for number in range(1, 7)]
 _numbers = count(1)
 _SVG = re.compile(r"^<svg[^>]*viewBox=\"([^\"]*)\"[^>]*>")
+_TAG = re.compile(r"<[^>]*>")
 _ROLE = re.compile(r' (?:role|aria-[a-z]+)="[^"]*"')
 _LONG_NUMBER = re.compile(r"\d+\.\d{3,}")
 _FORMULA = re.compile(r"""^(?=[=+\-@\t\r\n])|(?<=;)(?="*[=+\-@\t\r\n])""")
@@ -150,12 +151,16 @@ def _accessible(svg: str, title: str, description: str) -> Markup:
     )
     found = _SVG.match(svg)
     box = found[1] if found else f"0 0 {WIDE} 240"
-    # The picture is one image to a screen reader, and the table says the rest.
-    body = _ROLE.sub("", svg[found.end() if found else 0 :])
-    body = _LONG_NUMBER.sub(lambda found: f"{float(found[0]):.2f}", body)
-    body = _ID.sub(rf"\1c{number}-", body)
+    body = _TAG.sub(lambda tag: _plain(tag[0], number), svg[found.end() if found else 0 :])
     opened = head.format(box=box, n=number, title=title, description=description)
     return opened + Markup(body)  # drawn by the library, which escapes its texts
+
+
+def _plain(tag: str, number: int) -> str:
+    """Write a tag with an id of its own and short numbers; texts between tags may hold anything."""
+    # The picture is one image to a screen reader, and the table says the rest.
+    tag = _LONG_NUMBER.sub(lambda found: f"{float(found[0]):.2f}", _ROLE.sub("", tag))
+    return _ID.sub(rf"\1c{number}-", tag)
 
 
 def share_bar(parts: Sequence[tuple[str, float]]) -> Markup:

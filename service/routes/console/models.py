@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from urllib.parse import quote
 
 from litestar import Controller, Response, get, post
 from litestar.params import FromPath
@@ -106,7 +107,7 @@ class ModelPages(Controller):
         try:
             promote_version(request, version, is_forced=form.is_on("force"))
         except EndcapError as error:
-            return go(request, f"{PATH}/{version}", _refused(error), "bad")
+            return go(request, f"{PATH}/{quote(version, safe='')}", _refused(error), "bad")
         return go(request, PATH, f"Model {version} is live; every worker follows within seconds.")
 
     @post("/rollback", sync_to_thread=True)

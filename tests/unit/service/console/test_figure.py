@@ -1,11 +1,13 @@
 """Pictures drawn by the process beside."""
 
+import re
 from collections.abc import Iterator
 
 import pytest
 
 from service.console.figure import Figure, make_figure
 from service.console.plotter import Plotter, Spec
+from service.console.specs import bars_by_name
 
 SPEC: Spec = {
     "data": {"values": [{"day": "2026-01-01", "n": 3}, {"day": "2026-01-02", "n": 5}]},
@@ -48,6 +50,14 @@ def test_figure_has_a_name_and_no_style(plotter: Plotter) -> None:
         assert "style" not in svg
         assert "var(--series-1)" in svg
     assert drawn.wide[:60] != drawn.narrow[:60]
+
+
+def test_text_of_a_picture_stands_as_it_is(plotter: Plotter) -> None:
+    """Whatever a name looks like: nothing of the drawing is swallowed, and no digit is lost."""
+    names = ['a role="x" b', 'c id="q" 1.23456', 'd aria-label="']
+    bars = bars_by_name([(name, float(place), "n") for place, name in enumerate(names, 1)])
+    texts = re.findall("<text[^>]*>([^<]*)</text>", figure(plotter, bars).wide)
+    assert sorted({*texts} - {"n"}) == names
 
 
 def test_figure_that_cannot_be_drawn_is_its_table(plotter: Plotter) -> None:

@@ -227,6 +227,15 @@ def test_version_is_promoted_and_rolled_back(trained: Shop) -> None:
     assert [entry.actor for entry in moved] == [principal.key_id] * 2
 
 
+def test_version_of_odd_letters_is_refused_as_any_other(trained: Shop) -> None:
+    """A header holds no such letters as they are, so they are quoted in it."""
+    answer = send(trained, "/console/models/%E2%82%AC%0A/promote")
+    assert (answer.status_code, answer.headers["location"]) == (
+        303,
+        "/console/models/%E2%82%AC%0A",
+    )
+
+
 def test_refused_version_wants_the_box(trained: Shop) -> None:
     """Without it nothing changes and the page says why; with it the manifest says so."""
     artifacts = trained.services.artifacts
