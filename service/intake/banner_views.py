@@ -17,6 +17,8 @@ from service.stores.banner_views import BannerView, BannerViewReader
 
 MAX_WINDOW_MS = 30 * 86_400_000
 """The longest window of a cap."""
+MAX_VIEWS = 2_000
+"""The newest views of a unit that surely count: a page looks at all that are kept."""
 
 _log = structlog.get_logger(__name__)
 
@@ -137,8 +139,14 @@ class BannerViews:
 
     def _count(self, unit_key: str, views: Iterable[BannerView]) -> None:
         known = self._units.get(unit_key)
-        if known is not None:
-            known.update({(view.exposure_id, view.banner_id): view for view in views})
+        if known is None:
+            return
+        known.update({(view.exposure_id, view.banner_id): view for view in views})
+        # Whoever reloads all day under one id, as a monitor does, is not to be looked at longer
+        # and longer. Half at a time, for they have to be sorted.
+        if len(known) > 2 * MAX_VIEWS:
+            newest = sorted(known.items(), key=lambda one: one[1].at_ms)[-MAX_VIEWS:]
+            self._units[unit_key] = dict(newest)
 
 
 def _tell_failure(task: asyncio.Task[None]) -> None:

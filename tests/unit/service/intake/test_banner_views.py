@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from service.exposure import Exposure, Shown
-from service.intake.banner_views import BannerViews
+from service.intake.banner_views import MAX_VIEWS, BannerViews
 from service.serve.caps import Cap, resting_banners
 from service.stores.banner_views import BannerViewReader
 from service.stores.event_database import open_event_database
@@ -73,6 +73,17 @@ def test_requests_that_come_together_wait_for_one_read(bench: Bench) -> None:
         return await asyncio.gather(*(bench.views.views(["u"], 2_000, 5.0) for _ in range(3)))
 
     assert asyncio.run(ask()) == [[("b", 1_000)]] * 3
+
+
+def test_unit_that_never_stops_is_not_looked_at_longer_and_longer(bench: Bench) -> None:
+    """Of its views the newest are kept, in whatever order they came; other units stay."""
+    assert bench.seen("u", "v") == []
+    times_ms = [*range(MAX_VIEWS, 2 * MAX_VIEWS + 1), *range(MAX_VIEWS)]
+    bench.views.add([banner(f"e{at_ms}", at_ms=at_ms) for at_ms in times_ms])
+    bench.views.add([banner("mine", "v")])
+    seen = bench.seen("u")
+    assert seen == [("b", at_ms) for at_ms in range(MAX_VIEWS + 1, 2 * MAX_VIEWS + 1)]
+    assert bench.seen("v") == [("b", 1_000)]
 
 
 def test_no_time_is_no_answer(bench: Bench) -> None:
