@@ -1,6 +1,7 @@
 """Starts the server: one process, or a supervisor with workers that share the port.
 
 SIGTERM and SIGINT drain: no new connections, requests in flight finish, queues are flushed, exit 0.
+Where that takes too long and something is killed, the code is `KILLED_CODE`.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import os
 import resource
 import signal
 import socket
+import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -24,7 +26,7 @@ from service.log_process import log_process
 from service.run_folder import run_folder
 from service.scorer_process import common_ground
 from service.settings import SUPERVISOR_VARIABLE, Settings, to_environment
-from service.stop_limit import PunctualServer
+from service.stop_limit import KILLED_CODE, PunctualServer
 from service.supervisor import Supervisor
 
 METRICS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
@@ -98,6 +100,8 @@ def _serve(settings: Settings, listener: socket.socket, beside: Sequence[KeptPro
         supervisor.run()
         if supervisor.could_not_start:
             raise ConfigError(_NOT_STARTED)
+        if supervisor.has_killed:
+            sys.exit(KILLED_CODE)
         return
     for process in beside:
         process.keep_by_itself()

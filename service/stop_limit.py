@@ -17,6 +17,9 @@ import uvicorn
 GRACE_S = 20.0
 """What it may take beyond twice the drain time, for requests and then for queues."""
 
+KILLED_CODE = 1
+"""How a server exits of which something had to be killed: what waited in queues may be lost."""
+
 _log = structlog.get_logger(__name__)
 
 
@@ -55,4 +58,4 @@ class PunctualServer(uvicorn.Server):
             after_s=self._limit_s,
             reason="it did not stop in time; something does not answer, such as a database",
         )
-        self._end(0)
+        self._end(KILLED_CODE)

@@ -45,6 +45,8 @@ class Supervisor(Multiprocess):
         super().__init__(config, sockets)
         self.could_not_start = False
         """Whether the server ends because its workers could not be started."""
+        self.has_killed = False
+        """Whether a worker had to be killed when the server stopped."""
         self._beside = beside
         self._monotonic_s = monotonic_s
         self._stop_s = stop_limit_s(config)
@@ -97,7 +99,7 @@ class Supervisor(Multiprocess):
             while worker.process.is_alive() and self._monotonic_s() < end_s:
                 self._keep_beside()  # to which they bring what they still have
                 worker.process.join(_LOOK_S)
-            self._end(worker)
+            self.has_killed |= self._end(worker)
 
     def _everybody(self) -> list[Process]:
         others = (self._fresh, self._leaving)
@@ -217,13 +219,15 @@ class Supervisor(Multiprocess):
             next_step="the log lines above may say why; send SIGHUP again",
         )
 
-    def _end(self, worker: Process) -> None:
-        """Wait for a worker that was told to stop, and kill it if it has not by now."""
-        if worker.process.is_alive():
+    def _end(self, worker: Process) -> bool:
+        """Wait for a worker that was told to stop; kill it if it has not by now, and say so."""
+        has_to_be_killed = worker.process.is_alive()
+        if has_to_be_killed:
             _log.error("worker_killed", pid=worker.pid, after_s=self._stop_s)
             worker.kill()
         worker.join()
         _forget_metrics(worker.pid)
+        return has_to_be_killed
 
 
 def _tell_to_stop(worker: Process) -> None:

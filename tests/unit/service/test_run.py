@@ -1,13 +1,16 @@
 """How the HTTP server is set up."""
 
 import resource
+import socket
 from pathlib import Path
 
 import pytest
 
 from models.errors import ConfigError
+from service import run as running
 from service.run import LEAST_FILES, run, server_config
 from service.settings import Settings
+from service.stop_limit import KILLED_CODE
 
 
 def test_server_keeps_idle_connections_longer_than_proxies_do() -> None:
@@ -24,3 +27,28 @@ def test_server_that_may_open_too_few_files_says_so(
     with pytest.raises(ConfigError, match=f"may open {limit} files.*ulimit -n"):
         run(Settings(home=tmp_path, port=0), lambda _address: None)
     assert not list(tmp_path.iterdir())
+
+
+class Keeper:
+    """Stands for the supervisor of workers, one of which does not stop in time."""
+
+    could_not_start = False
+    has_killed = False
+
+    def __init__(self, *_: object) -> None:
+        pass
+
+    def run(self) -> None:
+        """Start, stop and wait."""
+        self.has_killed = True
+
+
+def test_server_whose_workers_had_to_be_killed_exits_with_a_code(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What waited in their queues may be lost, and whoever started it should look."""
+    monkeypatch.setattr(running, "Supervisor", Keeper)
+    monkeypatch.setattr(running, "fork_workers", lambda *_: None)
+    with socket.socket() as listener, pytest.raises(SystemExit) as ended:
+        running._serve(Settings(workers=2), listener, [])
+    assert ended.value.code == KILLED_CODE != 0

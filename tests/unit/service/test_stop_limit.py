@@ -12,7 +12,7 @@ SOON_S = 10.0
 
 
 def test_server_that_hangs_when_it_is_told_to_stop_ends() -> None:
-    """Once, though it is told twice, and with a word."""
+    """Once, though it is told twice, with a word, and so that whoever started it sees it failed."""
     ended, codes = Event(), list[int]()
 
     def end(code: int) -> None:
@@ -25,7 +25,7 @@ def test_server_that_hangs_when_it_is_told_to_stop_ends() -> None:
             server.handle_exit(signal.SIGTERM, None)
         assert server.should_exit
         assert ended.wait(SOON_S)
-    assert (codes, [one["event"] for one in logs]) == ([0], ["server_killed"])
+    assert (codes, [one["event"] for one in logs]) == ([1], ["server_killed"])
 
 
 def test_limit_has_room_for_requests_and_then_for_queues() -> None:

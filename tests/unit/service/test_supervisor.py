@@ -292,6 +292,7 @@ def test_stop_reaches_whoever_is_being_renewed(shop: Shop) -> None:
     shop.supervisor.terminate_all()
     shop.supervisor.join_all()
     assert [worker.told[0] for worker in shop.made] == ["stop"] * 4
+    assert not shop.supervisor.has_killed
 
 
 def test_stop_waits_for_no_worker_for_ever(shop: Shop) -> None:
@@ -306,3 +307,4 @@ def test_stop_waits_for_no_worker_for_ever(shop: Shop) -> None:
     assert [(one["event"], one["pid"]) for one in logs] == [("worker_killed", slow.pid)]
     assert shop.clock.now_s - begin_s == pytest.approx(2 * DRAIN_S + GRACE_S, abs=1)
     assert shop.log.n_kept > 10  # to the last it may have something to write
+    assert shop.supervisor.has_killed
