@@ -14,8 +14,11 @@ from models.errors import InputError
 
 PIECE_S = 20.0
 """For the next piece of a body."""
+START_S = 60.0
+"""For all of it, and a second more for every `LEAST_BYTES` that have come."""
+LEAST_BYTES = 1_024
 WHOLE_S = 600.0
-"""For all of it: the longest list at half a megabyte a second."""
+"""For all of it, however much has come: the longest list at half a megabyte a second."""
 
 
 class SlowBodyError(InputError):
@@ -27,7 +30,7 @@ class SlowBodyError(InputError):
 class PatientReceive:
     """Waits for the pieces of one body, each and all together, no longer than it may."""
 
-    __slots__ = ("_clock_s", "_end_s", "_is_whole", "_piece_s", "_receive")
+    __slots__ = ("_clock_s", "_end_s", "_is_whole", "_last_s", "_piece_s", "_receive")
 
     def __init__(
         self,
@@ -39,7 +42,9 @@ class PatientReceive:
         self._receive = receive
         self._clock_s = clock_s
         self._piece_s = piece_s
-        self._end_s = clock_s() + whole_s
+        now_s = clock_s()
+        self._last_s = now_s + whole_s
+        self._end_s = min(self._last_s, now_s + START_S)
         self._is_whole = False
 
     async def __call__(self) -> HTTPReceiveMessage:
@@ -70,6 +75,9 @@ class PatientReceive:
                 "the body does not come to its end; send it in one go, and packed if it is long"
             )
         self._is_whole = not message.get("more_body", False)
+        if not self._is_whole:
+            earned_s = len(message.get("body", b"")) / LEAST_BYTES
+            self._end_s = min(self._last_s, self._end_s + earned_s)
         return message  # type: ignore[no-any-return]  # as above
 
 

@@ -12,8 +12,9 @@ from service.patience import PatientReceive, SlowBodyError
 class Client:
     """Sends pieces, each so many seconds after the one before by the clock it moves."""
 
-    def __init__(self, pieces: Sequence[tuple[float, bool]]) -> None:
+    def __init__(self, pieces: Sequence[tuple[float, bool]], piece: bytes = b"x") -> None:
         self._pieces = list(pieces)
+        self._piece = piece
         self.now_s = 0.0
 
     async def receive(self) -> Any:
@@ -21,7 +22,7 @@ class Client:
             await asyncio.Event().wait()
         after_s, more = self._pieces.pop(0)
         self.now_s += after_s
-        return {"type": "http.request", "body": b"x", "more_body": more}
+        return {"type": "http.request", "body": self._piece, "more_body": more}
 
 
 def patient(client: Client, **limits: float) -> PatientReceive:
@@ -63,6 +64,29 @@ def test_dripping_body_is_refused() -> None:
             await receive()
 
     asyncio.run(read())
+
+
+@pytest.mark.parametrize(
+    ("n_bytes", "n_taken"),
+    [
+        (1, 7),  # at 60 seconds there are 6 / 1,024 more, at 70 none
+        (5_120, 12),  # 60 and 12 times 5
+        (1_048_576, 60),  # never more than ten minutes
+    ],
+)
+def test_body_has_as_long_as_it_earns(n_bytes: int, n_taken: int) -> None:
+    """A piece every ten seconds: a byte at a time is let go after a minute."""
+
+    async def read() -> int:
+        receive = patient(Client([(10, True)] * 100, b"x" * n_bytes))
+        for n in range(100):
+            try:
+                await receive()
+            except SlowBodyError:
+                return n
+        raise AssertionError("it was taken for ever")
+
+    assert asyncio.run(read()) == n_taken
 
 
 def test_piece_that_is_not_there_is_waited_for() -> None:
