@@ -23,6 +23,7 @@ from models.errors import StoreError
 from service.stores.control_reader import Changes, read_changes
 from service.stores.postgres import outlive_silence
 from service.stores.postgres_address import PostgresAddress
+from service.stores.postgres_patience import PatientConnection
 from service.stores.postgres_silence import watch_over
 from service.stores.sqlite import upgrade
 
@@ -51,10 +52,15 @@ _DEFAULTS: dict[str, Any] = {
 }
 
 
-def connect(address: PostgresAddress, *, autocommit: bool = False) -> psycopg.Connection[Any]:
+def connect(
+    address: PostgresAddress,
+    kind: type[psycopg.Connection[Any]] = psycopg.Connection,
+    *,
+    autocommit: bool = False,
+) -> psycopg.Connection[Any]:
     """Open a connection that gives up in time; what the address itself says has precedence."""
     given = conninfo_to_dict(address.url)
-    connection: psycopg.Connection[Any] = psycopg.connect(
+    connection = kind.connect(
         address.url, **{name: value for name, value in _DEFAULTS.items() if name not in given}
     )
     watch_over(connection)
@@ -86,7 +92,7 @@ class PostgresControl:
         self._address = address
         self.engine = sa.create_engine(
             "postgresql+psycopg://",
-            creator=lambda: connect(address),
+            creator=lambda: connect(address, PatientConnection),
             isolation_level="READ COMMITTED",
             pool_pre_ping=True,
             pool_size=2,

@@ -2,6 +2,8 @@
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +19,7 @@ from service.control.trail import check_trail
 from service.privacy.control_erasure import ControlErasure
 from service.rollouts.definition import Rollout
 from service.rollouts.segment import Segment, number_of
-from service.stores import control_postgres
+from service.stores import control_postgres, postgres_patience
 from service.stores.audit import AuditEntry
 from service.stores.control import ControlStore
 from service.stores.control_postgres import PostgresControlReader
@@ -28,6 +30,7 @@ from service.stores.shared_files import SharedFiles
 from tests.postgres_server import PostgresServer
 from tests.unit.service.control.samples import PSEUDONYMISER, Worker, run_sql
 
+SOON_S = 20.0
 PNG = b"\x89PNG\r\n\x1a\n" + b"x" * 100
 
 
@@ -328,6 +331,47 @@ def test_database_that_is_gone_is_told_and_found_again(
     assert one.put("item", "p2", ItemStatus(hidden=True)).document.revision == 2
     assert other.current.refresh()
     assert other.current.get().hidden_items == {"p1", "p2"}
+
+
+def test_database_that_hangs_is_told_in_time(
+    postgres_server: PostgresServer,
+    machines: tuple[Worker, Worker],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A change is refused with the next step, and is not made when the database goes on."""
+    one, _ = machines
+    one.put("item", "p1", ItemStatus(hidden=True))
+    monkeypatch.setattr(postgres_patience, "QUICK_S", 0.2)
+    monkeypatch.setitem(control_postgres._DEFAULTS, "connect_timeout", 2)
+    with ThreadPoolExecutor(1) as thread, postgres_server.standing_still():
+        changing = thread.submit(one.put, "item", "p2", ItemStatus(hidden=True))
+        with pytest.raises(StoreError, match=r"cannot be read or written: .*then try again"):
+            changing.result(SOON_S)
+    assert one.put("item", "p3", ItemStatus(hidden=True)).document.revision == 2
+    one.current.refresh()
+    assert one.current.get().hidden_items == {"p1", "p3"}
+
+
+def test_database_that_hangs_over_a_commit_is_told_in_time(
+    postgres_server: PostgresServer,
+    machines: tuple[Worker, Worker],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As where its disk does: what may have been done or not is no success."""
+    one, _ = machines
+    monkeypatch.setattr(postgres_patience, "COMMIT_S", 0.2)
+
+    def change(hanging: ExitStack) -> None:
+        with one.store.transaction() as transaction:
+            transaction.leases.take("ramp", "one", now_ms=0, for_ms=1_000)
+            hanging.enter_context(postgres_server.standing_still())
+
+    with ThreadPoolExecutor(1) as thread, ExitStack() as hanging:
+        changing = thread.submit(change, hanging)
+        with pytest.raises(StoreError, match=r"has not answered for 0\.2 seconds"):
+            changing.result(SOON_S)
+    one.put("item", "p1", ItemStatus(hidden=True))
+    assert one.plane.find("item", "p1").revision > 0
 
 
 @pytest.mark.parametrize(
