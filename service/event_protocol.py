@@ -56,6 +56,13 @@ class EventProtocol(PageProtocol):
             self._behind.append(data)
             self.flow.pause_reading()
 
+    def eof_received(self) -> bool:  # type: ignore[override]  # as in `ImpatientProtocol`
+        """Wait for the commit, though nothing more will come; the transport calls this."""
+        if self._waiting is None:
+            return super().eof_received()
+        self.shutdown()
+        return True
+
     def answer_known(self, request: Request, data: bytes) -> bool:
         """Answer a request for a page, or take in events; say whether that was it."""
         if request.target != EVENTS:

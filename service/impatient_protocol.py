@@ -47,6 +47,23 @@ class ImpatientProtocol(HttpToolsProtocol):
             self._look_later.cancel()
         super().connection_lost(exc)
 
+    def eof_received(self) -> bool:  # type: ignore[override]  # uvicorn lets all go
+        """Say whether to keep a connection on which no more will come; the transport calls this.
+
+        Who sends no more once the request is sent, as `nc` and some proxies do, waits for the
+        answer. It looks the same as somebody who is gone, so a stream that has begun ends.
+        """
+        cycle: RequestResponseCycle | None = self.cycle
+        is_owed = (
+            cycle is not None
+            and not cycle.response_complete
+            and not cycle.response_started
+            and not cycle.more_body
+        )
+        if is_owed:
+            self.shutdown()
+        return is_owed
+
     def data_received(self, data: bytes) -> None:
         """Have the parser read what came."""
         self._n_empty += len(data)

@@ -41,6 +41,12 @@ class Transport(asyncio.Transport):
         """Do nothing."""
 
 
+def half_close(protocol: asyncio.Protocol, transport: Transport) -> None:
+    """Have a protocol hear that nothing more will come, and do what it says, as transports do."""
+    if not protocol.eof_received():
+        transport.close()
+
+
 @dataclass
 class EchoApp:
     """Says what it was asked: at once if it can, and else as an ASGI app, which says the same."""

@@ -9,7 +9,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from service.event_protocol import EventProtocol
-from tests.unit.service.connections import EchoApp, Transport, connect
+from tests.unit.service.connections import EchoApp, Transport, connect, half_close
 
 HEAD = b"POST /v1/events HTTP/1.1\r\nHost: shop\r\nX-API-Key: k\r\nContent-Length: 4\r\n\r\n"
 EVENT = HEAD + b"body"
@@ -126,6 +126,21 @@ def test_nothing_is_written_to_a_client_that_left() -> None:
     app = EchoApp()
     written, _ = talk(app, act)
     assert (written, len(app.events), app.failures) == (b"", 1, [])
+
+
+@pytest.mark.parametrize("body", [b"body", b"fail"])
+def test_events_are_answered_though_nothing_more_will_come(body: bytes) -> None:
+    """Then the connection is closed; whether they could be stored or not."""
+
+    async def act(protocol: EventProtocol, transport: Transport) -> None:
+        protocol.data_received(HEAD + body)
+        half_close(protocol, transport)
+        assert not transport.is_closed
+        await _settle()
+
+    written, is_closed = talk(EchoApp(), act)
+    assert written.count(b"202 Accepted") == 1
+    assert is_closed
 
 
 def test_connection_that_waits_for_a_commit_is_not_idle() -> None:

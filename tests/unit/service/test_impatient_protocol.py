@@ -10,7 +10,7 @@ from uvicorn.server import ServerState
 
 from service.impatient_protocol import HEAD_S, MAX_EMPTY, TOO_LONG, TOO_SLOW
 from service.page_protocol import PageProtocol
-from tests.unit.service.connections import EchoApp, Transport
+from tests.unit.service.connections import EchoApp, Transport, half_close
 
 PAGE = b"POST /v1/serve HTTP/1.1\r\nHost: shop\r\nContent-Length: 4\r\n\r\nbody"
 OTHER = b"GET /other HTTP/1.1\r\nHost: shop\r\n\r\n"
@@ -136,6 +136,52 @@ def test_a_long_answer_is_not_cut_off() -> None:
         await connection.turn()
 
     assert b"the end" in on_a_connection(use, stream).written
+
+
+@pytest.mark.parametrize("before", [(), (PAGE,), (OTHER, PAGE)])
+def test_who_sends_no_more_is_answered(before: tuple[bytes, ...]) -> None:
+    """All that was asked, and then the connection is closed."""
+
+    async def use(connection: Connection) -> None:
+        for request in (*before, OTHER):
+            connection.protocol.data_received(request)
+        half_close(connection.protocol, connection.transport)
+        assert not connection.transport.is_closed
+        await connection.turn()
+        assert connection.transport.is_closed
+
+    assert on_a_connection(use).written.count(b"200 OK") == len(before) + 1
+
+
+@pytest.mark.parametrize(
+    "data", [b"", OTHER[:20], PAGE, PAGE[:-1], PAGE.replace(b"/v1/serve", b"/other")[:-1]]
+)
+def test_who_sends_no_more_and_is_owed_nothing_is_let_go(data: bytes) -> None:
+    """Nothing was asked, it was answered, or it can never be whole."""
+
+    async def use(connection: Connection) -> None:
+        if data:
+            connection.protocol.data_received(data)
+        half_close(connection.protocol, connection.transport)
+        assert connection.transport.is_closed
+
+    assert on_a_connection(use).written.count(b"200 OK") == (data == PAGE)
+
+
+def test_stream_ends_when_its_client_sends_no_more() -> None:
+    """Nobody may be there any more, and it has no end of its own."""
+
+    async def stream(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+    async def use(connection: Connection) -> None:
+        await connection.send(OTHER)
+        half_close(connection.protocol, connection.transport)
+        assert connection.transport.is_closed
+
+    on_a_connection(use, stream)
 
 
 LONG = b"x" * 4_096
