@@ -5,8 +5,9 @@ Today is in neither: in the morning a day of some hours beside whole ones would 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import date
+from itertools import accumulate
 from typing import Annotated
 
 import msgspec
@@ -39,8 +40,9 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     is_fair: Annotated[
         bool,
         Meta(
-            description="whether an order is on record from before all these days; without one "
-            "the earlier days may be missing in part, and a change says nothing"
+            description="whether orders are on record from before all these days, more than one "
+            "in a hundred of all; without them the earlier days may be missing in part, and a "
+            "change says nothing"
         ),
     ]
     fair_from: Annotated[
@@ -59,7 +61,7 @@ def compare(
     orders
         At least those of these ``2 * n_days`` days.
     first_order_day
-        The first day of all with an order.
+        Since when orders are on record, see `orders_since`.
     """
     orders = list(orders)
     first, first_before = today - n_days, today - 2 * n_days
@@ -75,6 +77,19 @@ def compare(
         fair_from=None
         if is_fair or first_order_day is None
         else date_of(first_order_day + 2 * n_days + 1),
+    )
+
+
+def orders_since(orders_by_day: Sequence[tuple[int, int]]) -> int | None:
+    """Return the day by whose end more than one in a hundred of all orders had come.
+
+    Not the first with an order: one whose time is years off would say that all the days behind it
+    are on record. `orders_by_day` are the days with orders, the oldest first, and how many.
+    """
+    left_out = sum(n for _, n in orders_by_day) / 100
+    counts = accumulate(n for _, n in orders_by_day)
+    return next(
+        (day for (day, _), n in zip(orders_by_day, counts, strict=True) if n > left_out), None
     )
 
 

@@ -8,7 +8,7 @@ from threading import Lock
 from models.artifact import ArtifactStore
 from models.snapshot import Snapshot
 from models.vocabulary import MISSING_ROW
-from service.insights.comparison import compare
+from service.insights.comparison import compare, orders_since
 from service.insights.figures import (
     Insights,
     by_day,
@@ -93,7 +93,7 @@ class InsightsReader:
                 [*before.orders, *sums.orders],
                 today=last,
                 n_days=n_days,
-                first_order_day=sums.first_order_day,
+                first_order_day=orders_since(sums.orders_by_day),
             ),
             days=by_day(sums, first, last),
             funnel=overall,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from service.stores.event_database import reported
@@ -65,8 +66,8 @@ class DaySums(NamedTuple):
     buyers: Buyers
     n_waiting: int = 0
     """Rows of the log that are not in these sums yet."""
-    first_order_day: int | None = None
-    """Of all sums there are, not of these days only; None without an order."""
+    orders_by_day: Sequence[tuple[int, int]] = ()
+    """Every day with orders of all there are, the oldest first, and how many; not of these only."""
 
 
 _WITHIN = "WHERE day BETWEEN :first AND :last"
@@ -78,7 +79,9 @@ _ORDERS = f"""
 SELECT day, channel, n, n_priced, n_units, round(value, 6) FROM day_orders {_WITHIN} AND n > 0
 ORDER BY day, channel
 """
-_FIRST_ORDER = "SELECT min(day) FROM day_orders WHERE n > 0"
+_ORDERS_BY_DAY = """
+SELECT day, sum(n) FROM day_orders WHERE n > 0 GROUP BY day ORDER BY day
+"""
 _BUYERS = f"""
 SELECT count(*), coalesce(sum(n > 1), 0), coalesce(sum(n), 0)
 FROM (
@@ -114,7 +117,7 @@ def read_days(events: EventLog, first_day: int, last_day: int) -> DaySums:
                 orders=[DayOrders(*row) for row in connection.execute(_ORDERS, values)],
                 buyers=Buyers(*connection.execute(_BUYERS, values).fetchone()),
                 n_waiting=count_waiting(connection),
-                first_order_day=connection.execute(_FIRST_ORDER).fetchone()[0],
+                orders_by_day=connection.execute(_ORDERS_BY_DAY).fetchall(),
             )
         finally:
             connection.close()

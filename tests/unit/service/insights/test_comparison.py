@@ -4,7 +4,7 @@ from datetime import date
 
 import pytest
 
-from service.insights.comparison import compare
+from service.insights.comparison import compare, orders_since
 from service.stores.days import DayOrders
 
 TODAY = 100
@@ -60,3 +60,22 @@ def test_young_log_has_nothing_to_compare_with(
         for today in (later - 1, later):
             then = compare(WEEKS, today=today, n_days=7, first_order_day=first_order_day)
             assert then.is_fair is (today == later)
+
+
+@pytest.mark.parametrize(
+    ("orders_by_day", "day"),
+    [
+        ([], None),
+        ([(60, 1)], 60),
+        ([(60, 5), (61, 5)], 60),
+        ([(7, 1), (60, 5), (61, 94)], 60),  # one of a hundred on day 7
+        ([(7, 1), (60, 5), (61, 93)], 7),  # one of 99: too few to tell who is wrong
+        ([(7, 2), (9, 1), (60, 2), (61, 395)], 60),  # which has the fifth of four hundred
+        ([(60, 1), (61, 3), (62, 296)], 61),  # a shop that begins slowly
+    ],
+)
+def test_few_orders_of_a_wrong_time_begin_nothing(
+    orders_by_day: list[tuple[int, int]], day: int | None
+) -> None:
+    """Orders are on record since more than one in a hundred of them had come."""
+    assert orders_since(orders_by_day) == day

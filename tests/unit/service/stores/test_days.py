@@ -156,7 +156,7 @@ def test_expired_purchases_name_no_buyer(commit: Commit) -> None:
 def test_no_day_has_nothing(commit: Commit) -> None:
     """An empty store answers with nothing, and no division."""
     found = read_days(commit(), 0, 9)
-    assert found == ([], [], [], Buyers(0, 0, 0), 0, None)
+    assert found == ([], [], [], Buyers(0, 0, 0), 0, [])
 
 
 def _order_keys(path: EventLog) -> set[str]:
