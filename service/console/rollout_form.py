@@ -7,7 +7,7 @@ different things do not undo each other.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import zip_longest
 from types import MappingProxyType
 from typing import Any
@@ -20,7 +20,7 @@ from service.console.form import Form, FormError, read_json
 from service.console.layer_form import LayerView, layer_fields, read_layer
 from service.console.prerequisite_form import prerequisite_fields, read_prerequisites
 from service.console.ramp_form import ramp_fields, read_ramp
-from service.console.schedule_form import check_zone, written_moment
+from service.console.schedule_form import check_zone, on_clock, written_moment
 from service.console.value_form import read_type, read_value, value_text
 from service.console.variant_form import read_variants
 from service.rollouts.definition import Rollout
@@ -181,10 +181,10 @@ def _audience(form: Form) -> Any:
 
 
 def _schedule_fields(rollout: Rollout) -> dict[str, tuple[str, ...]]:
-    moments = (rollout.starts_at, rollout.ends_at)
+    moments: list[datetime | None] = [rollout.starts_at, rollout.ends_at]
     zone = rollout.time_zone or ""
     if any(moment is not None and moment.tzinfo is not None for moment in moments):
-        moments = tuple(one and one.astimezone(UTC).replace(tzinfo=None) for one in moments)  # type: ignore[assignment]  # still two
+        moments = [one and on_clock(on_clock(one, zone or "UTC"), "UTC") for one in moments]
         zone = "UTC"
     starts, ends = ("" if one is None else written_moment(one) for one in moments)
     return {"starts_at": (starts,), "ends_at": (ends,), "time_zone": (zone,)}

@@ -37,13 +37,23 @@ ZONES = (
 def show_schedule(
     starts_at: datetime | None, ends_at: datetime | None, time_zone: str | None
 ) -> dict[str, str]:
-    """Write a schedule for the inputs of a form."""
+    """Write a schedule for the inputs of a form.
+
+    It is on the clock of UTC where that of its zone would show an hour for the second time, when
+    clocks are put back: an input has no offset, and is read as the first time.
+    """
     zone = time_zone or "UTC"
-    return {
-        "starts_at": _local(starts_at, zone),
-        "ends_at": _local(ends_at, zone),
-        "time_zone": zone,
-    }
+    moments = [None if one is None else on_clock(one, zone) for one in (starts_at, ends_at)]
+    if any(one is not None and one.fold for one in moments):
+        zone = "UTC"
+    starts, ends = ("" if one is None else written_moment(on_clock(one, zone)) for one in moments)
+    return {"starts_at": starts, "ends_at": ends, "time_zone": zone}
+
+
+def on_clock(moment: datetime, zone: str) -> datetime:
+    """Return a moment as the clock of a zone shows it; without an offset it is on that clock."""
+    clock = UTC if zone == "UTC" else ZoneInfo(zone)
+    return moment.replace(tzinfo=clock) if moment.tzinfo is None else moment.astimezone(clock)
 
 
 def read_schedule(form: Form) -> dict[str, Any]:
@@ -67,7 +77,7 @@ def read_schedule(form: Form) -> dict[str, Any]:
 
 def written_moment(moment: datetime) -> str:
     """Write a date and time as an input has it; its seconds too, where it has some."""
-    return moment.isoformat(timespec="seconds" if moment.second else "minutes")
+    return moment.replace(tzinfo=None).isoformat(timespec="seconds" if moment.second else "minutes")
 
 
 def check_zone(form: Form) -> None:
@@ -115,11 +125,3 @@ def _typed(form: Form, name: str) -> str | None:
     """Return what a browser sends of a date and time, with the seconds that it leaves out."""
     text = form.optional(name)
     return f"{text}:00" if text is not None and len(text) == len("2026-12-24T18:00") else text
-
-
-def _local(moment: datetime | None, zone: str) -> str:
-    if moment is None:
-        return ""
-    if moment.tzinfo is not None:
-        moment = moment.astimezone(UTC if zone == "UTC" else ZoneInfo(zone)).replace(tzinfo=None)
-    return written_moment(moment)

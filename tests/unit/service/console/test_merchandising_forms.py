@@ -22,6 +22,7 @@ from service.console.schedule_form import (
 from service.control.documents import Banner, Placement
 from service.control.rule import Rule
 from service.rollouts.conditions import Condition
+from service.rollouts.schedule import schedule_ms
 
 
 def sent(fields: dict[str, Any]) -> Form:
@@ -105,6 +106,28 @@ def test_schedule_with_an_offset_keeps_its_moment() -> None:
         "time_zone": "UTC",
     }
     assert show_schedule(start, None, "Asia/Dubai")["starts_at"] == "2026-03-01T08:00"
+
+
+@pytest.mark.parametrize(
+    ("start", "shown"),
+    [
+        ("2026-10-25T02:30:00+02:00", ("2026-10-25T02:30", "2026-10-26T09:00", "Europe/Berlin")),
+        ("2026-10-25T02:30:00+01:00", ("2026-10-25T01:30", "2026-10-26T08:00", "UTC")),
+        ("2026-10-25T02:30:00", ("2026-10-25T02:30", "2026-10-26T09:00", "Europe/Berlin")),
+    ],
+)
+def test_schedule_in_an_hour_that_comes_twice_keeps_its_moment(
+    start: str, shown: tuple[str, str, str]
+) -> None:
+    """In Berlin 02:30 is first 00:30 UTC, and an hour later again: that one is shown in UTC."""
+    begins, ends = datetime.fromisoformat(start), datetime(2026, 10, 26, 9)
+    fields = show_schedule(begins, ends, "Europe/Berlin")
+    assert (fields["starts_at"], fields["ends_at"], fields["time_zone"]) == shown
+    again: dict[str, Any] = {
+        name: value and (value if name == "time_zone" else datetime.fromisoformat(value))
+        for name, value in read_schedule(sent(fields)).items()
+    }
+    assert schedule_ms(**again) == schedule_ms(begins, ends, "Europe/Berlin")
 
 
 @pytest.mark.parametrize(

@@ -148,6 +148,15 @@ def test_moment_with_an_offset_is_shown_in_utc() -> None:
     assert rollout().starts_at == datetime(2026, 1, 5, 5, tzinfo=UTC)
 
 
+def test_local_time_beside_a_moment_with_an_offset_is_of_its_zone() -> None:
+    """And not of the machine's: noon in Dubai is eight in UTC."""
+    fields = fields_of(rollout(ends_at="2026-02-01T12:00:00", time_zone="Asia/Dubai"))
+    assert (fields["starts_at"], fields["ends_at"]) == (
+        ("2026-01-05T05:00",),
+        ("2026-02-01T08:00",),
+    )
+
+
 def test_end_of_a_day_keeps_its_last_second() -> None:
     """Where only the start of the schedule is changed."""
     base = rollout(starts_at=None, ends_at="2026-02-01T23:59:59", time_zone="Asia/Dubai")
