@@ -16,7 +16,9 @@ from urllib.parse import unquote
 import msgspec
 
 from models.errors import InputError
+from models.events import Event
 from service.intake.body import Arrival, WrongEvent, at_most, read_events
+from service.intake.identify import FieldError, to_ms
 from service.intake.messages import digest
 
 _STRUCTURED = "application/cloudevents+json"
@@ -93,12 +95,25 @@ def _arrival(envelope: Any, path: str) -> Arrival:
     if "time" in envelope:
         event.setdefault("timestamp", envelope["time"])
     (arrival,) = read_events(msgspec.json.encode(event))
-    found = arrival.event
+    has_own_time = "timestamp" in data
+    found = arrival.event if has_own_time else _in_time(arrival.event)
     if not isinstance(found, WrongEvent):
         return Arrival(f"{path}.data", found)
-    is_of_envelope = found.path == "$.timestamp" and "timestamp" not in data
+    is_of_envelope = found.path == "$.timestamp" and not has_own_time
     at = f"{path}.time" if is_of_envelope else found.path.replace("$", f"{path}.data", 1)
     return Arrival(at, found._replace(path=at))
+
+
+def _in_time(event: Event | WrongEvent) -> Event | WrongEvent:
+    """Check the time of an envelope here: where all events are checked it has another name."""
+    if isinstance(event, WrongEvent) or event.timestamp is None:
+        return event
+    try:
+        to_ms(event.timestamp)
+    except FieldError as error:
+        rule = error.message.removeprefix(error.name)
+        return WrongEvent(event.event_id, "$.timestamp", f"time{rule}")
+    return event
 
 
 def _data(envelope: dict[str, Any]) -> Any:

@@ -71,6 +71,8 @@ def test_long_source_still_makes_an_id() -> None:
         ({"data": {"item_id": 5}}, "$[0].data.item_id"),
         ({"type": "order.made"}, "$[0].data.event"),
         ({"time": "yesterday"}, "$[0].time"),
+        ({"time": "2026-01-01T00:00:00"}, "$[0].time"),
+        ({"time": 1_767_225_600}, "$[0].time"),
         ({"data": {**DATA, "timestamp": "yesterday"}}, "$[0].data.timestamp"),
     ],
 )
@@ -96,3 +98,16 @@ def test_header_that_is_no_utf8_is_refused(value: str) -> None:
     headers = {f"ce-{name}": said for name, said in ENVELOPE.items()}
     with pytest.raises(InputError, match="header ce-id is not valid UTF-8"):
         read(DATA, "application/json", **{**headers, "ce-id": value})
+
+
+def test_time_without_an_offset_is_told_by_its_name() -> None:
+    """Under the id of the event; a `timestamp` of the data is told where it stands, later."""
+    local = "2026-01-01T00:00:00"
+    (arrival,) = read({**ENVELOPE, "time": local, "data": {**DATA, "event_id": "own"}}, STRUCTURED)
+    assert arrival.event == WrongEvent(
+        "own",
+        "$.time",
+        f"time '{local}' says no offset from UTC; write {local}Z, or send epoch milliseconds",
+    )
+    (arrival,) = read({**ENVELOPE, "data": {**DATA, "timestamp": local}}, STRUCTURED)
+    assert isinstance(arrival.event, View)
