@@ -7,6 +7,7 @@ import sys
 import msgspec
 import rich_click as click
 
+from models.plural import plural
 from service.cli import as_json_option, open_store, setting_option
 from service.control.trail import check_trail
 from service.settings import read_home_settings
@@ -30,7 +31,8 @@ def verify(home: str | None, as_json: bool) -> None:
     if as_json:
         click.echo(msgspec.json.encode(found).decode())
     elif found.broken is None:
-        click.echo(f"{found.n_rows} rows are whole; revision {found.revision} has {found.hash}")
+        are_whole = f"{plural(found.n_rows, 'row')} {'is' if found.n_rows == 1 else 'are'} whole"
+        click.echo(f"{are_whole}; revision {found.revision} has {found.hash}")
     else:
         click.echo(f"broken at revision {found.broken.revision}: {found.broken.reason}")
     sys.exit(0 if found.is_whole else 1)

@@ -11,6 +11,7 @@ import msgspec
 import rich_click as click
 
 from models.errors import ConfigError
+from models.plural import plural
 from service.cli import as_json_option, setting_option
 from service.serve.request import MAX_COUNT
 from service.settings import read_settings
@@ -72,9 +73,10 @@ def recommend(
     if as_json:
         click.echo(msgspec.json.encode(report).decode())
         return
-    click.echo(f"{report.rows} rows for {report.users} users written to {output}", err=True)
+    written = f"{plural(report.rows, 'row')} for {plural(report.users, 'user')}"
+    click.echo(f"{written} written to {output}", err=True)
     for reason, n in report.rejected.items():
-        click.echo(f"  {n} rows of {users} left out: {reason}", err=True)
+        click.echo(f"  {plural(n, 'row')} of {users} left out: {reason}", err=True)
     tiers = ", ".join(f"{tier} {n}" for tier, n in report.tiers.items())
     click.echo(f"  model {report.model_version}; tiers: {tiers or 'none'}", err=True)
 

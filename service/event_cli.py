@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from models.errors import ConfigError, EndcapError
+from models.plural import plural
 from models.terminal import print_table, wide_console
 from models.vocabulary import Vocabulary
 from service.cli import as_json_option, setting_option
@@ -51,7 +52,7 @@ def export(output: Path, home: str | None, as_json: bool) -> None:
     if as_json:
         _print_json({"output": str(output), "rows": n_rows})
     else:
-        click.echo(f"{n_rows} interactions written to {output}", err=True)
+        click.echo(f"{plural(n_rows, 'interaction')} written to {output}", err=True)
 
 
 @events.command()

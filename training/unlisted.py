@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.errors import InputError
+from models.plural import plural
 
 
 class Unlisted(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,8 +65,8 @@ class Unlisted(msgspec.Struct, frozen=True, kw_only=True):
             "--mapping offers them"
         )
         return (
-            f"not in the catalog: {self.items} items of {self.share:.1%} of the interactions, "
-            f"such as {self.example!r}; {follows}"
+            f"not in the catalog: {plural(self.items, 'item')} of {self.share:.1%} of the "
+            f"interactions, such as {self.example!r}; {follows}"
             + (
                 f"; {self.alike} of them would be, but for blanks around or case: set normalise "
                 "under [items]"

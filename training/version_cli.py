@@ -11,6 +11,7 @@ from rich.console import Console
 
 from models.artifact import ArtifactStore
 from models.errors import ConfigError
+from models.plural import plural
 from models.pruning import prune_versions
 from models.terminal import print_table
 from training.options import FILE, home_option, json_option, print_json
@@ -109,7 +110,7 @@ def prune(keep: int, dry_run: bool, home: Path, as_json: bool) -> None:
     for version in done.removed:
         print(f"{version} {would}")
     freed = f"{done.freed_bytes / 1_000_000:,.1f} MB"
-    print(f"{len(done.removed)} versions of {freed} {would}, {len(done.kept)} kept")
+    print(f"{plural(len(done.removed), 'version')} of {freed} {would}, {len(done.kept)} kept")
 
 
 @models.command()

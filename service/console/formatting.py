@@ -9,6 +9,8 @@ from typing import Any
 
 from markupsafe import Markup
 
+from models.plural import plural
+
 _UNITS = (
     (86_400 * 365, "year"),
     (86_400 * 30, "month"),
@@ -116,11 +118,6 @@ def utc_minute(at_ms: float) -> str:
 def pretty_json(value: Any) -> str:
     """Write a document for people."""
     return json.dumps(value, indent=2, ensure_ascii=False, sort_keys=False)
-
-
-def plural(n: float, one: str, many: str | None = None) -> str:
-    """Write a number and its noun: 1 unit, 2 units."""
-    return f"{count(n)} {one if n == 1 else many or one + 's'}"
 
 
 def sentence(text: str) -> str:

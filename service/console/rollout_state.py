@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from models.plural import plural
 from service.console.formatting import percent, span
 from service.rollouts.definition import Rollout
 from service.rollouts.ramp import RampStep
@@ -93,7 +94,7 @@ def ramp_state(
         if left_ms > 0:
             waits.append(f"{span(left_ms)} more")
         if n_units < step.min_units:
-            waits.append(f"{step.min_units - n_units:,} more units")
+            waits.append(plural(step.min_units - n_units, "more unit"))
     goes = f"goes on to {percent(following.share, 4)}"
     if waits:
         return RampState(

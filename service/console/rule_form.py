@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from models.plural import plural
 from service.console.audience_form import (
     AudienceFields,
     read_audience,
@@ -202,7 +203,7 @@ def about_in_words(rule: Rule) -> str:
     if select.price_below is not None:
         parts.append(f"below {amount(select.price_below)}")
     if select.new_for_days is not None:
-        parts.append(f"new for {select.new_for_days} days")
+        parts.append(f"new for {plural(select.new_for_days, 'day')}")
     if select.without_interactions:
         parts.append("that nobody has met")
     return ", ".join(parts) or "every item"

@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from models.errors import ConfigError, ConflictError
+from models.plural import plural
 from models.pseudonym import Pseudonymiser
 from service.control.fleet import check_fleet
 from service.rollouts.segment import Segment
@@ -72,6 +73,6 @@ def describe(moved: Moved, home: Path) -> str:
     """Say what was moved, in a line."""
     rows = ", ".join(f"{n} {table}" for table, n in moved.rows.items())
     return (
-        f"copied {rows}, {moved.lists} lists, {moved.pictures} pictures; the file in {home} stays "
-        "as it is, and is of no use to machines that share the database"
+        f"copied {rows}, {plural(moved.lists, 'list')}, {plural(moved.pictures, 'picture')}; the "
+        f"file in {home} stays as it is, and is of no use to machines that share the database"
     )

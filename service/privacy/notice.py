@@ -6,6 +6,8 @@ from collections.abc import Mapping
 
 import msgspec
 
+from models.plural import plural
+
 INTERACTIONS = ("view", "click", "add_to_cart", "purchase", "refund")
 EXPOSURES = {
     "exposure": "what was shown",
@@ -101,7 +103,7 @@ def notice(kept_days: Mapping[str, int]) -> Notice:
     """Say what is kept, and how long under these settings."""
     others = [kind for kind in INTERACTIONS if kind not in kept_days]
     interactions = [
-        f"{kind.replace('_', ' ')} {kept_days[kind]} days"
+        f"{kind.replace('_', ' ')} {plural(kept_days[kind], 'day')}"
         for kind in INTERACTIONS
         if kind in kept_days
     ]
@@ -110,7 +112,9 @@ def notice(kept_days: Mapping[str, int]) -> Notice:
     kept = {
         "interactions": "; ".join(interactions),
         "exposures": "; ".join(
-            f"{name} {kept_days[kind]} days" if kind in kept_days else f"{name} until erased"
+            f"{name} {plural(kept_days[kind], 'day')}"
+            if kind in kept_days
+            else f"{name} until erased"
             for kind, name in EXPOSURES.items()
         ),
     }

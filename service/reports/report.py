@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Meta
 
 from models.errors import NotFoundError
+from models.plural import plural
 from models.vocabulary import Vocabulary
 from service.reports.arms import Arm, in_order, whole_arms
 from service.reports.comparison import Comparison, Stays, compare, with_false_discovery
@@ -155,7 +156,7 @@ def _notes(
     notes = []
     if sums.n_waiting:
         notes.append(
-            f"{sums.n_waiting} stored rows are not counted yet; they are being added, ask again"
+            f"not counted yet, but being added: {plural(sums.n_waiting, 'stored row')}; ask again"
         )
     if not sums.arms:
         notes.append("no exposure was decided by this rollout's split yet")
@@ -175,15 +176,17 @@ def _notes(
         if each.is_alarm and each.difference is not None
     ]
     notes += [
-        f"{each.n} exposures of variant {each.variant!r} were drawn as {each.drawn!r}, "
-        f"e.g. {', '.join(each.exposure_ids[:3])}; they count as assigned: look for a page cache, "
-        "or a client that decides by itself"
+        f"{plural(each.n, 'exposure')} of variant {each.variant!r} "
+        f"{'was' if each.n == 1 else 'were'} drawn as {each.drawn!r}, "
+        f"e.g. {', '.join(each.exposure_ids[:3])}; what counts is the variant that was assigned: "
+        "look for a page cache, or a client that decides by itself"
         for each in sums.misdrawn
     ]
     n_crossed = sum(arm.n_crossed for arm in sums.arms)
     if n_crossed:
         notes.append(
-            f"{n_crossed} units saw more than one variant in an epoch; the first one counts"
+            f"{plural(n_crossed, 'unit')} saw more than one variant in an epoch; the first one "
+            "counts"
         )
     if sums.not_split:
         shown = ", ".join(f"{n} {reason}" for reason, n in sums.not_split.items())

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from models.plural import plural
 from service.reports.comparison import Comparison, Interval, MetricName
 from service.reports.statistics import LEAST_TELLING
 from service.rollouts.definition import CONTROL
@@ -52,7 +53,7 @@ def judge(
     # An arm without buyers where another one's rate lets expect many is not early, but worse.
     rate = max((buyers.get(name, 0) / max(n, 1) for name, n in units.items()), default=0.0)
     few = [
-        f"{name!r} has {n} units and {buyers.get(name, 0)} buyers"
+        f"{name!r} has {plural(n, 'unit')} and {plural(buyers.get(name, 0), 'buyer')}"
         for name in (CONTROL, *variants)
         for n in [units.get(name, 0)]
         if n < LEAST_UNITS or n * rate < LEAST_BUYERS

@@ -9,6 +9,7 @@ import msgspec
 from litestar.types import HTTPScope
 from msgspec import Meta
 
+from models.plural import plural
 from service.access import is_server, principal_of
 from service.intake.body import Arrival, WrongEvent
 from service.intake.identify import FieldError as WrongFieldError
@@ -153,8 +154,9 @@ def _identify(
 
 
 def _nothing_stored(wrong: list[WrongEvent]) -> BodyError:
-    first = wrong[0]
-    rest = f", and {len(wrong) - 1} more events are wrong" if len(wrong) > 1 else ""
+    first, n_more = wrong[0], len(wrong) - 1
+    are_wrong = f"{plural(n_more, 'more event')} {'is' if n_more == 1 else 'are'} wrong"
+    rest = f", and {are_wrong}" if n_more else ""
     return BodyError(
         f"no event was stored: {first.path}: {first.message}{rest}; see /schema",
         tuple(

@@ -16,6 +16,7 @@ import msgspec
 import psycopg
 
 from models.errors import ConfigError, ConflictError, StoreError
+from models.plural import plural
 from service.stores.archive_files import archive_lock, has_archive
 from service.stores.event_database import connect, open_event_database, reported
 from service.stores.event_log import EVENTS_FILE, LOG, Database, PostgresLog
@@ -259,7 +260,7 @@ def describe(moved: MovedEvents, home: Path) -> str:
     """Say what was moved, in a line or two."""
     rows = ", ".join(f"{n:,} {table}" for table, n in moved.rows.items())
     return (
-        f"{moved.copied:,} rows copied; the database has {rows}. events.sqlite and archive in "
-        f"{home} stay as they are, and are of no use to machines that share the database: put "
+        f"{plural(moved.copied, 'row')} copied; the database has {rows}. events.sqlite and archive "
+        f"in {home} stay as they are, and are of no use to machines that share the database: put "
         "them away, or an erasure finds its persons there"
     )

@@ -12,6 +12,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from models.plural import plural
 from training.simulation.counters import Counters
 from training.simulation.office import Ledger
 from training.simulation.result import DemoResult
@@ -70,7 +71,9 @@ def _traffic(scene: Scene) -> Table:
     counters, ledger = scene.counters, scene.ledger
     table = _grid()
     rate = scene.rates[-1] if scene.rates else 0.0
-    errors = f"[bold red]{counters.n_errors} errors[/]" if counters.n_errors else "0 errors"
+    errors = plural(counters.n_errors, "error")
+    if counters.n_errors:
+        errors = f"[bold red]{errors}[/]"
     table.add_row(
         "calls",
         f"[bold]{rate:,.0f}[/]/s  [blue]{_sparkline(scene.rates)}[/]  "
@@ -175,7 +178,9 @@ def tell(result: DemoResult) -> RenderableType:
     table = _grid()
     served, lift = result.served, result.lift
     table.add_row(
-        "visits", f"{served.n_visits:,} on {served.n_pages:,} pages, {result.errors.n} errors"
+        "visits",
+        f"{served.n_visits:,} on {plural(served.n_pages, 'page')}, "
+        f"{plural(result.errors.n, 'error')}",
     )
     for fault in result.errors.first:
         table.add_row("failed", fault)

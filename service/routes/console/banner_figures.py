@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from models.plural import plural
 from service.console.figure import Figure, make_figure
 from service.console.plotter import Plotter
 from service.learning.performance import BannerPerformance
@@ -31,7 +32,7 @@ def clicks_by_day(plotter: Plotter, performance: BannerPerformance) -> Figure:
         plotter,
         spec,
         title="Clicks by day",
-        description=f"Clicks of a hundred showings on {len(rows)} days.",
+        description=f"Clicks of a hundred showings on {plural(len(rows), 'day')}.",
         columns=["Day", "Served", "Clicks", "Clicks of 100"],
         rows=rows,
         height=200,

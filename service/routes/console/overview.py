@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from litestar import Controller, Response, get
 
+from models.plural import plural
 from service.access import principal_of
 from service.console.documents_diff import diff_documents
 from service.console.figure import Figure, make_figure, share_bar
-from service.console.formatting import count
 from service.console.specs import number_axis
 from service.console.tables import Table
 from service.console.traffic import Minute, Traffic, by_minute, count_pages
@@ -133,7 +133,7 @@ def _picture(services: Services) -> Figure:
         spec,
         title="Pages a minute",
         note="in the last hour, all workers, UTC",
-        description=f"{count(n)} pages in {len(minutes)} minutes.",
+        description=f"{plural(n, 'page')} in {plural(len(minutes), 'minute')}.",
         columns=_COLUMNS,
         rows=map(_row, minutes),
         height=200,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from models.plural import plural
 from service.console.figure import SERIES, Figure, make_figure
 from service.console.formatting import percent, signed_percent, utc_minute
 from service.console.plotter import Plotter
@@ -75,7 +76,7 @@ def draw_known_lift(
         title=f"Lift of {name.lower()} over time",
         note="over all epochs so far; the band holds at every look, a dotted line begins an "
         "epoch; UTC",
-        description=f"{len(rows)} points; at last {shown[-1][2]} "
+        description=f"{plural(len(rows), 'point')}; at last {shown[-1][2]} "
         f"({shown[-1][3]} to {shown[-1][4]}).",
         columns=TIME_COLUMNS,
         rows=shown,

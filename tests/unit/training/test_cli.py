@@ -217,7 +217,7 @@ def test_old_versions_are_pruned(shop: Path, tmp_path: Path) -> None:
     second, third = (run_json(train, *arguments, "--seed", n)["version"] for n in (2, 3))
     trial = run(models, "prune", "--keep", 1, "--dry-run", "--home", home).stdout
     assert f"{first} would be removed" in trial
-    assert "1 versions of " in trial
+    assert "1 version of " in trial
     pruned = run_json(models, "prune", "--keep", 1, "--home", home)
     assert pruned.pop("freed_bytes") > 10_000
     assert pruned == {"live": third, "removed": [first], "kept": [third, second]}

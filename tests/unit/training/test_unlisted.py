@@ -30,7 +30,7 @@ def test_item_that_the_catalogue_no_longer_lists_cannot_be_bought(tmp_path: Path
     assert found.dataset.catalog.available.tolist() == [True, False, True]
     assert found.unlisted == Unlisted(items=1, share=0.75, example="b")
     told = found.unlisted.tell(is_offered=False)
-    assert "1 items of 75.0% of the interactions, such as 'b'" in told
+    assert "1 item of 75.0% of the interactions, such as 'b'" in told
 
 
 def test_shop_may_offer_what_its_catalogue_does_not_list(tmp_path: Path) -> None:

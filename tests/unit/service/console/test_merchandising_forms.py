@@ -251,6 +251,8 @@ def test_rules_are_told_in_words() -> None:
         "every item",
     ]
     assert about_in_words(rules[-1]) == "from 1,234,567.89, below 20,000,000.5"
+    new = msgspec.convert({"action": "hide", "select": {"new_for_days": 1}}, Rule)
+    assert about_in_words(new) == "new for 1 day"
     assert words(" a, b\n c,,") == ["a", "b", "c"]
 
 

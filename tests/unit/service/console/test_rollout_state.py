@@ -50,6 +50,7 @@ def test_decided_rollout_is_told_so() -> None:
     [
         ({}, 20, 100, "after 4 hours more and 400 more units"),
         ({}, 30, 100, "after 400 more units"),
+        ({}, 30, 499, "after 1 more unit,"),
         ({}, 30, 500, "goes on to 50 % within minutes"),
         ({"share": 0.5}, 30, 500, "reached its last step"),
         ({"killed": True}, 30, 500, "because the rollout is killed"),

@@ -174,7 +174,7 @@ def test_unit_that_saw_two_variants_belongs_to_the_first(report: MakeReport) -> 
     assert [(each.variant, each.units, each.crossed_units) for each in found.arms] == [
         ("control", 1, 1)
     ]
-    assert "1 units saw more than one variant in an epoch; the first one counts" in found.notes
+    assert "1 unit saw more than one variant in an epoch; the first one counts" in found.notes
 
 
 def test_exposures_that_no_split_decided_are_in_no_arm(report: MakeReport) -> None:
@@ -248,7 +248,7 @@ def test_unit_marked_as_crossed_is_counted(report: MakeReport) -> None:
     """A unit whose person is dealt another variant elsewhere counts once, however often shown."""
     found = report([shown("x1", "a"), shown("x2", "a", crossover=True), shown("x3", "b")])
     assert (arm(found, "control").crossed_units, arm(found, "control").units) == (1, 2)
-    assert "1 units saw more than one variant in an epoch; the first one counts" in found.notes
+    assert "1 unit saw more than one variant in an epoch; the first one counts" in found.notes
 
 
 def test_later_report_adds_what_came_since(report: MakeReport, event_log: EventLog) -> None:
@@ -434,6 +434,7 @@ def test_exposures_drawn_as_another_variant_are_named(report: MakeReport) -> Non
         for each in found.drawn_otherwise
     ] == [("big", "small", 1, ["x4"]), ("control", "big", 1, ["x1"])]
     assert (
-        "1 exposures of variant 'control' were drawn as 'big', e.g. x1; they count as assigned: "
-        "look for a page cache, or a client that decides by itself" in found.notes
+        "1 exposure of variant 'control' was drawn as 'big', e.g. x1; what counts is the "
+        "variant that was assigned: look for a page cache, or a client that decides by itself"
+        in found.notes
     )

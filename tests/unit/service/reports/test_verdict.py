@@ -54,3 +54,17 @@ def test_conversion_decides_and_revenue_may_contradict() -> None:
     assert mixed.code == "mixed"
     apart = said(found("conversion", 0.1, 0.2), found("conversion", -0.2, -0.1, "other"))
     assert apart.code == "mixed"
+
+
+def test_few_units_are_counted_as_people_say_it() -> None:
+    """One unit, no buyers."""
+    early = judge(
+        units={"control": 1, "personal": 5},
+        buyers={"personal": 1},
+        comparisons=(),
+        broken_epochs=(),
+        unevenly_rendered=(),
+    )
+    assert early.sentence.endswith(
+        "; 'control' has 1 unit and 0 buyers; 'personal' has 5 units and 1 buyer."
+    )

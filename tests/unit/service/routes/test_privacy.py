@@ -184,6 +184,6 @@ def test_only_admins_copy_and_erase(known: Shop) -> None:
 
 def test_notice_says_how_long_under_the_settings() -> None:
     """Kinds with a limit say their days, the others that they stay."""
-    kept = {each.what: each.kept for each in notice({"view": 90, "exposure": 400}).captured}
-    assert kept["interactions"] == "view 90 days; click, add to cart, purchase, refund until erased"
+    kept = {each.what: each.kept for each in notice({"view": 1, "exposure": 400}).captured}
+    assert kept["interactions"] == "view 1 day; click, add to cart, purchase, refund until erased"
     assert kept["exposures"].startswith("what was shown 400 days; that it was drawn until erased")

@@ -54,7 +54,7 @@ def test_display_never_hides_what_went_wrong() -> None:
     scene = _scene(counters)
     scene.ledger = Ledger(exposures_assigned=5, exposures_stored=3, exposures_dropped=2)
     shown = _show(scene, 100)
-    assert "1 errors" in shown
+    assert "1 error " in shown
     assert "serve 503 the store is gone" in shown
     assert "3 of 5 on disk, 2 dropped" in shown
 
