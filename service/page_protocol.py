@@ -207,10 +207,10 @@ class PageProtocol(ImpatientProtocol):
         self._gathered.flush()
         super().shutdown()
 
-    def eof_received(self) -> None:
-        """Let the transport close once all is written; it calls this when the client has ended."""
+    def eof_received(self) -> bool:  # type: ignore[override]  # as in `ImpatientProtocol`
+        """Write what waits, for the transport may close behind it; it calls this."""
         self._gathered.flush()
-        super().eof_received()
+        return super().eof_received()
 
     def _keep_alive_for(self, seconds: float) -> None:
         self.timeout_keep_alive_task = self.loop.call_later(
