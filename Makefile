@@ -51,10 +51,11 @@ $(STAMP): requirements-dev.lock pyproject.toml
 demo: install ## Run a simulated shop: data, training, server, live shoppers, console
 	@$(BIN)/endcap demo
 
-test: install ## Run the tests: of modules and benchmarks several at once, then of the whole, alone
-	@$(BIN)/python -m pytest tests/unit --numprocesses auto --maxprocesses 4 --dist loadfile
+test: install ## Run the tests: several at once where no time is asserted, then the rest alone
+	@$(BIN)/python -m pytest tests/unit \
+		--numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 	@$(BIN)/python -m pytest --ignore tests/unit -m untimed \
-		--numprocesses auto --maxprocesses 3 --dist loadfile
+		--numprocesses auto --maxprocesses 3 --dist loadfile --no-loadscope-reorder
 	@$(BIN)/python -m pytest --ignore tests/unit -m 'not untimed'
 
 bench-train: install ## Time and memory of a whole training run beside the raw implicit fit

@@ -6,6 +6,7 @@ set it is a failure instead, so a build cannot pass by testing less.
 
 import os
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NoReturn
@@ -24,6 +25,18 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 settings.register_profile("dev", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
 settings.load_profile("ci" if IS_CI else "dev")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where modules are shared out among processes, begin with slow tests, then with many.
+
+    Otherwise the last process would run such a module while the others have nothing left to do.
+    """
+    if hasattr(config, "workerinput"):
+        slow = {item.path for item in items if item.get_closest_marker("slow")}
+        n_tests = Counter(item.path for item in items)
+        items.sort(key=lambda item: (item.path not in slow, -n_tests[item.path], item.path))
 
 
 def _missing(message: str) -> NoReturn:

@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, expect
 from tests.browser.console_pages import assert_sound, opened_console
 from tests.end_to_end.running_server import reserved_port, run_server
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.untimed]
 
 
 def test_open_page_survives_a_restart(chromium: Browser, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from service.stores.event_schema import KIND_NAMES
 from tests.browser.shop_page import SETTLE, opened
 from tests.end_to_end.running_server import RunningServer, eventually
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.untimed]
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Request
 from tests.browser.shop_page import opened
 from tests.end_to_end.running_server import RunningServer
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.untimed]
 
 # The page's policy forbids HTML in texts, so elements are made one by one.
 MAKE = """

@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Page, Response, Route
 from tests.browser.shop_page import SETTLE, opened
 from tests.end_to_end.running_server import RunningServer, eventually
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.untimed]
 
 FILL_STORAGE = """let text = "x".repeat(1 << 20);
 while (text) {

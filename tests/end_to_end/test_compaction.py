@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import httpx
+import pytest
 
 from tests.end_to_end.running_server import run_server, wait_until
 from tests.end_to_end.test_durability import (
@@ -22,6 +23,8 @@ from tests.end_to_end.test_durability import (
 N_RUNS = 3
 
 
+@pytest.mark.slow
+@pytest.mark.untimed
 def test_compaction_beside_a_server_loses_nothing(tmp_path: Path) -> None:
     """Files are written anew under load: pages are answered, events stored, and all adds up."""
     with run_server(tmp_path, "--workers", "2") as server:

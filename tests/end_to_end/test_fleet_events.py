@@ -400,6 +400,7 @@ def test_connections_to_the_database_are_bounded(fleet: Fleet) -> None:
     assert n_held <= 8 * 3 + 2
 
 
+@pytest.mark.untimed
 def test_machine_that_served_alone_joins_with_all_it_has(
     postgres_server: PostgresServer, tmp_path: Path
 ) -> None:

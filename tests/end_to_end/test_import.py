@@ -5,6 +5,8 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from models.artifact import ArtifactStore
 from tests.end_to_end.running_server import run_server, wait_until
 from tests.end_to_end.test_durability import ENDCAP
@@ -27,6 +29,7 @@ def endcap(home: Path, *arguments: str) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.untimed
 def test_past_is_imported_once_beside_a_running_server(tmp_path: Path) -> None:
     """Import, import again, export, reconcile; the shopper's next page knows what they viewed."""
     home = tmp_path / "home"

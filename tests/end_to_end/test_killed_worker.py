@@ -29,7 +29,10 @@ N_KILLED = 2
 N_CLIENTS = 6
 N_BATCHES = 150
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="finds processes in /proc")
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="finds processes in /proc"),
+    pytest.mark.untimed,
+]
 
 
 class Shop:
@@ -100,6 +103,7 @@ async def kill_some(server: RunningServer, shop: Shop) -> None:
         assert shop.n_pages > n_pages
 
 
+@pytest.mark.slow
 def test_killed_worker_is_replaced_and_loses_no_acknowledged_event(tmp_path: Path) -> None:
     """SIGKILL of two workers of three, one after the other: the supervisor starts others, pages and
 

@@ -145,6 +145,7 @@ def hangups(handler: signal.Handlers) -> Iterator[None]:
         signal.signal(signal.SIGHUP, before)
 
 
+@pytest.mark.untimed
 def test_closed_terminal_is_a_stop(tmp_path: Path) -> None:
     """SIGHUP to a single worker: what waits is written, and the process ends as with SIGTERM."""
     with hangups(signal.SIG_DFL), started(tmp_path) as (process, address, key):
@@ -154,6 +155,7 @@ def test_closed_terminal_is_a_stop(tmp_path: Path) -> None:
         assert process.wait(STOP_S) == 0
 
 
+@pytest.mark.untimed
 def test_closed_terminal_is_nothing_to_who_was_told_not_to_hear_it(tmp_path: Path) -> None:
     """As under nohup: SIGHUP is ignored from the start, and stays so; SIGTERM still ends it."""
     with hangups(signal.SIG_IGN), started(tmp_path) as (process, address, _):
@@ -166,6 +168,7 @@ def test_closed_terminal_is_nothing_to_who_was_told_not_to_hear_it(tmp_path: Pat
         assert process.wait(STOP_S) == 0
 
 
+@pytest.mark.untimed
 def test_port_in_use_is_a_clear_error(tmp_path: Path) -> None:
     """The second server on a port says what to do and exits with 2."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -185,6 +188,7 @@ def test_port_in_use_is_a_clear_error(tmp_path: Path) -> None:
     assert "Traceback" not in refused.stderr
 
 
+@pytest.mark.untimed
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -226,6 +230,7 @@ def test_bad_option_is_a_clear_error(tmp_path: Path, options: list[str], said: s
         assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.untimed
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, which is Linux's")
 @pytest.mark.parametrize("options", [["--json"], []])
 def test_output_that_is_full_is_a_clear_error(tmp_path: Path, options: list[str]) -> None:
@@ -249,6 +254,7 @@ def _homed(options: list[str], home: Path) -> list[str]:
     return options if "--home" in options else [*options, "--home", str(home)]
 
 
+@pytest.mark.untimed
 @pytest.mark.parametrize("workers", ["1", "2"])
 @pytest.mark.parametrize(
     ("name", "content"),
@@ -294,6 +300,7 @@ def test_workers_do_not_outlive_their_supervisor(tmp_path: Path) -> None:
             time.sleep(0.1)
 
 
+@pytest.mark.untimed
 def test_keys_command_makes_lists_and_revokes(tmp_path: Path) -> None:
     """`--json` prints one object; a listed key is without its secret."""
 
@@ -316,6 +323,7 @@ def test_keys_command_makes_lists_and_revokes(tmp_path: Path) -> None:
     assert keys("revoke", info["id"])["revoked_at_ms"]
 
 
+@pytest.mark.untimed
 @pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="needs prlimit, which is Linux's")
 def test_worker_near_its_limit_of_files_refuses_connections_and_goes_on(tmp_path: Path) -> None:
     """Hundreds of connections for which there are no descriptors: those that have one are served,

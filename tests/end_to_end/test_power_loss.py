@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from service.control.trail import check_trail
 from tests.unit.service.control.samples import Worker
 
@@ -22,6 +24,7 @@ def change(home: Path, n_survived: int) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.untimed
 def test_power_loss_between_audit_and_change_leaves_both_or_neither(tmp_path: Path) -> None:
     """Killed before any statement of the transaction, or its commit, nothing is there."""
     whole = tmp_path / "whole"

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from models.artifact import ArtifactStore
 from models.pseudonym import load_pseudonymiser
@@ -85,6 +86,7 @@ def erase_on_the_command_line(_server: RunningServer, home: Path) -> Any:
     return json.loads(done.stdout)
 
 
+@pytest.mark.untimed
 def test_no_log_names_anybody(tmp_path: Path) -> None:
     """After pages, events, mistakes of every kind, a copy and an erasure, the log has no raw id,
 

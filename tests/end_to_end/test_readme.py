@@ -17,6 +17,8 @@ import pytest
 
 from tests.end_to_end.running_server import reserved_port
 
+pytestmark = pytest.mark.untimed
+
 ROOT = Path(__file__).resolve().parents[2]
 MARK = "<!-- runs: tests/end_to_end/test_readme.py -->\n```sh\n"
 

@@ -16,7 +16,10 @@ SHOPPERS = (*range(0, N_USERS, 12), N_USERS + 1)
 """The last one is unknown to the model."""
 N_WORKERS = 3
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing is forked")
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing is forked"),
+    pytest.mark.untimed,
+]
 
 
 def _page(server: RunningServer, shopper: int) -> list[Any]:

@@ -23,6 +23,8 @@ from tests.unit.service.serve.pages import (
 )
 from training.simulation.files import WorldFiles
 
+pytestmark = pytest.mark.untimed
+
 
 @pytest.fixture(scope="module")
 def trained(small_world_files: WorldFiles, tmp_path_factory: pytest.TempPathFactory) -> Snapshot:

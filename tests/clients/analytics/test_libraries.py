@@ -15,6 +15,8 @@ import pytest
 from service.stores.event_schema import KIND_NAMES
 from tests.end_to_end.running_server import RunningServer, run_server
 
+pytestmark = pytest.mark.untimed
+
 FOLDER = Path(__file__).parent
 ORDER = [("purchase", "cup", 1.0, 3.0, "1001"), ("purchase", "mug", 2.0, 6.5, "1001")]
 ADDED = ("add_to_cart", "mug", 2.0, 6.5, None)

@@ -37,6 +37,7 @@ def test_landing_page_is_told_as_it_was(shared_data: Path) -> None:
 
 
 @pytest.mark.data
+@pytest.mark.slow
 @pytest.mark.timeout(300)  # 588,956 rows are added up
 def test_whole_log_of_the_landing_page_is_reported(shared_data: Path, tmp_path: Path) -> None:
     """All 294,478 rows through store, running sums and report: every number is that of Polars.
