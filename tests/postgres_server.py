@@ -119,7 +119,6 @@ def run_postgres(programs: Path) -> Iterator[PostgresServer]:
         finally:
             server.stop("immediate")
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
         keeper.communicate()
 
 
@@ -127,9 +126,10 @@ def _clear_after_us(folder: Path) -> subprocess.Popen[bytes]:
     """Start what ends the server and clears its folder as soon as this process ends, also killed.
 
     It reads a pipe that nobody writes to: the end of the process that holds the other end is the
-    end of the file.
+    end of the file. Hundreds of databases take many seconds to clear, which nobody waits for.
     """
-    script = 'cat; pid=$(head -n 1 "$0/data/postmaster.pid") && kill -QUIT "$pid"; rm -rf "$0"'
+    clear = '{ pid=$(head -n 1 "$0/data/postmaster.pid") && kill -QUIT "$pid"; rm -rf "$0"; } &'
+    script = f"cat; {clear}"
     return subprocess.Popen(
         ["sh", "-c", script, folder],
         stdin=subprocess.PIPE,
