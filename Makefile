@@ -39,7 +39,9 @@ $(STAMP): requirements-dev.lock pyproject.toml
 		"$$python" -m venv --clear $(VENV); \
 	fi; \
 	echo "Installing the locked packages into $(VENV) (one to three minutes the first time)"; \
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock; \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes \
+		-r requirements-dev.lock; \
+	$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true; \
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .; \
 	if ! $(BIN)/python -c 'import implicit' >/dev/null; then \
 		echo "implicit, which trains the model, does not load (see above). If it misses OpenMP:" >&2; \
