@@ -16,8 +16,6 @@ import pytest
 from tests.clients.ofrep.flags import VALUES, flag_server
 from tests.end_to_end.running_server import RunningServer
 
-pytestmark = pytest.mark.untimed
-
 FOLDER = Path(__file__).parent
 GETTERS = {"boolean": "Boolean", "string": "String", "object": "Object"}
 
