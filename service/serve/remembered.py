@@ -6,8 +6,8 @@ of banners also on which of them are in season. A profile lives until its shoppe
 whom nothing is known of shares what the shelf remembers.
 
 What is asked for again and again has the JSON with it that becomes of it, in the answer and in the
-log: to encode twelve items takes 16 µs, more than all else that is done for them then. It takes
-4 KB, so the last `MAX_TEXTS` have it.
+log, for most of the encoding of a page is its twelve items. It takes some 4 KB, so the last
+`MAX_TEXTS` have it.
 """
 
 from __future__ import annotations
