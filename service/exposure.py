@@ -19,11 +19,11 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     id: str
     position: int
     """1-based rank."""
+    score: float | None = None
     source: str
+    because: str | None = None
     propensity: float
     """Probability that this item stood at this position under the logging policy, (0, 1]."""
-    score: float | None = None
-    because: str | None = None
     fit: str | None = None
     """Of a banner: how well it matched, see `service.fits`; absent where nobody asked."""
 

@@ -38,7 +38,7 @@ async def answer_page(
     NotFoundError
         If no placement of the request is configured.
     """
-    page, exposures = await services.engine.serve(asked, watch)
+    page, exposures = await services.engine.serve(asked, watch, as_text=True)
     return _write(services, page, exposures, watch, is_robot(user_agent_of(headers)))
 
 

@@ -77,11 +77,16 @@ class Engine:
         self.gathering = Gathering(self.recent, self.people, monotonic_s)
 
     async def serve(
-        self, request: ServeRequest, watch: Stopwatch | None = None
+        self,
+        request: ServeRequest,
+        watch: Stopwatch | None = None,
+        *,
+        as_text: bool = False,
     ) -> tuple[Page, list[Exposure]]:
         """Decide a page. The caller stores the exposures once the answer is encoded.
 
-        Of a preview there are none.
+        Of a preview there are none. With `as_text`, slates of items and what their exposures show
+        are `msgspec.Raw`, to be encoded and nothing else, unless something is explained.
 
         `watch` is told when the stages of gathering and of deciding end.
 
@@ -111,6 +116,7 @@ class Engine:
         else:
             visit = self._make_visit(shelf, request, keys, known, late_s)
             visit = as_previewed(visit, preview)
+        visit.as_text = as_text and not request.options.is_for_merchandisers
         views = self._views(shelf, wanted)
         if views is not None:
             visit.resting = await self.gathering.resting(views, shelf.banners.caps, visit, late_s)
@@ -119,9 +125,7 @@ class Engine:
     def serve_at_once(
         self, request: ServeRequest, watch: Stopwatch
     ) -> tuple[Page, list[Exposure]] | None:
-        """Decide a page as `serve` does, or return nothing if that would have to wait.
-
-        What stands in its slates, and in the exposures, may be JSON already: it is to be encoded.
+        """Decide a page as `serve` does as text, or return nothing if that would have to wait.
 
         Raises
         ------
@@ -140,7 +144,7 @@ class Engine:
         shelf, handover = self._shelf_of(shelf, request, keys, known)
         visit = self._make_visit(shelf, request, keys, known, late_s)
         visit.handover = handover
-        visit.as_text = not shelf.banners.caps  # which count what each exposure shows
+        visit.as_text = not request.options.is_for_merchandisers
         return self._decide(shelf, visit, wanted, watch)
 
     def _decide(

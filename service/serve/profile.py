@@ -29,7 +29,7 @@ from service.serve.history import (
     trained_purchases,
 )
 from service.serve.recent import RecentEvent
-from service.serve.remembered import MAX_OWN, RememberedSlates
+from service.serve.remembered import MAX_OWN_BYTES, RememberedSlates, Room
 from service.serve.shared_candidates import Worked
 from service.serve.shelf import Layer, Shelf, rounded
 from service.serve.stock import Stock
@@ -50,8 +50,12 @@ class Profile:
         user_row: int,
         recent: Sequence[RecentEvent],
         before: Profile | None = None,
+        room: Room | None = None,
     ) -> None:
-        """Take `before` of the same shopper, whose history is only continued where it can be."""
+        """Take `before` of the same shopper, whose history is only continued where it can be.
+
+        Slates that are remembered are counted in `room`.
+        """
         self.stock = stock
         self.recent = recent
         self.user_row = user_row
@@ -63,7 +67,8 @@ class Profile:
                 self._merged = continue_history(stock, user_row, merged, before.recent, recent)
             if self._merged is None:
                 self._merged = merge_history(stock, user_row, recent)
-        self._remembered = RememberedSlates(MAX_OWN)
+        self._room = room
+        self._remembered: RememberedSlates | None = None
         self._remembered_of: Shelf | None = None
         self._banners = b""
         """A tenth of the memory of pairs, for slates are remembered and this is rarely read."""
@@ -135,8 +140,8 @@ class Profile:
 
     def remembered(self, shelf: Shelf) -> RememberedSlates:
         """Return the slates that were worked out for this shopper from this shelf."""
-        if self._remembered_of is not shelf:
-            self._remembered = RememberedSlates(MAX_OWN)
+        if self._remembered is None or self._remembered_of is not shelf:
+            self._remembered = RememberedSlates(MAX_OWN_BYTES, self._room)
             self._remembered_of = shelf
         return self._remembered
 

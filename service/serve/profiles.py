@@ -10,9 +10,12 @@ from itertools import islice
 from service.serve.model_segments import KnownBy, user_row
 from service.serve.profile import Profile
 from service.serve.recent import RecentEvent
+from service.serve.remembered import Room
 from service.serve.stock import Stock
 
 MAX_PROFILES = 9_000
+MAX_SLATE_BYTES = 48_000_000
+"""Of the slates that they remember."""
 MAX_SEEN_LAST = 3_000
 """Shoppers whose candidates are worked out first under a new model."""
 
@@ -20,8 +23,13 @@ MAX_SEEN_LAST = 3_000
 class Profiles:
     """Keeps a profile until its shopper acts, the model changes, or others push it out."""
 
-    def __init__(self, max_profiles: int = MAX_PROFILES) -> None:
+    def __init__(
+        self, max_profiles: int = MAX_PROFILES, max_slate_bytes: int = MAX_SLATE_BYTES
+    ) -> None:
         self.max_profiles = max_profiles
+        self.max_slate_bytes = max_slate_bytes
+        self.room = Room()
+        """What the slates take."""
         self._kept: OrderedDict[KnownBy, Profile] = OrderedDict()
         self._last_as: dict[str, KnownBy] = {}
         """Under which keys somebody came last, by either of them."""
@@ -48,10 +56,12 @@ class Profiles:
             row = profile.user_row
         if profile is None:
             self._last_as.update((one, key) for one in key if one is not None)
-        profile = Profile(stock, row, recent, profile)
+        profile = Profile(stock, row, recent, profile, self.room)
         self._kept[key] = profile
         self._kept.move_to_end(key)
-        if len(self._kept) > self.max_profiles:
+        while len(self._kept) > self.max_profiles or (
+            self.room.n_bytes > self.max_slate_bytes and len(self._kept) > 1
+        ):
             self._let_go(self._kept.popitem(last=False)[0])
         return profile
 

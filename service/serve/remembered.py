@@ -4,38 +4,29 @@ What a shopper sees in a placement depends on the shelf, the profile, the countr
 act and the length asked for, unless the page bars something, is about items, explores or explains;
 of banners also on which of them are in season. A profile lives until its shopper acts; everybody
 whom nothing is known of shares what the shelf remembers.
-
-What is asked for again and again has the JSON with it that becomes of it, in the answer and in the
-log, for most of the encoding of a page is its twelve items. It takes some 4 KB, so the last
-`MAX_TEXTS` have it.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from typing import Any, Generic, TypeVar, cast
+from dataclasses import dataclass
+from typing import Generic, TypeVar, cast
 
 import msgspec
-from msgspec.structs import replace
 
 from service.exposure import Shown, Tier
 from service.rollouts.definition import Recipe
 from service.serve.page import Degraded, RuleNote, ServedBanner, ServedItem
+from service.serve.slate_text import SlateText
 
-MAX_SHARED = 10_000
-"""Slates that a shelf remembers; countries come from outside and have no end."""
-MAX_OWN = 20
-"""Slates that a profile remembers."""
-TEXT_FROM = 3
-"""The how many-th time that a slate is asked for it is made text, too."""
-MAX_TEXTS = 5_000
-"""Of a process."""
+MAX_SHARED_BYTES = 16_000_000
+"""Of the slates that a shelf remembers; countries come from outside and have no end."""
+MAX_OWN_BYTES = 200_000
+"""Of those that a profile remembers."""
+OTHER_BYTES = 500
+"""Of a slate of items besides its text, about, and of each banner."""
 
 
 Served = TypeVar("Served", ServedItem, ServedBanner)
-
-
-_encode = msgspec.json.Encoder().encode
 
 
 class Filled(msgspec.Struct, Generic[Served], gc=False):
@@ -43,71 +34,78 @@ class Filled(msgspec.Struct, Generic[Served], gc=False):
 
     served: tuple[Served, ...]
     shown: tuple[Shown, ...]
+    """It and `served` may be `msgspec.Raw`, if it was asked for as text: to be encoded alone."""
     ids: tuple[str, ...]
     """Of what is shown."""
     tier: Tier
     degraded: Degraded | None
     rules: tuple[RuleNote, ...] | msgspec.UnsetType = msgspec.UNSET
-    text: Text | None = None
-    n_asked: int = 1
 
 
-class Text(msgspec.Struct, gc=False):
-    """A filled placement as text, until there are too many of them."""
+class FilledText(msgspec.Struct, frozen=True, gc=False):
+    """A filled placement of items, as it is remembered."""
 
-    filled: Filled[Any] | None
-    """Its `served` and `shown` are `msgspec.Raw`: to be encoded, and nothing else."""
+    text: SlateText
+    ids: tuple[str, ...]
+    tier: Tier
+    degraded: Degraded | None
+
+    def filled(self, *, as_text: bool) -> Filled[ServedItem]:
+        """Give it as structs, or as text to who only encodes it."""
+        served, shown = self.text.read() if not as_text else self._raw()
+        return Filled(served, shown, self.ids, self.tier, self.degraded)
+
+    def _raw(self) -> tuple[tuple[ServedItem, ...], tuple[Shown, ...]]:
+        text = self.text
+        return cast("tuple[ServedItem, ...]", text.served), cast("tuple[Shown, ...]", text.shown)
 
 
 Key = tuple[str, Recipe, int, str | None, int, int]
 """Placement, recipe, length, country, rules and season; a placement has slates of one kind."""
 
+Kept = FilledText | Filled[ServedBanner]
+
+
+@dataclass(slots=True)
+class Room:
+    """How much memory slates take that are somewhere remembered."""
+
+    n_bytes: int = 0
+
 
 class RememberedSlates:
     """A bounded memory of one shopper, or of a shelf; a full one is emptied."""
 
-    __slots__ = ("_filled", "_max")
+    __slots__ = ("_kept", "_max_bytes", "_n_bytes", "_room")
 
-    def __init__(self, max_filled: int) -> None:
-        self._filled: dict[Key, Filled[Any]] = {}
-        self._max = max_filled
+    def __init__(self, max_bytes: int, room: Room | None = None) -> None:
+        """Count what is remembered in `room`, too, for as long as it is."""
+        self._kept: dict[Key, Kept] = {}
+        self._max_bytes = max_bytes
+        self._n_bytes = 0
+        self._room = room
 
-    def get(self, key: Key, *, as_text: bool = False) -> Filled[Any] | None:
-        """Return what was worked out before; maybe as text for who only encodes it."""
-        filled = self._filled.get(key)
-        if filled is None or not as_text:
-            return filled
-        if filled.text is not None and filled.text.filled is not None:
-            return filled.text.filled
-        filled.n_asked += 1
-        if filled.n_asked < TEXT_FROM:
-            return filled
-        return _texts.make(filled)
+    def get(self, key: Key) -> Kept | None:
+        """Return what was worked out before."""
+        return self._kept.get(key)
 
-    def keep(self, key: Key, filled: Filled[Any]) -> None:
+    def keep(self, key: Key, kept: Kept) -> None:
         """Remember a slate."""
-        if len(self._filled) >= self._max:
-            self._filled.clear()
-        self._filled[key] = filled
+        if isinstance(kept, FilledText):
+            n_bytes = OTHER_BYTES + kept.text.n_bytes
+        else:
+            n_bytes = OTHER_BYTES * (1 + len(kept.ids))
+        if self._n_bytes + n_bytes > self._max_bytes:
+            self._kept.clear()
+            self._count(-self._n_bytes)
+        self._kept[key] = kept
+        self._count(n_bytes)
 
+    def __del__(self) -> None:
+        """Take no room any more."""
+        self._count(-self._n_bytes)
 
-class Texts:
-    """The newest texts; of a slate that is forgotten, too, until others take its place."""
-
-    def __init__(self, max_texts: int = MAX_TEXTS) -> None:
-        self._kept: deque[Text] = deque()
-        self._max = max_texts
-
-    def make(self, filled: Filled[Served]) -> Filled[Served]:
-        """Encode what stands there, once for all who will get it."""
-        if len(self._kept) >= self._max:
-            self._kept.popleft().filled = None
-        served = cast("tuple[Served, ...]", msgspec.Raw(_encode(filled.served)))
-        shown = cast("tuple[Shown, ...]", msgspec.Raw(_encode(filled.shown)))
-        as_text = replace(filled, served=served, shown=shown, text=None)
-        filled.text = Text(as_text)
-        self._kept.append(filled.text)
-        return as_text
-
-
-_texts = Texts()
+    def _count(self, n_bytes: int) -> None:
+        self._n_bytes += n_bytes
+        if self._room is not None:
+            self._room.n_bytes += n_bytes

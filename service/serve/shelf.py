@@ -22,7 +22,7 @@ from service.rollouts.definition import Recipe
 from service.rollouts.visitor import Members, Visitor
 from service.serve.banner_table import BannerTable
 from service.serve.model_segments import all_segments
-from service.serve.remembered import MAX_SHARED, RememberedSlates
+from service.serve.remembered import MAX_SHARED_BYTES, RememberedSlates
 from service.serve.rules import RuleBook
 from service.serve.stock import Item, Stock
 
@@ -67,7 +67,7 @@ class Shelf:
         self.banners = banners or BannerTable(configuration.banners.values(), stock)
         self.banner_priors: dict[str, list[tuple[float, int]]] = {}
         """What `banners` works out for a context: affinity times weight, and banner number."""
-        self.remembered = RememberedSlates(MAX_SHARED)
+        self.remembered = RememberedSlates(MAX_SHARED_BYTES)
         """What everybody is shown whom nothing is known of."""
         self._recipes: dict[str, list[tuple[Check, Recipe]]] = {
             one.id: [(compile_audience(each.audience), each.recipe) for each in one.recipes]

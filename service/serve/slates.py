@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import cast
 
 import msgspec
 
@@ -12,12 +13,13 @@ from service.rollouts.definition import Recipe
 from service.serve.banner_picks import CLICK_RATE
 from service.serve.banners import click_rates, pick_banners
 from service.serve.explain import parts_of
-from service.serve.items import pick_items
+from service.serve.items import Picked, pick_items
 from service.serve.notes import banner_notes, item_notes
 from service.serve.page import (
     BannerSlate,
     Degraded,
     ItemSlate,
+    Parts,
     RolloutAnswer,
     RuleNote,
     ServedBanner,
@@ -25,8 +27,9 @@ from service.serve.page import (
 )
 from service.serve.plan import Plan
 from service.serve.recipes import wished_tier
-from service.serve.remembered import Filled, Key, RememberedSlates, Served
+from service.serve.remembered import Filled, FilledText, Key, RememberedSlates, Served
 from service.serve.shelf import Shelf
+from service.serve.slate_text import CARD, write_slate
 from service.serve.visit import Visit
 
 _RANK: dict[Tier, int] = {"personal": 0, "segment": 1, "popular": 2, "static": 3}
@@ -37,11 +40,11 @@ def item_slate(
 ) -> tuple[ItemSlate, Filled[ServedItem]]:
     """Fill a placement of items with none of the ids in `barred`."""
     memory = None if barred or plan.placement.explore_share else _memory_for(shelf, visit, plan, 0)
-    filled: Filled[ServedItem] | None = _recall(memory, visit)
-    if filled is None:
+    if memory is None and not visit.as_text:
         filled = _fill(shelf, visit, plan, barred)
-        if memory is not None and visit.trouble is None:
-            memory[0].keep(memory[1], filled)
+    else:
+        text = _text(shelf, visit, plan, barred, memory)
+        filled = text.filled(as_text=visit.as_text)
     slate = ItemSlate(
         id=plan.placement.id,
         exposure_id=plan.exposure_id,
@@ -54,8 +57,26 @@ def item_slate(
     return slate, filled
 
 
-def _recall(memory: tuple[RememberedSlates, Key] | None, visit: Visit) -> Filled[Any] | None:
-    return None if memory is None else memory[0].get(memory[1], as_text=visit.as_text)
+def _text(
+    shelf: Shelf,
+    visit: Visit,
+    plan: Plan,
+    barred: set[str],
+    memory: tuple[RememberedSlates, Key] | None,
+) -> FilledText:
+    """Recall a slate, or fill it and remember it, if it may be."""
+    text = None if memory is None else cast("FilledText | None", memory[0].get(memory[1]))
+    if text is None:
+        picked = pick_items(shelf, visit, plan, barred)
+        unset = [msgspec.UNSET] * len(picked.placed)
+        served = _serve(shelf, picked, unset, has_cards=False)
+        tier, degraded = _outcome(shelf, visit, plan, picked)
+        items = [pick.item for pick, _ in picked.placed]
+        written = write_slate(served, [item.attributes for item in items])
+        text = FilledText(written, tuple([item.id for item in items]), tier, degraded)
+        if memory is not None and visit.trouble is None:
+            memory[0].keep(memory[1], text)
+    return text
 
 
 def _memory_for(
@@ -73,45 +94,66 @@ def _memory_for(
 
 
 def _fill(shelf: Shelf, visit: Visit, plan: Plan, barred: set[str]) -> Filled[ServedItem]:
+    """Fill a placement for who reads it, with what explains it."""
     picked = pick_items(shelf, visit, plan, barred)
     placed = picked.placed
     parts = parts_of(shelf, visit, placed) if visit.explain else [msgspec.UNSET] * len(placed)
-    items: list[ServedItem] = []
-    shown: list[Shown] = []
-    for position, ((pick, propensity), part) in enumerate(zip(placed, parts, strict=True), 1):
-        item, score, source = pick.item, pick.score, pick.source
-        because = None if pick.because_row < 0 else shelf.item(pick.because_row).id
-        items.append(
-            ServedItem(
-                id=item.id,
-                position=position,
-                score=score,
-                source=source,
-                because=because,
-                propensity=propensity,
-                attributes=item.attributes,
-                parts=part,
-            )
+    served = _serve(shelf, picked, parts, has_cards=True)
+    shown = [
+        Shown(
+            id=one.id,
+            position=one.position,
+            score=one.score,
+            source=one.source,
+            because=one.because,
+            propensity=one.propensity,
         )
-        shown.append(
-            Shown(
-                id=item.id,
-                position=position,
-                source=source,
-                propensity=propensity,
-                score=score,
-                because=because,
-            )
-        )
-    tiers = {pick.tier for pick in picked.chosen}
-    tier = _most_personal(tiers)
-    # Where all that stands there is pinned, the recipe was not asked.
-    is_asked = bool(picked.chosen) or not picked.pinned
-    degraded = _degraded(shelf, visit, plan.recipe, tiers) if is_asked else None
+        for one in served
+    ]
+    tier, degraded = _outcome(shelf, visit, plan, picked)
     notes: tuple[RuleNote, ...] | msgspec.UnsetType = msgspec.UNSET
     if visit.explain:
         notes = item_notes(plan.rules, picked)
-    return _filled(items, shown, tier, degraded, notes)
+    return _filled(served, shown, tier, degraded, notes)
+
+
+def _serve(
+    shelf: Shelf,
+    picked: Picked,
+    parts: Sequence[Parts | msgspec.UnsetType | None],
+    *,
+    has_cards: bool,
+) -> list[ServedItem]:
+    """Say what stands where; without cards each is to be put in afterwards."""
+    served: list[ServedItem] = []
+    for position, ((pick, propensity), part) in enumerate(
+        zip(picked.placed, parts, strict=True), 1
+    ):
+        item = pick.item
+        served.append(
+            ServedItem(
+                id=item.id,
+                position=position,
+                score=pick.score,
+                source=pick.source,
+                because=None if pick.because_row < 0 else shelf.item(pick.because_row).id,
+                propensity=propensity,
+                attributes=item.attributes if has_cards else CARD,
+                parts=part,
+            )
+        )
+    return served
+
+
+def _outcome(
+    shelf: Shelf, visit: Visit, plan: Plan, picked: Picked
+) -> tuple[Tier, Degraded | None]:
+    """Say how personal a slate of items became, and what failed."""
+    tiers = {pick.tier for pick in picked.chosen}
+    # Where all that stands there is pinned, the recipe was not asked.
+    is_asked = bool(picked.chosen) or not picked.pinned
+    degraded = _degraded(shelf, visit, plan.recipe, tiers) if is_asked else None
+    return _most_personal(tiers), degraded
 
 
 def banner_slate(
@@ -119,7 +161,9 @@ def banner_slate(
 ) -> tuple[BannerSlate, Filled[ServedBanner], tuple[Candidate, ...]]:
     """Fill a placement of banners with none of the ids in `barred`."""
     memory = None if barred else _banner_memory(shelf, visit, plan)
-    filled: Filled[ServedBanner] | None = _recall(memory, visit)
+    filled = None
+    if memory is not None:
+        filled = cast("Filled[ServedBanner] | None", memory[0].get(memory[1]))
     candidates: tuple[Candidate, ...] = ()
     if filled is None:
         filled, candidates = _fill_banners(shelf, visit, plan, barred)

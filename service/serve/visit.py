@@ -60,7 +60,7 @@ class Visit(msgspec.Struct):
     handover: Handover | None = None
     """What is charged for the page, if it is a shopper's first under a new model."""
     as_text: bool = False
-    """Whether all that becomes of the answer and its exposures is JSON, and nobody looks inside."""
+    """Whether slates of items become JSON at once: nobody looks into the answer or the log."""
     _visitor: Visitor | None = None
 
     @property

@@ -1,25 +1,30 @@
-"""Slates that are asked for again: kept as JSON, and nobody can tell."""
+"""Slates that are asked for again: kept as text, and nobody can tell."""
 
 import asyncio
-from typing import Any
 
 import msgspec
-import pytest
 
 from service.control.configuration import Configuration
 from service.control.documents import Banner, Document, Placement
 from service.exposure import Exposure
 from service.serve.engine import Clock, Engine
 from service.serve.page import ItemSlate, Page
-from service.serve.remembered import Filled, Texts
-from service.serve.request import PlacementRequest, ServeRequest, User
+from service.serve.profiles import Profiles
+from service.serve.remembered import OTHER_BYTES, FilledText, Key, RememberedSlates, Room
+from service.serve.request import Context, Options, PlacementRequest, ServeRequest, User
+from service.serve.shelf import Shelf
+from service.serve.slate_text import SlateText
 from service.serve.stages import Stopwatch
+from service.serve.stock import Stock
 from service.stores.exposure_rows import exposure_rows
 from tests.snapshots import TRAINED_MS
 from tests.unit.service.serve.pages import TINY, Recent, items_placement
 from tests.unit.service.serve.test_engine import PSEUDONYMS, Store
 
 OFFER = Banner(id="offer", title="Offer", image_url="https://i", link_url="https://l")
+TEXT = FilledText(
+    SlateText(msgspec.Raw(b"[]"), msgspec.Raw(b"[]")), ids=(), tier="static", degraded=None
+)
 TOP = Placement(id="top", kind="banners", count=1)
 
 
@@ -51,9 +56,10 @@ class Shop:
         assert found is not None
         return found
 
-    def usual(self) -> tuple[Page, list[Exposure]]:
-        """Ask for it as the route does."""
-        return asyncio.run(self.engine.serve(self.asked, Stopwatch(lambda: 0.0)))
+    def usual(self, *, as_text: bool = False) -> tuple[Page, list[Exposure]]:
+        """Ask for it as a batch does, or as the route does."""
+        watch = Stopwatch(lambda: 0.0)
+        return asyncio.run(self.engine.serve(self.asked, watch, as_text=as_text))
 
 
 def test_page_and_log_are_the_same_however_often_it_is_asked_for() -> None:
@@ -78,56 +84,90 @@ def test_slot_behind_a_remembered_one_repeats_nothing() -> None:
         assert not first & second
 
 
-def test_third_time_it_is_text_and_the_usual_way_never() -> None:
-    """Whoever reads a page has structs."""
+def test_only_who_encodes_gets_text() -> None:
+    """Whoever reads a page has structs, of a slate that was remembered as text, too."""
     shop = Shop(items_placement("recs"))
     for ask, kind in (
-        (shop.at_once, tuple),
-        (shop.at_once, tuple),
         (shop.at_once, msgspec.Raw),
         (shop.usual, tuple),
         (shop.at_once, msgspec.Raw),
+        (shop.usual, tuple),
     ):
         page, (exposure,) = ask()
         assert _kind_of(page) is type(exposure.shown) is kind
+    assert [one.position for one in exposure.shown] == [1, 2, 3]
 
 
-def test_log_that_counts_views_gets_no_text() -> None:
-    """A cap on any banner asks each exposure what it shows."""
+def test_log_that_counts_views_has_them_of_banners() -> None:
+    """A cap on any banner asks each exposure of banners what it shows."""
     capped = msgspec.convert(
         {**msgspec.to_builtins(OFFER), "cap": {"max_views": 1, "hours": 1}}, Banner
     )
-    shop = Shop(items_placement("recs"), capped)
-    for _ in range(4):
-        page, (exposure,) = shop.at_once()
-        assert [one.position for one in exposure.shown] == [1, 2, 3]
-        assert _kind_of(page) is tuple
+    shop = Shop(TOP, items_placement("recs"), capped)
+    for _ in range(3):
+        _, (banners, items) = shop.at_once()
+        assert [one.id for one in banners.shown] == ["offer"]
+        assert type(items.shown) is msgspec.Raw
 
 
-def test_texts_are_as_many_as_there_is_room_for() -> None:
-    """The oldest goes; its slate is remembered all the same."""
-    texts = Texts(2)
-    slates: list[Filled[Any]] = [Filled((), (), (str(n),), "static", None) for n in range(3)]
-    assert [texts.make(one).ids for one in slates] == [("0",), ("1",), ("2",)]
-    kept = [one.text is not None and one.text.filled is not None for one in slates]
-    assert kept == [False, True, True]
+def test_explained_page_is_never_text() -> None:
+    """What explains it would go into the log with it."""
+    shop = Shop(items_placement("recs"))
+    shop.asked = msgspec.structs.replace(shop.asked, options=Options(explain=True))
+    for ask in (shop.at_once, lambda: shop.usual(as_text=True)):
+        page, (exposure,) = ask()
+        assert _kind_of(page) is type(exposure.shown) is tuple
 
 
-def test_slate_whose_text_had_to_go_gets_another_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    """And the page is the same, whoever pushed it out."""
-    monkeypatch.setattr("service.serve.remembered._texts", Texts(1))
-    shop = Shop(items_placement("recs"), items_placement("other"))
-    alone = [
-        msgspec.structs.replace(shop.asked, placements=(one,)) for one in shop.asked.placements
-    ]
-    pages = []
-    for asked in (*alone * 4, alone[0], alone[0]):
-        shop.asked = asked
-        page, _ = shop.at_once()
-        pages.append((_kind_of(page), msgspec.json.encode(page)))
-    assert [kind for kind, _ in pages] == [tuple] * 4 + [msgspec.Raw] * 6
-    assert {text for _, text in pages[::2]} == {pages[0][1]}
-    assert {text for _, text in pages[1:9:2]} == {pages[1][1]}
+def test_slates_that_are_not_remembered_are_text_as_well() -> None:
+    """A page about an item: the bytes of the answer and of the row are those of structs."""
+    shop = Shop(items_placement("recs"))
+    shop.asked = msgspec.structs.replace(shop.asked, context=Context(item_ids=("rose",)))
+    structs, logged = shop.usual()
+    text, logged_text = shop.at_once()
+    assert _kind_of(structs) is tuple
+    assert _kind_of(text) is msgspec.Raw
+    assert msgspec.json.encode(text) == msgspec.json.encode(structs)
+    assert exposure_rows(logged_text) == exposure_rows(logged)
+
+
+def test_what_is_remembered_is_counted_until_it_is_forgotten() -> None:
+    """In a room that many share; a full memory is emptied, and one that is gone takes none."""
+    room = Room()
+    each = OTHER_BYTES + TEXT.text.n_bytes
+    memory, other = (RememberedSlates(max_bytes=2 * each, room=room) for _ in range(2))
+    other.keep(_key(0), TEXT)
+    for n in range(2):
+        memory.keep(_key(n), TEXT)
+    assert room.n_bytes == 3 * each
+    memory.keep(_key(2), TEXT)
+    assert [memory.get(_key(n)) for n in range(3)] == [None, None, TEXT]
+    assert room.n_bytes == 2 * each
+    del memory
+    assert room.n_bytes == each
+
+
+def test_shoppers_who_were_seen_last_keep_their_slates() -> None:
+    """Who was there longest ago goes when slates take too much room, and what they took with it."""
+    stock = Stock(TINY)
+    shelf = Shelf(stock, Configuration.compile(1, ()))
+    each = OTHER_BYTES + TEXT.text.n_bytes
+    profiles = Profiles(max_slate_bytes=3 * each)
+    for name in ("ann", "ben", "cem", "ann", "dia", "eva"):
+        profile = profiles.get(stock, name, None, ())
+        if profile.remembered(shelf).get(_key(0)) is None:
+            profile.remembered(shelf).keep(_key(0), TEXT)
+    shoppers = ("ann", "ben", "cem", "dia", "eva")
+    assert [one for one in shoppers if profiles.last_as(one, None)] == ["ann", "cem", "dia", "eva"]
+    profiles.get(stock, "fay", None, ())
+    assert profiles.room.n_bytes == 3 * each
+    profiles.forget_all()
+    del profile
+    assert profiles.room.n_bytes == 0
+
+
+def _key(n: int) -> Key:
+    return ("recs", "for_you", n, None, 0, 0)
 
 
 def _json(shop: Shop) -> bytes:
