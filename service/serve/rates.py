@@ -158,7 +158,10 @@ class RateBook:
         if not self._tables:
             return None
         period = now_ms // self.period_ms
-        return next((table for table in self._tables if table.period <= period), None)
+        for table in self._tables:
+            if table.period <= period:
+                return table
+        return None
 
 
 def _lifted(rate: StoredRate, lift: StoredLift | None) -> StoredRate:
