@@ -9,12 +9,13 @@ import msgspec
 
 from service.control.documents import Placement
 from service.exposure import Candidate, Exposure, Shown
+from service.serve.banner_slates import banner_slate
+from service.serve.item_slates import item_slate
 from service.serve.page import Slate
 from service.serve.plan import Plan, make_plan
 from service.serve.remembered import Filled
 from service.serve.request import PlacementRequest
 from service.serve.shelf import Shelf
-from service.serve.slates import banner_slate, item_slate
 from service.serve.visit import Visit
 from service.serve.why import Around, why_banners, why_items
 

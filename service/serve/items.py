@@ -81,8 +81,6 @@ def pick_items(shelf: Shelf, visit: Visit, plan: Plan, barred: set[str]) -> Pick
             for pick, propensity, by_chance in explore(chosen, pools, placement.explore_share, seed)
         ]
     placed = weave(ranked, {place: (pick, 1.0) for place, (pick, _) in pinned.picks.items()})
-    if not placement.show_because and not visit.explain:
-        placed = [(replace(pick, because_row=-1), chance) for pick, chance in placed]
     return Picked(placed, chosen, *pinned)
 
 
