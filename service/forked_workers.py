@@ -1,7 +1,7 @@
 """Worker processes that share the memory of what they import, 70 MB of each one's own before.
 
-The supervisor imports the service once and forks its workers, so a page of memory is copied only
-where a worker writes to it, and connections are shared out evenly, see
+The supervisor imports the service and builds the app once, and forks its workers, so a page of
+memory is copied only where a worker writes to it, and connections are shared out evenly, see
 `service.connection_sharing`. Elsewhere than on Linux each worker starts from nothing, as uvicorn
 has it: frameworks of macOS do not survive a fork.
 """
@@ -30,12 +30,18 @@ _FORK = multiprocessing.get_context("fork")
 _CAUGHT = frozenset(multiprocess.SIGNALS)
 
 
-def fork_workers(*modules: str) -> None:
-    """Import what workers need, and let uvicorn fork them; for a process without threads."""
+def fork_workers(*shared: str) -> None:
+    """Make what workers need, and let uvicorn fork them; for a process without threads.
+
+    What is shared is named as a module to import, or as ``module:function`` to call.
+    """
     if sys.platform != "linux":
         return
-    for module in modules:
-        importlib.import_module(module)
+    for name in shared:
+        module, _, function = name.partition(":")
+        imported = importlib.import_module(module)
+        if function:
+            getattr(imported, function)()
     # A collection would write to each object that it looks at, and so copy all of them.
     gc.collect()
     gc.freeze()

@@ -32,13 +32,13 @@ CLIENT_LEFT = 499
 class MeasuredApp(Litestar):
     """A Litestar app with a histogram by method, route and status, and a shorter way to a page."""
 
-    def __init__(self, *, metrics: Metrics, **options: Any) -> None:
+    def measure_with(self, metrics: Metrics) -> None:
+        """Count from now on, and remember nothing of before; it is called before each start."""
         self._metrics = metrics
         self._requests = metrics.requests
         self._series: dict[tuple[str, str, int], Histogram] = {}
         self.heads = KnownHeads()
         self._descriptors = SpareDescriptors(metrics.connections_refused.inc)
-        super().__init__(**options)
         has_cors = self.cors_config is not None
         self._shortcut = PageShortcut(self, has_cors=has_cors)
         self._events = EventShortcut(self, has_cors=has_cors)

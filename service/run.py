@@ -35,8 +35,8 @@ KEEP_ALIVE_S = 75
 """Longer than clients and proxies, 5 to 60 s, so that they close an idle connection and not the
 server: a request on a connection that the server is just closing would fail."""
 APP = "service.app:app_from_environment"
-SHARED_MODULES = APP.partition(":")[0], "scipy.special"
-"""What workers import, at the start or for the first report; SciPy's functions take 20 MB."""
+SHARED = "service.app:prepare_app", "scipy.special"
+"""What workers use, at the start or for the first report; SciPy's functions take 20 MB."""
 LEAST_FILES = 192
 """A worker holds about 130, and keeps a quarter of few back for its own work."""
 _NOT_STARTED = "the server could not start; the log lines above say why"
@@ -95,7 +95,7 @@ def server_config(settings: Settings, app: str) -> uvicorn.Config:
 def _serve(settings: Settings, listener: socket.socket, beside: Sequence[KeptProcess]) -> None:
     config = server_config(settings, APP)
     if settings.workers > 1:
-        fork_workers(*SHARED_MODULES)
+        fork_workers(*SHARED)
         supervisor = Supervisor(config, [listener], beside)
         supervisor.run()
         if supervisor.could_not_start:
