@@ -4,6 +4,7 @@ What is missing on this machine is a skip with one line that says how to get it.
 set it is a failure instead, so a build cannot pass by testing less.
 """
 
+import gc
 import os
 import shutil
 from collections import Counter
@@ -37,6 +38,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         slow = {item.path for item in items if item.get_closest_marker("slow")}
         n_tests = Counter(item.path for item in items)
         items.sort(key=lambda item: (item.path not in slow, -n_tests[item.path], item.path))
+
+
+def pytest_collection_finish() -> None:
+    """Hide what is loaded by now from the garbage collector, which looked at it again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 def _missing(message: str) -> NoReturn:

@@ -8,8 +8,9 @@ from typing import Any, get_args
 import httpx
 from litestar.testing import TestClient
 
-from service.app import create_app
+from service.app import Shape, build_app, set_up, shape_of
 from service.control.keys import Scope, create_key
+from service.measured import MeasuredApp
 from service.services import STATE_KEY, Services
 from service.settings import Settings
 
@@ -63,12 +64,28 @@ def csv_lines(file: httpx.Response) -> list[str]:
     return file.content.decode("utf-8-sig").splitlines()
 
 
+_idle: dict[Shape, list[MeasuredApp]] = {}
+"""Apps that have stopped: to build one takes far longer than most tests."""
+
+
+class _Client(TestClient[MeasuredApp]):
+    """Leaves its app to the next test once it has stopped."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._kept = _idle.setdefault(shape_of(settings), [])
+        app = self._kept.pop() if self._kept else build_app(settings)
+        set_up(app, settings, now_ms=HandClock())
+        super().__init__(app, raise_server_exceptions=False)
+
+    def __exit__(self, *reason: Any) -> None:
+        super().__exit__(*reason)
+        self._kept.append(self.app)
+
+
 def open_client(home: Path, **settings: Any) -> TestClient:
     """Make a client of an app whose clock moves only by hand; an exception in it is a 500.
 
     A page has ten seconds unless a test says otherwise: on a busy machine the usual 50 ms now and
     then leave only a less personal tier, which is not what is asked here.
     """
-    settings = {"deadline_ms": 10_000, **settings}
-    app = create_app(Settings(home=home, **settings), now_ms=HandClock())
-    return TestClient(app, raise_server_exceptions=False)
+    return _Client(Settings(home=home, **{"deadline_ms": 10_000, **settings}))

@@ -1,6 +1,7 @@
 """Sums that are made anew count archived days as those did that saw them come."""
 
 import fcntl
+import shutil
 import sqlite3
 import subprocess
 import time
@@ -46,10 +47,10 @@ FIRST_DAY, N_DAYS = 70, 29
 """Days 70 to 98: of them those up to day 89 move."""
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A log of twelve units over four weeks, in the order in which it came."""
-    path = open_event_database(tmp_path)
+    path = open_event_database(tmp_path_factory.mktemp("log"))
     rng = np.random.default_rng(4)
     store = SqliteEventStore(path, opened_ms=1)
     for i, at_ms in enumerate(sorted(rng.integers(0, N_DAYS * DAY_MS, N_ROWS).tolist())):
@@ -63,6 +64,13 @@ def path(tmp_path: Path) -> Path:
             "VALUES ('u1', 'anonymous_id', 'u2', 3)"
         )
     return path
+
+
+@pytest.fixture
+def path(log: Path, tmp_path: Path) -> Path:
+    """A copy of it."""
+    shutil.copytree(log.parent, tmp_path, dirs_exist_ok=True)
+    return tmp_path / log.name
 
 
 def random_row(rng: np.random.Generator, i: int, at_ms: int) -> StoredEvent | Exposure:
