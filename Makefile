@@ -9,6 +9,9 @@ CANDIDATES := python3.13 python3.12 python3.11 python3
 # A name on PATH may be a shim that does not run, so each candidate is tried.
 SUPPORTED := import sys, venv; sys.exit(not (3, 11) <= sys.version_info < (3, 15))
 
+# Where it is set, each of the hundreds of processes of the tests would compile 450 modules anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 UV_VERSION := 0.13.9
 LOCK_VENV := .venv-lock
 COMPILE = $(LOCK_VENV)/bin/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
@@ -41,7 +44,7 @@ $(STAMP): requirements-dev.lock pyproject.toml
 	echo "Installing the locked packages into $(VENV) (one to three minutes the first time)"; \
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes \
 		-r requirements-dev.lock; \
-	$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true; \
+	$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib endcap.py models service training || true; \
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .; \
 	if ! $(BIN)/python -c 'import implicit' >/dev/null; then \
 		echo "implicit, which trains the model, does not load (see above). If it misses OpenMP:" >&2; \
@@ -53,6 +56,8 @@ $(STAMP): requirements-dev.lock pyproject.toml
 demo: install ## Run a simulated shop: data, training, server, live shoppers, console
 	@$(BIN)/endcap demo
 
+# Threads that wait for each other's sums spin by default, on cores that other processes need.
+test: export OMP_WAIT_POLICY := passive
 test: install ## Run the tests: several at once where no time is asserted, then the rest alone
 	@$(BIN)/python -m pytest tests/unit \
 		--numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
