@@ -19,3 +19,11 @@ def children(pid: int) -> dict[int, str]:
 def command_of(pid: int) -> str:
     """Return the command line of a process, empty of one that nobody has waited for yet."""
     return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+
+
+def is_alive(pid: int) -> bool:
+    """Tell whether a process runs; one that nobody has waited for yet does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] != "Z"
+    except OSError:
+        return False

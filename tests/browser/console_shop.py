@@ -5,12 +5,11 @@ from __future__ import annotations
 import random
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import httpx
 
-from tests.end_to_end.running_server import RunningServer, assert_live_everywhere
+from tests.end_to_end.running_server import ENDCAP, RunningServer, assert_live_everywhere
 from training.simulation.files import WorldFiles
 
 SCOPES = ("merchandiser", "trainer", "support")
@@ -20,7 +19,7 @@ BATCH = 100
 
 def train_home(files: WorldFiles, home: Path) -> None:
     """Train the small world's model into a home."""
-    command = [sys.executable, "-c", "import endcap; endcap.main()", "train", "--force", "--json"]
+    command = [*ENDCAP, "train", "--force", "--json"]
     options = ["--home", str(home), "--tune-seconds", "0"]
     given = [f"--interactions={files.interactions}", f"--catalog={files.catalog}"]
     done = subprocess.run(

@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Page, expect
 from tests.browser.console_pages import ALL_LOOKS, Look, assert_fit_for_all, opened_console
 from tests.end_to_end.running_server import RunningServer
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.untimed]
 
 
 @pytest.fixture

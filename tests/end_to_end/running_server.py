@@ -18,6 +18,9 @@ import httpx
 
 from tests.child_processes import children
 
+MAIN = "import endcap; endcap.main()"
+ENDCAP = (sys.executable, "-c", MAIN)
+"""The command line, before the name of a command."""
 READY_S = 60.0
 STOP_S = 30.0
 SETTLED_S = 10.0
@@ -88,7 +91,7 @@ def run_server(
     home: Path,
     *options: str,
     keys: dict[str, str] | None = None,
-    program: str = "import endcap; endcap.main()",
+    program: str = MAIN,
 ) -> Iterator[RunningServer]:
     """Start a server on `home`, wait until it is ready, and stop it with SIGTERM.
 

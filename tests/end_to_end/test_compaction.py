@@ -2,14 +2,12 @@
 
 import asyncio
 import json
-import sys
 from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.end_to_end.running_server import run_server, wait_until
-from tests.end_to_end.test_durability import (
+from tests.end_to_end.event_load import (
     SLOT,
     Load,
     batches,
@@ -19,6 +17,7 @@ from tests.end_to_end.test_durability import (
     send_all,
     wait_until_served,
 )
+from tests.end_to_end.running_server import ENDCAP, run_server, wait_until
 
 N_RUNS = 3
 
@@ -50,7 +49,7 @@ def test_compaction_beside_a_server_loses_nothing(tmp_path: Path) -> None:
             nonlocal is_over
             for _ in range(N_RUNS):
                 process = await asyncio.create_subprocess_exec(
-                    *(sys.executable, "-c", "import endcap; endcap.main()"),
+                    *ENDCAP,
                     *("events", "compact", "--home", str(tmp_path), "--json"),
                     stdout=asyncio.subprocess.PIPE,
                 )

@@ -4,22 +4,29 @@ Kill, drain, storm of duplicates, two servers, locked store, full disk, a clock 
 """
 
 import asyncio
-import json
 import resource
 import sqlite3
-import subprocess
-import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 
 from tests.child_processes import children
+from tests.end_to_end.event_load import (
+    BATCH,
+    SLOT,
+    Load,
+    batches,
+    browse,
+    column,
+    ids,
+    reconcile,
+    send_all,
+    wait_until_served,
+)
 from tests.end_to_end.running_server import (
     RunningServer,
     assert_live_everywhere,
@@ -27,81 +34,10 @@ from tests.end_to_end.running_server import (
 )
 from tests.end_to_end.stepping_clock import PROGRAM, step
 
-BATCH = 20
-SLOT = {"kind": "items", "recipe": "static", "static_ids": ["p1", "p2"], "count": 2}
 LOCKED_S = 10
-ENDCAP = (sys.executable, "-c", "import endcap; endcap.main()")
 
 
-def batches(name: str, n: int, size: int = BATCH) -> list[list[dict[str, Any]]]:
-    """Make `n` batches of views with distinct ids."""
-    return [
-        [
-            {"event": "view", "event_id": f"{name}-{i}-{j}", "item_id": "p1", "user_id": f"u{j}"}
-            for j in range(size)
-        ]
-        for i in range(n)
-    ]
-
-
-def ids(sent: Sequence[Sequence[dict[str, Any]]]) -> set[str]:
-    return {event["event_id"] for batch in sent for event in batch}
-
-
-def column(home: Path, query: str) -> list[Any]:
-    """Read the store with a connection of our own."""
-    connection = sqlite3.connect(home / "events.sqlite", timeout=20)
-    try:
-        return [row[0] for row in connection.execute(query)]
-    finally:
-        connection.close()
-
-
-def reconcile(home: Path) -> tuple[int, dict[str, Any]]:
-    """Run `endcap events reconcile --json` as a user would."""
-    done = subprocess.run(
-        [*ENDCAP, "events", "reconcile", "--home", str(home), "--json"],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    return done.returncode, json.loads(done.stdout)
-
-
-class Load:
-    """Clients that send batches until all are sent or the server is gone, and note each answer."""
-
-    def __init__(self, server: RunningServer) -> None:
-        self._server = server
-        self.acknowledged: list[list[dict[str, Any]]] = []
-        self.unanswered: list[list[dict[str, Any]]] = []
-        self.verdicts: Counter[str] = Counter()
-        self.statuses: Counter[int] = Counter()
-
-    async def send(self, share: Sequence[list[dict[str, Any]]]) -> None:
-        """Send one client's batches, one after the other."""
-        headers = {"X-API-Key": self._server.keys["publishable"]}
-        async with httpx.AsyncClient(headers=headers, timeout=60, verify=False) as client:
-            for n, batch in enumerate(share):
-                try:
-                    answer = await client.post(self._server.address + "/v1/events", json=batch)
-                except httpx.TransportError:
-                    self.unanswered.extend(share[n:])
-                    return
-                self.statuses[answer.status_code] += 1
-                if answer.status_code == 202:
-                    self.acknowledged.append(batch)
-                    self.verdicts.update(each["status"] for each in answer.json()["events"])
-                else:
-                    assert answer.headers["retry-after"]
-                    self.unanswered.append(batch)
-
-
-async def send_all(load: Load, shares: Sequence[Sequence[list[dict[str, Any]]]]) -> None:
-    await asyncio.gather(*(load.send(share) for share in shares))
-
-
+@pytest.mark.untimed
 def test_killed_server_has_every_acknowledged_event(tmp_path: Path) -> None:
     """SIGKILL under load: acknowledged ⊆ stored ⊆ sent, and sending again completes."""
     shares = [batches(f"c{client}", 300) for client in range(6)]
@@ -136,6 +72,7 @@ def test_killed_server_has_every_acknowledged_event(tmp_path: Path) -> None:
     assert reconcile(tmp_path)[0] == 0
 
 
+@pytest.mark.untimed
 def test_storm_of_duplicates_is_stored_once(tmp_path: Path) -> None:
     """Eight clients send the same 10,000 events at once to two workers."""
     same = batches("same", 100, size=100)
@@ -190,6 +127,7 @@ def test_two_servers_on_one_home_lose_and_repeat_nothing(tmp_path: Path) -> None
     assert ledger["unclosed_writers"] == 0
 
 
+@pytest.mark.untimed
 def test_clock_that_steps_back_loses_and_repeats_nothing(tmp_path: Path) -> None:
     """The clock goes an hour back between the batches, and a day forward and back once more.
 
@@ -240,28 +178,7 @@ def _has_share(server: RunningServer, share: float) -> bool:
     return answer.status_code == 200 and answer.json()["share"] == share
 
 
-def wait_until_served(server: RunningServer, placement: str) -> None:
-    """Wait until every worker knows a placement."""
-    body = {"user": {"user_id": "u"}, "placements": [{"id": placement}]}
-    assert_live_everywhere(
-        lambda: server.call("POST", "/v1/serve", body).status_code == 200, n_calls=8
-    )
-
-
-async def browse(server: RunningServer, user_id: str, answered: set[str]) -> None:
-    """Look at pages until the server is gone, and note the exposures of those that came."""
-    headers = {"X-API-Key": server.keys["publishable"]}
-    body = {"user": {"user_id": user_id}, "placements": [{"id": "recs"}]}
-    async with httpx.AsyncClient(headers=headers, timeout=30, verify=False) as client:
-        while True:
-            try:
-                page = await client.post(server.address + "/v1/serve", json=body)
-            except httpx.TransportError:
-                return
-            if page.status_code == 200:
-                answered.update(one["exposure_id"] for one in page.json()["placements"])
-
-
+@pytest.mark.untimed
 def test_drained_server_has_stored_every_exposure(tmp_path: Path) -> None:
     """SIGTERM under load: each slate that was answered is stored, and the counters agree."""
     with run_server(tmp_path, "--workers", "2") as server:
@@ -321,6 +238,7 @@ def limit_files(server: RunningServer, limits: tuple[int, int]) -> None:
         resource.prlimit(pid, resource.RLIMIT_FSIZE, limits)
 
 
+@pytest.mark.untimed
 @pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="needs prlimit, which is Linux's")
 def test_full_disk_refuses_and_never_acknowledges_falsely(tmp_path: Path) -> None:
     """Files may not grow: events are refused with Retry-After and pages go on; with room again

@@ -14,6 +14,8 @@ from tests.benchmarks.events.intake import measure_intake
 from tests.benchmarks.events.large_log import fill
 from tests.benchmarks.events.logging_cost import measure_logging
 
+pytestmark = pytest.mark.untimed
+
 
 def test_intake_is_measured(tmp_path: Path) -> None:
     """2,000 events are stored both ways."""
@@ -35,7 +37,6 @@ def test_long_log_is_reported(tmp_path: Path) -> None:
     shutil.which("wrk") is None and "ENDCAP_CI" not in os.environ, reason="needs wrk"
 )
 @pytest.mark.slow
-@pytest.mark.untimed
 def test_cost_of_logging_is_measured(tmp_path: Path) -> None:
     """One turn of twenty pages with the log of exposures and one without, none of which fails."""
     found = measure_logging(tmp_path, rate=20, seconds=1, turns=1, n_items=300, n_users=400)

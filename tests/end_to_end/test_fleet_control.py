@@ -3,7 +3,6 @@
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,11 +14,10 @@ import pytest
 
 from models.artifact import ArtifactStore
 from models.pseudonym import KEY_FILE, load_pseudonymiser
-from tests.end_to_end.running_server import WITHIN_S, RunningServer, run_server, wait_until
+from tests.end_to_end.running_server import ENDCAP, WITHIN_S, RunningServer, run_server, wait_until
 from tests.postgres_server import PostgresServer
 from tests.snapshots import tiny_snapshot
 
-ENDCAP = [sys.executable, "-c", "import endcap; endcap.main()"]
 PROBE_S = 2
 """What the Dockerfile gives an answer about health."""
 

@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.child_processes import children, command_of
-from tests.end_to_end.running_server import RunningServer, run_server, wait_until
-from tests.end_to_end.test_durability import (
+from tests.end_to_end.event_load import (
     SLOT,
     Load,
     batches,
@@ -21,6 +20,7 @@ from tests.end_to_end.test_durability import (
     reconcile,
     wait_until_served,
 )
+from tests.end_to_end.running_server import RunningServer, run_server, wait_until
 
 N_WORKERS = 2
 ROUTES = 40
@@ -67,6 +67,7 @@ def ask_everywhere(server: RunningServer) -> None:
         server.call("GET", "/v1/rollouts/none/report", scope="admin")
 
 
+@pytest.mark.untimed
 def test_full_disk_ends_no_worker_and_lets_another_start(small_disk: Path) -> None:
     """No byte left: pages go on, also of a worker that starts then, and events are told to wait;
 

@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from models.artifact import ArtifactStore
-from tests.end_to_end.running_server import run_server, wait_until
-from tests.end_to_end.test_durability import ENDCAP
+from tests.end_to_end.running_server import ENDCAP, run_server, wait_until
 from tests.snapshots import tiny_snapshot
 
 SLOT = {"kind": "items", "recipe": "recently_viewed", "count": 2}

@@ -13,8 +13,7 @@ import httpx
 import pytest
 
 from tests.child_processes import children, command_of
-from tests.end_to_end.running_server import RunningServer, run_server, wait_until
-from tests.end_to_end.test_durability import (
+from tests.end_to_end.event_load import (
     BATCH,
     SLOT,
     batches,
@@ -23,6 +22,7 @@ from tests.end_to_end.test_durability import (
     reconcile,
     wait_until_served,
 )
+from tests.end_to_end.running_server import RunningServer, run_server, wait_until
 
 N_WORKERS = 3
 N_KILLED = 2

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.running_server import RunningServer, log_process_of, run_server, wait_until
-from tests.end_to_end.test_durability import (
+from tests.child_processes import is_alive
+from tests.end_to_end.event_load import (
     BATCH,
     SLOT,
     Load,
@@ -23,6 +23,7 @@ from tests.end_to_end.test_durability import (
     send_all,
     wait_until_served,
 )
+from tests.end_to_end.running_server import RunningServer, log_process_of, run_server, wait_until
 
 STOPPED_S = 10
 
@@ -62,6 +63,7 @@ def test_log_process_keeps_off_the_cores_of_pages(tmp_path: Path, workers: int) 
         wait_until(lambda: keeps_off(pid, ours) or len(ours) <= workers, 5)
 
 
+@pytest.mark.untimed
 @pytest.mark.parametrize("workers", ["1", "3"])
 def test_killed_log_process_loses_and_repeats_nothing(tmp_path: Path, workers: str) -> None:
     """SIGKILL three times under load: it comes back, every event and exposure is stored once."""
@@ -196,6 +198,7 @@ def test_silent_log_process_is_told_and_recovers(tmp_path: Path) -> None:
     assert 1 <= log.count("event_log_stuck") <= 2 * 2
 
 
+@pytest.mark.untimed
 def test_stop_beside_a_silent_log_process_is_no_secret(tmp_path: Path) -> None:
     """SIGSTOP, twenty pages, SIGTERM: what nobody could store is in the ledger as dropped."""
     with run_server(tmp_path, "--workers", "2", "--drain-s", "1") as server:
@@ -239,6 +242,7 @@ def is_refused_at_once(server: RunningServer) -> bool:
     return time.monotonic() - begin_s < 1
 
 
+@pytest.mark.untimed
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_log_process_does_not_outlive_its_server(tmp_path: Path, workers: str) -> None:
     """The server is killed alone: its workers end, and then the process that wrote for them."""
@@ -252,14 +256,7 @@ def test_log_process_does_not_outlive_its_server(tmp_path: Path, workers: str) -
     assert ids(load.acknowledged) == set(column(tmp_path, "SELECT event_id FROM events"))
 
 
-def is_alive(pid: int) -> bool:
-    """Tell whether a process runs; one that nobody has waited for yet does not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] != "Z"
-    except OSError:
-        return False
-
-
+@pytest.mark.untimed
 def test_signal_to_the_whole_group_drains_in_order(tmp_path: Path) -> None:
     """SIGTERM to all processes at once, as some supervisors send it, loses nothing."""
     with run_server(tmp_path, "--workers", "2") as server:

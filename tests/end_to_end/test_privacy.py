@@ -12,12 +12,12 @@ from models.artifact import ArtifactStore
 from models.pseudonym import load_pseudonymiser
 from service.privacy.erase import search
 from tests.end_to_end.running_server import (
+    ENDCAP,
     RunningServer,
     assert_live_everywhere,
     run_server,
     wait_until,
 )
-from tests.end_to_end.test_durability import ENDCAP
 from tests.snapshots import tiny_snapshot
 
 WHO = "erika.mustermann@example.org"

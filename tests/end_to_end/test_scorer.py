@@ -11,9 +11,8 @@ import pytest
 
 from tests.benchmarks.serve.homes import make_home
 from tests.benchmarks.serve.shop import item_id, open_shop, user_id
-from tests.child_processes import children
+from tests.child_processes import children, is_alive
 from tests.end_to_end.running_server import RunningServer, run_server, wait_until
-from tests.end_to_end.test_log_process import is_alive
 
 N_ITEMS, N_USERS = 300, 60
 SHOPPERS = (*range(0, N_USERS, 12), N_USERS + 1)

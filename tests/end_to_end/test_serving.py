@@ -8,6 +8,7 @@ import pytest
 
 from models.artifact import ArtifactStore
 from models.pseudonym import load_pseudonymiser
+from tests.end_to_end.event_load import column
 from tests.end_to_end.running_server import (
     SETTLED_S,
     RunningServer,
@@ -15,7 +16,6 @@ from tests.end_to_end.running_server import (
     run_server,
     wait_until,
 )
-from tests.end_to_end.test_durability import column
 from tests.snapshots import tiny_snapshot
 
 ALICE = {"user_id": "alice"}

@@ -1,6 +1,5 @@
 """Pages from a model that was really trained, on the simulated shop, without a server."""
 
-import sys
 from pathlib import Path
 from subprocess import run
 
@@ -13,6 +12,7 @@ from models.snapshot import Snapshot
 from service.control.documents import Banner
 from service.serve.request import Context
 from service.serve.stock import Stock, attribute_label
+from tests.end_to_end.running_server import ENDCAP
 from tests.unit.service.serve.pages import (
     banners_of,
     decide,
@@ -37,7 +37,7 @@ def trained(small_world_files: WorldFiles, tmp_path_factory: pytest.TempPathFact
             ("catalog", small_world_files.catalog),
         )
     ]
-    program = [sys.executable, "-c", "import endcap; endcap.main()", "train"]
+    program = [*ENDCAP, "train"]
     done = run(
         [*program, *files, "--home", str(home), "--force", "--json"],
         capture_output=True,
