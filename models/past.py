@@ -17,7 +17,7 @@ NOT_UTF8 = "_not_utf8"
 EXTRA = "row_has_extra_fields"
 FIX_ENCODING = (
     "the file is not in UTF-8; convert it and read that, for example with: "
-    "iconv -f latin1 -t utf-8 FILE > NEW"
+    "iconv -f cp1252 -t utf-8 FILE > NEW"
 )
 _NEXT_STEPS = {
     TOO_EARLY: "epoch times are milliseconds: multiply seconds by 1000, and write a date as "
@@ -28,8 +28,9 @@ _NEXT_STEPS = {
     "name another form with timestamp_format in the file of --mapping",
     "timestamp_in_future": "later than this machine's clock allows; look at the clock (date -u), "
     "and at timezone in the file of --mapping",
-    "price_invalid": "a price is a number that is not below 0, such as 1234.50: no currency, a "
-    "point before the cents, and nothing between thousands",
+    "price_invalid": "a price is a number that is not below 0, such as 1234.50: a point before the "
+    "cents, nothing between thousands, and no currency but in the catalogue; where prices are like "
+    "1.234,50, set decimal_comma = true in the file of --mapping",
     "quantity_invalid": "a quantity is a number above 0; where negative ones are refunds, set "
     "refund_negative_quantity = true in the file of --mapping",
     "available_unknown": "whether an item can be bought is true or false, yes or no, in_stock or "

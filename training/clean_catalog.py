@@ -89,7 +89,7 @@ def _name_columns(frame: pl.LazyFrame, mapping: Mapping) -> pl.LazyFrame:
     price, currency = (
         (pl.lit(None, dtype=pl.Float64), pl.lit(None, dtype=pl.String))
         if priced is None
-        else as_price(priced, schema[priced])
+        else as_price(priced, schema[priced], comma=own.decimal_comma)
     )
     title = text("title").str.strip_chars()
     return frame.select(

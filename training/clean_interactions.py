@@ -101,7 +101,9 @@ def _name_columns(frame: pl.LazyFrame, mapping: Mapping, carried: Sequence[str])
 
     def number(field: str) -> pl.Expr:
         name = names.get(field)
-        return pl.lit(None, dtype=pl.Float64) if name is None else as_number(name, schema[name])
+        if name is None:
+            return pl.lit(None, dtype=pl.Float64)
+        return as_number(name, schema[name], comma=own.decimal_comma)
 
     time_name = names["timestamp"]
     at_ms = as_epoch_ms(time_name, schema[time_name], own.timestamp_format, own.timezone)

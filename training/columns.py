@@ -10,6 +10,10 @@ import polars as pl
 from models.ids import MAX_ID_BYTES
 from models.past import LOSSY
 
+_BEHIND = r"(?:\s[A-Z]{3}|\p{Sc})$"
+_BEFORE = r"^(?:[A-Z]{3}\s|\p{Sc})"
+"""A currency: its code of ISO 4217 and a blank, or its sign."""
+_WITH_COMMA = r"^[+-]?(?:\d+|\d{1,3}(?:[.'\u{2019}\s]\d{3})+)(?:,\d+)?$"
 MAX_AT_MS = 7_258_118_400_000
 """The year 2200; a timestamp beyond it is a mistake of units."""
 
@@ -39,31 +43,31 @@ def without_points(column: pl.Expr) -> pl.Expr:
     return pl.when(are_floats).then(column.str.strip_suffix(".0")).otherwise(column)
 
 
-def as_number(name: str, dtype: pl.DataType) -> pl.Expr:
-    """Read a column as float64; NaN and text that is no number are null."""
-    column = pl.col(name)
-    if isinstance(dtype, pl.String):
-        column = column.str.strip_chars()
-    number = column.cast(pl.Float64, strict=False)
-    return pl.when(number.is_finite()).then(number)
+def as_number(name: str, dtype: pl.DataType, *, comma: bool = False) -> pl.Expr:
+    """Read a column as float64; NaN and text that is no number are null.
 
-
-def as_price(name: str, dtype: pl.DataType) -> tuple[pl.Expr, pl.Expr]:
-    """Read a column as float64, and the ISO 4217 code beside each number, as in ``10.95 EUR``.
-
-    Feeds for Google's Merchant Center write prices so. Where no code stands, it is null.
+    With `comma` numbers that are text are as in ``1.299,50``.
     """
-    if not isinstance(dtype, pl.String):
+    column = pl.col(name)
+    return _number_of(column.str.strip_chars(), comma) if _is_text(dtype) else _finite(column)
+
+
+def as_price(name: str, dtype: pl.DataType, *, comma: bool = False) -> tuple[pl.Expr, pl.Expr]:
+    """Read a column as float64, and the currency beside each number, as in ``10.95 EUR``.
+
+    Feeds for Google's Merchant Center write prices so, people ``€10.95``. Where none stands, it is
+    null.
+    """
+    if not _is_text(dtype):
         return as_number(name, dtype), pl.lit(None, dtype=pl.String)
     text = pl.col(name).str.strip_chars()
-    code = pl.coalesce(
-        text.str.extract(r"^\S+\s+([A-Z]{3})$"), text.str.extract(r"^([A-Z]{3})\s+\S+$")
+    currency = pl.coalesce(text.str.extract(_BEHIND, 0), text.str.extract(_BEFORE, 0))
+    bare = (
+        pl.when(text.str.contains(_BEHIND))
+        .then(text.str.replace(_BEHIND, ""))
+        .otherwise(text.str.replace(_BEFORE, ""))
     )
-    bare = pl.coalesce(
-        text.str.extract(r"^(\S+)\s+[A-Z]{3}$"), text.str.extract(r"^[A-Z]{3}\s+(\S+)$"), text
-    )
-    number = bare.cast(pl.Float64, strict=False)
-    return pl.when(number.is_finite()).then(number), code
+    return _number_of(bare.str.strip_chars(), comma), currency.str.strip_chars()
 
 
 def as_epoch_ms(name: str, dtype: pl.DataType, text_format: str | None, zone: str) -> pl.Expr:
@@ -97,6 +101,23 @@ def matches_any(column: pl.Expr, patterns: tuple[str, ...]) -> pl.Expr:
         return pl.lit(False)
     whole = "|".join(f"(?:{pattern})" for pattern in patterns)
     return column.str.contains(f"^(?:{whole})$").fill_null(False)
+
+
+def _is_text(dtype: pl.DataType) -> bool:
+    return isinstance(dtype, pl.String)
+
+
+def _number_of(text: pl.Expr, comma: bool) -> pl.Expr:
+    if comma:
+        # 12.95 among numbers with commas may be 12.95 or 1295: no guess is made.
+        plain = text.str.replace_all(r"[.'\u{2019}\s]", "").str.replace(",", ".", literal=True)
+        text = pl.when(text.str.contains(_WITH_COMMA)).then(plain)
+    return _finite(text)
+
+
+def _finite(column: pl.Expr) -> pl.Expr:
+    number = column.cast(pl.Float64, strict=False)
+    return pl.when(number.is_finite()).then(number)
 
 
 def _parse(text: pl.Expr, text_format: str | None, zone: str) -> pl.Expr:

@@ -6,6 +6,7 @@ else be read as something that it is not.
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import re
@@ -23,6 +24,7 @@ _BEYOND = ("__beyond_1", "__beyond_2")
 """Fields after the last column: of a row that a comma moved by one, the last may be empty."""
 _DELIMITERS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 _DOUBLED = re.compile(r"(.+)_duplicated_\d+", re.DOTALL)
+_UNPACKERS = {".gz": "gzip -dc", ".zst": "zstd -dcq"}
 _MAX_SHOWN = 300
 
 
@@ -64,7 +66,7 @@ def check_text(path: str, first_line: str) -> None:
     if n_nul and (first_line.startswith("\ufffd\ufffd") or n_nul * 3 >= len(first_line)):
         raise InputError(
             f"{path!r} is text in UTF-16, not in UTF-8; write it anew with: "
-            f"iconv -f utf-16 -t utf-8 < {_through(path)}"
+            + _through(path, "iconv -f utf-16 -t utf-8")
         )
     if any(sign < " " and sign not in "\t\r\n" for sign in first_line):
         raise InputError(
@@ -102,9 +104,37 @@ def open_quote(path: str) -> int | None:
     return None
 
 
-def _through(path: str) -> str:
-    """Write what a shell command reads and writes; a new name of the same format."""
-    return f"{shlex.quote(path)} > NEW{Path(path).suffix}"
+def _through(path: str, program: str) -> str:
+    """Write the command that puts a text, unpacked, through a program into a file of its format."""
+    inner, packed = Path(path), Path(path).suffix.lower()
+    if packed not in _UNPACKERS:
+        return f"{program} < {shlex.quote(path)} > NEW{inner.suffix}"
+    new = f"NEW{inner.with_suffix('').suffix}"
+    return f"{_UNPACKERS[packed]} {shlex.quote(path)} | {program} > {new}"
+
+
+def _with_commas(sign: str, encoding: str) -> str:
+    """Write the program that divides columns by commas; a byte order mark goes, or it is a name."""
+    program = (
+        f"import csv, sys; text = open(0, encoding={encoding!r}, newline=''); "
+        f"csv.writer(sys.stdout).writerows(csv.reader(text, delimiter={sign!r}))"
+    ).replace("'", '"')
+    return f"python3 -c '{program}'"
+
+
+def _encoding_of(path: str) -> str:
+    """Name the encoding of a text for Python: UTF-8, else the one that Windows writes here."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    try:
+        with pa.input_stream(path, compression="detect") as unpacked:
+            while chunk := unpacked.read(1_000_000):
+                decoder.decode(chunk)
+    except UnicodeDecodeError:
+        return "cp1252"
+    except OSError:
+        # The file lies elsewhere: nothing is known of it.
+        pass
+    return "utf-8-sig"
 
 
 def _read_names(path: str) -> list[str]:
@@ -116,17 +146,13 @@ def _check_header(path: str, header: Sequence[str]) -> None:
     if any("\r" in name for name in header):
         raise InputError(
             f"the lines of {path!r} end with a carriage return alone, so all of it is one line; "
-            f"write it anew with: tr '\\r' '\\n' < {_through(path)}"
+            "write it anew with: " + _through(path, "tr '\\r' '\\n'")
         )
     for sign, name in _DELIMITERS.items():
         if len(header) == 1 and sign in header[0]:
-            program = (
-                "import csv, sys; csv.writer(sys.stdout).writerows("
-                f"csv.reader(sys.stdin, delimiter={sign!r}))"
-            ).replace("'", '"')
             raise InputError(
                 f"the columns of {path!r} are divided by {name} ({sign!r}), not by commas; write "
-                f"it anew with: python3 -c '{program}' < {_through(path)}"
+                "it anew with: " + _through(path, _with_commas(sign, _encoding_of(path)))
             )
     # The reader gives the second column of a name another one.
     again = (_DOUBLED.fullmatch(name) for name in header)

@@ -64,6 +64,8 @@ class InteractionMapping(Strict, frozen=True, kw_only=True):
     """strftime format of the timestamp; by default ISO 8601 or epoch ms."""
     timezone: str = "UTC"
     """IANA zone of timestamps without an offset."""
+    decimal_comma: bool = False
+    """Prices and quantities that are text have a comma before the decimals: ``1.299,50``."""
     drop_missing_users: bool = False
     """Drop rows without a user by rule, instead of rejecting them."""
     drop_users: tuple[str, ...] = ()
@@ -103,6 +105,8 @@ class CatalogMapping(Strict, frozen=True, kw_only=True):
     timestamp_format: str | None = None
     """As for interactions."""
     timezone: str = "UTC"
+    """As for interactions."""
+    decimal_comma: bool = False
     """As for interactions."""
     drop_unpriced: bool = False
     """Drop rows whose price is missing, zero or negative: stock notes, not offers."""

@@ -106,7 +106,7 @@ def _scan_json_lines(path: str, wanted: Sequence[str]) -> pl.LazyFrame:
         row_index_name=ROW,
     ).filter(line.str.strip_chars().str.len_bytes() > 0)
     _check_layout(path, lines)
-    found = _json_keys(lines)
+    found = _json_keys(lines, wanted)
     values = [
         line.str.json_path_match(f'$["{name}"]').alias(name) for name in wanted if name in found
     ]
@@ -126,9 +126,23 @@ def _check_layout(path: str, lines: pl.LazyFrame) -> None:
         )
 
 
-def _json_keys(lines: pl.LazyFrame, n_lines: int = 1000) -> set[str]:
-    """Collect the quoted keys of the first lines; keys of nested objects do no harm."""
-    keys = lines.head(n_lines).select(
-        pl.col("line").str.extract_all(r'"(?:[^"\\]|\\.)*"\s*:').explode().unique()
-    )
-    return {key.rstrip(": \t")[1:-1] for key in keys.collect()["line"].drop_nulls()}
+def _json_keys(lines: pl.LazyFrame, wanted: Sequence[str], n_lines: int = 1000) -> set[str]:
+    """Collect the quoted keys of the first lines, and the `wanted` ones of all: orders come late.
+
+    Keys of nested objects do no harm.
+    """
+    found = _keys_of(lines.head(n_lines))
+    while missing := [name for name in wanted if name not in found]:
+        names = "|".join(map(pl.escape_regex, missing))
+        have_one = pl.col("line").str.contains(rf'"(?:{names})"\s*:')
+        more = _keys_of(lines.filter(have_one).head(n_lines))
+        if more.isdisjoint(missing):
+            break
+        found |= more
+    return found
+
+
+def _keys_of(lines: pl.LazyFrame) -> set[str]:
+    keys = lines.select(pl.col("line").str.extract_all(r'"(?:[^"\\]|\\.)*"\s*:').explode().unique())
+    found = keys.collect(engine="streaming")["line"].drop_nulls()
+    return {key.rstrip(": \t")[1:-1] for key in found}

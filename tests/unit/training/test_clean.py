@@ -23,6 +23,7 @@ from training.mapping import (
     load_mapping,
 )
 from training.marks import BLANK, EXTRA_FIELDS, FILE, MALFORMED
+from training.read import scan_files
 from training.verdicts import count_rows, kept_rows
 
 EXAMPLE = Path(__file__).resolve().parents[3] / "docs" / "examples" / "online-retail.toml"
@@ -130,6 +131,32 @@ def test_rejects_file_shows_the_form_of_what_may_be_a_person(
     rejects = tmp_path / "rejects.jsonl"
     load(path, Mapping(max_reject_share=1.0), rejects)
     assert json.loads(rejects.read_text())["value"] == shown
+
+
+def test_numbers_may_have_a_comma_before_the_decimals(tmp_path: Path) -> None:
+    """If the mapping says so, prices and quantities of text are read as Excel writes them there."""
+    bought = {**ROWS[0], "event": "purchase", "price": "1.299,50", "quantity": "2,0"}
+    path = write(tmp_path, [bought, {**bought, "price": "12.95"}])
+    mapping = Mapping(interactions=InteractionMapping(decimal_comma=True), max_reject_share=1.0)
+    found = load(path, mapping)
+    assert found.rows["interactions"].rejected == {"price_invalid": 1}
+    rows = found.dataset.interactions
+    assert (rows.price.tolist(), rows.quantity.tolist()) == ([1299.5], [2.0])
+
+
+def test_key_that_comes_late_is_read(tmp_path: Path) -> None:
+    """A log of JSON Lines begins with thousands of views, which have no price and no order."""
+    views = [{**ROWS[0], "item_id": f"i{n}", "query": "price"} for n in range(1_500)]
+    order = {**ROWS[0], "event": "purchase", "price": 5, "order_id": "o1"}
+    path = write(tmp_path, [*views, order, {**order, "my channel": "app"}])
+    wanted = ["item_id", "price", "order_id", "my channel", "query", "country"]
+    rows = scan_files(str(path), wanted)[0].collect()
+    assert rows.select("price", "order_id", "my channel").rows()[-3:] == [
+        (None, None, None),
+        ("5", "o1", None),
+        ("5", "o1", "app"),
+    ]
+    assert "country" not in rows.columns
 
 
 def test_malformed_lines_are_rejected_not_fatal(tmp_path: Path) -> None:

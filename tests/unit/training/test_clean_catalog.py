@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from training.clean_catalog import judge_catalog, merge_items
-from training.mapping import Mapping
+from training.mapping import CatalogMapping, Mapping
 from training.read import scan_files
 from training.verdicts import REASON, kept_rows
 
@@ -129,21 +129,48 @@ def test_catalog_stock_is_read_as_feeds_write_it(
         ("10.95 EUR", 10.95),
         (" 1299 USD ", 1299.0),
         ("EUR 10.95", 10.95),
+        ("10.95 €", 10.95),
+        ("$10.95", 10.95),
         ("10.95", 10.95),
         (10.95, 10.95),
         (None, None),
     ],
 )
 def test_catalog_price_may_name_its_currency(tmp_path: Path, text: object, price: float) -> None:
-    """As Google's Merchant Center wants it, and with the code first."""
+    """As Google's Merchant Center wants it, with the code first, or by its sign."""
     items = _catalog(tmp_path, [{"item_id": "a", "price": text}], Mapping())
     assert items["price"].to_list() == [price]
 
 
-@pytest.mark.parametrize("text", ["10,95 EUR", "EUR", "10.95 euro", "EUR 10.95 EUR", "1 2 EUR"])
+@pytest.mark.parametrize(
+    "text", ["10,95 EUR", "EUR", "10.95 euro", "EUR 10.95 EUR", "1 2 EUR", "€"]
+)
 def test_catalog_price_that_is_no_number_is_rejected(tmp_path: Path, text: str) -> None:
     """A comma before the cents, a word, or no number at all."""
     assert _verdicts(tmp_path, [{"item_id": "a", "price": text}]) == ["price_invalid"]
+
+
+@pytest.mark.parametrize(
+    ("text", "price"),
+    [
+        ("1.299,00 €", 1299.0),
+        ("€ 1.299", 1299.0),
+        ("1\u202f299,5 EUR", 1299.5),
+        ("1'234'567,8", 1_234_567.8),
+        ("12,95", 12.95),
+        ("-3", None),
+        ("12.95", None),
+        ("1,299.00", None),
+        ("1.29,00", None),
+    ],
+)
+def test_catalog_price_may_have_a_comma_before_the_cents(
+    tmp_path: Path, text: str, price: float | None
+) -> None:
+    """If the mapping says so; a point before the cents is then rejected, and not multiplied."""
+    mapping = Mapping(catalog=CatalogMapping(decimal_comma=True))
+    [row] = _judged(tmp_path, [{"item_id": "a", "price": text}], mapping).to_dicts()
+    assert (row["price"] if row[REASON] is None else row[REASON]) == (price or "price_invalid")
 
 
 def test_catalog_price_of_another_currency_is_rejected(tmp_path: Path) -> None:

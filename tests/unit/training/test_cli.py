@@ -325,7 +325,7 @@ def test_rows_that_need_more_than_a_look_are_told_with_what_to_do(tmp_path: Path
     result = run(train, "--interactions", log, "--catalog", catalog, "--home", home)
     assert result.exception is None
     assert "item_id_not_utf8 1\n    item_id_not_utf8: the file is not in UTF-8" in result.stderr
-    assert "iconv -f latin1 -t utf-8" in result.stderr
+    assert "iconv -f cp1252 -t utf-8" in result.stderr
     assert f"kept, though a text has lost letters: {titled.height}; " in result.stderr
 
 

@@ -1,11 +1,16 @@
 """Files as shops export them: what cannot be trusted is counted with its next step, or refused."""
 
+import gzip
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import polars as pl
 import pytest
 
 from models.errors import ConfigError, InputError, RejectedShareError
+from models.past import FIX_ENCODING
 from training.load import Loaded, load_dataset
 from training.mapping import Mapping
 from training.marks import BLANK, EXTRA_FIELDS
@@ -55,7 +60,7 @@ def test_ids_that_lost_a_letter_are_rejected(tmp_path: Path) -> None:
 
 def test_refusal_of_a_file_says_how_to_convert_it(tmp_path: Path) -> None:
     """A Latin-1 file is refused with the command that makes it UTF-8."""
-    with pytest.raises(RejectedShareError, match="iconv -f latin1 -t utf-8"):
+    with pytest.raises(RejectedShareError, match="iconv -f cp1252 -t utf-8"):
         load(tmp_path, "u1,Ä1,view,2026-01-02,", encoding="latin-1", mapping=Mapping())
 
 
@@ -142,6 +147,29 @@ def test_other_delimiters_are_recognised(tmp_path: Path, sign: str, name: str) -
     """A header in one piece with another sign in it is told, with what writes it anew."""
     with pytest.raises(InputError, match=rf"divided by {name}.*csv\.writer.*log\.csv > NEW\.csv"):
         load(tmp_path, header=HEADER.replace(",", sign))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "cp1252"])
+@pytest.mark.parametrize("name", ["of shop.csv", "log.csv.gz"])
+def test_told_command_makes_a_file_that_is_read(tmp_path: Path, name: str, encoding: str) -> None:
+    """Excel writes a byte order mark, or Windows-1252, and quotes, which have a dash and a €."""
+    text = '"user_id";"item_id"\r\n"u1";"Mütze – 5 €"\r\n'.encode(encoding)
+    (tmp_path / name).write_bytes(gzip.compress(text) if name.endswith(".gz") else text)
+    with pytest.raises(InputError) as raised:
+        scan_files(str(tmp_path / name), ["user_id"])
+    command = str(raised.value).partition("anew with: ")[2]
+    own = command.replace("python3", shlex.quote(sys.executable))
+    subprocess.run(own, shell=True, check=True, cwd=tmp_path, timeout=60)
+    rows = scan_files(str(tmp_path / "NEW.csv"), ["user_id"])[0].collect()
+    assert rows.select("user_id", "item_id").rows() == [("u1", "Mütze – 5 €")]
+
+
+def test_told_conversion_keeps_what_windows_writes_beyond_latin_1(tmp_path: Path) -> None:
+    """Its dashes, quotes and € are control characters in Latin-1, which nobody would see."""
+    path = tmp_path / "log.csv"
+    path.write_bytes("Größe – 5 €".encode("cp1252"))
+    encoding = FIX_ENCODING.partition("-f ")[2].split()[0]
+    assert path.read_text(encoding) == "Größe – 5 €"
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
