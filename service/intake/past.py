@@ -6,6 +6,7 @@ rows of one file are told apart by their order: a shop that notes days sells an 
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator
 from io import BufferedReader
 from pathlib import Path
@@ -130,8 +131,9 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
     try:
         with pa.input_stream(str(path), compression="detect") as unpacked:
             for number, line in enumerate(BufferedReader(unpacked), 1):
-                if line.strip():
-                    yield number, line
+                text = line.removeprefix(BOM_UTF8) if number == 1 else line
+                if text.strip():
+                    yield number, text
     except OSError as error:
         raise InputError(f"cannot read {path}: {error}; check the file") from error
 

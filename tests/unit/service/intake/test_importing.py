@@ -199,6 +199,14 @@ def test_lines_are_events_as_the_service_takes_them(tmp_path: Path) -> None:
     assert counts(run(tmp_path, source)) == (8, 0, 3, 5)
 
 
+def test_byte_order_mark_costs_no_line(tmp_path: Path) -> None:
+    """Programs of Windows begin a file in UTF-8 with one."""
+    event = {"event": "view", "user_id": "u1", "item_id": "a", "timestamp": PAST_MS}
+    source = tmp_path / "past.jsonl"
+    source.write_text(f"{json.dumps(event)}\n{json.dumps(event)}\n", encoding="utf-8-sig")
+    assert counts(run(tmp_path, source)) == (2, 2, 0, 0)
+
+
 def test_lines_with_a_mapping_have_columns(tmp_path: Path) -> None:
     """A shop's own names and rules hold for JSON Lines; rows that a rule drops are not received."""
     source = write_lines(
