@@ -81,7 +81,8 @@ declare global {
     endcap?: Endcap;
   }
   interface HTMLElementEventMap {
-    /** A slate came; `preventDefault()` says that the page draws it itself. */
+    /** A slate came; `preventDefault()` says that the page draws it itself, else what is written
+        into it here is drawn. */
     endcap: CustomEvent<Slate>;
   }
   interface DocumentEventMap {

@@ -132,7 +132,9 @@
     const made = shown.map((values) => fill(template, values));
     // What can be seen keeps its height for good, what is below may grow.
     style.minHeight = `${height}px`;
-    if (isSeen) Object.assign(style, { height: `${height}px`, boxSizing: "border-box", overflow: "hidden" });
+    // What scrolls in itself, as a row to swipe through, goes on doing so.
+    const overflow = getComputedStyle(slot).overflow.replace(/visible/g, "hidden");
+    if (isSeen) Object.assign(style, { height: `${height}px`, boxSizing: "border-box", overflow });
     slot.replaceChildren(template, ...made);
     if (!isSeen) return true;
     // In a row of elements it is as wide as what is in it.
@@ -174,12 +176,15 @@
     observer.observe(slot);
   };
   const render = (slot, slate) => {
-    const shown = (slate.items || slate.banners || []).map((one) =>
-      ({ url: one.link_url, ...one.attributes, ...one }));
+    const chosen = slate.items || slate.banners || [];
     const template = slot.querySelector("template"), { exposure_id } = slate;
     const report = (event) => drawn.get(slot) === report && track({ ...event, exposure_id });
     const event = new CustomEvent("endcap", { detail: slate, bubbles: true, cancelable: true });
-    if (!shown.length || slot.dispatchEvent(event) && !(template && place(slot, template, shown))) return;
+    if (!chosen.length) return;
+    const isDrawn = !slot.dispatchEvent(event);
+    // Read after that: the page may have written a price with its currency.
+    const shown = chosen.map((one) => ({ url: one.link_url, ...one.attributes, ...one }));
+    if (!isDrawn && !(template && place(slot, template, shown))) return;
     drawn.set(slot, report);
     report({ event: "exposure", grade: "rendered" });
     // The middle button clicks with an event of its own, which it shares with the right one.

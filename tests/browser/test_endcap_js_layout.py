@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Request
 
 from tests.browser.shop_page import opened
-from tests.end_to_end.running_server import RunningServer
+from tests.end_to_end.running_server import RunningServer, eventually
 
 pytestmark = [pytest.mark.browser, pytest.mark.untimed]
 
@@ -86,6 +86,49 @@ def test_margins_and_widths_inside_an_element_move_nothing(
             if n_drawn != 1 or after != pytest.approx(before, abs=0.9):
                 moved[name] = (n_drawn, before, after)
         assert moved == {}
+        assert page.evaluate("window.errors") == []
+
+
+def test_row_to_swipe_through_goes_on_scrolling(chromium: Browser, server: RunningServer) -> None:
+    """In view, too, where the element keeps its height; one that does not scroll cuts off."""
+    with opened(chromium, server.address, server.keys["publishable"]) as page:
+        page.wait_for_selector("#hero .new")
+        page.evaluate(
+            f"""async () => {{
+              {MAKE}
+              window.row = slot("width: 120px; overflow-x: auto; display: flex", old());
+              row.querySelector("template").content.firstChild.style.minWidth = "900px";
+              document.body.prepend(row);
+              await endcap.serve();
+            }}"""
+        )
+        assert page.evaluate("row.querySelectorAll('.new').length") == 1
+        box = page.evaluate("(({ left, top }) => [left + 9, top + 9])(row.getBoundingClientRect())")
+        page.mouse.move(*box)
+        page.mouse.wheel(200, 0)
+        eventually(lambda: page.evaluate("row.scrollLeft") > 0, True)
+        assert page.evaluate("getComputedStyle(hero).overflow") == "hidden"
+        assert page.evaluate("window.errors") == []
+
+
+def test_value_that_the_page_writes_is_drawn(chromium: Browser, server: RunningServer) -> None:
+    """A template knows no currency: a listener writes the price as people read it."""
+    with opened(chromium, server.address, server.keys["publishable"]) as page:
+        page.wait_for_selector("#hero .new")
+        drawn = page.evaluate(
+            f"""async () => {{
+              {MAKE}
+              const made = slot("", old());
+              made.querySelector("template").content.firstChild.dataset.endcapText = "price";
+              made.addEventListener("endcap", ({{ detail }}) => {{
+                for (const {{ attributes }} of detail.items) attributes.price = "6,50 €";
+              }});
+              document.body.prepend(made);
+              await endcap.serve();
+              return [...made.querySelectorAll(".new")].map((one) => one.textContent);
+            }}"""
+        )
+        assert drawn == ["6,50 €"]
         assert page.evaluate("window.errors") == []
 
 
