@@ -30,6 +30,7 @@ class Look:
     width: int = 1440
     scheme: Literal["light", "dark"] = "light"
     has_script: bool = True
+    zone: str | None = None
 
 
 LOOKS = (Look(360, "light"), Look(1440, "dark"))
@@ -53,6 +54,7 @@ def opened_console(
         color_scheme=look.scheme,
         java_script_enabled=look.has_script,
         reduced_motion="reduce",
+        timezone_id=look.zone,
     )
     context.set_default_timeout(8_000)
     page = context.new_page()

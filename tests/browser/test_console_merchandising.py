@@ -178,6 +178,42 @@ def test_placement_is_changed_beside_its_preview(chromium: Browser, shop: Runnin
         assert len(served(shop)) == 6
 
 
+def test_new_schedule_is_on_the_clock_of_who_makes_it(
+    chromium: Browser, shop: RunningServer
+) -> None:
+    """Midnight in UTC is one in the morning of Berlin; what has times keeps their zone."""
+    timed = {"starts_at": "2026-11-27T00:00:00", "time_zone": "Asia/Dubai"}
+    about = {"action": "hide", "select": {"item_ids": ["p00001"]}, "enabled": False}
+    shop.put("/v1/rules/timed", {**about, **timed})
+    look = Look(zone="Europe/Berlin")
+    with opened_console(chromium, shop, scope="merchandiser", look=look) as page:
+        for path, zone in (
+            ("banners/new", "Europe/Berlin"),
+            ("rules/new", "Europe/Berlin"),
+            ("rules/timed", "Asia/Dubai"),
+        ):
+            page.goto(f"{shop.address}/console/{path}")
+            expect(page.get_by_label("On the clock of")).to_have_value(zone)
+    with opened_console(chromium, shop, look=Look(zone="Asia/Kathmandu")) as page:
+        page.goto(f"{shop.address}/console/rules/new")
+        expect(page.get_by_label("On the clock of")).to_have_value("UTC")
+    shop.call("DELETE", "/v1/rules/timed", scope="admin")
+
+
+def test_enter_in_a_search_saves_nothing(chromium: Browser, shop: RunningServer) -> None:
+    """What is half written would be in effect within a second; what is found stands there."""
+    shop.put("/v1/rules/searched", {"action": "hide", "select": {"item_ids": ["p00001"]}})
+    with merchandiser(chromium, shop) as page:
+        page.goto(f"{shop.address}/console/rules/searched")
+        page.get_by_label("Name (optional)", exact=True).fill("Half written")
+        page.get_by_label("Find items by name").fill("mug")
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("button", name="Add").first).to_be_visible()
+        rule = shop.call("GET", "/v1/rules/searched", scope="admin").json()
+        assert rule.get("name") is None
+    shop.call("DELETE", "/v1/rules/searched", scope="admin")
+
+
 def test_banner_is_uploaded_seen_and_capped(chromium: Browser, shop: RunningServer) -> None:
     """Its picture is on the page that is served; the third look finds it resting."""
     with merchandiser(chromium, shop) as page:

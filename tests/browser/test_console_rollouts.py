@@ -230,6 +230,22 @@ def test_keyboard_reaches_the_slider(chromium: Browser, shop: RunningServer, key
         )
 
 
+def test_enter_in_a_field_saves(chromium: Browser, shop: RunningServer, key: str) -> None:
+    """And does not press the button that draws the fields of a flag's values."""
+    with rollout_page(chromium, shop, key) as page:
+        page.goto(f"{shop.address}/console/rollouts/{key}/edit")
+        page.get_by_label("Name (optional)", exact=True).fill("By keyboard")
+        with page.expect_navigation():
+            page.keyboard.press("Enter")
+        expect(page.get_by_role("status")).to_contain_text("Saved.")
+        assert stored(shop, key)["name"] == "By keyboard"
+        page.goto(f"{shop.address}/console/rollouts/new")
+        page.get_by_label("Key", exact=True).fill(f"{key}_too")
+        with page.expect_navigation():
+            page.keyboard.press("Enter")
+        expect(page.get_by_role("heading", level=1)).to_have_text(f"{key}_too")
+
+
 def test_deletion_asks_in_a_dialog(chromium: Browser, shop: RunningServer, key: str) -> None:
     """No leaves it, yes deletes it."""
     with rollout_page(chromium, shop, key) as page:

@@ -19,6 +19,11 @@ STICKS_OUT = """() => [...document.querySelectorAll(".field input, .field select
   .filter((one) => one.getBoundingClientRect().width && one.getBoundingClientRect().right >
     one.closest(".field").getBoundingClientRect().right + 1)
   .map((one) => one.name)"""
+UNDER = """() => {
+  const one = document.activeElement, menu = document.querySelector(".side");
+  const top = one.getBoundingClientRect().top;
+  return !menu.contains(one) && top < menu.getBoundingClientRect().bottom && one.id + one.name;
+}"""
 LONG = "Sommerschlussverkauf" * 15
 
 
@@ -37,3 +42,16 @@ def test_lists_and_forms_fit(chromium: Browser, shop: RunningServer, width: int)
             assert page.evaluate(STICKS_OUT) == [], path
     shop.call("DELETE", "/v1/banners/long", scope="admin")
     shop.call("DELETE", "/v1/rules/any", scope="admin")
+
+
+def test_focus_does_not_go_under_the_menu(chromium: Browser, shop: RunningServer) -> None:
+    """In a narrow window the menu stays on top; nothing that has the focus hides behind it."""
+    with opened_console(chromium, shop) as page:
+        look_at(page, Look(480))
+        page.goto(f"{shop.address}/console/rules/new")
+        page.get_by_role("link", name="Cancel").focus()
+        hidden = []
+        for _ in range(30):
+            page.keyboard.press("Shift+Tab")
+            hidden.append(page.evaluate(UNDER))
+        assert not any(hidden), hidden

@@ -7,6 +7,7 @@
 //   data-preview="/address"    on a form: posted there as one types; the answer replaces the
 //   data-preview-target="id"   element with this id
 //   data-submits="id"          on a field: a change presses the button with this id
+//   data-own-zone              on a time zone: that of the browser, if it is offered
 //   data-document              on a form: which state it edits; data-state says which that is
 "use strict";
 (() => {
@@ -51,6 +52,10 @@
         time.title = time.textContent;
         time.textContent = at.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
       }
+    });
+    all("[data-own-zone]", root).forEach((input) => {
+      const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+      if (all("option", input.list).some((one) => one.value === zone)) input.value = zone;
     });
     all("form[data-preview]", root).forEach(watchPreview);
     if (root.dataset?.preview) watchPreview(root);
@@ -295,6 +300,12 @@
   // A choice that other fields depend on
   addEventListener("change", (event) => {
     document.getElementById(event.target.dataset?.submits ?? "")?.click();
+  });
+
+  // A search beside a form shows what it finds as one types: Enter does not save what is half done.
+  addEventListener("keydown", (event) => {
+    const isSearch = event.target.matches?.("form[data-preview] input[type=search]");
+    if (isSearch && event.key === "Enter") event.preventDefault();
   });
 
   // A preview beside a form

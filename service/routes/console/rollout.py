@@ -153,6 +153,9 @@ class RolloutPages(Controller):
             )
             return show_rollout(request, rollout_key, status=409, question=question)
         except REFUSALS as error:
+            if rollout_key not in services_of(request).current.get().rollouts:
+                # It is deleted, and has no page for what is wrong.
+                raise
             return show_rollout(request, rollout_key, status=409, errors=errors_of(error))
         done = f"{rollout_key} is as it was after revision {revision}."
         return go(request, rollout_path(rollout_key), *_told(changed, done))

@@ -21,7 +21,8 @@ from service.control.stale import stale_rollouts
 from service.control.writing import Change
 from service.json_body import broken_rule
 from service.rollouts.definition import Rollout, Variant
-from service.routes.console.editing import check_page_id
+from service.routes.console.deleted import deleted_of
+from service.routes.console.editing import Section, check_page_id
 from service.routes.console.form_errors import REFUSALS, errors_of
 from service.routes.console.frame import ConsoleRequest, Page, go, page
 from service.routes.console.gate import FormData, section
@@ -29,6 +30,7 @@ from service.routes.console.links import rollout_path
 from service.routes.documents import list_documents
 from service.services import services_of
 
+ROLLOUTS = Section("rollout", "Rollouts", "/console/rollouts")
 _INPUTS = {"variants": "variant"}
 """The form has one treatment, and the document a list of them."""
 RECIPES = (
@@ -63,9 +65,10 @@ class RolloutListPages(Controller):
 
     @get(sync_to_thread=True)
     def show_all(self, request: ConsoleRequest) -> Page:
-        """List rollouts, those that treat somebody first."""
+        """List rollouts, those that treat somebody first, and what was deleted lately."""
         lines = _lines(request)
-        return page(request, "rollouts/list.html", title="Rollouts", lines=lines)
+        deleted = deleted_of(request, ROLLOUTS, {line.rollout.key for line in lines})
+        return page(request, "rollouts/list.html", title="Rollouts", lines=lines, deleted=deleted)
 
     @get("/new", sync_to_thread=True)
     def show_new(self, request: ConsoleRequest) -> Page:

@@ -311,6 +311,42 @@ def test_pages_and_files_are_there(ann: Visitor) -> None:
     assert ann.get("/console/rollouts/none").status_code == 404
 
 
+def bring_back(visitor: Visitor) -> Any:
+    """Press the button in the list."""
+    shown = visitor.get("/console/rollouts").text
+    found = re.search(r'action="([^"]+/undo)".*?name="revision" value="(\d+)"', shown, re.DOTALL)
+    assert found is not None
+    return visitor.post(found[1], revision=found[2])
+
+
+def test_deleted_rollout_is_brought_back(ann: Visitor) -> None:
+    """From the list it is gone from, as it was; one that was killed stays so."""
+    before = stored(ann)
+    assert "Bring it back" not in ann.get("/console/rollouts").text
+    ann.post(f"{PAGE}/kill")
+    ann.post(f"{PAGE}/delete", revision=revision(ann))
+    assert ann.get(PAGE).status_code == 404
+    answer = bring_back(ann)
+    assert (answer.status_code, answer.headers["location"]) == (303, PAGE)
+    after = stored(ann)
+    changed = {name for name in after if after[name] != before[name]}
+    assert (after["killed"], changed - {"killed", "revision", "epoch"}) == (True, set())
+    assert "Bring it back" not in ann.get("/console/rollouts").text
+
+
+def test_deleted_rollout_whose_part_is_taken_says_so(ann: Visitor) -> None:
+    """It has no page that could say it."""
+    ann.shop.call("PUT", "/v1/layers/l", json={"n_slots": 10, "rest_days": 0})
+    part = {"share": 0.1, "layer": {"key": "l", "slots": [[0, 9]]}}
+    ann.shop.call("PATCH", "/v1/rollouts/r", json=part)
+    ann.post(f"{PAGE}/delete", revision=revision(ann))
+    assert ann.shop.call("PUT", "/v1/rollouts/s", json=part).status_code < 300
+    answer = bring_back(ann)
+    assert answer.status_code == 409
+    assert "belong to rollout" in answer.text
+    assert "not configured" not in answer.text
+
+
 def test_form_of_a_deleted_rollout_keeps_what_was_typed(ann: Visitor) -> None:
     """In the form and in the JSON; nothing is made again."""
     revision = ann.shop.call("PUT", "/v1/rollouts/gone", json={"share": 0.1}).json()["revision"]
