@@ -19,15 +19,16 @@ Values = TypeVar("Values", bound=np.generic)
 def without_users(snapshot: Snapshot, ids: Collection[str]) -> Snapshot | None:
     """Return the snapshot without these users, or nothing if it knows none of them."""
     users = snapshot.users
-    if not any(each in users.ids for each in ids):
+    gone = {each for each in ids if each in users.ids}
+    if not gone:
         return None
-    is_kept = np.array([each not in ids for each in users.ids], dtype=bool)
+    is_kept = np.array([each not in gone for each in users.ids], dtype=bool)
     of_history = np.repeat(is_kept, np.diff(users.history.offsets))
     return replace(
         snapshot,
         users=replace(
             users,
-            ids=Vocabulary.from_ids(each for each in users.ids if each not in ids),
+            ids=Vocabulary.from_ids(each for each in users.ids if each not in gone),
             history=_kept(users.history, is_kept),
             history_kinds=users.history_kinds[of_history],
             history_at_ms=users.history_at_ms[of_history],

@@ -144,10 +144,11 @@ class People:
 
     def forget(self, keys: Iterable[str]) -> None:
         """Drop what is kept of these pseudonyms; the next request reads it."""
-        for key in keys:
+        gone = set(keys)
+        for key in gone:
             for pair in list(self._pairs.get(key, ())):
                 self._drop(pair)
-            self._outdated.update(pair for pair in self._reading if key in pair)
+        self._outdated.update(pair for pair in self._reading if not gone.isdisjoint(pair))
 
     def forget_all(self) -> None:
         """Drop everything; the next request of each visitor reads the store."""

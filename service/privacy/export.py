@@ -100,6 +100,7 @@ def export_pseudonym(
         rollouts = transaction.list_documents("rollout")
         segments = transaction.list_documents("segment")
     segment_files = SegmentFiles(home, control.shared_files)
+    names = {name for key in keys for name in kept_names(key)}
     snapshots = [artifacts.open(manifest.version) for manifest in artifacts.versions()]
     return PersonalData(
         pseudonyms=keys,
@@ -115,7 +116,7 @@ def export_pseudonym(
             Forced(rollout=stored.id, variant=variant)
             for stored in rollouts
             for unit, variant in msgspec.json.decode(stored.body, type=_Rollout).forced.items()
-            if unit in {each for key in keys for each in kept_names(key)}
+            if unit in names
         ],
         lists=[stored.id for stored in segments if _is_on(segment_files, stored, keys)],
     )

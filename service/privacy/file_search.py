@@ -14,6 +14,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from service.stores.many_texts import ManyTexts
+
 _PIECE_BYTES = 1 << 20
 
 
@@ -21,7 +23,7 @@ def files_holding(folder: Path, needles: Sequence[bytes]) -> list[str]:
     """Name the files below a folder in whose bytes one of these stands."""
     asked = json.dumps([str(folder), [needle.hex() for needle in needles]])
     done = subprocess.run(
-        [sys.executable, __file__], input=asked, capture_output=True, text=True, check=True
+        [sys.executable, "-m", __name__], input=asked, capture_output=True, text=True, check=True
     )
     found: list[str] = json.loads(done.stdout)
     return found
@@ -30,7 +32,7 @@ def files_holding(folder: Path, needles: Sequence[bytes]) -> list[str]:
 def main() -> None:
     """Answer what `files_holding` asks."""
     name, texts = json.load(sys.stdin)
-    folder, needles = Path(name), [bytes.fromhex(text) for text in texts]
+    folder, needles = Path(name), ManyTexts([bytes.fromhex(text) for text in texts])
     # Unlike a glob, `walk` goes on where a folder is gone before it is looked into.
     paths = (Path(above, name) for above, _, names in os.walk(folder) for name in names)
     found = [
@@ -39,8 +41,7 @@ def main() -> None:
     sys.stdout.write(json.dumps(sorted(found)))
 
 
-def _holds(path: Path, needles: list[bytes]) -> bool:
-    longest = max(map(len, needles))
+def _holds(path: Path, needles: ManyTexts) -> bool:
     rest = b""
     try:
         file = path.open("rb")
@@ -49,9 +50,9 @@ def _holds(path: Path, needles: list[bytes]) -> bool:
     with file:
         while piece := file.read(_PIECE_BYTES):
             window = rest + piece
-            if any(needle in window for needle in needles):
+            if needles.found_in(window):
                 return True
-            rest = window[-longest:]
+            rest = window[-needles.longest :]
     return False
 
 

@@ -14,6 +14,9 @@ from service.serve.engine import Engine
 from service.stores.erasures import Erasure, ErasureReader
 
 POLL_S = 0.2
+MANY = 50
+"""Pseudonyms of one person, beyond which the profiles of all are dropped: each is looked for in all
+of them, in the event loop, and they are made anew as pages come."""
 AGAIN_S = 2.0
 """After so long it drops them once more, for what was being read when they were erased."""
 
@@ -33,8 +36,11 @@ class WorkerMemory:
         self.intake.recents.forget(keys)
         self.intake.people.forget(keys)
         self.intake.banner_views.forget(keys)
-        for key in keys:
-            self.engine.forget(key)
+        if len(keys) > MANY:
+            self.engine.forget_all()
+        else:
+            for key in keys:
+                self.engine.forget(key)
 
     def forget_all(self) -> None:
         """Drop every pseudonym; call it in the event loop."""

@@ -18,6 +18,7 @@ from service.stores.archive_files import CLOCKS, ArchivedTable, archive_lock, da
 from service.stores.event_database import SqliteConnection
 from service.stores.event_log import Database, EventLog
 from service.stores.event_schema import metadata
+from service.stores.many_texts import ManyTexts
 from service.stores.personal_rows import COLUMNS, Row
 
 BATCH_ROWS = 50_000
@@ -225,22 +226,29 @@ def files_with_text(events: EventLog, texts: Collection[str]) -> list[str]:
     StoreError
         If a file cannot be read.
     """
+    wanted = ManyTexts([text.encode() for text in texts])
     with archive_lock(events):
         return [
             str(file.relative_to(events.parent))
             for table in CLOCKS
             for file in day_files(events, table)
-            if any(_has_text(batch, texts) for batch in read_batches(file, table))
+            if any(_has_text(batch, wanted) for batch in read_batches(file, table))
         ]
 
 
-def _has_text(batch: pa.RecordBatch, texts: Collection[str]) -> bool:
+def _has_text(batch: pa.RecordBatch, wanted: ManyTexts) -> bool:
+    """Look at the values of each column one behind the other, and then whether one has it alone."""
     return any(
-        pc.any(pc.match_substring(column, text)).as_py()
+        pc.any(pc.match_substring(column, text.decode())).as_py()
         for column in batch.columns
         if pa.types.is_string(column.type)
-        for text in texts
+        for text in wanted.found_in(_values_of(column))
     )
+
+
+def _values_of(column: pa.StringArray) -> bytes:
+    _, _, values = column.buffers()
+    return b"" if values is None else values.to_pybytes()
 
 
 def _sync_folders(file: Path) -> None:

@@ -16,8 +16,8 @@ from pathlib import Path
 from service.stores.archive_files import CLOCKS, archive_lock, has_archive
 from service.stores.event_database import derived_file, reported
 from service.stores.event_log import BANNERS, EVENTS_FILE, ROLLUP, Database, EventLog
-from service.stores.key_pieces import in_pieces
-from service.stores.personal_rows import COLUMNS
+from service.stores.key_list import listed
+from service.stores.personal_rows import HAS_KEY
 
 REPLAY_FILE = "rollup-replay.sqlite"
 PENDING = "replay"
@@ -140,13 +140,10 @@ def _take_out(file: Path, keys: Collection[str]) -> int:
         connection.execute("PRAGMA secure_delete = ON")
         connection.execute("BEGIN IMMEDIATE")
         for table in REPLAYED:
-            columns = COLUMNS[table]
             # One pass, for a file that is being written has no indexes yet.
-            for piece, marks in in_pieces([*keys]):
-                where = " OR ".join(f"{column} IN ({marks})" for column in columns)
-                n_rows += connection.execute(
-                    f"DELETE FROM {table} WHERE {where}", [*piece] * len(columns)
-                ).rowcount
+            n_rows += connection.execute(
+                f"DELETE FROM {table} WHERE {HAS_KEY[table]}", listed(keys)
+            ).rowcount
         connection.execute("COMMIT")
     return n_rows
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from service.stores.event_database import has_derived, reported_derived
 from service.stores.event_log import ROLLUP, EventLog
-from service.stores.key_pieces import in_pieces, numbers_of
+from service.stores.key_list import LISTED, listed, numbers_of
 from service.stores.personal_rows import Row
 from service.stores.rollup import open_rollup
 from service.stores.rollup_devices import NEVER
@@ -77,14 +77,10 @@ def read_sums(events: EventLog, keys: list[str]) -> dict[str, list[Row]]:
             rows = connection.execute(f"SELECT {each.rows.format(units=units)}").fetchall()
             found[table] = [dict(zip(each.columns, row, strict=True)) for row in rows]
         columns = ("person_key", "order_key", "day", "channel", "n_units", "value")
-        orders = [
-            (row[1], row[0], row[2:])
-            for piece, marks in in_pieces(keys)
-            for row in connection.execute(
-                f"SELECT number, day, {', '.join(columns)} FROM orders "
-                f"WHERE person_key IN ({marks})",
-                (*piece,),
-            )
-        ]
-        found["orders"] = [dict(zip(columns, row, strict=True)) for *_, row in sorted(orders)]
+        orders = connection.execute(
+            f"SELECT {', '.join(columns)} FROM orders WHERE person_key IN {LISTED} "
+            "ORDER BY day, number",
+            listed(keys),
+        )
+        found["orders"] = [dict(zip(columns, row, strict=True)) for row in orders]
     return found

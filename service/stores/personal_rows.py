@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 from service.stores.archive_files import CLOCKS, has_archive
+from service.stores.derived import transaction
 from service.stores.event_database import connect, erase_thoroughly, fold_log, reported
 from service.stores.event_log import Database, EventLog
 from service.stores.event_schema import metadata
-from service.stores.key_pieces import in_pieces
+from service.stores.key_list import LISTED, listed
 
 Row = dict[str, str | int | float | None]
 
@@ -20,9 +22,19 @@ COLUMNS = {
 }
 """Every table with pseudonyms of people, and its columns that hold one."""
 
+HAS_KEY = {
+    table: " OR ".join(f"{column} IN {LISTED}" for column in columns)
+    for table, columns in COLUMNS.items()
+}
+"""By table, what holds for a row with one of the pseudonyms that `listed` gives."""
+
 _NAMES = {table: metadata.tables[table].columns.keys() for table in COLUMNS}
 _COUNTED = {"events": "erased_events", "exposures": "erased_exposures"}
 _ARCHIVED = {"events": "archived_events", "exposures": "archived_exposures"}
+AT_ONCE = 1_000
+"""Rows that are deleted while others who write wait."""
+REST_S = 0.02
+"""How long the others may write then."""
 _ERASER = 0
 """The writer under which the ledger counts what was deleted; no process has this number."""
 
@@ -35,15 +47,16 @@ UNION SELECT unit_key FROM identities WHERE user_key = :key AND unit_kind = 'ano
 UNION SELECT other_key FROM unit_links WHERE other_kind = 'anonymous_id' AND unit_key IN (
   SELECT :key UNION SELECT unit_key FROM identities WHERE user_key = :key)
 """
-_SHARED = """
-SELECT EXISTS (SELECT 1 FROM events WHERE anonymous_key = :visitor AND user_key <> :key)
-    OR EXISTS (SELECT 1 FROM exposures WHERE anonymous_key = :visitor AND user_key <> :key)
-    OR EXISTS (SELECT 1 FROM exposures WHERE unit_key = :visitor AND user_key <> :key)
-    OR EXISTS (SELECT 1 FROM identities WHERE unit_key = :visitor AND user_key <> :key)
-    OR EXISTS (SELECT 1 FROM unit_links WHERE unit_key = :visitor AND other_kind = 'user_id'
-               AND other_key <> :key)
-    OR EXISTS (SELECT 1 FROM unit_links JOIN identities ON identities.unit_key = other_key
-               WHERE unit_links.unit_key = :visitor AND identities.user_key <> :key)
+_SHARED = f"""
+SELECT anonymous_key FROM events WHERE anonymous_key IN {LISTED} AND user_key <> :key
+UNION SELECT anonymous_key FROM exposures WHERE anonymous_key IN {LISTED} AND user_key <> :key
+UNION SELECT unit_key FROM exposures WHERE unit_key IN {LISTED} AND user_key <> :key
+UNION SELECT unit_key FROM identities WHERE unit_key IN {LISTED} AND user_key <> :key
+UNION SELECT unit_key FROM unit_links WHERE unit_key IN {LISTED} AND other_kind = 'user_id'
+  AND other_key <> :key
+UNION SELECT unit_links.unit_key FROM unit_links
+  JOIN identities ON identities.unit_key = other_key
+  WHERE unit_links.unit_key IN {LISTED} AND identities.user_key <> :key
 """
 
 
@@ -66,11 +79,9 @@ def keys_of(path: EventLog, key: str) -> list[str]:
 
                 archived, shared = archived_visitors(path, key, visitors)
                 visitors |= archived
-            return [key] + [
-                visitor
-                for visitor in sorted(visitors - shared)
-                if not connection.execute(_SHARED, {"key": key, "visitor": visitor}).fetchone()[0]
-            ]
+            asked = {"key": key, **listed(visitors)}
+            shared |= {row[0] for row in connection.execute(_SHARED, asked)}
+            return [key, *sorted(visitors - shared)]
         finally:
             connection.close()
 
@@ -95,14 +106,11 @@ def read_rows(path: EventLog, keys: list[str]) -> dict[str, list[Row]]:
 def _read(connection: Database, table: str, keys: list[str]) -> list[Row]:
     """Read a table's rows by their `seq`; one that has two of the pseudonyms counts once."""
     names = _NAMES[table]
-    rows: dict[int, Row] = {}
-    for piece, marks in in_pieces(keys):
-        for values in connection.execute(
-            f"SELECT seq, {', '.join(names)} FROM {table} WHERE {_where(table, marks)}",
-            [*piece] * len(COLUMNS[table]),
-        ):
-            rows[values[0]] = dict(zip(names, values[1:], strict=True))
-    return [rows[seq] for seq in sorted(rows)]
+    found = connection.execute(
+        f"SELECT {', '.join(names)} FROM {table} WHERE {HAS_KEY[table]} ORDER BY seq",
+        listed(keys),
+    )
+    return [dict(zip(names, values, strict=True)) for values in found]
 
 
 def _with_archived(
@@ -121,23 +129,20 @@ def _with_archived(
 def delete_rows(path: EventLog, keys: list[str]) -> dict[str, int]:
     """Delete every row with one of these pseudonyms, overwrite it, and count by table.
 
-    The rows are looked for before the write lock is taken, so intake waits for the deletion only.
+    The rows are looked for before the write lock is taken, and deleted some at a time, so intake
+    waits for a few of them only.
 
     Raises
     ------
     StoreError
-        If the store cannot be written; then nothing was deleted.
+        If the store cannot be written; what was deleted before stays deleted.
     """
     with reported(path):
         connection = connect(path)
         try:
             erase_thoroughly(connection)
             found = {table: _seqs(connection, table, keys) for table in COLUMNS}
-            connection.execute("BEGIN IMMEDIATE")
-            deleted = {
-                table: delete_counted(connection, table, rows) for table, rows in found.items()
-            }
-            connection.execute("COMMIT")
+            deleted = {table: _delete(connection, table, rows) for table, rows in found.items()}
             # The log still holds the old pages until it is folded into the file.
             fold_log(connection)
         finally:
@@ -146,14 +151,20 @@ def delete_rows(path: EventLog, keys: list[str]) -> dict[str, int]:
 
 
 def _seqs(connection: Database, table: str, keys: list[str]) -> list[tuple[int]]:
-    return [
-        row
-        for piece, marks in in_pieces(keys)
-        for row in connection.execute(
-            f"SELECT seq FROM {table} WHERE {_where(table, marks)}",
-            [*piece] * len(COLUMNS[table]),
-        )
-    ]
+    return connection.execute(
+        f"SELECT seq FROM {table} WHERE {HAS_KEY[table]}", listed(keys)
+    ).fetchall()
+
+
+def _delete(connection: Database, table: str, seqs: list[tuple[int]]) -> int:
+    n_rows = 0
+    for begin in range(0, len(seqs), AT_ONCE):
+        if begin:
+            # Whoever waits for the lock looks for it now and then, and would find it taken again.
+            time.sleep(REST_S)
+        with transaction(connection):
+            n_rows += delete_counted(connection, table, seqs[begin : begin + AT_ONCE])
+    return n_rows
 
 
 def delete_counted(connection: Database, table: str, seqs: Sequence[tuple[int]]) -> int:
@@ -197,7 +208,3 @@ def _count(connection: Database, name: str, n_rows: int) -> None:
         "ON CONFLICT (writer_id, name) DO UPDATE SET value = counters.value + excluded.value",
         (_ERASER, name, n_rows),
     )
-
-
-def _where(table: str, marks: str) -> str:
-    return " OR ".join(f"{column} IN ({marks})" for column in COLUMNS[table])

@@ -13,7 +13,9 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 
 from service.stores.audit import FIRST_HASH, AuditEntry, audit, chain_hash
+from service.stores.many_texts import ManyTexts
 
+_BLOCK_ROWS = 500
 _GUARDS = {"audit": "audit_no_update", "rollout_epochs": "rollout_epochs_no_update"}
 _epochs = sa.table("rollout_epochs", sa.column("body", sa.Text))
 
@@ -38,12 +40,23 @@ class Redaction:
         """Replace each of these texts, in each row, and seal the trail anew."""
         with self._unguarded():
             n_rows, first = 0, None
-            for text in texts:
+            for text in self._standing(texts):
                 n_altered, first_altered = self._replace_in_trail(text, by)
                 if first_altered is not None:
                     first = first_altered if first is None else min(first, first_altered)
                 n_rows += n_altered + self._replace_in_epochs(text, by)
             return Redacted(n_rows, first, self._seal_from(first))
+
+    def _standing(self, texts: Collection[str]) -> list[str]:
+        """Return those of the texts that stand anywhere, which are few of many."""
+        wanted = ManyTexts([text.encode() for text in texts])
+        columns = (audit.c.before, audit.c.after, audit.c.note, _epochs.c.body)
+        found: set[bytes] = set()
+        for column in columns:
+            query = sa.select(column).execution_options(yield_per=_BLOCK_ROWS)
+            for block in self._connection.execute(query).partitions():
+                found |= wanted.found_in("\0".join(text or "" for (text,) in block).encode())
+        return sorted(text.decode() for text in found)
 
     def _replace_in_trail(self, text: str, by: str) -> tuple[int, int | None]:
         columns = (audit.c.before, audit.c.after, audit.c.note)

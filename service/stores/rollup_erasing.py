@@ -18,7 +18,7 @@ from service.stores.event_database import (
     reported_derived,
 )
 from service.stores.event_log import ROLLUP, Database, EventLog
-from service.stores.key_pieces import numbers_of
+from service.stores.key_list import numbers_of
 from service.stores.rollup import BUSY_TIMEOUT_MS
 from service.stores.rollup_folds import TAKE_OUT
 

@@ -6,6 +6,9 @@ from collections.abc import Collection
 
 import sqlalchemy as sa
 
+from service.stores.many_texts import ManyTexts
+
+_BLOCK_ROWS = 500
 _SEARCHED = ("audit", "documents", "keys", "layer_slots", "rollout_epochs")
 
 metadata = sa.MetaData()
@@ -43,15 +46,17 @@ class SharedFacts:
         """Name the tables with a row in which one of these texts stands."""
         if not self.are_kept:
             return []
-        found = []
-        for table in _SEARCHED:
-            # A row as text, whatever its columns are.
-            holds = sa.text(
-                f"SELECT EXISTS (SELECT 1 FROM {table} t WHERE strpos(t::text, :t) > 0)"
+        wanted = ManyTexts([text.encode() for text in texts])
+        return [table for table in _SEARCHED if self._holds(table, wanted)]
+
+    def _holds(self, table: str, wanted: ManyTexts) -> bool:
+        # A row as text, whatever its columns are.
+        query = sa.text(f"SELECT t::text FROM {table} t").execution_options(yield_per=_BLOCK_ROWS)
+        with self._connection.execute(query) as rows:
+            return any(
+                wanted.found_in("\0".join(text for (text,) in block).encode())
+                for block in rows.partitions()
             )
-            if any(self._connection.scalar(holds, {"t": text}) for text in texts):
-                found.append(table)
-        return found
 
     def replace(self, name: str, value: str) -> None:
         """Write a fact anew."""

@@ -21,13 +21,16 @@ except sqlite3.OperationalError as error:
 """
 
 
-def test_search_names_files_by_their_bytes(tmp_path: Path) -> None:
-    """In folders too, and across the pieces it reads."""
+@pytest.mark.parametrize("n_others", [0, 100])
+def test_search_names_files_by_their_bytes(tmp_path: Path, n_others: int) -> None:
+    """In folders too, and across the pieces it reads, also among many that are looked for."""
+    others = [b"somebody else %d" % number for number in range(n_others)]
     (tmp_path / "a").mkdir()
-    (tmp_path / "a" / "far").write_bytes(b"x" * ((1 << 20) - 2) + b"needle")
+    (tmp_path / "a" / "far").write_bytes(b"x" * ((1 << 20) - 6) + b"the needle")
     (tmp_path / "near").write_bytes(b"...needle")
     (tmp_path / "none").write_bytes(b"nee dle")
-    assert files_holding(tmp_path, [b"needle", b"\x00\xff"]) == ["a/far", "near"]
+    found = files_holding(tmp_path, [b"needle", b"the needle", b"\x00\xff", *others])
+    assert found == ["a/far", "near"]
 
 
 def test_search_goes_on_where_files_come_and_go(

@@ -2,8 +2,10 @@
 
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import polars as pl
+import pyarrow.compute as pc
 import pytest
 
 from models.errors import ConfigError
@@ -199,6 +201,26 @@ def test_erasing_takes_a_person_out_of_the_files(path: Path) -> None:
     assert day_files(path, "exposures") == []
     assert files_with_text(path, ["order"]) == []
     assert reconcile(path).is_balanced
+
+
+def test_very_many_texts_are_searched_in_one_pass(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only one that stands in the values of a column is looked for in each of them."""
+    archive_old_days(path, 30, now_ms=NOW_MS)
+    asked: list[str] = []
+    match = pc.match_substring
+
+    def match_noted(column: Any, text: str) -> Any:
+        asked.append(text)
+        return match(column, text)
+
+    monkeypatch.setattr(pc, "match_substring", match_noted)
+    texts = [f"visitor-{number}" for number in range(300)]
+    assert files_with_text(path, texts) == []
+    assert asked == []
+    assert len(files_with_text(path, [*texts, "c1"])) == 1
+    assert asked == ["c1"]
 
 
 def test_search_looks_into_packed_files(tmp_path: Path) -> None:
