@@ -17,7 +17,7 @@ from service.insights.readiness import Readiness
 from service.insights.shares import date_of, ratio
 from service.reports.catalogue import effective_size
 from service.reports.funnel import Step, steps_of
-from service.stores.days import DaySums
+from service.stores.days import MAX_CHANNELS, OTHER_CHANNELS, DaySums
 from service.stores.rollout_sums import STAGES
 
 _SERVED, _CLICK = 15, int(InteractionKind.CLICK)
@@ -63,7 +63,10 @@ class PlacementFunnel(msgspec.Struct, frozen=True, kw_only=True):
 class Channel(msgspec.Struct, frozen=True, kw_only=True):
     """One channel; empty where none was named."""
 
-    channel: str
+    channel: Annotated[
+        str,
+        Meta(description=f"or {OTHER_CHANNELS}, for all but the {MAX_CHANNELS} busiest together"),
+    ]
     interactions: int
     share: Annotated[float, Meta(description="of all interactions")]
     orders: int
@@ -175,7 +178,7 @@ def funnels(sums: DaySums) -> tuple[list[Step], list[PlacementFunnel]]:
 
 
 def channels(sums: DaySums) -> list[Channel]:
-    """Add up interactions and orders by channel, the busiest first."""
+    """Add up interactions and orders by channel, the busiest first, and all others last."""
     counts: Counter[str] = Counter()
     for event in sums.events:
         counts[event.channel] += event.n
@@ -193,7 +196,9 @@ def channels(sums: DaySums) -> list[Channel]:
             value=bought[name][2],
             average_order_value=ratio(bought[name][2], bought[name][1]),
         )
-        for name, n in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
+        for name, n in sorted(
+            counts.items(), key=lambda pair: (pair[0] == OTHER_CHANNELS, -pair[1], pair[0])
+        )
     ]
 
 

@@ -14,6 +14,11 @@ MAX_NEW_ROWS = 20_000
 """Rows that a reader adds to the running sums itself, in some tenths of a second."""
 
 
+MAX_CHANNELS = 50
+OTHER_CHANNELS = "(other)"
+"""Stands for the channels that do not stand alone; so does one of this name."""
+
+
 class DayStage(NamedTuple):
     """Exposures of a day at one place that got to a stage, see `outcomes.STAGES`."""
 
@@ -21,13 +26,16 @@ class DayStage(NamedTuple):
     placement_id: str
     kind: str
     tier: str
-    channel: str
     stage: int
     n: int
 
 
 class DayEvents(NamedTuple):
-    """Events of a day of one kind and channel. `value` is quantity times price, where known."""
+    """Events of a day of one kind and channel. `value` is quantity times price, where known.
+
+    Whoever has the key of a page may name a channel, so there may be as many as events: the
+    `MAX_CHANNELS` with most events in the days that are read stand alone, the others together.
+    """
 
     day: int
     kind: int
@@ -38,7 +46,7 @@ class DayEvents(NamedTuple):
 
 
 class DayOrders(NamedTuple):
-    """Orders of a day. `n_priced` of them have a value."""
+    """Orders of a day by channel, as those of events. `n_priced` of them have a value."""
 
     day: int
     channel: str
@@ -72,12 +80,23 @@ class DaySums(NamedTuple):
 
 _WITHIN = "WHERE day BETWEEN :first AND :last"
 _STAGES = f"""
-SELECT day, placement_id, kind, tier, channel, stage, n FROM day_stages {_WITHIN} ORDER BY day
+SELECT day, placement_id, kind, tier, stage, sum(n) FROM day_stages {_WITHIN}
+GROUP BY 1, 2, 3, 4, 5 ORDER BY 1
 """
-_EVENTS = f"SELECT day, kind, channel, n, n_units, value FROM day_events {_WITHIN} ORDER BY day"
+_CHANNEL = f"""
+CASE WHEN channel IN (
+  SELECT channel FROM day_events {_WITHIN}
+  GROUP BY channel ORDER BY sum(n) DESC, channel LIMIT {MAX_CHANNELS}
+) THEN channel ELSE '{OTHER_CHANNELS}' END
+"""
+_EVENTS = f"""
+SELECT day, kind, {_CHANNEL}, sum(n), sum(n_units), sum(value) FROM day_events {_WITHIN}
+GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
+"""
 _ORDERS = f"""
-SELECT day, channel, n, n_priced, n_units, round(value, 6) FROM day_orders {_WITHIN} AND n > 0
-ORDER BY day, channel
+SELECT day, {_CHANNEL}, sum(n), sum(n_priced), sum(n_units), round(sum(value), 6)
+FROM day_orders {_WITHIN} AND n > 0
+GROUP BY 1, 2 ORDER BY 1, 2
 """
 _ORDERS_BY_DAY = """
 SELECT day, sum(n) FROM day_orders WHERE n > 0 GROUP BY day ORDER BY day

@@ -17,7 +17,7 @@ from service.insights.figures import (
     sum_orders,
 )
 from service.insights.reader import KEPT_MS, InsightsReader
-from service.stores.days import Buyers, DayEvents, DayOrders, DayStage, DaySums
+from service.stores.days import OTHER_CHANNELS, Buyers, DayEvents, DayOrders, DayStage, DaySums
 from service.stores.event_database import open_event_database
 from service.stores.events import Batch, StoredEvent
 from service.stores.rollup_days import DAY_MS
@@ -27,12 +27,12 @@ from tests.unit.models.small_snapshot import make_manifest
 
 SUMS = DaySums(
     stages=[
-        DayStage(10, "home", "items", "personal", "web", 15, 8),
-        DayStage(10, "home", "items", "personal", "web", 16, 6),
-        DayStage(10, "home", "items", "personal", "web", 1, 3),
-        DayStage(11, "home", "items", "popular", "app", 15, 2),
-        DayStage(11, "cart", "items", "popular", "app", 15, 4),
-        DayStage(11, "cart", "items", "popular", "app", 3, 1),
+        DayStage(10, "home", "items", "personal", 15, 8),
+        DayStage(10, "home", "items", "personal", 16, 6),
+        DayStage(10, "home", "items", "personal", 1, 3),
+        DayStage(11, "home", "items", "popular", 15, 2),
+        DayStage(11, "cart", "items", "popular", 15, 4),
+        DayStage(11, "cart", "items", "popular", 3, 1),
     ],
     events=[
         DayEvents(10, 0, "web", 20, 20.0, 0.0),
@@ -94,6 +94,14 @@ def test_channels_share_the_interactions() -> None:
     assert (web.channel, web.interactions, web.share) == ("web", 23, 23 / 25)
     assert (web.orders, web.average_order_value) == (2, 20.0)
     assert (app.orders, app.value) == (2, 20.0)
+
+
+def test_channels_that_stand_together_come_last() -> None:
+    """The others are more than any channel of a name, and are none."""
+    events = [DayEvents(10, 0, OTHER_CHANNELS, 90, 90.0, 0.0), DayEvents(10, 0, "web", 9, 9.0, 0.0)]
+    found = channels(SUMS._replace(events=events))
+    assert [one.channel for one in found] == ["web", OTHER_CHANNELS]
+    assert [one.share for one in found] == [9 / 99, 90 / 99]
 
 
 def test_coverage_counts_what_the_catalogue_holds() -> None:

@@ -5,7 +5,15 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from service.exposure import Exposure
-from service.stores.days import Buyers, DayEvents, DayOrders, read_days, read_shown
+from service.stores.days import (
+    MAX_CHANNELS,
+    OTHER_CHANNELS,
+    Buyers,
+    DayEvents,
+    DayOrders,
+    read_days,
+    read_shown,
+)
 from service.stores.event_log import EventLog
 from service.stores.event_schema import EventFlag
 from service.stores.events import Batch, StoredEvent
@@ -90,6 +98,29 @@ def test_events_count_by_day_kind_and_channel(commit: Commit) -> None:
         DayEvents(5, 0, "web", 2, 2.0, 0.0),
         DayEvents(5, 3, "", 1, 2.0, 6.0),
     ]
+
+
+def test_channels_beyond_the_busiest_stand_together(commit: Commit) -> None:
+    """Of 61 channels the 50 with most events of these days stand alone, and nothing is lost.
+
+    Each has an order of 1.0 on day 5, and fifty a view besides; one of the other eleven is called
+    as all of them together are, and one has more views than any, but on another day.
+    """
+    names = [f"ch{number:02}" for number in range(60)]
+    orders = [
+        bought(f"e{name}", 5, 1.0, order_id=f"o{name}", channel=name)
+        for name in [*names, OTHER_CHANNELS]
+    ]
+    views = [did(f"v{name}", 0, 6, channel=name) for name in names[-MAX_CHANNELS:]]
+    later = [did(f"w{number}", 0, 9, channel="ch00") for number in range(3)]
+    path = commit(events=[*orders, *views, *later])
+    found = read_days(path, 5, 6)
+    assert {one.channel for one in found.events} == {*names[10:], OTHER_CHANNELS}
+    assert {one.channel for one in found.orders} == {*names[10:], OTHER_CHANNELS}
+    others = [one for one in found.orders if one.channel == OTHER_CHANNELS]
+    assert others == [DayOrders(5, OTHER_CHANNELS, 11, 11, 11.0, 11.0)]
+    assert sum(one.n for one in found.events) == 61 + MAX_CHANNELS
+    assert "ch00" in {one.channel for one in read_days(path, 5, 9).events}
 
 
 def test_lines_make_orders(commit: Commit) -> None:
