@@ -16,7 +16,7 @@ from litestar.handlers import BaseRouteHandler
 from models.errors import AccessError, InputError, KeyMissingError
 from service.control.keys import Principal, Scope, digest_of
 from service.intake.body import BodySizeError, unpack
-from service.intake.messages import decode_object
+from service.intake.messages import read_field
 from service.services import Services, services_of
 
 Headers = Iterable[tuple[bytes, bytes]]
@@ -142,7 +142,7 @@ async def _by_body(
     assert isinstance(connection, Request)
     body, limit = await connection.body(), services_of(connection).settings.body_limit_bytes
     try:
-        key = decode_object(unpack(body, limit)).get(name)
+        key = read_field(unpack(body, limit), name)
     except BodySizeError:
         raise
     except InputError:  # whoever shows no key is told that, and nothing of the body

@@ -191,3 +191,13 @@ def test_phone_drops_what_will_never_be_stored(shop: Shop, phone: Phone) -> None
     assert upload(shop, phone, [wrong]).status_code == 400
     shop.keys["publishable"] = "endcap_publishable_unknown"
     assert upload(shop, phone, visit(phone)).status_code == 401
+
+
+def test_key_is_looked_for_without_reading_the_rest(shop: Shop) -> None:
+    """A body without one is refused for that, whatever it would cost to make something of it."""
+    for rest in (b"[" * 100_000, b'{"a":' * 50_000):
+        answer = shop.call("POST", "/v1/b", scope=None, content=b'{"batch":' + rest)
+        assert answer.status_code == 401, answer.text
+    key = shop.keys["publishable"].encode()
+    known = b'{"batch":[],"a":"\\ud83d","writeKey":"' + key + b'"}'
+    assert shop.call("POST", "/v1/b", scope=None, content=known).status_code == 200
