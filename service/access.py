@@ -17,6 +17,7 @@ from models.errors import AccessError, InputError, KeyMissingError
 from service.control.keys import Principal, Scope, digest_of
 from service.intake.body import BodySizeError, unpack
 from service.intake.messages import read_field
+from service.nul_signs import refuse_nul
 from service.services import Services, services_of
 
 Headers = Iterable[tuple[bytes, bytes]]
@@ -61,6 +62,8 @@ def scope_of(handler: BaseRouteHandler) -> Scope | None:
 async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
     """Refuse a request whose key is missing, unknown, revoked or lacks the route's scope.
 
+    One that is let in is refused for a NUL in its address.
+
     It waits for nothing but a body that may hold the key. Litestar would run a guard that is no
     coroutine in a thread.
     """
@@ -79,6 +82,7 @@ async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRou
             f"{scope!r}; make a key with 'endcap keys create --scope {scope}'"
         )
     connection.scope["user"] = principal
+    refuse_nul(connection)
 
 
 def authenticate(connection: ASGIConnection[Any, Any, Any, Any]) -> Principal:

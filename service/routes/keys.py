@@ -19,7 +19,10 @@ class KeyRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Which key to make."""
 
     scope: Scope
-    name: Annotated[str, Meta(min_length=1, max_length=100, description="for people")]
+    name: Annotated[
+        str,
+        Meta(min_length=1, max_length=100, pattern="^[^\\x00]*$", description="for people"),
+    ]
 
 
 class Keys(msgspec.Struct, frozen=True, kw_only=True):

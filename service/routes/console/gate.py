@@ -21,6 +21,7 @@ from service.console.next_steps import for_the_console
 from service.console.session import COOKIE, Session
 from service.control.keys import Scope
 from service.encoded_slashes import put_slashes_back
+from service.nul_signs import refuse_nul, refuse_nul_in_fields
 from service.problems import (
     answer_endcap_error,
     answer_http_exception,
@@ -75,7 +76,7 @@ def also(scope: Scope) -> dict[str, Any]:
 async def guard_console(
     connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler
 ) -> None:
-    """Let in who is signed in and may see the section."""
+    """Let in who is signed in and may see the section, with an address that has no NUL."""
     session, principal = _session_of(connection)
     connection.scope["auth"], connection.scope["user"] = session, principal
     if handler.opt.get("anyone"):
@@ -92,6 +93,7 @@ async def guard_console(
             f"the key you signed in with has the scope {principal.scope!r}; "
             f"this page is for {scope!r}; ask whoever makes keys, or sign in with another"
         )
+    refuse_nul(connection)
 
 
 async def refuse_forgery(request: ConsoleRequest) -> None:
@@ -138,7 +140,9 @@ async def _sent(request: ConsoleRequest) -> Sent:
     if _SENT not in state:
         media_type, options = request.content_type
         body = await request.body()
-        state[_SENT] = read_form_body(body, media_type, options.get("boundary"))
+        fields = read_form_body(body, media_type, options.get("boundary"))
+        refuse_nul_in_fields(fields)
+        state[_SENT] = fields
     sent: Sent = state[_SENT]
     return sent
 

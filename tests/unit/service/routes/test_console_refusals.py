@@ -74,6 +74,21 @@ def test_refusal_stands_beside_its_field(
     assert ann.shop.call("GET", f"/v1/{section}").json()[section] == []
 
 
+def test_nul_is_refused_by_the_name_of_what_holds_it(ann: Visitor) -> None:
+    """PostgreSQL, which takes none, would be told as a database that cannot be read."""
+    typed: dict[str, Any] = HIDE | {"name": "a\0"}
+    for answer, named in (
+        (ann.get("/console/rollouts/a%00b"), "rollout_key"),
+        (ann.get("/console/catalogue?search=a%00"), "query.search"),
+        (ann.post("/console/rules/save", **typed), "the field 'name' of the form"),
+    ):
+        assert answer.status_code == 400
+        text = html.unescape(answer.text).lower()
+        assert f"{named} " in text or f"{named}: " in text
+        assert "contains a nul" in text
+    assert ann.shop.call("GET", "/v1/rules").json()["rules"] == []
+
+
 def test_rule_about_nothing_says_where_to_say_it(ann: Visitor) -> None:
     """Not in the words of the API."""
     text = ann.post("/console/rules/save", action="hide").text
