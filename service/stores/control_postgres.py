@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from threading import Lock
 from typing import Any, TypeVar
 
@@ -24,6 +25,7 @@ from service.stores.control_reader import Changes, read_changes
 from service.stores.postgres import outlive_silence
 from service.stores.postgres_address import PostgresAddress
 from service.stores.postgres_patience import PatientConnection
+from service.stores.postgres_presence import Presence
 from service.stores.postgres_silence import watch_over
 from service.stores.sqlite import upgrade
 
@@ -90,9 +92,10 @@ class PostgresControl:
 
     def __init__(self, address: PostgresAddress) -> None:
         self._address = address
+        self._presence = Presence()
         self.engine = sa.create_engine(
             "postgresql+psycopg://",
-            creator=lambda: connect(address, PatientConnection),
+            creator=self._connect,
             isolation_level="READ COMMITTED",
             pool_pre_ping=True,
             pool_size=2,
@@ -110,6 +113,13 @@ class PostgresControl:
     def open_reader(self) -> PostgresControlReader:
         """Open what a worker listens and polls with."""
         return PostgresControlReader(self._address)
+
+    def _connect(self) -> psycopg.Connection[Any]:
+        with self._presence.asking():
+            raw = connect(self._address, PatientConnection)
+        assert isinstance(raw, PatientConnection)
+        raw.is_there = partial(self._presence.answers, self._address.url)
+        return raw
 
     def drop_old_rows(self) -> None:
         """Write the trail anew without the rows that were replaced."""

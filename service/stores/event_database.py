@@ -224,4 +224,4 @@ def _connect_to_server(log: PostgresLog, schema: str, busy_timeout_ms: int) -> D
     from service.stores.postgres import PostgresConnection  # noqa: PLC0415  # its driver
 
     with reported(log):
-        return PostgresConnection(log, schema, busy_timeout_ms=busy_timeout_ms)
+        return PostgresConnection(log, schema, busy_timeout_ms=busy_timeout_ms, looks=True)

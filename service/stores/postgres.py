@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import lru_cache, partial
 from threading import RLock
 from typing import Any
 
@@ -21,6 +21,8 @@ from psycopg.adapt import Buffer, Loader
 from models.errors import CapacityError, StoreError
 from service.stores.event_log import BANNERS, LOG, ROLLUP, PostgresLog
 from service.stores.postgres_listener import listener_of
+from service.stores.postgres_patience import LookingConnection, SilentDatabaseError
+from service.stores.postgres_presence import presence_of
 from service.stores.postgres_silence import watch_over
 
 # Any two numbers that no other application of the server's is likely to use.
@@ -40,10 +42,16 @@ _NAMED = re.compile(r"(?<![:\w]):([a-z_]\w*)")
 
 
 class PostgresConnection:
-    """A connection that is made again when it was lost; threads wait for each other."""
+    """A connection that is made again when it was lost; threads wait for each other.
 
-    def __init__(self, log: PostgresLog, schema: str = LOG, *, busy_timeout_ms: int) -> None:
+    One that `looks` is given up when the database hangs, see `LookingConnection`.
+    """
+
+    def __init__(
+        self, log: PostgresLog, schema: str = LOG, *, busy_timeout_ms: int, looks: bool = False
+    ) -> None:
         self._log = log
+        self._looks = looks
         self._schema = schema
         self._busy_timeout_ms = busy_timeout_ms
         self._lock = RLock()
@@ -67,8 +75,9 @@ class PostgresConnection:
                 self._raw = self._open()
             try:
                 return self._run(sql, parameters)
-            except psycopg.OperationalError:
-                if not (is_first and self._raw.closed and _REPEATABLE.match(sql)):
+            except psycopg.OperationalError as error:
+                is_silent = isinstance(error, SilentDatabaseError)
+                if is_silent or not (is_first and self._raw.closed and _REPEATABLE.match(sql)):
                     raise
                 self._raw = self._open()
                 return self._run(sql, parameters)
@@ -121,7 +130,7 @@ class PostgresConnection:
         return cursor
 
     def _open(self) -> psycopg.Connection[Any]:
-        raw = open_raw(self._log)
+        raw = _open_looking(self._log) if self._looks else open_raw(self._log)
         # Adding up and reports take as long as the log is long; a limit that the server's owner has
         # set for other users of it would end each of them, again and again.
         raw.execute(
@@ -140,9 +149,11 @@ class _NumberLoader(Loader):
         return float(text) if b"." in text or b"N" in text else int(text)
 
 
-def open_raw(log: PostgresLog) -> psycopg.Connection[Any]:
+def open_raw(
+    log: PostgresLog, kind: type[psycopg.Connection[Any]] = psycopg.Connection
+) -> psycopg.Connection[Any]:
     """Open a connection of the driver's own, in autocommit mode."""
-    raw = psycopg.connect(
+    raw = kind.connect(
         log.url,
         autocommit=True,
         connect_timeout=_CONNECT_TIMEOUT_S,
@@ -154,6 +165,15 @@ def open_raw(log: PostgresLog) -> psycopg.Connection[Any]:
     watch_over(raw)
     raw.adapters.register_loader("numeric", _NumberLoader)
     outlive_silence(raw)
+    return raw
+
+
+def _open_looking(log: PostgresLog) -> psycopg.Connection[Any]:
+    presence = presence_of(log.url)
+    with presence.asking():
+        raw = open_raw(log, LookingConnection)
+    assert isinstance(raw, LookingConnection)
+    raw.is_there = partial(presence.answers, log.url)
     return raw
 
 

@@ -18,6 +18,8 @@ QUICK_S = 3.0
 COMMIT_S = 10.0
 STATEMENT_S = 35.0
 """Of a transaction: the database's own limit comes first, with a better reason."""
+LOOK_S = 5.0
+"""After so long without a word whoever waits looks whether the database is there at all."""
 
 
 class SilentDatabaseError(psycopg.OperationalError):
@@ -27,6 +29,8 @@ class SilentDatabaseError(psycopg.OperationalError):
 class PatientConnection(psycopg.Connection[Any]):
     """One that is closed if nothing comes or goes for too long while a statement is under way."""
 
+    is_there: Callable[[], bool] = staticmethod(lambda: True)
+    """Asks the database, on a connection of its own; set by who opens this one."""
     _is_committing = False
 
     def commit(self) -> None:
@@ -45,8 +49,15 @@ class PatientConnection(psycopg.Connection[Any]):
         SilentDatabaseError
             If nothing comes or goes for too long.
         """
-        limit_s = QUICK_S if self.autocommit else STATEMENT_S
-        steps = unless_silent(gen, COMMIT_S if self._is_committing else limit_s, time.monotonic)
+        end_s = time.monotonic() + STATEMENT_S
+        if self._is_committing:
+            steps = unless_silent(gen, COMMIT_S, time.monotonic)
+        elif self.autocommit:
+            steps = unless_silent(gen, QUICK_S, time.monotonic)
+        else:
+            steps = unless_silent(
+                gen, LOOK_S, time.monotonic, lambda: time.monotonic() < end_s and self.is_there()
+            )
         try:
             return super().wait(steps, *args, **options)
         except SilentDatabaseError:
@@ -54,13 +65,43 @@ class PatientConnection(psycopg.Connection[Any]):
             raise
 
 
-def unless_silent(steps: PQGen[RV], limit_s: float, now_s: Callable[[], float]) -> PQGen[RV]:
+class LookingConnection(psycopg.Connection[Any]):
+    """One whose statements may take as long as they do, while the database answers others.
+
+    Adding up a long log says nothing for minutes, and so does a database that hangs.
+    """
+
+    is_there: Callable[[], bool] = staticmethod(lambda: True)
+    """As that of `PatientConnection`."""
+
+    def wait(self, gen: PQGen[RV], *args: Any, **options: Any) -> RV:
+        """Wait for a statement; the driver calls this.
+
+        Raises
+        ------
+        SilentDatabaseError
+            If the database is not there any more.
+        """
+        steps = unless_silent(gen, LOOK_S, time.monotonic, self.is_there)
+        try:
+            return super().wait(steps, *args, **options)
+        except SilentDatabaseError:
+            self.close()
+            raise
+
+
+def unless_silent(
+    steps: PQGen[RV],
+    limit_s: float,
+    now_s: Callable[[], float],
+    may_wait: Callable[[], bool] = lambda: False,
+) -> PQGen[RV]:
     """Pass on what the driver waits for, which is told from time to time that nothing came.
 
     Raises
     ------
     SilentDatabaseError
-        If it is told so for longer than `limit_s`.
+        If it is told so for longer than `limit_s`, unless it `may_wait` as long again.
     """
     end_s = now_s() + limit_s
     try:
@@ -70,7 +111,9 @@ def unless_silent(steps: PQGen[RV], limit_s: float, now_s: Callable[[], float]) 
             if came:
                 end_s = now_s() + limit_s
             elif now_s() >= end_s:
-                raise SilentDatabaseError(f"it has not answered for {limit_s:g} seconds")
+                if not may_wait():
+                    raise SilentDatabaseError(f"it has not answered for {limit_s:g} seconds")
+                end_s = now_s() + limit_s
             awaited = steps.send(came)
     except StopIteration as end:
         result: RV = end.value

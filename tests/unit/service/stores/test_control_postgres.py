@@ -19,7 +19,7 @@ from service.control.trail import check_trail
 from service.privacy.control_erasure import ControlErasure
 from service.rollouts.definition import Rollout
 from service.rollouts.segment import Segment, number_of
-from service.stores import control_postgres, postgres_patience
+from service.stores import control_postgres, postgres_patience, postgres_presence
 from service.stores.audit import AuditEntry
 from service.stores.control import ControlStore
 from service.stores.control_postgres import PostgresControlReader
@@ -350,6 +350,66 @@ def test_database_that_hangs_is_told_in_time(
     assert one.put("item", "p3", ItemStatus(hidden=True)).document.revision == 2
     one.current.refresh()
     assert one.current.get().hidden_items == {"p1", "p3"}
+
+
+def test_changes_that_come_while_it_hangs_are_told_at_once(
+    machines: tuple[Worker, Worker], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One at a time waits for what others have waited for in vain; once it answers, all may."""
+    one, _ = machines
+    attempts, is_asked, gives_up = list[PostgresAddress](), threading.Event(), threading.Event()
+
+    def connect_in_vain(address: PostgresAddress, _kind: object) -> None:
+        attempts.append(address)
+        if len(attempts) == 2:
+            is_asked.set()
+            assert gives_up.wait(SOON_S)
+        raise psycopg.errors.ConnectionTimeout("connection timeout expired")
+
+    def change(number: int) -> None:
+        with pytest.raises(StoreError, match=r"cannot be read or written: .*then try again"):
+            one.put("item", f"p{number}", ItemStatus(hidden=True))
+
+    one.store._database.engine.dispose()
+    with monkeypatch.context() as patch, ThreadPoolExecutor(1) as thread:
+        patch.setattr(control_postgres, "connect", connect_in_vain)
+        change(1)
+        changing = thread.submit(change, 2)
+        assert is_asked.wait(SOON_S)
+        for number in range(3, 30):
+            change(number)
+        assert len(attempts) == 2
+        gives_up.set()
+        changing.result(SOON_S)
+    assert one.put("item", "p2", ItemStatus(hidden=True)).document.revision == 1
+
+
+def test_database_that_hangs_over_a_statement_is_told_in_time(
+    postgres_server: PostgresServer,
+    machines: tuple[Worker, Worker],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is looked for, and found once: a statement may wait for a lock, but not for nobody."""
+    one, _ = machines
+    answers = [True]
+    monkeypatch.setattr(postgres_patience, "LOOK_S", 0.1)
+    monkeypatch.setattr(
+        postgres_presence.Presence, "answers", lambda *_: answers.pop() if answers else False
+    )
+    one.store._database.engine.dispose()
+
+    def change(hanging: ExitStack) -> None:
+        with one.store.transaction() as transaction:
+            hanging.enter_context(postgres_server.standing_still())
+            transaction.leases.take("ramp", "one", now_ms=0, for_ms=1_000)
+
+    with ThreadPoolExecutor(1) as thread, ExitStack() as hanging:
+        changing = thread.submit(change, hanging)
+        with pytest.raises(StoreError, match=r"has not answered for 0\.1 seconds"):
+            changing.result(SOON_S)
+    assert answers == []
+    one.put("item", "p1", ItemStatus(hidden=True))
+    assert one.plane.find("item", "p1").revision > 0
 
 
 def test_database_that_hangs_over_a_commit_is_told_in_time(

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import quote
 
@@ -9,6 +10,7 @@ import psycopg
 import pytest
 
 from models.errors import ConfigError, StoreError
+from service.stores import postgres_patience
 from service.stores.archiving import archive_old_days
 from service.stores.control_postgres import connect as connect_control
 from service.stores.event_database import connect, open_event_database, stop_listening
@@ -19,8 +21,11 @@ from service.stores.key_mark import agree_on_pseudonyms, has_mark
 from service.stores.opening import open_event_store
 from service.stores.postgres import open_raw, translate
 from service.stores.postgres_address import read_address
+from service.stores.postgres_presence import Presence
 from tests.postgres_server import PostgresServer
 from tests.unit.service.intake.samples import view
+
+SOON_S = 20.0
 
 on_a_server = pytest.mark.parametrize("event_url", ["postgres"], indirect=True)
 
@@ -121,6 +126,24 @@ def test_lost_connection_is_made_again(event_log: EventLog) -> None:
     assert connection.execute("SELECT count(*) FROM erasures").fetchone() == (0,)
     connection.close()
     other.close()
+
+
+@on_a_server
+def test_statement_goes_on_while_the_database_is_there_and_no_longer(
+    event_log: EventLog, postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A report may take as long as it does; one that a hanging database leaves is given up."""
+    answers = [True, True]
+    monkeypatch.setattr(postgres_patience, "LOOK_S", 0.1)
+    monkeypatch.setattr(Presence, "answers", lambda *_: answers.pop() if answers else False)
+    connection = connect(event_log, read_only=True)
+    with ThreadPoolExecutor(1) as thread, postgres_server.standing_still():
+        reading = thread.submit(connection.execute, "SELECT 7")
+        with pytest.raises(psycopg.OperationalError, match=r"not answered for 0\.1 seconds"):
+            reading.result(SOON_S)
+    assert answers == []
+    assert connection.execute("SELECT 7").fetchone() == (7,)
+    connection.close()
 
 
 @on_a_server
