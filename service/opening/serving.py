@@ -29,6 +29,8 @@ _log = structlog.get_logger(__name__)
 def open_engine(ground: Ground, control: Control, model: Model, intake: Intake) -> Engine:
     """Put the engine together; from then on a swap waits until it is ready for what comes."""
     current, live = control.current, model.live
+    readying = ground.stack.enter_context(Readying(ground.home, model.artifacts))
+    ground.keep_running(readying.watch)
     engine = Engine(
         configuration=current.get,
         snapshot=live.get,
@@ -39,7 +41,7 @@ def open_engine(ground: Ground, control: Control, model: Model, intake: Intake) 
         pseudonymiser=ground.pseudonymiser,
         deadline_ms=ground.settings.deadline_ms,
         clock=Clock(now_ms=ground.now_ms),
-        ready=ground.stack.enter_context(Readying(ground.home, model.artifacts)).open,
+        ready=readying.open,
         shared=_share_candidates(ground),
     )
     snapshot = live.get()

@@ -1,5 +1,7 @@
 """The process that works candidates ahead: one per version and machine, and never in the way."""
 
+import asyncio
+import fcntl
 import os
 import signal
 import subprocess
@@ -13,6 +15,7 @@ from structlog.testing import capture_logs
 from models.artifact import ArtifactStore
 from models.ready_candidates import ReadyCandidates, fill, make_room, ready_name
 from models.snapshot import Snapshot
+from service.quiet_start import QuietProcess
 from service.readying import Readying, boot_id
 from service.readying_process import Order, work
 from tests.snapshots import tiny_snapshot
@@ -98,6 +101,39 @@ def test_second_worker_reads_what_the_first_ones_process_writes(
     assert ready.has([0])
     assert mapped.has([0])
     assert [one.name for one in whole.parent.glob("*.part")] == []
+
+
+def test_worker_goes_on_with_what_another_one_had_begun(
+    tmp_path: Path, live: Snapshot, readying: Readying, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last of several that are renewed took its process with it; nobody starts after that.
+
+    While some process fills the file nobody else does, and who has tried once lets it be.
+    """
+    monkeypatch.setattr("service.readying.LOOK_S", 0.01)
+    whole = _whole(tmp_path, live)
+    whole.parent.mkdir(parents=True, exist_ok=True)
+    with whole.with_name(f"{whole.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        ready = readying.open(live, [])
+        readying.go_on()
+        assert readying._process is None
+
+    async def go_on() -> QuietProcess:
+        watching = asyncio.create_task(readying.watch())
+        while readying._process is None:
+            await asyncio.sleep(0.01)
+        watching.cancel()
+        return readying._process
+
+    process = asyncio.run(asyncio.wait_for(go_on(), LIMIT_S))
+    assert process.wait(LIMIT_S) == 0
+    assert ready is not None
+    assert ready.has([0])
+    assert whole.exists()
+    whole.unlink()
+    readying.go_on()
+    assert readying._process is process
 
 
 def test_small_shops_have_no_process(tmp_path: Path, live: Snapshot) -> None:
