@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from models.artifact import ArtifactStore
 from models.manifest import Manifest
 from models.past import FIX_ENCODING, next_steps
 from training.load import Loaded
@@ -40,3 +41,11 @@ def say_rows(loaded: Loaded, order: TrainOrder, progress: Progress) -> None:
         f"{dataset.n_users} users, {dataset.n_items} items, {len(dataset.interactions)} "
         f"interactions; refunds took back {loaded.n_taken_back} purchases"
     )
+
+
+def say_published(store: ArtifactStore, version: str, progress: Progress) -> None:
+    """Say that a version is out though its run was stopped: it was too late for that."""
+    place = "live" if store.live_version() == version else "not live"
+    if place == "live" and store.previous_version() is not None:
+        place += "; 'endcap models rollback' goes back to the one before"
+    progress.say(f"version {version} was published when the run was stopped, and is {place}")

@@ -14,7 +14,7 @@ from models.artifact import ArtifactStore
 from models.dataset import Dataset
 from models.errors import ArtifactError, InputError
 from models.manifest import Drift, Gate, Interval, Manifest, Tuning
-from models.recommenders.blocks import one_blas_thread
+from models.recommenders.blocks import end_if_over, is_over, one_blas_thread
 from models.recommenders.content import Content
 from models.recommenders.fitting import Basis, begin_fit
 from models.recommenders.hybrid import Hybrid, begin_hybrid
@@ -30,7 +30,7 @@ from training.progress import Progress
 from training.report.headings import about_version
 from training.report.page import Measured, write_report
 from training.split import Split, split_newest
-from training.telling import say_drift, say_rows
+from training.telling import say_drift, say_published, say_rows
 from training.tune import tune, tuning_note
 from training.unlisted import Unlisted
 from training.verdicts import RowCounts
@@ -199,18 +199,21 @@ def _publish(
             contest = run_against(newer, contest, order.settings, progress)
             manifest = beside(manifest, newer)
             say_drift(manifest, progress)
+        gate = contest.judge(is_forced=order.is_forced)
+        # Whoever stops the run now finds nothing of the version; from here on it goes out whole.
+        end_if_over()
         return msgspec.structs.replace(
-            manifest,
-            metrics=contest.metrics(),
-            intervals=contest.intervals,
-            gate=contest.judge(is_forced=order.is_forced),
+            manifest, metrics=contest.metrics(), intervals=contest.intervals, gate=gate
         )
 
     def write(hybrid: Hybrid, surroundings: Surroundings) -> str:
         manifest = msgspec.structs.replace(draft, blend=hybrid.blend, created_at_ms=clock_ms())
-        return store.publish(
+        version = store.publish(
             surroundings.around(hybrid, manifest), complete, erased=erased, goes_live=True
         )
+        if is_over()():
+            say_published(store, version, progress)
+        return version
 
     version = tasks.begin("all: write", write, learning.hybrid, learning.surroundings)
     try:

@@ -58,6 +58,17 @@ def is_over() -> Callable[[], bool]:
     return _is_over.get()
 
 
+def end_if_over() -> None:
+    """End the work of this thread if nobody waits for it any more.
+
+    Raises
+    ------
+    CancelledError
+        If so.
+    """
+    _go_on(_is_over.get())
+
+
 @contextmanager
 def asking(stops: Callable[[], bool]) -> Iterator[None]:
     """Let the work of this thread end at its next block once `stops` says so.
