@@ -201,17 +201,44 @@ def test_new_schedule_is_on_the_clock_of_who_makes_it(
 
 
 def test_enter_in_a_search_saves_nothing(chromium: Browser, shop: RunningServer) -> None:
-    """What is half written would be in effect within a second; what is found stands there."""
+    """What is half written would be in effect within a second; it goes to what is found."""
     shop.put("/v1/rules/searched", {"action": "hide", "select": {"item_ids": ["p00001"]}})
     with merchandiser(chromium, shop) as page:
         page.goto(f"{shop.address}/console/rules/searched")
         page.get_by_label("Name (optional)", exact=True).fill("Half written")
         page.get_by_label("Find items by name").fill("mug")
         page.keyboard.press("Enter")
-        expect(page.get_by_role("button", name="Add").first).to_be_visible()
+        expect(page.get_by_role("button", name="Add").first).to_be_focused()
+        page.set_viewport_size({"width": 480, "height": 600})
+        with page.expect_navigation():
+            page.keyboard.press("Enter")
+        expect(page.get_by_label("Items, one id a line")).to_be_in_viewport()
         rule = shop.call("GET", "/v1/rules/searched", scope="admin").json()
         assert rule.get("name") is None
-    shop.call("DELETE", "/v1/rules/searched", scope="admin")
+        shop.call("DELETE", "/v1/rules/searched", scope="admin")
+        shop.assert_live()
+        page.goto(f"{shop.address}/console/rules")
+        gap = """(card) => card.getBoundingClientRect().top
+          - card.previousElementSibling.getBoundingClientRect().bottom"""
+        assert page.get_by_role("region", name="Deleted").evaluate(gap) >= 16
+
+
+def test_refused_form_leads_to_what_is_wrong(chromium: Browser, shop: RunningServer) -> None:
+    """Which in a narrow window is far below what says that something is."""
+    with merchandiser(chromium, shop) as page:
+        page.set_viewport_size({"width": 480, "height": 600})
+        page.goto(f"{shop.address}/console/banners/new")
+        for label, typed in (
+            ("Title", "Sale"),
+            ("or link one", "/sale.jpg"),
+            ("Leads to", "/sale"),
+            ("From", "2026-11-27T00:00"),
+            ("Until", "2026-11-26T00:00"),
+        ):
+            page.get_by_label(label).first.fill(typed)
+        with page.expect_navigation():
+            page.get_by_role("button", name="Make the banner").click()
+        expect(page.get_by_text("swap them or leave one out")).to_be_in_viewport()
 
 
 def test_banner_is_uploaded_seen_and_capped(chromium: Browser, shop: RunningServer) -> None:

@@ -302,12 +302,6 @@
     document.getElementById(event.target.dataset?.submits ?? "")?.click();
   });
 
-  // A search beside a form shows what it finds as one types: Enter does not save what is half done.
-  addEventListener("keydown", (event) => {
-    const isSearch = event.target.matches?.("form[data-preview] input[type=search]");
-    if (isSearch && event.key === "Enter") event.preventDefault();
-  });
-
   // A preview beside a form
   function watchPreview(form) {
     let timer = 0;
@@ -338,6 +332,16 @@
       clearTimeout(timer);
       timer = setTimeout(ask, 250);
     });
+    // Enter in a search goes to what is found, and does not save what is half written.
+    form.addEventListener("keydown", async (event) => {
+      if (event.key !== "Enter" || event.target.type !== "search") return;
+      event.preventDefault();
+      clearTimeout(timer);
+      await ask();
+      const target = document.getElementById(form.dataset.previewTarget);
+      const add = target?.querySelector("button[name=add]");
+      if (add) add.focus(); else target?.scrollIntoView({ block: "nearest" });
+    });
   }
 
   // A picture that the shop does not have leaves its place and not a broken sign.
@@ -355,5 +359,7 @@
   // On a narrow screen the menu is a strip, and where one is may lie outside of it.
   document.querySelector(".menu [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
   enhance(document);
+  // Of a form that was refused: what is wrong may stand far below.
+  document.querySelector("main [aria-invalid=true]")?.focus();
   listen();
 })();
