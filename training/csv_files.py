@@ -113,10 +113,14 @@ def _through(path: str, program: str) -> str:
     return f"{_UNPACKERS[packed]} {shlex.quote(path)} | {program} > {new}"
 
 
-def _with_commas(sign: str, encoding: str) -> str:
-    """Write the program that divides columns by commas; a byte order mark goes, or it is a name."""
+def _with_commas(path: str, sign: str, first_line: str) -> str:
+    """Write the program that divides columns by commas.
+
+    A byte order mark goes, or it is a part of a name, and so does a line that tells Excel the sign.
+    """
+    skip = "next(text); " if first_line == f"sep={sign}" else ""
     program = (
-        f"import csv, sys; text = open(0, encoding={encoding!r}, newline=''); "
+        f"import csv, sys; text = open(0, encoding={_encoding_of(path)!r}, newline=''); {skip}"
         f"csv.writer(sys.stdout).writerows(csv.reader(text, delimiter={sign!r}))"
     ).replace("'", '"')
     return f"python3 -c '{program}'"
@@ -152,7 +156,7 @@ def _check_header(path: str, header: Sequence[str]) -> None:
         if len(header) == 1 and sign in header[0]:
             raise InputError(
                 f"the columns of {path!r} are divided by {name} ({sign!r}), not by commas; write "
-                "it anew with: " + _through(path, _with_commas(sign, _encoding_of(path)))
+                "it anew with: " + _through(path, _with_commas(path, sign, header[0]))
             )
     # The reader gives the second column of a name another one.
     again = (_DOUBLED.fullmatch(name) for name in header)

@@ -70,7 +70,7 @@ def _scan(path: str, wanted: Sequence[str]) -> pl.LazyFrame:
     if kind is None:
         raise InputError(
             f"{path!r} is of no known format; known: {', '.join(sorted(_FORMATS))}, "
-            f"also with {' or '.join(_COMPRESSIONS)}"
+            f"also with {' or '.join(_COMPRESSIONS)}; save a workbook as CSV in UTF-8"
         )
     if "://" not in path and Path(path).stat().st_size == 0:
         raise InputError(f"{path!r} is empty; expected a file with rows")

@@ -149,11 +149,24 @@ def test_other_delimiters_are_recognised(tmp_path: Path, sign: str, name: str) -
         load(tmp_path, header=HEADER.replace(",", sign))
 
 
+def test_workbook_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    """It is of no format that is read, but can be saved as one."""
+    path = tmp_path / "items.xlsx"
+    path.write_bytes(b"PK\x03\x04")
+    with pytest.raises(InputError, match="save a workbook as CSV"):
+        scan_files(str(path), ["item_id"])
+
+
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "cp1252"])
-@pytest.mark.parametrize("name", ["of shop.csv", "log.csv.gz"])
-def test_told_command_makes_a_file_that_is_read(tmp_path: Path, name: str, encoding: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "before"), [("of shop.csv", ""), ("log.csv.gz", ""), ("log.csv", "sep=;\r\n")]
+)
+def test_told_command_makes_a_file_that_is_read(
+    tmp_path: Path, name: str, before: str, encoding: str
+) -> None:
     """Excel writes a byte order mark, or Windows-1252, and quotes, which have a dash and a €."""
-    text = '"user_id";"item_id"\r\n"u1";"Mütze – 5 €"\r\n'.encode(encoding)
+    written = before + '"user_id";"item_id"\r\n"u1";"Mütze – 5 €"\r\n'
+    text = written.encode(encoding)
     (tmp_path / name).write_bytes(gzip.compress(text) if name.endswith(".gz") else text)
     with pytest.raises(InputError) as raised:
         scan_files(str(tmp_path / name), ["user_id"])
