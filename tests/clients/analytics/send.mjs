@@ -64,7 +64,8 @@ async function openPage(script) {
 }
 
 async function eventually(isSent) {
-  const end = Date.now() + 15_000;
+  // Longer than the half minute after which a library sends by itself what a flush came too early for.
+  const end = Date.now() + 60_000;
   while (!isSent() && Date.now() < end) await new Promise((resolve) => setTimeout(resolve, 50));
   if (!isSent()) throw new Error("not all was sent");
 }
