@@ -37,34 +37,34 @@ COMMANDS = {
         "training.policy.cli:policy",
         "Estimate what another choice of banners would have earned.",
     ),
-    "serve": ("service.cli:serve", "Answer requests over HTTP."),
+    "serve": ("service.cli.server:serve", "Answer requests over HTTP."),
     "keys": (
-        "service.cli:keys",
+        "service.cli.server:keys",
         "Create, list and revoke the keys of the HTTP interface.",
     ),
-    "audit": ("service.audit_cli:audit", "Check the audit trail."),
+    "audit": ("service.cli.audit:audit", "Check the audit trail."),
     "control": (
-        "service.control_cli:control",
+        "service.cli.control:control",
         "Move the control plane to where several machines share it.",
     ),
     "events": (
-        "service.event_cli:events",
+        "service.cli.events:events",
         "Import, export and reconcile the stored events.",
     ),
     "recommend": (
-        "service.batch_cli:recommend",
+        "service.cli.recommend:recommend",
         "Write the lists of a file of users, for e-mail and push.",
     ),
     "report": (
-        "service.event_cli:report",
+        "service.cli.events:report",
         "Print units, click-through and revenue of a rollout.",
     ),
     "plan": (
-        "service.plan_cli:plan",
+        "service.cli.plan:plan",
         "Tell how many units and days it takes to see a lift.",
     ),
     "users": (
-        "service.privacy_cli:users",
+        "service.cli.users:users",
         "Copy or erase what is kept of one person.",
     ),
     "demo": (

@@ -15,24 +15,23 @@ from litestar.types import ControllerRouterHandler
 from threadpoolctl import threadpool_limits
 
 from models.errors import EndcapError
-from service.access import guard
-from service.background import keep_running
-from service.cors import cors_config, vary_by_origin
-from service.encoded_slashes import put_slashes_back_first
-from service.garbage import settle
-from service.json_body import JsonBody
-from service.logs import configure_logs
+from service.cpu.garbage import settle
+from service.cpu.own_core import OwnCore
+from service.cpu.short_turns import take_short_turns
 from service.measured import MeasuredApp
-from service.metrics import Metrics
-from service.openapi import ExactStructs, describe_api, describe_scopes
-from service.opening.services import open_services
-from service.own_core import OwnCore
-from service.problems import (
+from service.middleware.access import guard
+from service.middleware.cors import cors_config, vary_by_origin
+from service.middleware.encoded_slashes import put_slashes_back_first
+from service.middleware.json_body import JsonBody
+from service.middleware.openapi import ExactStructs, describe_api, describe_scopes
+from service.middleware.problems import (
     answer_bad_value,
     answer_endcap_error,
     answer_too_deep,
     answer_unexpected,
 )
+from service.opening.services import open_services
+from service.processes.background import keep_running
 from service.routes import health
 from service.routes.banners import BannerController
 from service.routes.browser import read_script, read_types
@@ -64,7 +63,8 @@ from service.routes.storefront import STOREFRONT_PAGES
 from service.routes.storefront_files import STOREFRONT_FILES
 from service.services import STATE_KEY
 from service.settings import Settings, settings_from_environment
-from service.short_turns import take_short_turns
+from service.telemetry.logs import configure_logs
+from service.telemetry.metrics import Metrics
 
 SWITCH_INTERVAL_S = 0.0005
 """How long pages keep the interpreter lock from the threads that read and write the store; at the

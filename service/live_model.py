@@ -12,8 +12,8 @@ from models.artifact import ArtifactStore
 from models.errors import EndcapError
 from models.pruning import prune_cache
 from models.snapshot import Snapshot
-from service.breath import breathe, no_breath
-from service.garbage import held_off
+from service.cpu.breath import breathe, no_breath
+from service.cpu.garbage import held_off
 
 log = structlog.get_logger(__name__)
 

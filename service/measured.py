@@ -12,18 +12,19 @@ from litestar.types import HTTPScope, Receive, Scope, Send
 from litestar.types.asgi_types import LifeSpanReceive, LifeSpanScope, LifeSpanSend
 from prometheus_client import Histogram
 
-from service.encoded_slashes import hold_slashes
-from service.framework_memory import forget_requests
-from service.head_requests import as_get, takes_head, without_body
-from service.known_heads import KnownHeads, Request
-from service.metrics import Metrics
-from service.page_protocol import Answer
-from service.patience import PatientReceive, SlowBodyError
-from service.routes.event_shortcut import Done, EventShortcut
+from service.middleware.encoded_slashes import hold_slashes
+from service.middleware.framework_memory import forget_requests
+from service.middleware.head_requests import as_get, takes_head, without_body
+from service.middleware.patience import PatientReceive, SlowBodyError
+from service.protocol.event_protocol import Done
+from service.protocol.known_heads import KnownHeads, Request
+from service.protocol.page_protocol import Answer
+from service.protocol.sender import Sender, read_sender
+from service.protocol.spare_descriptors import SpareDescriptors
+from service.routes.event_shortcut import EventShortcut
 from service.routes.shortcut import PageShortcut
 from service.routes.verdicts import note_failure
-from service.sender import Sender, read_sender
-from service.spare_descriptors import SpareDescriptors
+from service.telemetry.metrics import Metrics
 
 UNMATCHED = "unmatched"
 CLIENT_LEFT = 499

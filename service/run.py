@@ -19,15 +19,15 @@ import uvicorn
 
 from models.errors import ConfigError
 from models.heaps import KEPT_FREE_BYTES, share_heaps
-from service.event_protocol import EventProtocol
-from service.forked_workers import fork_workers
-from service.kept_process import KeptProcess
-from service.log_process import log_process
-from service.run_folder import run_folder
-from service.scorer_process import common_ground
+from service.processes.forked_workers import fork_workers
+from service.processes.kept_process import KeptProcess
+from service.processes.log_process import log_process
+from service.processes.run_folder import run_folder
+from service.processes.scorer_process import common_ground
+from service.processes.stop_limit import KILLED_CODE, PunctualServer
+from service.processes.supervisor import Supervisor
+from service.protocol.event_protocol import EventProtocol
 from service.settings import SUPERVISOR_VARIABLE, Settings, to_environment
-from service.stop_limit import KILLED_CODE, PunctualServer
-from service.supervisor import Supervisor
 
 METRICS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 BACKLOG = 2048

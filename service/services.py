@@ -12,14 +12,14 @@ from litestar.connection import ASGIConnection
 from models.artifact import ArtifactStore
 from models.pseudonym import Pseudonymiser
 from service.catalogue.reader import CatalogueReader
-from service.changes import ChangeHub
 from service.console.console import Console
+from service.control.changes import ChangeHub
 from service.control.current import CurrentConfiguration
 from service.control.plane import ControlPlane
+from service.control.tickets import Tickets
 from service.insights.reader import InsightsReader
 from service.intake.opening import Intake
 from service.live_model import LiveModel
-from service.metrics import Metrics
 from service.serve.engine import Engine
 from service.settings import Settings
 from service.shopper.reader import ShopperReader
@@ -27,7 +27,7 @@ from service.storefront.shop import Storefront
 from service.stores.control import ControlStore
 from service.stores.pictures import PictureFiles
 from service.stores.segment_files import SegmentFiles
-from service.tickets import Tickets
+from service.telemetry.metrics import Metrics
 
 STATE_KEY = "services"
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from service.changes import ChangeHub
 from service.console.attempts import SignInAttempts
 from service.console.kept import Kept
 from service.console.key_names import KeyNames
 from service.console.plotter import Plotter
 from service.console.session import Sessions
 from service.console.traffic import TrafficWindow
+from service.control.changes import ChangeHub
 
 ALERTS_MS = 20_000
 REPORTS_MS = 5_000

@@ -10,7 +10,7 @@ from threading import Lock
 
 from prometheus_client.samples import Sample
 
-from service.request_tally import BOUNDS_MS, SERVE_ROUTES, RequestCounts
+from service.telemetry.request_tally import BOUNDS_MS, SERVE_ROUTES, RequestCounts
 
 _BUCKET = "endcap_request_seconds_bucket"
 WINDOW_MS = 60_000

@@ -7,16 +7,16 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 
-from service.changes import ChangeHub
 from service.console.attempts import SignInAttempts
 from service.console.console import Console
 from service.console.key_names import KeyNames
 from service.console.plotter import Plotter
 from service.console.session import Sessions
 from service.console.traffic import TrafficWindow
-from service.drain import on_stop_signal
+from service.control.changes import ChangeHub
 from service.opening.control import Control
 from service.opening.ground import Ground
+from service.processes.drain import on_stop_signal
 
 
 def open_changes(ground: Ground, control: Control) -> ChangeHub:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from models.pseudonym import Pseudonymiser
-from service.background import Work, keep_running
-from service.metrics import Metrics
+from service.processes.background import Work, keep_running
 from service.settings import Settings
 from service.stores.event_log import EventLog
+from service.telemetry.metrics import Metrics
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

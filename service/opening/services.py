@@ -9,9 +9,9 @@ from contextlib import AsyncExitStack
 from secrets import token_hex
 
 from service.catalogue.reader import CatalogueReader
+from service.control.tickets import Tickets
 from service.home_key import load_home_key
 from service.insights.reader import InsightsReader
-from service.metrics import Metrics
 from service.opening.console import open_changes, open_console
 from service.opening.control import open_control
 from service.opening.events import open_events
@@ -28,7 +28,7 @@ from service.opening.upkeep import (
 from service.services import Services
 from service.settings import Settings
 from service.shopper.reader import ShopperReader
-from service.tickets import Tickets
+from service.telemetry.metrics import Metrics
 
 
 def open_services(

@@ -9,15 +9,15 @@ from socket import gethostname
 import structlog
 
 from models.errors import StoreError
-from service.breath import breathe
-from service.forked_workers import is_one_of_several
+from service.cpu.breath import breathe
 from service.intake.opening import Intake
 from service.learning.learner import NAME, BannerLearner
 from service.opening.control import Control
 from service.opening.ground import Ground
 from service.opening.model import Model
-from service.readying import Readying
-from service.scorer_process import find_common_ground
+from service.processes.forked_workers import is_one_of_several
+from service.processes.readying import Readying
+from service.processes.scorer_process import find_common_ground
 from service.serve.engine import Clock, Engine
 from service.serve.rates import RateBook
 from service.serve.scorer_wire import ScorerLine

@@ -13,7 +13,6 @@ from service.control.plane import ControlPlane
 from service.control.precondition import Precondition
 from service.control.writing import Change
 from service.reports.ramping import REQUESTS_MS, Advance, Measured, RollBack, decide
-from service.request_tally import RequestCounts, RequestTally
 from service.rollouts.definition import Rollout
 from service.rollouts.schedule import schedule_ms
 from service.stores.control import ControlStore
@@ -21,6 +20,7 @@ from service.stores.event_log import EventLog
 from service.stores.newer_sums import NewerSumsError, left_to_newer, tell_once
 from service.stores.outcomes import read_outcomes
 from service.stores.service_levels import read_service_levels
+from service.telemetry.request_tally import RequestCounts, RequestTally
 
 ACTOR = "ramp"
 LEASE_MS = 180_000

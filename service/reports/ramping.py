@@ -8,7 +8,6 @@ from typing import NamedTuple
 from service.reports.comparison import estimate
 from service.reports.confidence_sequence import ALPHA, always_valid_relative, lowest_share
 from service.reports.statistics import comparable
-from service.request_tally import RequestCounts
 from service.rollouts.definition import CONTROL, Rollout
 from service.rollouts.ramp import (
     ErrorGuardrail,
@@ -20,6 +19,7 @@ from service.rollouts.ramp import (
 )
 from service.stores.rollout_sums import ArmSums
 from service.stores.service_levels import ServiceLevel
+from service.telemetry.request_tally import RequestCounts
 
 HOUR_MS = 3_600_000
 MIN_EXPOSURES = 200

@@ -6,14 +6,14 @@ from time import sleep as give_way
 
 import msgspec
 
-from service.access import Headers
 from service.exposure import Exposure
 from service.intake.robots import is_robot
-from service.sender import Sender, user_agent_of
+from service.middleware.access import Headers
+from service.protocol.sender import Sender, user_agent_of
 from service.serve.page import Page
 from service.serve.request import ServeRequest
-from service.serve.stages import Stopwatch
 from service.services import Services
+from service.telemetry.stages import Stopwatch
 
 _encode = msgspec.json.Encoder().encode
 

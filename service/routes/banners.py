@@ -8,9 +8,9 @@ import msgspec
 from litestar import Controller, Response, delete, get, patch, put
 from litestar.params import JSONBody
 
-from service.access import needs
 from service.control.documents import Banner
 from service.learning.performance import BannerPerformance, one_performance
+from service.middleware.access import needs
 from service.routes.documents import (
     AnyRequest,
     IfMatch,

@@ -8,8 +8,8 @@ from importlib.resources import files
 
 from litestar import Response, get
 
-from service.access import OPEN
 from service.browser.short_names import shorten_names
+from service.middleware.access import OPEN
 from service.routes.documents import AnyRequest
 from service.routes.etags import has_already
 

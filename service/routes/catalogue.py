@@ -8,8 +8,8 @@ from litestar import Controller, get
 from litestar.params import QueryParameter
 
 from models.errors import NotFoundError
-from service.access import needs
 from service.catalogue.views import CatalogueSummary, FoundItems, ItemView, Status
+from service.middleware.access import needs
 from service.routes.documents import (
     AnyRequest,
     PathId,

@@ -8,7 +8,7 @@ from litestar import get
 from litestar.params import HeaderParameter, QueryParameter
 from litestar.response import Stream
 
-from service.access import TICKETS, needs
+from service.middleware.access import TICKETS, needs
 from service.routes.documents import AnyRequest, problems
 from service.services import services_of
 

@@ -12,27 +12,15 @@ from litestar import get, post
 from litestar.params import FromPath
 from litestar.types import ControllerRouterHandler
 
-from service.access import beacons, bodies, needs
 from service.intake.body import unpack
 from service.intake.calls import Call, read_batch, read_call
 from service.intake.ga4 import read_ga4
 from service.intake.messages import Sorted
+from service.middleware.access import beacons, bodies, needs
 from service.routes.console.frame import is_secure
 from service.routes.documents import AnyRequest, problems
 from service.routes.verdicts import Verdicts, take_in
 from service.services import Services, services_of
-
-CLIENT_HEADERS = (
-    "AnonymousId",
-    "SentAt",
-    "Rsa-Recovered",
-    "Rsa-Retry-Attempt",
-    "Rsa-Since-Last-Attempt",
-    "Rsa-Since-First-Attempt",
-    "Rsa-Retry-Reason",
-    "X-Retry-Count",
-)
-"""What the browser libraries send along, and a browser has to be allowed to send."""
 
 SETTLE_S = 1.0
 """How long `identify` calls that are settled together wait until it is stored who they are."""

@@ -13,14 +13,14 @@ from msgspec import Meta
 
 from models.errors import IdError
 from models.ids import check_id
-from service.access import principal_of
 from service.control.approval import Proposal
 from service.control.consent import NO_CONSENT, Consent
 from service.control.documents import Document, DocumentKind
 from service.control.precondition import Precondition
 from service.control.writing import Change, Changed
-from service.json_body import broken_rule
-from service.problems import MEDIA_TYPE, BodyError, FieldError, Problem
+from service.middleware.access import principal_of
+from service.middleware.json_body import broken_rule
+from service.middleware.problems import MEDIA_TYPE, BodyError, FieldError, Problem
 from service.rollouts.definition import Rollout
 from service.services import services_of
 

@@ -8,30 +8,25 @@ hears it from its beginning. So every refusal is made in one place.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 
 import msgspec
 from litestar import Litestar
 from litestar.types import HTTPScope, Receive, Send
 
 from models.events import Event
-from service.access import is_server
 from service.intake.body import at_most
 from service.intake.identify import store_form
-from service.known_heads import EVENTS, Request
-from service.page_protocol import Answer
+from service.middleware.access import is_server
+from service.protocol.event_protocol import Done
+from service.protocol.known_heads import EVENTS, Request
+from service.protocol.sender import is_plain_json, user_agent_of
 from service.routes.short_way import JSON, Door, Heard, replay
 from service.routes.verdicts import note_failure, verdicts_of
-from service.sender import is_plain_json, user_agent_of
 from service.stores.events import StoredEvent
 
 _decode_event = msgspec.json.Decoder(Event).decode
 _decode_events = msgspec.json.Decoder(list[Event]).decode
 _encode = msgspec.json.Encoder().encode
-
-
-Done = Callable[[Answer | None, BaseException | None], None]
-"""Takes the answer with status 202, or why there is none."""
 
 
 class EventShortcut:

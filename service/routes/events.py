@@ -12,10 +12,10 @@ from litestar.params import JSONBody, QueryParameter
 from litestar.typing import FieldDefinition
 
 from models.events import Event
-from service.access import beacons, needs
 from service.intake.body import Arrival, read_events, unpack
 from service.intake.cloud_events import is_cloud_event, read_cloud_events
 from service.intake.identify import MAX_AT_MS
+from service.middleware.access import beacons, needs
 from service.routes.documents import AnyRequest, problems
 from service.routes.verdicts import Verdicts, take_in
 from service.services import services_of

@@ -12,7 +12,7 @@ import msgspec
 from litestar import Response, get
 from msgspec import Meta
 
-from service.access import OPEN, needs
+from service.middleware.access import OPEN, needs
 from service.routes.documents import AnyRequest, problems
 from service.services import Services, services_of
 from service.stores.sqlite import check_readable

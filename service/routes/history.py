@@ -7,11 +7,11 @@ from typing import Annotated, Any
 from litestar import Response, get, post
 from litestar.params import JSONBody, QueryParameter
 
-from service.access import needs
 from service.control.documents import Banner, DocumentKind, Placement
 from service.control.rule import Rule
 from service.control.trail import AuditPage, read_page
 from service.control.writing import check_ever_known
+from service.middleware.access import needs
 from service.rollouts.definition import Rollout
 from service.routes.documents import (
     AnyRequest,

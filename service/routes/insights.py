@@ -7,9 +7,9 @@ from typing import Annotated
 from litestar import get
 from litestar.params import QueryParameter
 
-from service.access import needs
 from service.insights.figures import Insights
 from service.insights.reader import MAX_DAYS
+from service.middleware.access import needs
 from service.routes.documents import AnyRequest, problems
 from service.services import services_of
 

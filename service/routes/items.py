@@ -8,8 +8,8 @@ import msgspec
 from litestar import Controller, Response, get, patch
 from litestar.params import JSONBody
 
-from service.access import needs
 from service.control.documents import ItemStatus
+from service.middleware.access import needs
 from service.routes.documents import (
     AnyRequest,
     IfMatch,

@@ -9,8 +9,8 @@ from litestar import Controller, delete, get, post
 from litestar.params import JSONBody
 from msgspec import Meta
 
-from service.access import needs, principal_of
 from service.control.keys import KeyInfo, NewKey, Scope, create_key, list_keys, revoke_key
+from service.middleware.access import needs, principal_of
 from service.routes.documents import AnyRequest, PathId, problems
 from service.services import services_of
 

@@ -9,8 +9,8 @@ from litestar import Controller, Response, delete, get, patch, put
 from litestar.params import JSONBody
 from msgspec import Meta
 
-from service.access import needs
 from service.control.slots import SlotUse, use_of_slots
+from service.middleware.access import needs
 from service.rollouts.layer import HOLDOUT_ID, Holdout, Layer
 from service.routes.documents import (
     AnyRequest,

@@ -10,7 +10,7 @@ from litestar.params import QueryParameter
 from msgspec import Meta
 
 from models.manifest import Manifest
-from service.access import needs, principal_of
+from service.middleware.access import needs, principal_of
 from service.routes.documents import AnyRequest, PathId, problems
 from service.services import Services, services_of
 from service.stores.audit import AuditEntry

@@ -20,9 +20,9 @@ from litestar.params import HeaderParameter, QueryParameter
 
 from models.errors import IdError
 from models.ids import check_id, list_known
-from service.access import needs, principal_of
-from service.changes import revision_of
+from service.control.changes import revision_of
 from service.intake.consents import is_yes
+from service.middleware.access import needs, principal_of
 from service.rollouts.flags import FlagAnswer, Metadata, answer_flag
 from service.rollouts.visitor import Visitor
 from service.routes.documents import AnyRequest, PathId

@@ -12,7 +12,11 @@ from litestar.types import ExceptionHandlersMap
 from msgspec import Meta
 
 from models.errors import AccessError, EndcapError
-from service.problems import answer_endcap_error, answer_http_exception, answer_unexpected
+from service.middleware.problems import (
+    answer_endcap_error,
+    answer_http_exception,
+    answer_unexpected,
+)
 from service.routes.documents import AnyRequest, problems
 
 ErrorCode = Literal[

@@ -9,7 +9,7 @@ import msgspec
 from litestar import Controller, Response, get, post
 from msgspec import Meta
 
-from service.access import OPEN, needs
+from service.middleware.access import OPEN, needs
 from service.pictures.inspection import only_picture
 from service.routes.documents import AnyRequest, PathId, problems
 from service.routes.etags import has_already

@@ -7,7 +7,7 @@ from urllib.parse import unquote_plus, unquote_to_bytes
 
 import msgspec
 
-from service.problems import BodyError, FieldError
+from service.middleware.problems import BodyError, FieldError
 from service.serve.request import Context, Options, PlacementRequest, ServeRequest, User
 
 PREFIX = b"/v1/placements/"

@@ -8,8 +8,8 @@ import msgspec
 from litestar import Response, delete, get, patch, put
 from litestar.params import JSONBody
 
-from service.access import needs
 from service.control.documents import Placement
+from service.middleware.access import needs
 from service.routes.documents import (
     AnyRequest,
     IfMatch,

@@ -9,7 +9,7 @@ from litestar import delete, get
 from litestar.params import PathParameter, QueryParameter
 
 from models.ids import check_id
-from service.access import needs, principal_of
+from service.middleware.access import needs, principal_of
 from service.privacy.control_erasure import ControlErasure
 from service.privacy.erase import Receipt, erase_person
 from service.privacy.export import PersonalData, export_person

@@ -7,9 +7,9 @@ from typing import ClassVar
 import msgspec
 from litestar import Controller, Response, get, post
 
-from service.access import needs, principal_of
 from service.control.approval import Proposal, list_proposals
 from service.control.writing import check_ever_known
+from service.middleware.access import needs, principal_of
 from service.routes.documents import AnyRequest, PathId, check_path_id, problems
 from service.services import services_of
 

@@ -9,11 +9,11 @@ from litestar import post
 from litestar.params import JSONBody
 from msgspec import Meta
 
-from service.access import needs, principal_of
 from service.control.consent import Consent, JumpError, is_jump
 from service.control.precondition import Precondition
 from service.control.writing import Change
-from service.json_body import broken_rule
+from service.middleware.access import needs, principal_of
+from service.middleware.json_body import broken_rule
 from service.rollouts.compiled import CompiledRollout
 from service.rollouts.definition import Rollout
 from service.rollouts.reach import MAX_UNITS, Reach, measure_reach

@@ -7,10 +7,10 @@ from typing import Annotated
 from litestar import get
 from litestar.params import QueryParameter
 
-from service.access import needs
-from service.plan_limits import check_numbers
+from service.middleware.access import needs
 from service.reports.gather import report_rollout
 from service.reports.plan import PlanMetric, Question, RolloutPlan, make_plan
+from service.reports.plan_limits import check_numbers
 from service.reports.planner import POWER
 from service.reports.report import Report
 from service.reports.traffic import read_traffic

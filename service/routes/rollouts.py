@@ -8,9 +8,9 @@ import msgspec
 from litestar import Controller, Response, delete, get, patch, post, put
 from litestar.params import JSONBody, QueryParameter
 
-from service.access import needs
 from service.control.consent import Consent
 from service.control.stale import stale_rollouts
+from service.middleware.access import needs
 from service.rollouts.definition import Rollout
 from service.routes.documents import (
     AnyRequest,

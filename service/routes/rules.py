@@ -9,9 +9,9 @@ from litestar import Controller, Response, delete, get, patch, put
 from litestar.params import JSONBody
 from msgspec import Meta
 
-from service.access import needs
 from service.control.rule import Rule
 from service.control.rule_conflicts import RuleWarning, find_conflicts
+from service.middleware.access import needs
 from service.routes.documents import (
     AnyRequest,
     IfMatch,

@@ -11,10 +11,10 @@ from litestar.params import JSONBody
 from msgspec import Meta
 
 from models.errors import CapacityError
-from service.access import needs, principal_of
 from service.control.precondition import Precondition
 from service.control.upload import BadLine, MemberReader
 from service.control.writing import Change
+from service.middleware.access import needs, principal_of
 from service.rollouts.conditions import Condition
 from service.rollouts.fields import Name
 from service.rollouts.segment import Segment

@@ -9,15 +9,15 @@ from litestar.enums import MediaType
 from litestar.params import JSONBody, QueryParameter
 
 from models.errors import AccessError
-from service.access import needs, principal_of
-from service.problems import BodyError, FieldError
+from service.middleware.access import needs, principal_of
+from service.middleware.problems import BodyError, FieldError
 from service.routes.answer import answer_page
 from service.routes.documents import AnyRequest, PathId, check_path_id, problems
 from service.routes.placement_query import check_encoding, request_of
 from service.serve.page import Page
 from service.serve.request import MAX_COUNT, ServeRequest
-from service.serve.stages import Stopwatch
 from service.services import services_of
+from service.telemetry.stages import Stopwatch
 
 
 def _query(description: str) -> Any:

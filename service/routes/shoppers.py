@@ -12,7 +12,7 @@ from msgspec import Meta
 
 from models.errors import IdError
 from models.ids import check_id
-from service.access import needs
+from service.middleware.access import needs
 from service.rollouts.bucketing import UnitKind
 from service.routes.documents import AnyRequest, problems
 from service.routes.privacy import Kind

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 from litestar import Litestar
 from litestar.types import Message, Receive
 
-from service.access import Headers, find_principal
 from service.control.keys import Principal
+from service.middleware.access import Headers, find_principal
 from service.services import STATE_KEY, Services
 
 JSON = (b"content-type", b"application/json")

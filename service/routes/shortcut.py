@@ -12,12 +12,12 @@ from litestar import Litestar
 from litestar.types import HTTPScope, Receive, Send
 
 from service.control.keys import Principal
-from service.known_heads import Request
+from service.protocol.known_heads import Request
 from service.routes.answer import answer_page, answer_page_at_once
 from service.routes.placement_query import PREFIX, read_target
 from service.routes.short_way import JSON, Door, replay
 from service.serve.request import ServeRequest
-from service.serve.stages import Stopwatch
+from service.telemetry.stages import Stopwatch
 
 METHOD, PATH = "POST", "/v1/serve"
 PLACEMENT = "GET", "/v1/placements/{placement_id}"

@@ -16,9 +16,9 @@ from litestar.datastructures import Cookie
 from litestar.enums import MediaType
 from litestar.params import FromPath, QueryParameter
 
-from service.access import OPEN
 from service.console.form_body import read_fields
-from service.problems import BodyError
+from service.middleware.access import OPEN
+from service.middleware.problems import BodyError
 from service.routes.console.gate import is_own_page
 from service.routes.documents import AnyRequest
 from service.services import services_of

@@ -9,7 +9,7 @@ from litestar.exceptions import NotFoundException
 from litestar.params import FromPath, HeaderParameter, QueryParameter
 from litestar.response import Stream
 
-from service.access import OPEN
+from service.middleware.access import OPEN
 from service.routes.changes import HEADERS
 from service.routes.documents import AnyRequest
 from service.routes.etags import has_already

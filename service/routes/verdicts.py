@@ -10,12 +10,12 @@ from litestar.types import HTTPScope
 from msgspec import Meta
 
 from models.plural import plural
-from service.access import is_server, principal_of
 from service.intake.body import Arrival, WrongEvent
 from service.intake.identify import FieldError as WrongFieldError
 from service.intake.identify import store_form
 from service.intake.messages import Ignored
-from service.problems import BodyError, FieldError
+from service.middleware.access import is_server, principal_of
+from service.middleware.problems import BodyError, FieldError
 from service.routes.documents import AnyRequest
 from service.services import services_of
 from service.stores.events import StoredEvent

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.vocabulary import MISSING_ROW
-from service.breath import no_breath
 from service.control.documents import Banner
+from service.cpu.breath import no_breath
 from service.rollouts.audience import Check, compile_audience
 from service.rollouts.schedule import FOREVER_MS, schedule_ms
 from service.serve.caps import Cap

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 
 from models.pseudonym import Pseudonymiser
 from models.snapshot import Snapshot
-from service.breath import no_breath
 from service.control.configuration import Configuration
+from service.cpu.breath import no_breath
 from service.exposure import Exposure
 from service.serve.caps import ViewSource
 from service.serve.decide import decide_page
@@ -29,9 +29,9 @@ from service.serve.request import ServeRequest
 from service.serve.shared_candidates import SharedCandidates
 from service.serve.shelf import Shelf
 from service.serve.shelves import Ready, Shelves
-from service.serve.stages import Stopwatch
 from service.serve.visit import Visit
 from service.serve.wanted import Wanted, find_placements, put_in_order
+from service.telemetry.stages import Stopwatch
 
 DEADLINE_MS = 50
 PREVIEW_MS = 5_000

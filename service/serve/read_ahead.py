@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.snapshot import Snapshot
-from service.breath import no_breath
+from service.cpu.breath import no_breath
 
 PAGE_BYTES = mmap.PAGESIZE
 PIECE_BYTES = 1 << 20

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from models.snapshot import POPULAR
 from models.vocabulary import MISSING_ROW
-from service.breath import no_breath
 from service.control.configuration import Configuration
 from service.control.documents import Placement
+from service.cpu.breath import no_breath
 from service.exposure import Tier
 from service.rollouts.audience import Check, compile_audience
 from service.rollouts.definition import Recipe

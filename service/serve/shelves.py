@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 
 from models.ready_candidates import ReadyCandidates
 from models.snapshot import Snapshot
-from service.breath import no_breath
 from service.control.configuration import Configuration
+from service.cpu.breath import no_breath
 from service.serve.handover import Handover
 from service.serve.model_segments import KnownBy
 from service.serve.read_ahead import read_ahead

@@ -187,7 +187,7 @@ class RemoteEventStore:
         try:
             named = f"process {int(self._address.with_name(PID_FILE).read_text())}"
         except (OSError, ValueError):
-            named = "the process 'service.log_server'"
+            named = "the process 'service.processes.log_server'"
         return (
             f"see what {named} waits for; kill -CONT lets it go on if it was stopped, kill -KILL "
             "has another one started, and neither loses or repeats anything"

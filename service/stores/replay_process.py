@@ -10,7 +10,7 @@ from collections.abc import Callable
 import structlog
 
 from models.errors import StoreError
-from service.spare_cores import give_all
+from service.cpu.spare_cores import give_all
 from service.stores.event_log import EventLog
 
 REPLAY_AGAIN_S = 600.0

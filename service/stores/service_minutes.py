@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import sqlalchemy as sa
 
-from service.request_tally import BOUNDS_MS, RequestCounts
+from service.telemetry.request_tally import BOUNDS_MS, RequestCounts
 
 KEPT_MS = 3_600_000
 """How long a minute is kept."""

@@ -132,7 +132,7 @@ def log_process_of(server: RunningServer) -> int:
     [found] = (
         pid
         for pid, command in children(server.process.pid).items()
-        if "service.log_server" in command
+        if "service.processes.log_server" in command
     )
     return found
 

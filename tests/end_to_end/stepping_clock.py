@@ -8,8 +8,8 @@ from pathlib import Path
 from litestar import Litestar
 
 from service import app as service_app
-from service.logs import configure_logs
 from service.settings import settings_from_environment
+from service.telemetry.logs import configure_logs
 
 PROGRAM = (
     "import service.run, endcap; service.run.APP = 'tests.end_to_end.stepping_clock:app'; "

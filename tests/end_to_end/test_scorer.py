@@ -54,7 +54,9 @@ def _outcomes(server: RunningServer) -> dict[str, int]:
 
 def _scorer(server: RunningServer) -> int | None:
     commands = children(server.process.pid)
-    return next((pid for pid, command in commands.items() if "service.scorer" in command), None)
+    return next(
+        (pid for pid, command in commands.items() if "service.processes.scorer" in command), None
+    )
 
 
 def _act_until_scored(server: RunningServer, first: int) -> int:

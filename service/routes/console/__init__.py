@@ -10,7 +10,7 @@ from litestar.params import FromPath
 from litestar.types import ControllerRouterHandler
 
 from models.errors import EndcapError
-from service.access import OPEN
+from service.middleware.access import OPEN
 from service.routes.console.assets import read_asset
 from service.routes.console.banners import BannerPages
 from service.routes.console.catalogue import CataloguePages

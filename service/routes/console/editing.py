@@ -10,7 +10,6 @@ from urllib.parse import quote
 
 import msgspec
 
-from service.access import principal_of
 from service.console.documents_diff import Difference, diff_documents
 from service.console.form import Form, FormError
 from service.control.documents import Document, DocumentKind
@@ -19,6 +18,7 @@ from service.control.plane import ControlPlane
 from service.control.precondition import Precondition, RevisionError
 from service.control.trail import AuditRecord, read_page
 from service.control.writing import Change
+from service.middleware.access import principal_of
 from service.routes.console.frame import ConsoleRequest, Page, page
 from service.routes.documents import check_path_id
 from service.services import services_of

@@ -11,7 +11,7 @@ from service.console.form import Form, FormError
 from service.console.next_steps import for_the_console
 from service.console.plain_words import in_plain_words
 from service.control.precondition import RevisionError
-from service.problems import BodyError
+from service.middleware.problems import BodyError
 from service.rollouts.json_place import split_message
 
 GENERAL = ""

@@ -14,15 +14,15 @@ from litestar.exceptions import HTTPException
 from litestar.handlers import BaseRouteHandler
 
 from models.errors import AccessError, EndcapError, KeyMissingError, NotFoundError
-from service.access import OPEN
 from service.console.form import Form, Upload
 from service.console.form_body import Sent, read_form_body
 from service.console.next_steps import for_the_console
 from service.console.session import COOKIE, Session
 from service.control.keys import Scope
-from service.encoded_slashes import put_slashes_back
-from service.nul_signs import refuse_nul, refuse_nul_in_fields
-from service.problems import (
+from service.middleware.access import OPEN
+from service.middleware.encoded_slashes import put_slashes_back
+from service.middleware.nul_signs import refuse_nul, refuse_nul_in_fields
+from service.middleware.problems import (
     answer_endcap_error,
     answer_http_exception,
     answer_too_deep,

@@ -12,7 +12,7 @@ from service.console.form import Form, FormError
 from service.console.formatting import number
 from service.console.layer_form import LayerView
 from service.control.precondition import RevisionError
-from service.json_body import broken_rule
+from service.middleware.json_body import broken_rule
 from service.rollouts.layer import Layer
 from service.routes.console.deleted import deleted_of
 from service.routes.console.editing import (

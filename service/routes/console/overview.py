@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from litestar import Controller, Response, get
 
 from models.plural import plural
-from service.access import principal_of
 from service.console.documents_diff import diff_documents
 from service.console.figure import Figure, make_figure, share_bar
 from service.console.specs import number_axis
@@ -17,6 +16,7 @@ from service.console.tables import Table
 from service.console.traffic import Minute, Traffic, by_minute, count_pages
 from service.control.keys import Principal
 from service.control.trail import AuditRecord, read_page
+from service.middleware.access import principal_of
 from service.routes.console.alerts import Alert, model_alerts, rollout_alerts
 from service.routes.console.downloads import csv_file
 from service.routes.console.frame import ConsoleRequest, Page, page

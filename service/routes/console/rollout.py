@@ -6,13 +6,13 @@ from typing import Any
 
 from litestar import Controller, Response, get, post
 
-from service.access import principal_of
 from service.console.form import Form
 from service.console.formatting import percent, utc_minute
 from service.console.tables import Table
 from service.control.consent import Consent, JumpError, PhaseError
 from service.control.precondition import RevisionError
 from service.control.writing import Changed
+from service.middleware.access import principal_of
 from service.routes.console.downloads import csv_file
 from service.routes.console.form_errors import REFUSALS, errors_of
 from service.routes.console.frame import ConsoleRequest, go, render, wants_part

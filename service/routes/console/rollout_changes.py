@@ -7,14 +7,14 @@ from typing import Any
 
 import msgspec
 
-from service.access import principal_of
 from service.console.documents_diff import Difference, diff_documents
 from service.control.consent import Consent
 from service.control.plane import ControlPlane
 from service.control.precondition import Precondition
 from service.control.trail import AuditRecord, document_as_of, read_page
 from service.control.writing import Change, Changed
-from service.json_body import broken_rule
+from service.middleware.access import principal_of
+from service.middleware.json_body import broken_rule
 from service.rollouts.definition import Rollout
 from service.routes.console.frame import ConsoleRequest
 from service.routes.reach import check_reach

@@ -18,7 +18,7 @@ from service.control.documents import Placement
 from service.control.fit import rollout_key_of
 from service.control.precondition import RevisionError
 from service.control.slots import SlotError
-from service.json_body import decode_json
+from service.middleware.json_body import decode_json
 from service.rollouts.definition import Rollout
 from service.rollouts.segment import INTENT_SEGMENTS
 from service.routes.console.form_errors import REFUSALS, errors_of

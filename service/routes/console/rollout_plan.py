@@ -7,8 +7,8 @@ from litestar import Controller, get
 from models.errors import EndcapError, InputError
 from service.console.form import MAX_NUMBER, Form, FormError
 from service.console.formatting import number
-from service.plan_limits import check_numbers, write_days
 from service.reports.plan import HALF, SHARES, PlanMetric, Question, RolloutPlan, make_plan
+from service.reports.plan_limits import check_numbers, write_days
 from service.reports.planner import POWER
 from service.reports.traffic import Traffic, read_traffic
 from service.rollouts.definition import Rollout

@@ -8,7 +8,6 @@ from typing import Any
 import msgspec
 
 from models.errors import EndcapError
-from service.access import principal_of
 from service.console.audience_words import audience_words
 from service.console.documents_diff import diff_documents
 from service.console.figure import Figure
@@ -21,6 +20,7 @@ from service.control.documents import Placement
 from service.control.fit import rollout_key_of
 from service.control.stale import stale_rollouts
 from service.control.trail import AuditRecord, read_page
+from service.middleware.access import principal_of
 from service.reports.gather import report_rollout
 from service.reports.report import Report
 from service.rollouts.definition import CONTROL, Rollout

@@ -8,7 +8,6 @@ from typing import Any
 import msgspec
 from litestar import Controller, Response, get, post
 
-from service.access import principal_of
 from service.console.audience_words import audience_words
 from service.console.form import Form, FormError
 from service.console.rollout_state import State, is_treating, states_of
@@ -19,7 +18,8 @@ from service.control.fit import rollout_key_of
 from service.control.precondition import Precondition, RevisionError
 from service.control.stale import stale_rollouts
 from service.control.writing import Change
-from service.json_body import broken_rule
+from service.middleware.access import principal_of
+from service.middleware.json_body import broken_rule
 from service.rollouts.definition import Rollout, Variant
 from service.routes.console.deleted import deleted_of
 from service.routes.console.editing import Section, check_page_id

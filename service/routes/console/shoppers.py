@@ -13,10 +13,10 @@ from litestar.params import FromPath
 
 from models.errors import IdError, NotFoundError
 from models.ids import check_id, list_known
-from service.access import principal_of
 from service.console.figure import Figure, make_figure
 from service.console.plotter import Plotter
 from service.console.specs import bars_by_name
+from service.middleware.access import principal_of
 from service.privacy.export import export_pseudonym
 from service.rollouts.bucketing import UnitKind
 from service.routes.console.downloads import attachment

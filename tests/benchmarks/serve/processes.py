@@ -22,8 +22,8 @@ READY_S = 120.0
 AWAKE_S = 0.3
 """Until workers that rested have answered their supervisor."""
 STOP_S = 30.0
-_LOG_PROCESS = "service.log_server"
-_SCORER = "service.scorer"
+_LOG_PROCESS = "service.processes.log_server"
+_SCORER = "service.processes.scorer"
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 

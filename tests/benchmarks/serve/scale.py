@@ -30,7 +30,7 @@ ONE, SEVERAL, APART = "one", "several", "apart"
 AWAKE_S = 1.5
 """Until a server that rested knows that its log process answers."""
 SCORE_APART = (
-    "import service.scorer_process as common; common.find_common_ground = lambda: None; "
+    "import service.processes.scorer_process as common; common.find_common_ground = lambda: None; "
     "import endcap; endcap.main()"
 )
 NO_SCORER = "--no-scorer"

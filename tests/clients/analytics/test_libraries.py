@@ -66,7 +66,7 @@ def send(packages: Path, server: RunningServer, library: str) -> None:
         cwd=packages,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=100,
         check=False,
     )
     assert (sent.returncode, sent.stderr) == (0, ""), sent.stdout + sent.stderr

@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from models.errors import ConfigError
-from service.event_cli import export
+from service.cli.events import export
 from service.output_names import check_output
 
 

@@ -8,9 +8,9 @@ import pytest
 
 from models.errors import ConfigError
 from service import run as running
+from service.processes.stop_limit import KILLED_CODE
 from service.run import LEAST_FILES, run, server_config
 from service.settings import Settings
-from service.stop_limit import KILLED_CODE
 
 
 def test_server_keeps_idle_connections_longer_than_proxies_do() -> None:

@@ -7,7 +7,7 @@ from prometheus_client.samples import Sample
 
 from service.console.kept import Kept
 from service.console.traffic import PageCounts, TrafficWindow, by_minute, count_pages
-from service.request_tally import BOUNDS_MS, RequestCounts
+from service.telemetry.request_tally import BOUNDS_MS, RequestCounts
 
 INF = float("inf")
 

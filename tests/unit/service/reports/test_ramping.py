@@ -21,7 +21,6 @@ from service.reports.ramping import (
     decide,
     find_breach,
 )
-from service.request_tally import BOUNDS_MS, RequestCounts, RequestTally
 from service.rollouts.definition import Rollout, Variant
 from service.rollouts.ramp import (
     ErrorGuardrail,
@@ -37,6 +36,7 @@ from service.stores.newer_sums import NewerSumsError
 from service.stores.rollout_sums import ArmSums
 from service.stores.service_levels import ServiceLevel
 from service.stores.sqlite_events import SqliteEventStore
+from service.telemetry.request_tally import BOUNDS_MS, RequestCounts, RequestTally
 from tests.unit.service.control.samples import Worker
 from tests.unit.service.intake.samples import slate
 

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from service.cors import vary_by_origin
+from service.middleware.cors import vary_by_origin
 from tests.unit.service.routes.samples import Shop, open_client
 
 SHOP, STRANGER = "https://shop.example", "https://evil.example"

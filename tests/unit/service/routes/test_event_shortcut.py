@@ -11,8 +11,8 @@ import pytest
 
 from models.errors import CapacityError, StoreError
 from models.pseudonym import KEY_FILE
-from service.known_heads import Request
 from service.measured import MeasuredApp
+from service.protocol.known_heads import Request
 from service.routes.event_shortcut import EventShortcut
 from service.stores.events import StoredEvent
 from tests.unit.service.routes.event_requests import (

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from click.testing import CliRunner
 
-from service.audit_cli import audit
+from service.cli.audit import audit
 from service.control.stale import stale_rollouts
 from service.rollouts.definition import Rollout
 from tests.unit.service.routes.samples import NOW_MS, Shop

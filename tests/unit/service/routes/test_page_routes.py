@@ -14,14 +14,14 @@ from models.artifact import ArtifactStore
 from models.pseudonym import load_pseudonymiser
 from service.intake.exposure_queue import ExposureQueue
 from service.intake.quick_reads import QuickReads
-from service.known_heads import Request
 from service.measured import MeasuredApp
-from service.metrics import MAX_TOLD, Metrics
-from service.problems import BodyError
+from service.middleware.problems import BodyError
+from service.protocol.known_heads import Request
 from service.routes.answer import GIVE_WAY_S
 from service.routes.placement_query import check_encoding
 from service.routes.shortcut import PageShortcut
 from service.stores.key_filter import KeyFilter
+from service.telemetry.metrics import MAX_TOLD, Metrics
 from tests.snapshots import tiny_snapshot
 from tests.unit.service.routes.samples import Shop, open_client
 

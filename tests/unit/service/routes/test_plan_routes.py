@@ -7,10 +7,10 @@ import pytest
 from click.testing import CliRunner
 
 from models.errors import InputError, NotFoundError
-from service.cli import keys
-from service.event_cli import report
-from service.plan_cli import plan
-from service.plan_limits import write_days
+from service.cli.events import report
+from service.cli.plan import plan
+from service.cli.server import keys
+from service.reports.plan_limits import write_days
 from tests.unit.service.routes.samples import Shop
 from tests.unit.service.routes.test_bad_input import is_problem
 from tests.unit.service.routes.test_privacy import event, send, wait_for_exposures

@@ -6,7 +6,7 @@ import pytest
 from litestar import Litestar
 from litestar.handlers import HTTPRouteHandler
 
-from service.access import scope_of
+from service.middleware.access import scope_of
 from tests.unit.service.routes.samples import Shop
 
 EVENT = {"event": "view", "item_id": "p1", "user_id": "u1"}

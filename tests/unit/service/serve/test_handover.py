@@ -10,7 +10,7 @@ from service.serve.engine import Clock, Engine
 from service.serve.handover import AT_ONCE_S, HANDOVER_S, MOVING_SHARE, Handover
 from service.serve.page import Page
 from service.serve.request import Options, PlacementRequest, ServeRequest, User
-from service.serve.stages import Stopwatch
+from service.telemetry.stages import Stopwatch
 from tests.snapshots import TRAINED_MS, tiny_snapshot
 from tests.unit.service.serve.pages import TINY, Recent, items_placement, make_shelf
 from tests.unit.service.serve.test_engine import PSEUDONYMS, Store

@@ -14,9 +14,9 @@ from service.serve.remembered import OTHER_BYTES, FilledText, Key, RememberedSla
 from service.serve.request import Context, Options, PlacementRequest, ServeRequest, User
 from service.serve.shelf import Shelf
 from service.serve.slate_text import SlateText
-from service.serve.stages import Stopwatch
 from service.serve.stock import Stock
 from service.stores.exposure_rows import exposure_rows
+from service.telemetry.stages import Stopwatch
 from tests.snapshots import TRAINED_MS
 from tests.unit.service.serve.pages import TINY, Recent, items_placement
 from tests.unit.service.serve.test_engine import PSEUDONYMS, Store

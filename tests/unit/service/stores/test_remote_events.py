@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from models.errors import CapacityError, StoreError
-from service.log_server import LogServer
+from service.processes.log_server import LogServer
 from service.stores.event_database import connect, open_event_database
 from service.stores.event_ledger import reconcile
 from service.stores.events import Batch, Committed, EventStore, StoreBusyError

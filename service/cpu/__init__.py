@@ -1,0 +1,1 @@
+"""Who has a core, and the interpreter, at which moment: pages go first."""

@@ -1,0 +1,1 @@
+"""What stands around every route: keys, bodies, refusals, origins, what /schema says."""

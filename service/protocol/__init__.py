@@ -1,0 +1,1 @@
+"""HTTP below the framework: connections, heads, and answers that need no task."""
